@@ -1,0 +1,28 @@
+# Warnings, hardening and sanitizers, carried by the interface target cairn_flags.
+add_library(cairn_flags INTERFACE)
+target_compile_definitions(cairn_flags INTERFACE _GNU_SOURCE)
+target_compile_options(cairn_flags INTERFACE
+  -Wall -Wextra -Wformat=2 -Wshadow -Wpointer-arith -Wcast-qual -Wundef -Wvla -Wnull-dereference
+  -fno-strict-aliasing -fno-omit-frame-pointer
+  $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes -Wold-style-definition -Wmissing-prototypes -Wimplicit-fallthrough
+    -Werror=implicit-function-declaration -Werror=int-conversion -Werror=incompatible-pointer-types>
+  $<$<COMPILE_LANG_AND_ID:C,GNU>:-Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wjump-misses-init>)
+if(CAIRN_WERROR)
+  target_compile_options(cairn_flags INTERFACE -Werror)
+endif()
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|amd64")
+  # x86-64-v2 (SSE4.2, POPCNT): every server CPU since 2009.
+  target_compile_options(cairn_flags INTERFACE -march=x86-64-v2)
+endif()
+if(CAIRN_SANITIZE)
+  target_compile_options(cairn_flags INTERFACE -fsanitize=${CAIRN_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(cairn_flags INTERFACE -fsanitize=${CAIRN_SANITIZE})
+else()
+  target_compile_options(cairn_flags INTERFACE
+    -fstack-protector-strong -fstack-clash-protection
+    $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2>)
+  target_link_options(cairn_flags INTERFACE -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack)
+endif()
+if(CAIRN_FUZZ)
+  target_compile_options(cairn_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
