@@ -1,0 +1,401 @@
+#include "column/value.h"
+
+#include "base/hash.h"
+#include "base/number.h"
+
+#include <math.h>
+
+struct value value_number(double d)
+{
+    int64_t integer;
+    if (number_is_int(d, &integer)) return value_int(integer);
+    if (!isfinite(d)) return value_absent();
+    return (struct value){.type = VALUE_DOUBLE, .number = d};
+}
+
+bool value_double(struct value v, double *ret_number)
+{
+    double number;
+    switch (v.type) {
+    case VALUE_INT: *ret_number = (double)v.integer; return true;
+    case VALUE_DOUBLE: *ret_number = v.number; return true;
+    case VALUE_BIGNUM:
+        if (!number_parse(value_text(v), &number) || !isfinite(number)) return false;
+        *ret_number = number;
+        return true;
+    default: return false;
+    }
+}
+
+void value_encode(struct buf *buf, struct value v)
+{
+    buf_byte(buf, (char)v.type);
+    switch (v.type) {
+    case VALUE_BOOL: buf_byte(buf, v.boolean); break;
+    case VALUE_INT: buf_varint(buf, zigzag(v.integer)); break;
+    case VALUE_DOUBLE: {
+        uint64_t bits;
+        memcpy(&bits, &v.number, 8);
+        buf_u64(buf, bits);
+        break;
+    }
+    case VALUE_STRING:
+    case VALUE_BIGNUM:
+    case VALUE_LIST:
+    case VALUE_OBJECT:
+        buf_varint(buf, v.size);
+        buf_add(buf, v.data, v.size);
+        break;
+    default: break;
+    }
+}
+
+static enum status decode(struct reader *reader, struct value *ret_value, unsigned depth)
+{
+    struct value v = {.type = read_u8(reader)};
+    switch (v.type) {
+    case VALUE_ABSENT:
+    case VALUE_NULL: break;
+    case VALUE_BOOL: {
+        uint8_t b = read_u8(reader);
+        if (b > 1) return STATUS_CORRUPT;
+        v.boolean = b;
+        break;
+    }
+    case VALUE_INT: v.integer = unzigzag(read_varint(reader)); break;
+    case VALUE_DOUBLE: {
+        uint64_t bits = read_u64(reader);
+        memcpy(&v.number, &bits, 8);
+        break;
+    }
+    case VALUE_STRING:
+    case VALUE_BIGNUM:
+    case VALUE_LIST:
+    case VALUE_OBJECT: {
+        struct str bytes = read_str(reader);
+        if (bytes.size > UINT32_MAX) return STATUS_CORRUPT;
+        v.size = (uint32_t)bytes.size;
+        v.data = bytes.data;
+        if (reader->failed || v.type == VALUE_STRING || v.type == VALUE_BIGNUM) break;
+        if (depth == 0) return STATUS_CORRUPT;
+        struct reader inner = reader_of(bytes);
+        uint64_t count = read_varint(&inner);
+        if (count > bytes.size) return STATUS_CORRUPT;
+        for (uint64_t i = 0; i < count; i++) {
+            struct value item;
+            if (v.type == VALUE_OBJECT) read_str(&inner);
+            TRY(decode(&inner, &item, depth - 1));
+        }
+        if (inner.failed || reader_left(&inner)) return STATUS_CORRUPT;
+        break;
+    }
+    default: return STATUS_CORRUPT;
+    }
+    if (reader->failed) return STATUS_CORRUPT;
+    *ret_value = v;
+    return STATUS_OK;
+}
+
+enum status value_decode(struct reader *reader, struct value *ret_value)
+{
+    return decode(reader, ret_value, VALUE_DEPTH_MAX);
+}
+
+static size_t varint_size(uint64_t value)
+{
+    size_t size = 1;
+    while (value >= 0x80) value >>= 7, size++;
+    return size;
+}
+
+/* Containers carry their size in front: the payload is written first and then moved up by the size's few bytes. */
+static enum status encode_json(struct buf *buf, const struct json *json, unsigned depth)
+{
+    switch (json->type) {
+    case JSON_NULL: value_encode(buf, value_null()); return STATUS_OK;
+    case JSON_BOOL: value_encode(buf, value_bool(json->boolean)); return STATUS_OK;
+    case JSON_INT: value_encode(buf, value_int(json->integer)); return STATUS_OK;
+    case JSON_DOUBLE: value_encode(buf, value_number(json->number)); return STATUS_OK;
+    case JSON_BIGNUM: {
+        struct value v = value_str(json->string);
+        v.type = VALUE_BIGNUM;
+        value_encode(buf, v);
+        return STATUS_OK;
+    }
+    case JSON_STRING: value_encode(buf, value_str(json->string)); return STATUS_OK;
+    default: break;
+    }
+    if (depth == 0) return STATUS_INVALID;
+    bool object = json->type == JSON_OBJECT;
+    buf_byte(buf, object ? VALUE_OBJECT : VALUE_LIST);
+    size_t start = buf->size;
+    if (object) {
+        uint64_t count = 0;
+        for (size_t i = 0; i < json->object.count; i++) {
+            count += json_get(json, json->object.members[i].key) == &json->object.members[i].value;
+        }
+        buf_varint(buf, count);
+        for (size_t i = 0; i < json->object.count; i++) {
+            const struct json_member *member = &json->object.members[i];
+            if (count != json->object.count && json_get(json, member->key) != &member->value) continue;
+            buf_varint(buf, member->key.size);
+            buf_str_add(buf, member->key);
+            TRY(encode_json(buf, &member->value, depth - 1));
+        }
+    } else {
+        buf_varint(buf, json->array.count);
+        for (size_t i = 0; i < json->array.count; i++) TRY(encode_json(buf, &json->array.items[i], depth - 1));
+    }
+    size_t payload = buf->size - start, head = varint_size(payload);
+    if (!buf_reserve(buf, head)) return STATUS_OK;
+    buf_fill(buf, 0, head);
+    if (buf->failed) return STATUS_OK;
+    memmove(buf->data + start + head, buf->data + start, payload);
+    uint64_t rest = payload;
+    for (size_t i = 0; i < head; i++, rest >>= 7) {
+        buf->data[start + i] = (char)((rest & 0x7F) | (i + 1 < head ? 0x80 : 0));
+    }
+    return STATUS_OK;
+}
+
+enum status value_encode_json(struct buf *buf, const struct json *json)
+{
+    return encode_json(buf, json, VALUE_DEPTH_MAX);
+}
+
+struct value_iter value_iter(struct value container)
+{
+    struct value_iter iter = {.object = container.type == VALUE_OBJECT};
+    if (container.type != VALUE_LIST && container.type != VALUE_OBJECT) return iter;
+    iter.reader = reader_of(value_text(container));
+    iter.left = read_varint(&iter.reader);
+    return iter;
+}
+
+uint64_t value_count(struct value container) { return value_iter(container).left; }
+
+/* One value whose bytes were checked by value_decode: containers are not walked again. */
+static struct value decode_trusted(struct reader *reader)
+{
+    struct value v = {.type = read_u8(reader)};
+    switch (v.type) {
+    case VALUE_BOOL: v.boolean = read_u8(reader) != 0; break;
+    case VALUE_INT: v.integer = unzigzag(read_varint(reader)); break;
+    case VALUE_DOUBLE: {
+        uint64_t bits = read_u64(reader);
+        memcpy(&v.number, &bits, 8);
+        break;
+    }
+    case VALUE_STRING:
+    case VALUE_BIGNUM:
+    case VALUE_LIST:
+    case VALUE_OBJECT: {
+        struct str bytes = read_str(reader);
+        v.size = (uint32_t)bytes.size;
+        v.data = bytes.data;
+        break;
+    }
+    default: break;
+    }
+    return v;
+}
+
+bool value_next(struct value_iter *iter, struct str *ret_key, struct value *ret_value)
+{
+    if (iter->left == 0) return false;
+    iter->left--;
+    struct str key = iter->object ? read_str(&iter->reader) : STR("");
+    struct value v = decode_trusted(&iter->reader);
+    if (iter->reader.failed) {
+        iter->left = 0;
+        return false;
+    }
+    if (ret_key) *ret_key = key;
+    *ret_value = v;
+    return true;
+}
+
+struct value value_member(struct value object, struct str key)
+{
+    if (object.type != VALUE_OBJECT) return value_absent();
+    struct value_iter iter = value_iter(object);
+    struct str found;
+    struct value v;
+    while (value_next(&iter, &found, &v)) {
+        if (str_eq(found, key)) return v;
+    }
+    return value_absent();
+}
+
+enum status value_to_json(struct arena *arena, struct value v, struct json *ret_json)
+{
+    struct json json = json_null();
+    switch (v.type) {
+    case VALUE_BOOL: json = json_bool(v.boolean); break;
+    case VALUE_INT: json = json_int(v.integer); break;
+    case VALUE_DOUBLE: json = (struct json){.type = JSON_DOUBLE, .number = v.number}; break;
+    case VALUE_STRING: json = json_string(value_text(v)); break;
+    case VALUE_BIGNUM: json = (struct json){.type = JSON_BIGNUM, .string = value_text(v)}; break;
+    case VALUE_LIST:
+    case VALUE_OBJECT: {
+        json = v.type == VALUE_LIST ? JSON_ARRAY_EMPTY : JSON_OBJECT_EMPTY;
+        struct value_iter iter = value_iter(v);
+        struct str key;
+        struct value item;
+        while (value_next(&iter, &key, &item)) {
+            struct json inner;
+            TRY(value_to_json(arena, item, &inner));
+            if (v.type == VALUE_LIST) TRY(json_push(arena, &json, inner));
+            else TRY(json_put(arena, &json, key, inner));
+        }
+        break;
+    }
+    default: break;
+    }
+    *ret_json = json;
+    return STATUS_OK;
+}
+
+void value_write_json(struct buf *buf, struct value v)
+{
+    switch (v.type) {
+    case VALUE_BOOL:
+        if (v.boolean) buf_lit(buf, "true");
+        else buf_lit(buf, "false");
+        break;
+    case VALUE_INT: json_write_int(buf, v.integer); break;
+    case VALUE_DOUBLE: json_write_double(buf, v.number); break;
+    case VALUE_STRING: json_write_str(buf, value_text(v)); break;
+    case VALUE_BIGNUM: buf_str_add(buf, value_text(v)); break;
+    case VALUE_LIST:
+    case VALUE_OBJECT: {
+        bool object = v.type == VALUE_OBJECT, first = true;
+        buf_byte(buf, object ? '{' : '[');
+        struct value_iter iter = value_iter(v);
+        struct str key;
+        struct value item;
+        while (value_next(&iter, &key, &item)) {
+            if (!first) buf_byte(buf, ',');
+            first = false;
+            if (object) {
+                json_write_str(buf, key);
+                buf_byte(buf, ':');
+            }
+            value_write_json(buf, item);
+        }
+        buf_byte(buf, object ? '}' : ']');
+        break;
+    }
+    default: buf_lit(buf, "null"); break;
+    }
+}
+
+/* Compares an int64 with a double without rounding the integer. */
+static int cmp_int_double(int64_t a, double b)
+{
+    if (b >= 9223372036854775808.0) return -1;
+    if (b < -9223372036854775808.0) return 1;
+    int64_t whole = (int64_t)b; /* towards zero */
+    if (a != whole) return a < whole ? -1 : 1;
+    double fraction = b - (double)whole;
+    return fraction > 0 ? -1 : fraction < 0 ? 1 : 0;
+}
+
+int value_cmp_number(struct value a, struct value b)
+{
+    if (a.type == VALUE_INT && b.type == VALUE_INT) return a.integer < b.integer ? -1 : a.integer > b.integer;
+    double x = 0, y = 0;
+    if (a.type == VALUE_BIGNUM) {
+        if (b.type == VALUE_BIGNUM && str_eq(value_text(a), value_text(b))) return 0;
+        number_parse(value_text(a), &x);
+    } else if (a.type == VALUE_DOUBLE) {
+        x = a.number;
+    }
+    if (b.type == VALUE_BIGNUM) number_parse(value_text(b), &y);
+    else if (b.type == VALUE_DOUBLE) y = b.number;
+    if (a.type == VALUE_INT) return cmp_int_double(a.integer, y);
+    if (b.type == VALUE_INT) return -cmp_int_double(b.integer, x);
+    return x < y ? -1 : x > y;
+}
+
+bool value_equal(struct value a, struct value b)
+{
+    if (value_is_number(a) && value_is_number(b)) return value_cmp_number(a, b) == 0;
+    if (a.type != b.type) return false;
+    switch (a.type) {
+    case VALUE_BOOL: return a.boolean == b.boolean;
+    case VALUE_STRING: return str_eq(value_text(a), value_text(b));
+    case VALUE_LIST: {
+        if (a.size == b.size && memcmp(a.data, b.data, a.size) == 0) return true;
+        struct value_iter x = value_iter(a), y = value_iter(b);
+        if (x.left != y.left) return false;
+        struct value p, q;
+        while (value_next(&x, NULL, &p) && value_next(&y, NULL, &q)) {
+            if (!value_equal(p, q)) return false;
+        }
+        return true;
+    }
+    case VALUE_OBJECT: {
+        if (a.size == b.size && memcmp(a.data, b.data, a.size) == 0) return true;
+        struct value_iter x = value_iter(a);
+        if (x.left != value_count(b)) return false; /* keys are unique in the encoding */
+        struct str key;
+        struct value p;
+        while (value_next(&x, &key, &p)) {
+            struct value q = value_member(b, key);
+            if (q.type == VALUE_ABSENT || !value_equal(p, q)) return false;
+        }
+        return true;
+    }
+    default: return true;
+    }
+}
+
+static int type_rank(struct value v) { return value_is_number(v) ? VALUE_INT : v.type; }
+
+int value_cmp(struct value a, struct value b)
+{
+    int x = type_rank(a), y = type_rank(b);
+    if (x != y) return x < y ? -1 : 1;
+    switch (x) {
+    case VALUE_BOOL: return (int)a.boolean - (int)b.boolean;
+    case VALUE_INT: {
+        int order = value_cmp_number(a, b);
+        if (order || a.type == b.type) {
+            if (order || a.type != VALUE_BIGNUM) {
+                if (order || a.type != VALUE_DOUBLE) return order;
+                return (int)signbit(b.number) - (int)signbit(a.number);
+            }
+            return str_cmp(value_text(a), value_text(b));
+        }
+        return a.type < b.type ? -1 : 1;
+    }
+    case VALUE_STRING:
+    case VALUE_LIST:
+    case VALUE_OBJECT: return str_cmp(value_text(a), value_text(b));
+    default: return 0;
+    }
+}
+
+uint64_t value_hash(struct value v)
+{
+    switch (v.type) {
+    case VALUE_BOOL: return hash_u64(v.boolean, v.type);
+    case VALUE_INT:
+    case VALUE_DOUBLE: return hash_u64((uint64_t)v.integer, v.type);
+    case VALUE_STRING:
+    case VALUE_BIGNUM:
+    case VALUE_LIST:
+    case VALUE_OBJECT: return hash_bytes(v.data, v.size, v.type);
+    default: return hash_u64(0, v.type);
+    }
+}
+
+void value_write_label(struct buf *buf, struct value v)
+{
+    switch (v.type) {
+    case VALUE_ABSENT: buf_lit(buf, "undefined"); break;
+    case VALUE_STRING: buf_add(buf, v.data, v.size); break;
+    default: value_write_json(buf, v); break;
+    }
+}
