@@ -1,0 +1,189 @@
+#pragma once
+/*
+ * The control plane: projects, service accounts and who may do what, in the SQLite file `cairn.db` of the data directory.
+ *
+ * Two sides. The write side (struct meta) changes the database; the command line uses it on a directory whether or not a
+ * server runs there. The read side is for a server's hot path: a `struct meta_view` is an immutable picture of everything,
+ * kept in memory and shared by reference count; a `struct meta_reader` tells whether the picture is still current. It asks
+ * SQLite on every call (some microseconds), so that a change made by another process is seen by the very next request.
+ *
+ *     struct meta_view *view = meta_reader_view(reader, &error);   // borrowed until the next call on this reader
+ *     const struct meta_project *project = meta_view_project_by_token(view, token);
+ *
+ * Threads: struct meta may be used by all threads; a reader belongs to one thread at a time; a view may be read by all.
+ * Close readers before their meta. Nothing here may be carried across fork().
+ *
+ * Errors: INVALID (a value that cannot be stored, with the reason), NOT_FOUND, CONFLICT (exists already, or existed: ids are
+ * never used twice), CORRUPT (the file is no database), UNSUPPORTED (written by a newer version), UNAVAILABLE (locked by
+ * another process for too long, or the disk is full), IO.
+ *
+ * Secrets are never stored: an account's secret as an argon2id hash, a project's as a digest (docs/decisions/0002).
+ */
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/str.h"
+
+#define META_FILE_NAME         "cairn.db"
+#define META_TOKEN_SIZE        32u /* lower-case hex digits */
+#define META_SECRET_SIZE       32u /* of generated secrets; a project's has lower-case hex digits */
+#define META_DIGEST_SIZE       32u
+#define META_NAME_SIZE_MAX     255u
+#define META_USERNAME_SIZE_MAX 255u
+#define META_SECRET_SIZE_MIN   8u /* of chosen secrets */
+#define META_SECRET_SIZE_MAX   512u
+#define META_PROJECT_ID_MAX    ((INT64_C(1) << 53) - 1) /* whole numbers that every JSON reader keeps exact */
+#define META_USERNAME_SUFFIX   ".cairn-service-account"
+
+/* How a project joins ids; fixed at its creation. The meaning is identity/'s. */
+enum meta_identity { META_IDENTITY_SIMPLIFIED, META_IDENTITY_ORIGINAL, META_IDENTITY_LEGACY };
+/* Each role may do what the roles before it may. */
+enum meta_role { META_ROLE_CONSUMER, META_ROLE_ANALYST, META_ROLE_ADMIN, META_ROLE_OWNER };
+
+/* "simplified", "original", "legacy"; "consumer", "analyst", "admin", "owner" */
+const char *meta_identity_name(enum meta_identity identity);
+const char *meta_role_name(enum meta_role role);
+bool meta_identity_parse(struct str text, enum meta_identity *ret_identity);
+bool meta_role_parse(struct str text, enum meta_role *ret_role);
+
+struct meta_project {
+    int64_t id;
+    struct str name;
+    struct str token;    /* public: it is in every web page that sends events */
+    struct str timezone; /* a name of the zone database that existed when the project was made */
+    enum meta_identity identity;
+    int64_t created_ms;
+    unsigned char secret_digest[META_DIGEST_SIZE];
+};
+
+struct meta_membership {
+    int64_t project_id;
+    enum meta_role role;
+};
+
+struct meta_account {
+    int64_t id;
+    struct str username;
+    struct str name;
+    struct str secret_hash; /* argon2id in its usual text form */
+    int64_t created_ms;
+    const struct meta_membership *memberships; /* by project id; projects that are deleted are not among them */
+    size_t membership_count;
+};
+
+struct meta;
+struct meta_reader;
+struct meta_view;
+
+struct meta_options {
+    bool must_exist;             /* a missing database is NOT_FOUND instead of being made */
+    size_t argon2_memory_bytes;  /* for new secrets; a stored hash carries its own cost */
+    unsigned argon2_ops;         /* passes over that memory */
+    unsigned argon2_threads_max; /* hashes computed at the same time; more wait */
+    unsigned argon2_waiting_max; /* and when so many wait already, UNAVAILABLE */
+    size_t cache_entries_max;    /* verified credentials that are remembered */
+    int busy_timeout_ms;         /* how long to wait for another process's write */
+};
+#define META_OPTIONS_DEFAULT                                                                                           \
+    ((struct meta_options){.argon2_memory_bytes = 19u << 20,                                                           \
+                           .argon2_ops = 2,                                                                            \
+                           .argon2_threads_max = 2,                                                                    \
+                           .argon2_waiting_max = 64,                                                                   \
+                           .cache_entries_max = 10000,                                                                 \
+                           .busy_timeout_ms = 5000})
+
+/* Opens DIR/cairn.db; makes the directory (one level, mode 0700) and the file (0600) when missing, and brings an older schema
+ * up to date. `options` may be NULL for the defaults. */
+enum status meta_open(const char *dir, const struct meta_options *options, struct error *error,
+                      struct meta **ret_meta) MUST_USE;
+void meta_close(struct meta *meta);
+
+/* ---- The write side. Results lie in the caller's arena. ---- */
+
+struct meta_project_spec {
+    int64_t id;       /* 0: the lowest that was never used */
+    struct str name;
+    struct str token; /* empty: random */
+    struct str timezone; /* empty: UTC */
+    enum meta_identity identity;
+};
+/* *ret_secret is shown here and never again. */
+enum status meta_project_create(struct meta *meta, const struct meta_project_spec *spec, struct arena *arena,
+                                struct error *error, struct meta_project *ret_project,
+                                struct str *ret_secret) MUST_USE;
+/* Leaves a tombstone, so that neither id nor token come back, and removes the project's memberships. */
+enum status meta_project_delete(struct meta *meta, int64_t project_id, struct error *error) MUST_USE;
+
+struct meta_account_spec {
+    int64_t project_id;
+    enum meta_role role;
+    struct str name;     /* empty: "service" */
+    struct str username; /* empty: NAME.xxxxxx.cairn-service-account */
+    struct str secret;   /* empty: random */
+};
+/* Makes an account with one membership. *ret_secret is shown here and never again. CONFLICT when the username exists. */
+enum status meta_account_create(struct meta *meta, const struct meta_account_spec *spec, struct arena *arena,
+                                struct error *error, struct meta_account *ret_account, struct str *ret_secret) MUST_USE;
+/* Makes an existing account a member of one more project, or changes its role there. */
+enum status meta_membership_put(struct meta *meta, struct str username, int64_t project_id, enum meta_role role,
+                                struct error *error) MUST_USE;
+/* Replaces the secret of an account; an empty `secret` draws one. What was verified before is forgotten. */
+enum status meta_account_set_secret(struct meta *meta, struct str username, struct str secret, struct arena *arena,
+                                    struct error *error, struct str *ret_secret) MUST_USE;
+enum status meta_account_delete(struct meta *meta, struct str username, struct error *error) MUST_USE;
+
+/* ---- The read side ---- */
+
+enum status meta_reader_new(struct meta *meta, struct error *error, struct meta_reader **ret_reader) MUST_USE;
+void meta_reader_free(struct meta_reader *reader);
+/* The current view, borrowed until the next call on this reader (take a reference to keep it longer). Never NULL. When the
+ * database cannot be read, error->status says why and the last view that could be read is returned. */
+struct meta_view *meta_reader_view(struct meta_reader *reader, struct error *error);
+/* A view without a reader, for one look (the command line's lists). The caller owns the reference. */
+enum status meta_view_load(struct meta *meta, struct error *error, struct meta_view **ret_view) MUST_USE;
+struct meta_view *meta_view_ref(struct meta_view *view);
+void meta_view_unref(struct meta_view *view);
+
+/* By id and by username, ascending. */
+const struct meta_project *meta_view_projects(const struct meta_view *view, size_t *ret_count);
+const struct meta_account *meta_view_accounts(const struct meta_view *view, size_t *ret_count);
+/* NULL when there is none (deleted projects are not there). */
+const struct meta_project *meta_view_project(const struct meta_view *view, int64_t project_id);
+const struct meta_project *meta_view_project_by_token(const struct meta_view *view, struct str token);
+const struct meta_project *meta_view_project_by_secret(const struct meta_view *view, struct str secret);
+const struct meta_account *meta_view_account(const struct meta_view *view, struct str username);
+
+/* ---- Credentials ---- */
+
+/* What a request has proved. It points into the view that it was found in. */
+struct meta_credential {
+    enum meta_credential_kind {
+        META_CREDENTIAL_NONE = 0,
+        META_CREDENTIAL_ACCOUNT,        /* a service account and its secret */
+        META_CREDENTIAL_PROJECT_SECRET, /* acts as the project itself */
+        META_CREDENTIAL_PROJECT_TOKEN,  /* public: good for sending only */
+    } kind;
+    const struct meta_account *account; /* of ACCOUNT */
+    const struct meta_project *project; /* of the other two */
+};
+
+/* The account when this pair was verified before and its secret is unchanged in `view`; otherwise NULL, which says nothing.
+ * Never blocks for long: an event loop may call it. */
+const struct meta_account *meta_account_cached(struct meta *meta, const struct meta_view *view, struct str username,
+                                               struct str secret);
+/* Computes argon2id (tens of ms) unless cached: call it from a worker thread. DENIED for a wrong secret and for an unknown
+ * username alike, after the same work; UNAVAILABLE when too many wait already. */
+enum status meta_account_verify(struct meta *meta, const struct meta_view *view, struct str username, struct str secret,
+                                struct error *error, const struct meta_account **ret_account) MUST_USE;
+
+enum meta_permission {
+    META_PERMISSION_READ,     /* run queries, export */
+    META_PERMISSION_DEFINE,   /* make annotations, saved reports, cohorts */
+    META_PERMISSION_IMPORT,   /* send events and profiles past the limits of /track; lookup tables */
+    META_PERMISSION_SETTINGS, /* change the project, its schemas and its tokens */
+    META_PERMISSION_OWN,      /* delete the project or its data, manage its accounts */
+};
+/* Whether the credential reaches so far in this project. `project_id` 0 means "the project that the credential belongs to"
+ * (INVALID for an account that has several). DENIED with the reason; an unknown project is DENIED like a foreign one. */
+enum status meta_authorize(const struct meta_view *view, const struct meta_credential *credential, int64_t project_id,
+                           enum meta_permission permission, struct error *error,
+                           const struct meta_project **ret_project) MUST_USE;
