@@ -1,11 +1,11 @@
 #pragma once
 /*
- * The list of everything that is wrong with, or worth saying about, a workflow document: errors forbid a run (nothing is
- * sent), warnings do not. Collecting a list, where other parts of the program stop at the first error, spares the author
- * of a document one round trip per mistake.
+ * The list of everything that is wrong with, or worth saying about, a workflow document: errors forbid a run
+ * (nothing is sent), warnings do not. Collecting a list, where other parts of the program stop at the first
+ * error, spares the author of a document one round trip per mistake.
  *
- * The list and its texts live in the arena given to workflow_problems_init. It holds at most WORKFLOW_PROBLEMS_MAX
- * entries and then says so once. A plain value, not thread-safe.
+ * The list and its texts live in the arena given to workflow_problems_init. It holds at most
+ * WORKFLOW_PROBLEMS_MAX entries and then says so once. A plain value, not thread-safe.
  */
 #include "base/error.h"
 #include "base/json.h"
@@ -13,11 +13,11 @@
 #define WORKFLOW_PROBLEMS_MAX 100
 
 struct workflow_problem {
-    bool is_error;      /* otherwise a warning */
-    struct str file;    /* empty when the problem is not in a file (a command-line input) */
+    bool is_error;         /* otherwise a warning */
+    struct str file;       /* empty when the problem is not in a file (a command-line input) */
     unsigned line, column; /* 1-based; 0 when unknown */
-    struct str text;    /* in the form of struct error's primary text */
-    struct str hint;    /* what to do about it, or empty */
+    struct str text;       /* in the form of struct error's primary text */
+    struct str hint;       /* what to do about it, or empty */
 };
 
 struct workflow_problems {
@@ -29,10 +29,10 @@ struct workflow_problems {
 
 void workflow_problems_init(struct workflow_problems *problems, struct arena *arena);
 /* `at` is the value in the document that the problem is about, or NULL. `file` may be empty. */
-void workflow_error_at(struct workflow_problems *problems, struct str file, const struct json *at, const char *format,
-                       ...) PRINTF_LIKE(4, 5);
-void workflow_warning_at(struct workflow_problems *problems, struct str file, const struct json *at, const char *format,
-                         ...) PRINTF_LIKE(4, 5);
+void workflow_error_at(struct workflow_problems *problems, struct str file, const struct json *at,
+                       const char *format, ...) PRINTF_LIKE(4, 5);
+void workflow_warning_at(struct workflow_problems *problems, struct str file, const struct json *at,
+                         const char *format, ...) PRINTF_LIKE(4, 5);
 /* The hint of the newest problem. */
 void workflow_problem_hint(struct workflow_problems *problems, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Takes over an error as it stands, with its own position where it has one, otherwise that of `at`. */

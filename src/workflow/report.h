@@ -1,8 +1,8 @@
 #pragma once
 /*
- * The events of a run as text for a person at a terminal. Pure: an event in, bytes out; the caller prints them as they come
- * and so shows progress. Control characters in anything that came over the network are shown escaped, so that a response
- * cannot drive the terminal.
+ * The events of a run as text for a person at a terminal. Pure: an event in, bytes out; the caller prints
+ * them as they come and so shows progress. Control characters in anything that came over the network are
+ * shown escaped, so that a response cannot drive the terminal.
  */
 #include "base/buf.h"
 #include "workflow/runner.h"

@@ -2,16 +2,16 @@
 /*
  * Runs the workflows of an Arazzo document, step by step, and checks them without running.
  *
- * A run has two halves. Preparing (prepare.h) finds everything that can be known without sending a request: sources,
- * operations, expressions, inputs. Only when there is nothing wrong does the second half send anything. Hence three
- * verdicts: INVALID (nothing was sent; `problems` says why), FAILED (a step failed; its name and reason are in the result)
- * and PASSED.
+ * A run has two halves. Preparing (prepare.h) finds everything that can be known without sending a request:
+ * sources, operations, expressions, inputs. Only when there is nothing wrong does the second half send
+ * anything. Hence three verdicts: INVALID (nothing was sent; `problems` says why), FAILED (a step failed; its
+ * name and reason are in the result) and PASSED.
  *
- * Everything in events and results has its secrets replaced by `***`: given credentials, inputs with `format: password`,
- * values of API keys, and the headers Authorization, Proxy-Authorization and Cookie.
+ * Everything in events and results has its secrets replaced by `***`: given credentials, inputs with `format:
+ * password`, values of API keys, and the headers Authorization, Proxy-Authorization and Cookie.
  *
- * Threads: a run belongs to the calling thread, which also gets the events. Memory: everything comes from the arena,
- * which the caller sizes (64 MB serve well) and frees; results and events point into it.
+ * Threads: a run belongs to the calling thread, which also gets the events. Memory: everything comes from the
+ * arena, which the caller sizes (64 MB serve well) and frees; results and events point into it.
  */
 #include "workflow/document.h"
 #include "workflow/transport.h"
@@ -26,8 +26,9 @@ struct workflow_server {
 };
 
 /* `--auth SCHEME=CREDENTIAL`. The scheme is the name of a security scheme in an OpenAPI source, plain or as
- * `source.scheme`. The credential is `user:secret` for http basic, the token for bearer, the key for apiKey. It is sent only
- * with operations that ask for the scheme, and never in place of something that the step itself sets. */
+ * `source.scheme`. The credential is `user:secret` for http basic, the token for bearer, the key for apiKey.
+ * It is sent only with operations that ask for the scheme, and never in place of something that the step
+ * itself sets. */
 struct workflow_auth {
     struct str scheme, credential;
 };
@@ -42,13 +43,14 @@ enum workflow_event_kind {
     WORKFLOW_EVENT_STEP_STARTED,      /* step_id, step_index, operation */
     WORKFLOW_EVENT_REQUEST,           /* method, url: built, about to be sent */
     WORKFLOW_EVENT_RESPONSE,          /* status, elapsed_us */
-    WORKFLOW_EVENT_STEP_FINISHED,     /* passed; criteria, outputs; text = reason of the failure; status 0: no response */
+    WORKFLOW_EVENT_STEP_FINISHED,     /* passed; criteria, outputs; text = reason of the failure; status 0: no
+                                         response */
     WORKFLOW_EVENT_WARNING,           /* text; step_id when it is about a step */
     WORKFLOW_EVENT_WORKFLOW_FINISHED, /* passed; outputs; text = reason of the failure */
 };
 
-/* Fields not named at the kind are those of the step or workflow at hand. Valid until the observer returns (the JSON
- * values: as long as the arena). */
+/* Fields not named at the kind are those of the step or workflow at hand. Valid until the observer returns
+ * (the JSON values: as long as the arena). */
 struct workflow_event {
     enum workflow_event_kind kind;
     struct str workflow_id, summary;
@@ -65,10 +67,11 @@ struct workflow_event {
 
 typedef void (*workflow_observer)(void *ctx, const struct workflow_event *event);
 
-/* Zero means the default everywhere. Only `transport.send` is required, and for workflow_check only when a source is an
- * http URL. */
+/* Zero means the default everywhere. Only `transport.send` is required, and for workflow_check only when a
+ * source is an http URL. */
 struct workflow_options {
-    struct str workflow_id; /* empty: all workflows of the document, in order; the first failure ends the run */
+    struct str
+        workflow_id; /* empty: all workflows of the document, in order; the first failure ends the run */
     const struct workflow_input *inputs;
     size_t input_count;
     const struct json *inputs_json; /* an object, or NULL; an entry of `inputs` of the same name prevails */
@@ -95,27 +98,28 @@ const char *workflow_verdict_name(enum workflow_verdict verdict);
 /*
  * The result for programs. For one workflow:
  *   {"workflowId", "status": "passed"|"failed"|"invalid", "inputs": {...},
- *    "steps": [{"stepId", "operation", "request": {"method", "url", "headers": {...}, "body"}, "status", "time_ms",
- *               "criteria": [{"condition", "passed", "message"?}], "outputs": {...}, "passed", "error"?}],
+ *    "steps": [{"stepId", "operation", "request": {"method", "url", "headers": {...}, "body"}, "status",
+ * "time_ms", "criteria": [{"condition", "passed", "message"?}], "outputs": {...}, "passed", "error"?}],
  *    "outputs": {...}, "error"?, "warnings": [...], "errors": [...]}
- * where a warning or an error is {"text", "file"?, "line"?, "column"?, "hint"?}. Steps that did not run are not listed.
- * For several workflows: {"status", "workflows": [the above without warnings and errors], "warnings", "errors"}. An invalid
- * run has no workflows and no steps.
+ * where a warning or an error is {"text", "file"?, "line"?, "column"?, "hint"?}. Steps that did not run are
+ * not listed. For several workflows: {"status", "workflows": [the above without warnings and errors],
+ * "warnings", "errors"}. An invalid run has no workflows and no steps.
  */
 struct workflow_result {
     enum workflow_verdict verdict;
     struct json json;
 };
 
-/* Runs. OK whenever there is a verdict; the caller maps it to an exit code (passed 0, failed 1, invalid 2). Other
- * statuses mean that the runner itself could not go on: LIMIT when the arena is full. New problems are appended to
- * `problems`, which already holds those of loading the document. */
+/* Runs. OK whenever there is a verdict; the caller maps it to an exit code (passed 0, failed 1, invalid 2).
+ * Other statuses mean that the runner itself could not go on: LIMIT when the arena is full. New problems are
+ * appended to `problems`, which already holds those of loading the document. */
 enum status workflow_run(struct arena *arena, const struct workflow_document *document,
                          const struct workflow_options *options, struct workflow_problems *problems,
                          struct error *error, struct workflow_result *ret_result) MUST_USE;
 
-/* Checks everything that workflow_run checks before its first request, except the inputs; all workflows unless one is
- * named. OK when that could be done: problems->error_count says whether the document is good. */
+/* Checks everything that workflow_run checks before its first request, except the inputs; all workflows
+ * unless one is named. OK when that could be done: problems->error_count says whether the document is good.
+ */
 enum status workflow_check(struct arena *arena, const struct workflow_document *document,
                            const struct workflow_options *options, struct workflow_problems *problems,
                            struct error *error) MUST_USE;

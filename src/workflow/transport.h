@@ -1,14 +1,16 @@
 #pragma once
 /*
- * What the workflow runner asks of the network: send one request, bring back one response. The runner itself knows no
- * sockets; `cairn workflow` implements this over its HTTP client and the tests implement it in memory.
+ * What the workflow runner asks of the network: send one request, bring back one response. The runner itself
+ * knows no sockets; `cairn workflow` implements this over its HTTP client and the tests implement it in
+ * memory.
  *
- * Ownership: everything in a request belongs to the runner and lives until `send` returns. Everything in a response must
- * live as long as the arena that was passed in (copy it there). Threads: the runner calls from one thread, one call at a
- * time, and waits for the answer.
+ * Ownership: everything in a request belongs to the runner and lives until `send` returns. Everything in a
+ * response must live as long as the arena that was passed in (copy it there). Threads: the runner calls from
+ * one thread, one call at a time, and waits for the answer.
  *
  * Duties of an implementation, because only it can fulfil them:
- *   - `timeout_ms` bounds the whole exchange, connecting included; `body_size_max` bounds the body after decompression;
+ *   - `timeout_ms` bounds the whole exchange, connecting included; `body_size_max` bounds the body after
+ * decompression;
  *   - http and https only, with certificates verified;
  *   - redirects, where it follows them, never carry Authorization, Cookie or an API key to another host;
  *   - a body that came compressed is handed over decompressed.
@@ -43,19 +45,20 @@ struct workflow_response {
 
 struct workflow_transport {
     void *ctx;
-    /* OK whenever a response arrived, whatever its status. Failures: CANCELLED for a timeout, LIMIT for a body above
-     * body_size_max, UNAVAILABLE when no connection came about, IO for anything else that broke on the way. */
-    enum status (*send)(void *ctx, const struct workflow_request *request, struct arena *arena, struct error *error,
-                        struct workflow_response *ret_response);
+    /* OK whenever a response arrived, whatever its status. Failures: CANCELLED for a timeout, LIMIT for a
+     * body above body_size_max, UNAVAILABLE when no connection came about, IO for anything else that broke on
+     * the way. */
+    enum status (*send)(void *ctx, const struct workflow_request *request, struct arena *arena,
+                        struct error *error, struct workflow_response *ret_response);
     /* A monotonic clock, for the total time limit; NULL: the system's. */
     uint64_t (*now_ms)(void *ctx);
 };
 
-/* Reads the document at `location` (a file path, or an http or https URL) for the runner: source descriptions and the
- * files that they refer to. The runner has one of its own (files directly, http through the transport); the hook is for
- * tests and fuzzing, which must not touch the machine's files. */
+/* Reads the document at `location` (a file path, or an http or https URL) for the runner: source descriptions
+ * and the files that they refer to. The runner has one of its own (files directly, http through the
+ * transport); the hook is for tests and fuzzing, which must not touch the machine's files. */
 struct workflow_loader {
     void *ctx;
-    enum status (*read)(void *ctx, struct str location, size_t size_max, struct arena *arena, struct error *error,
-                        struct str *ret_text);
+    enum status (*read)(void *ctx, struct str location, size_t size_max, struct arena *arena,
+                        struct error *error, struct str *ret_text);
 };
