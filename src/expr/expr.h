@@ -1,0 +1,92 @@
+#pragma once
+/*
+ * The segmentation expression language: what `where`, `on` and selectors are written in (docs/api/expressions.md, which also
+ * lists the decisions taken where the language was never documented).
+ *
+ * An expression is compiled once and evaluated over column vectors:
+ *
+ *   expr_compile  text -> struct expr, an immutable flat program; it may be shared by any number of threads
+ *   expr_columns  which columns the evaluator must be given, in which order
+ *   expr_state    what one thread needs to evaluate: registers, caches, an arena with a budget
+ *   expr_eval     one vector per column -> one vector of results; expr_filter keeps the rows that are exactly true
+ *
+ * Ownership: struct expr lives in the arena it was compiled in (its regular expressions are freed when that arena is reset);
+ * the text is copied. A state must be freed before its expression's arena. Column vectors are the caller's and are only
+ * read during a call, but results may point into them.
+ *
+ * Errors: INVALID with error->column = 1-based byte position in the text, for a text that cannot be compiled, and, from
+ * the evaluator, for a row in which `and` or `or` meets a value that is not boolean, null or undefined. LIMIT when a limit
+ * below, the arena or the state's budget is exceeded. Nothing else fails: a value of the wrong type is `undefined`.
+ */
+#include "base/arena.h"
+#include "base/error.h"
+#include "column/vector.h"
+
+#define EXPR_TEXT_MAX     20000 /* bytes of text */
+#define EXPR_DEPTH_MAX    200   /* brackets, calls and prefix operators inside each other */
+#define EXPR_HEIGHT_MAX   1000  /* operators applied on top of each other, as in 1+1+1+… (and/or chains count as one) */
+#define EXPR_ITEMS_MAX    10000 /* items of one list literal, or arguments of one call */
+#define EXPR_STRING_MAX   (1u << 20) /* bytes of a string or list that an operator makes */
+#define EXPR_WORK_MAX     20000000 /* steps that one evaluation may take row by row (lambdas) */
+
+/* Which record a column belongs to. `event["x"]` and `properties["x"]` are the same column. */
+enum expr_root { EXPR_PROPERTY, EXPR_USER, EXPR_BEHAVIOR };
+
+struct expr_column {
+    enum expr_root root;
+    struct str name;
+};
+
+/* A bare name that stands for a column: the letters A..Z of custom-property formulas. */
+struct expr_input {
+    struct str name; /* matched exactly */
+    struct expr_column column;
+};
+
+struct expr_options {
+    /* Project time zone; NULL functions mean UTC. */
+    const void *zone;
+    int64_t (*local_to_utc_ms)(const void *zone, int64_t local_ms);
+    int64_t (*utc_to_local_ms)(const void *zone, int64_t utc_ms);
+    int64_t now_ms; /* TODAY() is the local day of this instant */
+
+    bool bare_name_is_property; /* a text that is one name alone means properties["name"], for `on=plan` */
+    bool profiles;              /* rows are profiles: user["p"] is properties["p"], event["p"] is undefined */
+    bool formula;               /* custom-property formulas: == and != (and so `in` a list) ignore the case of strings */
+    const struct expr_input *inputs;
+    size_t input_count;
+};
+
+/* What the result can be besides null and undefined. */
+enum expr_type { EXPR_ANY, EXPR_BOOL, EXPR_NUMBER, EXPR_STRING };
+
+struct expr;
+struct expr_state;
+
+/* `options` may be NULL and need not outlive the call, except `zone`, which must live as long as the expression. */
+enum status expr_compile(struct arena *arena, struct str text, const struct expr_options *options, struct error *error,
+                         const struct expr **ret_expr) MUST_USE;
+
+/* The columns, each once, in the order in which expr_eval wants them. A constant expression has none. */
+const struct expr_column *expr_columns(const struct expr *expr, size_t *ret_count);
+enum expr_type expr_result_type(const struct expr *expr);
+/* True, and the value, when the expression needs no row: `on=undefined`, `true`, 1 + 1. */
+bool expr_constant(const struct expr *expr, struct value *ret_value);
+
+/* `budget_bytes` bounds what one evaluation allocates plus what is kept between evaluations; 1 MB serves most, lists and
+ * long strings want more. One state per thread. Never NULL. */
+struct expr_state *expr_state_new(const struct expr *expr, size_t budget_bytes);
+void expr_state_free(struct expr_state *state);
+
+/* Evaluates `rows` rows (at most VECTOR_ROWS_MAX). columns[i] belongs to expr_columns()[i] and has at least `rows` rows.
+ *
+ * The result is FLAT, CONST or DICT whatever the inputs are; a DICT result has the codes of one of the inputs, code 0 ABSENT,
+ * and may hold the same value under several codes. Its values (ABSENT for undefined) are good until the next call on this state, and as long
+ * as the columns are. A property by itself is passed through as it came. */
+enum status expr_eval(struct expr_state *state, const struct vector *columns, uint32_t rows, struct error *error,
+                      struct vector *ret_result) MUST_USE;
+
+/* Clears keep[row] for every row that is not exactly true. Rows whose keep is 0 already are not evaluated, so they raise no
+ * errors either. On failure `keep` is unchanged. */
+enum status expr_filter(struct expr_state *state, const struct vector *columns, uint32_t rows, struct error *error,
+                        uint8_t *keep) MUST_USE;
