@@ -1,0 +1,19 @@
+#pragma once
+/* Wall-clock and monotonic time. Above this floor nobody calls clock_gettime. */
+#include <stdint.h>
+#include <time.h>
+
+/* Milliseconds since 1970-01-01T00:00:00Z; may jump. */
+static inline int64_t os_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+/* Nanoseconds that never go back. */
+static inline int64_t os_monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
