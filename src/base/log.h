@@ -1,7 +1,8 @@
 #pragma once
 /*
  * Structured logs on standard error, one line an event: `2026-01-31T12:00:00.123Z info event=listening address=127.0.0.1:8080`
- * or the same as a JSON object. Any thread may log; a line is written with one write(2). Event payloads, tokens and secrets are never logged.
+ * or the same as a JSON object. Any thread may log; a line is written with one write(2). Event payloads, tokens and
+ * secrets are never logged.
  *
  *   log_info("listening", LOG_STR("address", address), LOG_INT("threads", n));
  */
