@@ -1,0 +1,261 @@
+#include "store/batch.h"
+
+#include <assert.h>
+
+#define EVENT_HAS_ID     1
+#define EVENT_HAS_DEVICE 2
+#define EVENT_HAS_INSERT 4
+
+static void put_str(struct buf *buf, struct str s)
+{
+    buf_varint(buf, s.size);
+    buf_str_add(buf, s);
+}
+
+void batch_init(struct batch *batch, size_t size_max)
+{
+    *batch = (struct batch){.head = BUF_INIT(128), .names = BUF_INIT(size_max), .events = BUF_INIT(size_max),
+                            .name_index = STRMAP_INIT(1u << 20)};
+    batch->arena = arena_new(size_max + (1u << 16));
+}
+
+void batch_fini(struct batch *batch)
+{
+    buf_fini(&batch->head);
+    buf_fini(&batch->names);
+    buf_fini(&batch->events);
+    strmap_fini(&batch->name_index);
+    arena_free(batch->arena);
+}
+
+void batch_begin(struct batch *batch, uint64_t project, int64_t received_ms, enum identity_mode mode, unsigned flags)
+{
+    buf_reset(&batch->head);
+    buf_reset(&batch->names);
+    buf_reset(&batch->events);
+    strmap_fini(&batch->name_index);
+    arena_reset(batch->arena);
+    batch->project = project;
+    batch->received_ms = (uint64_t)received_ms;
+    batch->mode = (uint8_t)mode;
+    batch->flags = (uint8_t)flags;
+    batch->name_count = batch->event_count = 0;
+    batch->failed = received_ms < 0;
+}
+
+/* A name keeps its place in the dictionary even when the event that brought it is cancelled: harmless, and rare. */
+static uint32_t name_of(struct batch *batch, struct str name)
+{
+    uint64_t *known = strmap_get(&batch->name_index, name);
+    if (known) return (uint32_t)*known;
+    struct str key = arena_str(batch->arena, name);
+    if (!key.data || strmap_put(&batch->name_index, key, batch->name_count) != STATUS_OK) {
+        batch->failed = true;
+        return 0;
+    }
+    put_str(&batch->names, name);
+    return batch->name_count++;
+}
+
+void batch_event(struct batch *batch, struct str name, int64_t time_ms, struct str id, struct str device,
+                 struct str insert_id)
+{
+    batch->event_start = batch->events.size;
+    buf_varint(&batch->events, name_of(batch, name));
+    buf_varint(&batch->events, zigzag(time_ms - (int64_t)batch->received_ms));
+    unsigned flags = (id.data ? EVENT_HAS_ID : 0) | (device.data ? EVENT_HAS_DEVICE : 0) | (insert_id.data ? EVENT_HAS_INSERT : 0);
+    buf_byte(&batch->events, (char)flags);
+    if (id.data) put_str(&batch->events, id);
+    if (device.data) put_str(&batch->events, device);
+    if (insert_id.data) put_str(&batch->events, insert_id);
+    batch->property_start = batch->events.size;
+    batch->property_count = 0;
+}
+
+enum status batch_property(struct batch *batch, struct str name, const struct json *value)
+{
+    size_t before = batch->events.size;
+    buf_varint(&batch->events, name_of(batch, name));
+    enum status status = value_encode_json(&batch->events, value);
+    if (status != STATUS_OK) {
+        batch->events.size = before;
+        return status;
+    }
+    batch->property_count++;
+    return STATUS_OK;
+}
+
+void batch_event_end(struct batch *batch)
+{
+    /* The count stands before the properties but is known only now: move them up by its one or two bytes. */
+    struct buf *events = &batch->events;
+    char head[5];
+    size_t head_size = 0;
+    for (uint32_t count = batch->property_count;; count >>= 7) {
+        head[head_size++] = (char)((count & 0x7F) | (count >= 0x80 ? 0x80 : 0));
+        if (count < 0x80) break;
+    }
+    if (!buf_reserve(events, head_size)) return;
+    char *at = events->data + batch->property_start;
+    memmove(at + head_size, at, events->size - batch->property_start);
+    memcpy(at, head, head_size);
+    buf_advance(events, head_size);
+    batch->event_count++;
+}
+
+void batch_event_cancel(struct batch *batch)
+{
+    batch->events.size = batch->event_start;
+}
+
+/* Puts `varint length` in front of the concatenated pieces. */
+static enum status assemble(struct buf *record, const struct str *pieces, size_t count)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++) total += pieces[i].size;
+    buf_varint(record, total);
+    for (size_t i = 0; i < count; i++) buf_str_add(record, pieces[i]);
+    return buf_status(record);
+}
+
+enum status batch_finish(struct batch *batch, struct buf *ret_record)
+{
+    if (batch->failed || batch->names.failed || batch->events.failed) return STATUS_LIMIT;
+    struct buf *head = &batch->head;
+    buf_byte(head, RECORD_EVENTS);
+    buf_varint(head, batch->project);
+    buf_varint(head, batch->received_ms);
+    buf_byte(head, (char)batch->mode);
+    buf_byte(head, (char)batch->flags);
+    buf_varint(head, batch->name_count);
+    struct buf count = BUF_INIT(16);
+    buf_varint(&count, batch->event_count);
+    struct buf record = BUF_INIT(batch->events.size_max + batch->names.size_max + 256);
+    struct str pieces[] = {buf_str(head), buf_str(&batch->names), buf_str(&count), buf_str(&batch->events)};
+    enum status status = assemble(&record, pieces, 4);
+    buf_fini(&count);
+    if (status == STATUS_OK && record.size > batch->events.size_max) status = STATUS_LIMIT;
+    if (status != STATUS_OK) {
+        buf_fini(&record);
+        return status;
+    }
+    *ret_record = record;
+    return STATUS_OK;
+}
+
+enum status record_link(struct buf *record, uint64_t project, int64_t received_ms, enum identity_mode mode,
+                        enum link_operation operation, struct str device, struct str user)
+{
+    struct buf body = BUF_INIT(1u << 16);
+    buf_byte(&body, RECORD_LINK);
+    buf_varint(&body, project);
+    buf_varint(&body, (uint64_t)received_ms);
+    buf_byte(&body, (char)mode);
+    buf_byte(&body, (char)operation);
+    put_str(&body, device);
+    put_str(&body, user);
+    enum status status = buf_status(&body);
+    struct str piece = buf_str(&body);
+    if (status == STATUS_OK) status = assemble(record, &piece, 1);
+    buf_fini(&body);
+    return status;
+}
+
+enum status record_project_drop(struct buf *record, uint64_t project)
+{
+    struct buf body = BUF_INIT(64);
+    buf_byte(&body, RECORD_PROJECT_DROP);
+    buf_varint(&body, project);
+    struct str piece = buf_str(&body);
+    enum status status = assemble(record, &piece, 1);
+    buf_fini(&body);
+    return status;
+}
+
+enum status record_next(struct reader *reader, struct record *ret_record)
+{
+    struct str bytes = read_str(reader);
+    if (reader->failed) return STATUS_CORRUPT;
+    struct reader inner = reader_of(bytes);
+    struct record record = {.kind = read_u8(&inner), .project = read_varint(&inner)};
+    record.body = read_bytes(&inner, reader_left(&inner));
+    if (inner.failed || record.kind < RECORD_EVENTS || record.kind > RECORD_PROJECT_DROP) return STATUS_CORRUPT;
+    *ret_record = record;
+    return STATUS_OK;
+}
+
+static bool next_event(struct reader *r, uint32_t name_count, int64_t received_ms, bool check, struct event_view *ret)
+{
+    struct event_view event = {0};
+    uint64_t name = read_varint(r);
+    event.time_ms = received_ms + unzigzag(read_varint(r));
+    unsigned flags = read_u8(r);
+    if (flags & EVENT_HAS_ID) event.id = read_str(r);
+    if (flags & EVENT_HAS_DEVICE) event.device = read_str(r);
+    if (flags & EVENT_HAS_INSERT) event.insert_id = read_str(r);
+    uint64_t count = read_varint(r);
+    if (r->failed || name >= name_count || count > reader_left(r) || flags > 7) return false;
+    if ((flags & EVENT_HAS_DEVICE) && !(flags & EVENT_HAS_ID)) return false;
+    event.name = (uint32_t)name;
+    event.property_count = (uint32_t)count;
+    const unsigned char *start = r->at;
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t property = read_varint(r);
+        struct value value;
+        if (property >= name_count || value_decode(r, &value) != STATUS_OK) return false;
+        if (check && value.type == VALUE_ABSENT) return false;
+    }
+    event.properties = str_from(start, (size_t)(r->at - start));
+    *ret = event;
+    return !r->failed;
+}
+
+enum status batch_open(struct arena *arena, struct str body, struct batch_reader *ret_reader)
+{
+    struct reader r = reader_of(body);
+    struct batch_reader batch = {.received_ms = (int64_t)read_varint(&r), .mode = read_u8(&r), .flags = read_u8(&r)};
+    uint64_t names = read_varint(&r);
+    if (r.failed || names > reader_left(&r) || batch.received_ms < 0 || batch.mode > IDENTITY_LEGACY) return STATUS_CORRUPT;
+    batch.names = arena_new_array(arena, struct str, names + 1);
+    if (!batch.names) return STATUS_LIMIT;
+    for (uint64_t i = 0; i < names; i++) batch.names[i] = read_str(&r);
+    uint64_t events = read_varint(&r);
+    if (r.failed || events > reader_left(&r)) return STATUS_CORRUPT;
+    batch.name_count = (uint32_t)names;
+    batch.events_left = (uint32_t)events;
+    batch.reader = r;
+    for (uint64_t i = 0; i < events; i++) {
+        struct event_view event;
+        if (!next_event(&r, batch.name_count, batch.received_ms, true, &event)) return STATUS_CORRUPT;
+    }
+    if (reader_left(&r)) return STATUS_CORRUPT;
+    *ret_reader = batch;
+    return STATUS_OK;
+}
+
+bool batch_next(struct batch_reader *batch, struct event_view *ret_event)
+{
+    if (!batch->events_left) return false;
+    batch->events_left--;
+    return next_event(&batch->reader, batch->name_count, batch->received_ms, false, ret_event);
+}
+
+bool event_property_next(struct reader *properties, uint32_t *ret_name, struct value *ret_value)
+{
+    if (!reader_left(properties)) return false;
+    *ret_name = (uint32_t)read_varint(properties);
+    return value_decode(properties, ret_value) == STATUS_OK;
+}
+
+enum status link_open(struct str body, struct link_view *ret_link)
+{
+    struct reader r = reader_of(body);
+    struct link_view link = {.received_ms = (int64_t)read_varint(&r), .mode = read_u8(&r), .operation = read_u8(&r)};
+    link.device = read_str(&r);
+    link.user = read_str(&r);
+    if (r.failed || reader_left(&r) || link.mode > IDENTITY_LEGACY || link.operation < LINK_CREATE ||
+        link.operation > LINK_MERGE || !link.device.size || !link.user.size)
+        return STATUS_CORRUPT;
+    *ret_link = link;
+    return STATUS_OK;
+}

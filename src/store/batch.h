@@ -1,0 +1,100 @@
+#pragma once
+/*
+ * Log records (docs/formats/wal.md, "Records"): how ingestion hands events to the store, and how the store reads them back when
+ * it applies them or replays the log.
+ *
+ * Writing, one record per request and project, on any thread:
+ *
+ *   struct batch batch;
+ *   batch_init(&batch, size_max);
+ *   batch_begin(&batch, project, received_ms, identity_mode, flags);
+ *   for each event:
+ *       batch_event(&batch, name, time_ms, id, device, insert_id);
+ *       batch_property(&batch, name, &json) ...
+ *       batch_event_end(&batch)        or batch_event_cancel(&batch): the event leaves no trace
+ *   batch_finish(&batch, &record);     the record's bytes, owned by the caller: give them to store_append
+ *   batch_fini(&batch);
+ *
+ * Failures are sticky and surface in batch_finish (LIMIT). Strings passed in are copied.
+ */
+#include "base/buf.h"
+#include "base/map.h"
+#include "column/value.h"
+
+enum record_kind { RECORD_EVENTS = 1, RECORD_LINK = 2, RECORD_PROJECT_DROP = 3 };
+
+/* Numbers are stored in the log: never renumber. */
+enum identity_mode { IDENTITY_SIMPLIFIED = 0, IDENTITY_ORIGINAL = 1, IDENTITY_LEGACY = 2 };
+enum link_operation { LINK_CREATE = 1, LINK_ALIAS = 2, LINK_MERGE = 3 };
+
+#define BATCH_IMPORT 1 /* flags: the events came through /import */
+
+struct batch {
+    struct buf head;   /* kind .. names */
+    struct buf names;
+    struct buf events; /* the encoded events */
+    struct strmap name_index;
+    struct arena *arena; /* keys of name_index */
+    uint64_t project, received_ms;
+    uint8_t mode, flags;
+    uint32_t name_count, event_count, property_count;
+    size_t event_start, property_start; /* in `events`, of the open event */
+    bool failed;
+};
+
+void batch_init(struct batch *batch, size_t size_max);
+void batch_fini(struct batch *batch);
+void batch_begin(struct batch *batch, uint64_t project, int64_t received_ms, enum identity_mode mode, unsigned flags);
+/* `id`, `device` and `insert_id` are absent when their data is NULL. Property names may repeat: the caller sends each once. */
+void batch_event(struct batch *batch, struct str name, int64_t time_ms, struct str id, struct str device,
+                 struct str insert_id);
+/* INVALID when the value nests too deeply. */
+enum status batch_property(struct batch *batch, struct str name, const struct json *value) MUST_USE;
+void batch_event_end(struct batch *batch);
+void batch_event_cancel(struct batch *batch);
+static inline uint32_t batch_count(const struct batch *batch) { return batch->event_count; }
+/* Moves the finished record into *ret_record (buf_fini it, or give it to store_append). LIMIT when it passed size_max. */
+enum status batch_finish(struct batch *batch, struct buf *ret_record) MUST_USE;
+
+/* A LINK record: device and user are ids as stored ("$device:D1", "U1"). */
+enum status record_link(struct buf *record, uint64_t project, int64_t received_ms, enum identity_mode mode,
+                        enum link_operation operation, struct str device, struct str user) MUST_USE;
+enum status record_project_drop(struct buf *record, uint64_t project) MUST_USE;
+
+/* --- reading ------------------------------------------------------------------------------------------------------- */
+
+struct record {
+    enum record_kind kind;
+    uint64_t project;
+    struct str body;
+};
+/* Takes the next record off the reader. CORRUPT when malformed. */
+enum status record_next(struct reader *reader, struct record *ret_record) MUST_USE;
+
+struct event_view {
+    uint32_t name; /* index into the record's names */
+    int64_t time_ms;
+    struct str id, device, insert_id; /* NULL data: absent */
+    uint32_t property_count;
+    struct str properties; /* property_count times { varint name, value } */
+};
+struct batch_reader {
+    int64_t received_ms;
+    uint8_t mode, flags;
+    uint32_t name_count, events_left;
+    struct str *names; /* in the arena */
+    struct reader reader;
+};
+/* Opens an EVENTS record; checks everything, values included, so that later reads can trust the bytes. */
+enum status batch_open(struct arena *arena, struct str body, struct batch_reader *ret_reader) MUST_USE;
+/* False at the end. */
+bool batch_next(struct batch_reader *batch, struct event_view *ret_event);
+/* Walks event_view.properties. */
+bool event_property_next(struct reader *properties, uint32_t *ret_name, struct value *ret_value);
+
+struct link_view {
+    int64_t received_ms;
+    uint8_t mode, operation;
+    struct str device, user;
+};
+enum status link_open(struct str body, struct link_view *ret_link) MUST_USE;

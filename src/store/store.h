@@ -1,0 +1,136 @@
+#pragma once
+/*
+ * The event store. It shows three verbs upward: append a record, take a snapshot, scan columns of a snapshot.
+ *
+ * Appending. store_append() takes one finished log record (batch.h). When `done` is called with STATUS_OK the record is on disk
+ * (fdatasync returned) and every snapshot taken from then on sees it. `done` is called exactly once, from the log thread (or from
+ * within store_append when the record is refused at once): it must be quick and must not call the store.
+ *
+ * Snapshots. A snapshot is one project as of a moment: immutable, reference-counted, safe to read from any one thread at a time.
+ * store_snapshot() waits until everything acknowledged before the call is in it.
+ *
+ * Errors: UNAVAILABLE while the disk is full or failing, or when the queue is full: nothing of the record was stored, try again
+ * later. Reads go on meanwhile. CORRUPT names the file whose checksum is wrong.
+ */
+#include "base/buf.h"
+#include "base/error.h"
+#include "column/vector.h"
+#include "os/fs.h"
+#include "store/batch.h"
+
+struct store;
+struct id_graph;
+
+/* What the identity floor tells the store: whether a link is made. Called by the applier in log order; a function of the graph and of
+ * its arguments alone, so that replay repeats it. Links are made through id_graph_link (ids.h). The result is a reason that is
+ * stored with the event, 0 when there is none (see identity/identity.h). */
+typedef unsigned (*identity_link_fn)(struct id_graph *graph, enum identity_mode mode, enum link_operation operation,
+                                     uint32_t device, uint32_t user);
+
+struct store_options {
+    struct os_fs *fs;             /* the data directory; owned by the caller */
+    identity_link_fn link;
+    const char *const *link_reasons; /* texts by reason, for the property $identity_failure_reason; NULL-terminated, [0] unused */
+    uint64_t wal_file_bytes;      /* 64 MiB */
+    uint64_t memory_bytes_max;    /* memtable and RAM sections before a flush: 256 MiB; twice that refuses writes */
+    uint64_t flush_rows;          /* 1 000 000 */
+    uint64_t flush_interval_ms;   /* 10 min */
+    uint64_t cache_bytes;         /* decoded blocks: 256 MiB */
+    uint64_t queue_bytes_max;     /* records waiting for the disk: 64 MiB */
+    bool salvage;                 /* start even though acknowledged log bytes are damaged, without them */
+    bool threads_off;             /* tests: nothing runs by itself, call store_step */
+};
+void store_options_defaults(struct store_options *options);
+
+/* Recovers and starts the threads. The log line and `ret_report` say what recovery found. */
+struct store_report {
+    uint64_t frames, records, events, bytes_torn, bytes_lost;
+};
+enum status store_open(const struct store_options *options, struct error *error, struct store_report *ret_report,
+                       struct store **ret_store) MUST_USE;
+/* Commits what is queued, stops the threads and frees everything. Snapshots must be gone. */
+void store_close(struct store *store);
+
+/* Takes over `record` (it is emptied in any case). */
+void store_append(struct store *store, struct buf *record, void (*done)(void *arg, enum status status), void *arg);
+/* The same, waiting. */
+enum status store_append_wait(struct store *store, struct buf *record) MUST_USE;
+/* OK, or UNAVAILABLE with the reason: what GET /ready asks. */
+enum status store_writable(struct store *store, struct error *error) MUST_USE;
+/* Writes everything in memory to section files; waits. */
+enum status store_flush(struct store *store, struct error *error) MUST_USE;
+
+struct store_stats {
+    uint64_t frames, records, events, duplicates, bytes_logged, sync_ns;
+    uint64_t queue_bytes, memory_bytes, rows_in_memory, flushes, sections, section_bytes, ids, projects;
+    bool failing;
+};
+void store_stats(struct store *store, struct store_stats *ret_stats);
+
+/* --- snapshots ----------------------------------------------------------------------------------------------------- */
+
+struct snapshot;
+/* A project without events gives an empty snapshot. */
+enum status store_snapshot(struct store *store, uint64_t project, struct error *error, struct snapshot **ret_snapshot) MUST_USE;
+void snapshot_free(struct snapshot *snapshot);
+
+#define EVENT_ID_NONE    UINT32_MAX
+#define PROPERTY_ID_NONE UINT32_MAX
+/* Names and numbers. Every name in the project's events has a number; numbers are dense from 0. */
+uint32_t snapshot_event_id(const struct snapshot *snapshot, struct str name);
+struct str snapshot_event_name(const struct snapshot *snapshot, uint32_t event_id);
+uint32_t snapshot_event_count(const struct snapshot *snapshot);
+uint32_t snapshot_property_id(const struct snapshot *snapshot, struct str name);
+struct str snapshot_property_name(const struct snapshot *snapshot, uint32_t property_id);
+uint32_t snapshot_property_count(const struct snapshot *snapshot);
+/* People. Ids and persons are dense numbers from 1; 0 is "no user". A person is a cluster of ids; `person` of an id changes when
+ * clusters merge, and a snapshot's answers are consistent. */
+uint32_t snapshot_id(const struct snapshot *snapshot, struct str distinct_id);            /* 0 when unknown */
+struct str snapshot_id_text(const struct snapshot *snapshot, uint32_t id);                /* "" for 0 */
+uint32_t snapshot_person(const struct snapshot *snapshot, uint32_t id);                   /* the cluster's number */
+uint32_t snapshot_person_id(const struct snapshot *snapshot, uint32_t person);            /* the id shown for the cluster */
+uint32_t snapshot_id_count(const struct snapshot *snapshot);                              /* ids are 1..count */
+
+/* --- scanning ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * A run is the rows of one event in one section, in the order (person as of writing, time, arrival), read in vectors of up to 1024
+ * rows. Use: scan_new, then scan_next for each run, and for each of its vectors read what is needed. Everything a
+ * read returns stays good until the next scan_vector or scan_next; dictionaries (struct vector, DICT) until scan_next.
+ */
+struct scan;
+struct scan_options {
+    const uint32_t *events; /* event ids, NULL: all */
+    size_t event_count;
+    int64_t from_ms, to_ms; /* [from, to): runs that cannot hold such rows are skipped; rows are not filtered */
+    size_t memory_bytes_max; /* budget for decoding */
+};
+enum status scan_new(struct snapshot *snapshot, const struct scan_options *options, struct error *error, struct scan **ret_scan)
+    MUST_USE;
+void scan_free(struct scan *scan);
+
+struct scan_run {
+    uint32_t event_id;
+    uint32_t rows;      /* deleted rows included */
+    uint32_t deleted;   /* how many of them are deleted */
+    uint32_t vectors;
+    int64_t time_min_ms, time_max_ms;
+};
+/* NOT_FOUND at the end. */
+enum status scan_next(struct scan *scan, struct error *error, struct scan_run *ret_run) MUST_USE;
+/* Moves to vector `index` of the current run and says how many rows it has. */
+enum status scan_vector(struct scan *scan, uint32_t index, struct error *error, uint32_t *ret_rows) MUST_USE;
+/* Of the current vector, one entry a row: */
+enum status scan_times(struct scan *scan, struct error *error, const int64_t **ret_times_ms) MUST_USE;
+enum status scan_persons(struct scan *scan, struct error *error, const uint32_t **ret_persons) MUST_USE; /* resolved */
+enum status scan_ids(struct scan *scan, struct error *error, const uint32_t **ret_ids) MUST_USE;         /* as sent */
+enum status scan_received(struct scan *scan, struct error *error, const int64_t **ret_received_ms) MUST_USE;
+/* A string as sent, or the int64 number of an event that had none. */
+enum status scan_insert_ids(struct scan *scan, struct error *error, struct vector *ret_vector) MUST_USE;
+/* BATCH_IMPORT */
+enum status scan_flags(struct scan *scan, struct error *error, const uint8_t **ret_flags) MUST_USE;
+enum status scan_property(struct scan *scan, uint32_t property_id, struct error *error, struct vector *ret_vector) MUST_USE;
+/* 1 for rows that count, 0 for deleted ones. */
+enum status scan_live(struct scan *scan, struct error *error, const uint8_t **ret_live) MUST_USE;
+/* The properties that occur in the current run, ascending. */
+enum status scan_properties(struct scan *scan, struct error *error, const uint32_t **ret_ids, size_t *ret_count) MUST_USE;
