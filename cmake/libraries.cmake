@@ -8,9 +8,11 @@ foreach(pair "uv;libuv" "sqlite;sqlite3" "deflate;libdeflate" "zstd;libzstd" "lz
   pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${module})
 endforeach()
 find_library(ROARING_LIBRARY roaring REQUIRED)
-find_library(CMOCKA_LIBRARY cmocka REQUIRED)
-add_library(cmocka INTERFACE)
-target_link_libraries(cmocka INTERFACE ${CMOCKA_LIBRARY})
+if(BUILD_TESTING)
+  find_library(CMOCKA_LIBRARY cmocka REQUIRED)
+  add_library(cmocka INTERFACE)
+  target_link_libraries(cmocka INTERFACE ${CMOCKA_LIBRARY})
+endif()
 
 # llhttp: a library on Debian 13; on Debian 12 the package node-llhttp installs the generated C, compiled here strict.
 find_library(LLHTTP_LIBRARY llhttp)

@@ -45,7 +45,7 @@ static bool replay(const char *path, unsigned char *block)
 
 int main(int argc, char **argv)
 {
-    unsigned char *block = malloc(INPUT_BYTES_MAX);
+    unsigned char *block = calloc(1, INPUT_BYTES_MAX);
     if (!block) abort();
     size_t files = 0;
     int result = 0;
