@@ -1,0 +1,68 @@
+#pragma once
+/*
+ * The ids of one project and who is the same person.
+ *
+ * Every distinct_id string gets a dense number at first use, from 1 (0 is "no user"). A person is a cluster of ids; its number is
+ * that of one member, the surviving founder. Linking two clusters keeps the number of the heavier one (by stored rows, then by
+ * members), because a person's number is part of the sort order of stored rows: a new user id owns no rows and adopts the number of
+ * the anonymous id it is linked to, so the common sign-up moves nothing. Each merge relabels the lighter side only, which
+ * bounds the work to O(log n) relabellings an id. The id that is shown for a person is an attribute of its own.
+ *
+ * One thread (the applier) owns and changes a graph. Readers use an id_view: an immutable picture of it that shares memory
+ * copy-on-write and may be read from any thread.
+ *
+ * Numbers, persons and shown ids are functions of the log: see docs/decisions/0003-self-contained-records.md.
+ */
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/str.h"
+
+struct id_graph;
+
+struct id_graph *id_graph_new(void);
+void id_graph_free(struct id_graph *graph);
+
+uint32_t id_graph_count(const struct id_graph *graph); /* ids are 1..count */
+/* The number of an id, given out now if it is new. LIMIT past 2^31 ids or when memory refuses. */
+enum status id_graph_intern(struct id_graph *graph, struct str text, uint32_t *ret_id) MUST_USE;
+uint32_t id_graph_find(const struct id_graph *graph, struct str text); /* 0: unknown */
+struct str id_graph_text(const struct id_graph *graph, uint32_t id);   /* stable for the graph's life */
+uint32_t id_graph_person(const struct id_graph *graph, uint32_t id);
+uint32_t id_graph_shown(const struct id_graph *graph, uint32_t person);
+uint32_t id_graph_members(const struct id_graph *graph, uint32_t person); /* size of the cluster */
+/* The next member of the id's cluster, in a circle. */
+uint32_t id_graph_next_member(const struct id_graph *graph, uint32_t id);
+/* Adds to the number of rows stored for the id's person. */
+void id_graph_add_rows(struct id_graph *graph, uint32_t id, uint32_t rows);
+
+/* Makes one cluster of the two persons of a and b, shown as id `shown`. Without effect but for `shown` when they are one already. */
+enum status id_graph_link(struct id_graph *graph, uint32_t a, uint32_t b, uint32_t shown) MUST_USE;
+
+/* The person numbers under which rows of this id may be stored: the numbers its cluster has had, newest first, up to the present
+ * one. At most ID_HISTORY_MAX (union by weight keeps it logarithmic). */
+#define ID_HISTORY_MAX 64
+size_t id_graph_history(const struct id_graph *graph, uint32_t id, uint32_t ret_persons[ID_HISTORY_MAX]);
+
+/* --- durable form (docs/formats/catalog.md): everything since a mark, appended to the log of catalog files ------------ */
+
+struct id_mark {
+    uint32_t ids, links;
+};
+struct id_mark id_graph_mark(const struct id_graph *graph);
+/* Appends ids and links after `from` up to now, and the rows added per person since the last call. */
+void id_graph_export(struct id_graph *graph, struct id_mark from, struct buf *buf);
+/* Applies one exported piece; pieces come in order. */
+enum status id_graph_import(struct id_graph *graph, struct reader *reader) MUST_USE;
+
+/* --- views --------------------------------------------------------------------------------------------------------- */
+
+struct id_view;
+/* The graph as it is now. Cheap: shares pages with the graph until those change. */
+struct id_view *id_graph_view(struct id_graph *graph);
+struct id_view *id_view_ref(struct id_view *view);
+void id_view_unref(struct id_view *view);
+uint32_t id_view_count(const struct id_view *view);
+uint32_t id_view_person(const struct id_view *view, uint32_t id);
+uint32_t id_view_shown(const struct id_view *view, uint32_t person);
+struct str id_view_text(const struct id_view *view, uint32_t id);
+uint32_t id_view_find(const struct id_view *view, struct str text);
