@@ -38,7 +38,8 @@ static const char help_text[] =
     "  --help                    this text\n"
     "\n"
     "only for run:\n"
-    "  --input NAME=TEXT         a value for an input; text becomes a number, list … as the document declares\n"
+    "  --input NAME=TEXT         a value for an input; text becomes a number, list … as the document "
+    "declares\n"
     "  --inputs FILE             values as a JSON object; - reads standard input; --input prevails\n"
     "  --auth SCHEME=CREDENTIAL  for a security scheme of the OpenAPI sources (SCHEME or SOURCE.SCHEME):\n"
     "                            user:secret for http basic, otherwise the token or the key\n"
@@ -94,7 +95,8 @@ static enum status parse_timeout(const char *text, struct error *error, uint32_t
     char *end;
     errno = 0;
     double seconds = strtod(text, &end);
-    if (end == text || *end || errno || !isfinite(seconds) || seconds < 0.001 || seconds > timeout_seconds_max) {
+    if (end == text || *end || errno || !isfinite(seconds) || seconds < 0.001 ||
+        seconds > timeout_seconds_max) {
         enum status status = error_set(error, STATUS_INVALID, "--timeout \"%s\" is no time", text);
         error_hint(error, "give seconds, from 0.001 to %.0f", timeout_seconds_max);
         return status;
@@ -108,17 +110,29 @@ static enum status no_memory(struct error *error)
     return error_set(error, STATUS_LIMIT, "out of memory");
 }
 
-enum { OPTION_WORKFLOW = 256, OPTION_INPUT, OPTION_INPUTS, OPTION_SERVER, OPTION_AUTH, OPTION_TIMEOUT, OPTION_JSON };
+enum {
+    OPTION_WORKFLOW = 256,
+    OPTION_INPUT,
+    OPTION_INPUTS,
+    OPTION_SERVER,
+    OPTION_AUTH,
+    OPTION_TIMEOUT,
+    OPTION_JSON
+};
 
 /* Fills in everything but the options' inputs_json. Sets *ret_help instead when help was asked for. */
 static enum status parse_arguments(struct arena *arena, int argc, char **argv, struct error *error,
                                    struct arguments *args, bool *ret_help)
 {
     static const struct option longs[] = {
-        {"workflow", required_argument, NULL, OPTION_WORKFLOW}, {"input", required_argument, NULL, OPTION_INPUT},
-        {"inputs", required_argument, NULL, OPTION_INPUTS},     {"server", required_argument, NULL, OPTION_SERVER},
-        {"auth", required_argument, NULL, OPTION_AUTH},         {"timeout", required_argument, NULL, OPTION_TIMEOUT},
-        {"json", no_argument, NULL, OPTION_JSON},               {"help", no_argument, NULL, 'h'},
+        {"workflow", required_argument, NULL, OPTION_WORKFLOW},
+        {"input", required_argument, NULL, OPTION_INPUT},
+        {"inputs", required_argument, NULL, OPTION_INPUTS},
+        {"server", required_argument, NULL, OPTION_SERVER},
+        {"auth", required_argument, NULL, OPTION_AUTH},
+        {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+        {"json", no_argument, NULL, OPTION_JSON},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     size_t room = (size_t)argc;
@@ -136,9 +150,15 @@ static enum status parse_arguments(struct arena *arena, int argc, char **argv, s
         if (option == -1) break;
         struct str name = STR_NULL, value = STR_NULL;
         switch (option) {
-        case 'h': *ret_help = true; return STATUS_OK;
-        case OPTION_WORKFLOW: options->workflow_id = str_of(optarg); break;
-        case OPTION_JSON: args->json = true; break;
+        case 'h':
+            *ret_help = true;
+            return STATUS_OK;
+        case OPTION_WORKFLOW:
+            options->workflow_id = str_of(optarg);
+            break;
+        case OPTION_JSON:
+            args->json = true;
+            break;
         case OPTION_INPUT:
             run_only = "--input";
             TRY(split_pair("input", optarg, error, &name, &value));
@@ -186,8 +206,8 @@ static enum status parse_arguments(struct arena *arena, int argc, char **argv, s
     if (optind + 2 != argc) {
         enum status status = optind + 2 > argc
                                  ? error_set(error, STATUS_INVALID, "workflow %s: which file?", verb)
-                                 : error_set(error, STATUS_INVALID, "workflow %s: one file, not also \"%s\"", verb,
-                                             argv[optind + 2]);
+                                 : error_set(error, STATUS_INVALID, "workflow %s: one file, not also \"%s\"",
+                                             verb, argv[optind + 2]);
         error_hint(error, "use cairn workflow %s FILE; values are given as --input NAME=TEXT", verb);
         return status;
     }
@@ -234,7 +254,8 @@ static enum status read_all(FILE *file, const char *name, struct error *error, s
     for (;;) {
         char *room = buf_reserve(text, 65536);
         if (!room)
-            return error_set(error, STATUS_LIMIT, "inputs \"%s\" are larger than %zu bytes", name, text->size_max);
+            return error_set(error, STATUS_LIMIT, "inputs \"%s\" are larger than %zu bytes", name,
+                             text->size_max);
         size_t count = fread(room, 1, 65536, file);
         buf_advance(text, count);
         if (ferror(file)) return error_set_os(error, STATUS_IO, errno, "cannot read inputs \"%s\"", name);
@@ -242,7 +263,8 @@ static enum status read_all(FILE *file, const char *name, struct error *error, s
     }
 }
 
-static enum status load_inputs(struct arena *arena, const char *name, struct error *error, struct json *ret_inputs)
+static enum status load_inputs(struct arena *arena, const char *name, struct error *error,
+                               struct json *ret_inputs)
 {
     bool is_stdin = strcmp(name, "-") == 0;
     FILE *file = is_stdin ? stdin : fopen(name, "rbe");
@@ -258,7 +280,8 @@ static enum status load_inputs(struct arena *arena, const char *name, struct err
     buf_fini(&text);
     TRY(status);
     if (inputs.type != JSON_OBJECT) {
-        status = error_set(error, STATUS_INVALID, "inputs \"%s\" are of type %s", name, json_type_name(&inputs));
+        status =
+            error_set(error, STATUS_INVALID, "inputs \"%s\" are of type %s", name, json_type_name(&inputs));
         error_hint(error, "give a JSON object, {\"name\": value}");
         return status;
     }
@@ -273,8 +296,10 @@ static bool print_json(const struct json *value)
     json_write_pretty(&text, value);
     buf_byte(&text, '\n');
     bool fits = buf_status(&text) == STATUS_OK;
-    if (fits) fwrite(text.data, 1, text.size, stdout);
-    else fputs("cairn workflow: the result is too large to print\n", stderr);
+    if (fits)
+        fwrite(text.data, 1, text.size, stdout);
+    else
+        fputs("cairn workflow: the result is too large to print\n", stderr);
     buf_fini(&text);
     return fits && fflush(stdout) == 0;
 }
@@ -291,7 +316,8 @@ static void print_problems(const struct workflow_problems *problems, size_t firs
     buf_fini(&text);
 }
 
-static enum status problem_json(struct arena *arena, const struct workflow_problem *problem, struct json *ret_json)
+static enum status problem_json(struct arena *arena, const struct workflow_problem *problem,
+                                struct json *ret_json)
 {
     struct json json = JSON_OBJECT_EMPTY;
     TRY(json_put(arena, &json, STR("text"), json_string(problem->text)));
@@ -303,7 +329,8 @@ static enum status problem_json(struct arena *arena, const struct workflow_probl
     return STATUS_OK;
 }
 
-/* {"status", "workflows"?, "errors", "warnings"}: what is known without a run, of a document or of why there is none. */
+/* {"status", "workflows"?, "errors", "warnings"}: what is known without a run, of a document or of why there
+ * is none. */
 static enum status findings_json(struct arena *arena, const struct workflow_document *document,
                                  const struct workflow_problems *problems, struct json *ret_json)
 {
@@ -341,18 +368,20 @@ static int refuse(struct arena *arena, const struct arguments *args, struct work
     return EXIT_USAGE;
 }
 
-static int finish_check(struct arena *arena, const struct arguments *args, const struct workflow_document *document,
-                        const struct workflow_problems *problems)
+static int finish_check(struct arena *arena, const struct arguments *args,
+                        const struct workflow_document *document, const struct workflow_problems *problems)
 {
     bool valid = problems->error_count == 0;
     print_problems(problems, 0);
     if (args->json) {
         struct json json;
-        if (findings_json(arena, document, problems, &json) != STATUS_OK || !print_json(&json)) return EXIT_FAILED;
+        if (findings_json(arena, document, problems, &json) != STATUS_OK || !print_json(&json))
+            return EXIT_FAILED;
     } else if (valid) {
         for (size_t i = 0; i < document->workflow_count; i++)
-            printf("%s: workflow " STR_FMT " is good (%zu step%s)\n", args->file, STR_ARG(document->workflows[i].id),
-                   document->workflows[i].step_count, document->workflows[i].step_count == 1 ? "" : "s");
+            printf("%s: workflow " STR_FMT " is good (%zu step%s)\n", args->file,
+                   STR_ARG(document->workflows[i].id), document->workflows[i].step_count,
+                   document->workflows[i].step_count == 1 ? "" : "s");
     }
     return valid ? EXIT_DONE : EXIT_USAGE;
 }
@@ -360,9 +389,12 @@ static int finish_check(struct arena *arena, const struct arguments *args, const
 static int verdict_exit_code(enum workflow_verdict verdict)
 {
     switch (verdict) {
-    case WORKFLOW_PASSED: return EXIT_DONE;
-    case WORKFLOW_FAILED: return EXIT_FAILED;
-    case WORKFLOW_INVALID: break;
+    case WORKFLOW_PASSED:
+        return EXIT_DONE;
+    case WORKFLOW_FAILED:
+        return EXIT_FAILED;
+    case WORKFLOW_INVALID:
+        break;
     }
     return EXIT_USAGE;
 }

@@ -42,11 +42,13 @@ static size_t terminal_columns(FILE *stream)
     return COLUMNS_DEFAULT;
 }
 
-/* At most `room` bytes of the text, with a dot for each byte that could move the cursor or take more than one column. */
+/* At most `room` bytes of the text, with a dot for each byte that could move the cursor or take more than one
+ * column. */
 static size_t live_text(FILE *out, struct str text, size_t room)
 {
     size_t count = text.size < room ? text.size : room;
-    for (size_t i = 0; i < count; i++) fputc(text.data[i] >= 0x20 && text.data[i] < 0x7f ? text.data[i] : '.', out);
+    for (size_t i = 0; i < count; i++)
+        fputc(text.data[i] >= 0x20 && text.data[i] < 0x7f ? text.data[i] : '.', out);
     return count;
 }
 

@@ -14,14 +14,17 @@ static bool wants_length(struct str method)
     return str_is(method, "POST") || str_is(method, "PUT") || str_is(method, "PATCH");
 }
 
-/* The runner knows four ways for an exchange to fail; everything else that the client may say is "broke on the way". */
+/* The runner knows four ways for an exchange to fail; everything else that the client may say is "broke on
+ * the way". */
 static enum status narrowed(enum status status)
 {
     switch (status) {
     case STATUS_UNAVAILABLE:
     case STATUS_CANCELLED:
-    case STATUS_LIMIT: return status;
-    default: return STATUS_IO;
+    case STATUS_LIMIT:
+        return status;
+    default:
+        return STATUS_IO;
     }
 }
 
@@ -29,7 +32,8 @@ static enum status send_request(void *ctx, const struct workflow_request *reques
                                 struct error *error, struct workflow_response *ret_response)
 {
     struct http_client *client = ctx;
-    struct http_client_field *fields = arena_new_array(arena, struct http_client_field, request->header_count + 1);
+    struct http_client_field *fields =
+        arena_new_array(arena, struct http_client_field, request->header_count + 1);
     if (!fields) return error_set(error, STATUS_LIMIT, "out of memory for the request's headers");
     for (size_t i = 0; i < request->header_count; i++)
         fields[i] = (struct http_client_field){
