@@ -1,8 +1,9 @@
+# shellcheck shell=sh
 # What the scripts share. To be read with `.` by a POSIX sh with `set -eu`; it leaves the shell in the project's root.
 # No colours and no cursor tricks: the same output for a terminal, a file and a CI log.
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-cd "$root"
+cd "$root" || exit 1
 
 say() { printf '%s\n' "==> $*"; }
 warn() { printf '%s\n' "warning: $*" >&2; }
