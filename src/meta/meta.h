@@ -91,8 +91,8 @@ struct meta_options {
                            .cache_entries_max = 10000,                                                                 \
                            .busy_timeout_ms = 5000})
 
-/* Opens DIR/cairn.db; makes the directory (one level, mode 0700) and the file (0600) when missing, and brings an older schema
- * up to date. `options` may be NULL for the defaults. */
+/* Opens DIR/cairn.db; makes the directory (one level, mode 0700) and the file (0600) when missing, and brings an
+ * older schema up to date. `options` may be NULL for the defaults. */
 enum status meta_open(const char *dir, const struct meta_options *options, struct error *error,
                       struct meta **ret_meta) MUST_USE;
 void meta_close(struct meta *meta);
@@ -182,8 +182,9 @@ enum meta_permission {
     META_PERMISSION_SETTINGS, /* change the project, its schemas and its tokens */
     META_PERMISSION_OWN,      /* delete the project or its data, manage its accounts */
 };
-/* Whether the credential reaches so far in this project. `project_id` 0 means "the project that the credential belongs to"
- * (INVALID for an account that has several). DENIED with the reason; an unknown project is DENIED like a foreign one. */
+/* Whether the credential reaches so far in this project. `project_id` 0 means that the request names none: the project is
+ * then the credential's own, and INVALID for an account. DENIED with the reason; for an account, an unknown project is
+ * like a foreign one. */
 enum status meta_authorize(const struct meta_view *view, const struct meta_credential *credential, int64_t project_id,
                            enum meta_permission permission, struct error *error,
                            const struct meta_project **ret_project) MUST_USE;

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * The configuration file: lines `name = value`, with blanks around both ignored, `#` comment lines, and empty lines. The names
- * are those of options_table.h. A `#` after a value belongs to the value. LISTs may be repeated, other names may not.
+ * The configuration file: lines `name = value`, with blanks around both ignored, `#` comment lines, and empty lines.
+ * The names are those of options_table.h. A `#` after a value belongs to the value. LISTs may be repeated, other names may not.
  * The file is UTF-8 and at most CONFIG_SIZE_MAX bytes.
  */
 #include "server/options.h"

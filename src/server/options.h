@@ -1,7 +1,7 @@
 #pragma once
 /*
- * The server's options. One table (options_table.h) gives the members of struct options, their names in files, environment and
- * on the command line, defaults, ranges and help.
+ * The server's options. One table (options_table.h) gives the members of struct options, their names in files, in the
+ * environment and on the command line, defaults, ranges and help.
  *
  * A value comes from the highest of: default < configuration file < environment < flag; whatever the order of the calls
  * below. Setting a LIST again from the same source appends, from a higher one replaces.
@@ -10,8 +10,9 @@
  *     environment  CAIRN_HTTP_LISTEN=127.0.0.1:8080
  *     flag         --set http.listen=127.0.0.1:8080
  *
- * struct options is filled by one thread and then read by all; texts belong to it. Numbers are plain: BYTES in bytes, DURATION
- * in milliseconds, CHOICE as an index into the choices of the table (enums below).
+ * struct options is filled by one thread and then read by all; texts belong to it. Numbers are plain: BYTES in bytes,
+ * DURATION in milliseconds, CHOICE as an index into the choices of the table (which for log.level and log.format is the
+ * enum of base/log.h).
  */
 #include "base/buf.h"
 #include "base/error.h"
@@ -35,10 +36,6 @@ enum option_source {
     OPTION_SOURCE_ENVIRONMENT,
     OPTION_SOURCE_FLAG,
 };
-
-/* The choices of log.level and log.format, in the order of the table. */
-enum option_log_level { OPTION_LOG_ERROR, OPTION_LOG_WARN, OPTION_LOG_INFO, OPTION_LOG_DEBUG };
-enum option_log_format { OPTION_LOG_TEXT, OPTION_LOG_JSON };
 
 #define OPTION_C_TEXT     const char *
 #define OPTION_C_FLAG     bool
@@ -84,8 +81,8 @@ enum status options_set(struct options *options, enum option_source source, stru
                         struct error *error) MUST_USE;
 /* "NAME=VALUE", from a flag */
 enum status options_set_flag(struct options *options, struct str assignment, struct error *error) MUST_USE;
-/* Every CAIRN_GROUP_NAME that is an option. Other names are left alone: a container platform sets CAIRN_PORT and the like for
- * a service that is called cairn. `environment` ends with NULL. */
+/* Every CAIRN_GROUP_NAME that is an option. Other names are left alone: a container platform sets CAIRN_PORT and the like
+ * for a service that is called cairn. `environment` ends with NULL. */
 enum status options_read_environment(struct options *options, char *const *environment, struct error *error) MUST_USE;
 /* What holds between options, once all are set. */
 enum status options_check(const struct options *options, struct error *error) MUST_USE;

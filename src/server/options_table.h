@@ -1,7 +1,8 @@
 /*
  * The one list of the server's options. Whoever includes it defines OPTION(type, field, name, default, range, reload, help):
  *
- *   type     TEXT, FLAG (yes/no), INTEGER, BYTES (suffix k, m, g), DURATION (ms, s, m, h, d), CHOICE or LIST (comma separated)
+ *   type     TEXT, FLAG (yes/no), INTEGER, BYTES (suffix k, m, g), DURATION (ms, s, m, h, d), CHOICE or LIST (comma
+ *            separated)
  *   field    the member of struct options
  *   range    "LOW..HIGH" in the option's own notation, the choices as "a|b|c", or "" for any value
  *   reload   true when the value may change while the server runs
