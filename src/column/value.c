@@ -27,6 +27,27 @@ bool value_double(struct value v, double *ret_number)
     }
 }
 
+static size_t varint_size(uint64_t value)
+{
+    size_t size = 1;
+    while (value >= 0x80) value >>= 7, size++;
+    return size;
+}
+
+size_t value_encoded_size(struct value v)
+{
+    switch (v.type) {
+    case VALUE_BOOL: return 2;
+    case VALUE_INT: return 1 + varint_size(zigzag(v.integer));
+    case VALUE_DOUBLE: return 9;
+    case VALUE_STRING:
+    case VALUE_BIGNUM:
+    case VALUE_LIST:
+    case VALUE_OBJECT: return 1 + varint_size(v.size) + v.size;
+    default: return 1;
+    }
+}
+
 void value_encode(struct buf *buf, struct value v)
 {
     buf_byte(buf, (char)v.type);
@@ -99,13 +120,6 @@ static enum status decode(struct reader *reader, struct value *ret_value, unsign
 enum status value_decode(struct reader *reader, struct value *ret_value)
 {
     return decode(reader, ret_value, VALUE_DEPTH_MAX);
-}
-
-static size_t varint_size(uint64_t value)
-{
-    size_t size = 1;
-    while (value >= 0x80) value >>= 7, size++;
-    return size;
 }
 
 /* Containers carry their size in front: the payload is written first and then moved up by the size's few bytes. */
@@ -359,16 +373,11 @@ int value_cmp(struct value a, struct value b)
     if (x != y) return x < y ? -1 : 1;
     switch (x) {
     case VALUE_BOOL: return (int)a.boolean - (int)b.boolean;
-    case VALUE_INT: {
+    case VALUE_INT: { /* any number: equal values of different form are told apart by the form */
         int order = value_cmp_number(a, b);
-        if (order || a.type == b.type) {
-            if (order || a.type != VALUE_BIGNUM) {
-                if (order || a.type != VALUE_DOUBLE) return order;
-                return (int)signbit(b.number) - (int)signbit(a.number);
-            }
-            return str_cmp(value_text(a), value_text(b));
-        }
-        return a.type < b.type ? -1 : 1;
+        if (order) return order;
+        if (a.type != b.type) return a.type < b.type ? -1 : 1;
+        return a.type == VALUE_BIGNUM ? str_cmp(value_text(a), value_text(b)) : 0;
     }
     case VALUE_STRING:
     case VALUE_LIST:

@@ -64,6 +64,7 @@ bool value_double(struct value v, double *ret_number);
 
 /* Appends the encoding; a failure is the buffer's. */
 void value_encode(struct buf *buf, struct value v);
+size_t value_encoded_size(struct value v);
 /* Reads one encoded value; strings and containers point into the reader's bytes. CORRUPT when malformed (checked in depth, so
  * that value_iter may trust what it walks). */
 enum status value_decode(struct reader *reader, struct value *ret_value) MUST_USE;

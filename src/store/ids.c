@@ -239,17 +239,27 @@ enum status id_graph_intern(struct id_graph *graph, struct str text, uint32_t *r
         find(graph, text, hash, &slot);
     }
     TRY(grow_arrays(graph));
-    TRY(store_text(graph, text));
     id = graph->count + 1;
     TRY(cow32_push(&graph->person, id));
-    TRY(cow32_push(&graph->shown, id));
+    if (cow32_push(&graph->shown, id) != STATUS_OK) {
+        graph->person.count--;
+        return STATUS_LIMIT;
+    }
     graph->next[id] = graph->parent[id] = id;
     graph->rows[id] = graph->rows_new[id] = 0;
     graph->members[id] = 1;
     pthread_rwlock_wrlock(&graph->lock);
-    graph->slots[slot] = (struct slot){(uint32_t)(hash >> 32), id};
-    graph->count = id;
+    enum status status = store_text(graph, text);
+    if (status == STATUS_OK) {
+        graph->slots[slot] = (struct slot){(uint32_t)(hash >> 32), id};
+        graph->count = id;
+    }
     pthread_rwlock_unlock(&graph->lock);
+    if (status != STATUS_OK) { /* as if nothing had been pushed */
+        graph->person.count--;
+        graph->shown.count--;
+        return status;
+    }
     *ret_id = id;
     return STATUS_OK;
 }

@@ -1,0 +1,80 @@
+#pragma once
+/*
+ * Chunks: one column of one run, encoded (docs/formats/section.md, "Encodings").
+ *
+ * Writing: chunk_encode() looks at all values of the column, picks the smallest encoding that decodes fast, and appends the
+ * dictionary and the blocks to the section being built. Reading: a chunk descriptor is parsed from the chunk table; blocks and the
+ * dictionary are byte ranges that the caller fetches (from RAM or through the block cache, checksums already verified) and
+ * this module decodes one vector at a time, checking every offset: damaged bytes give CORRUPT, never a wild read.
+ */
+#include "base/arena.h"
+#include "column/vector.h"
+
+#define BLOCK_VECTORS 16
+#define BLOCK_ITEMS   (BLOCK_VECTORS * VECTOR_ROWS_MAX)
+
+enum chunk_encoding {
+    CHUNK_CONST = 1,
+    CHUNK_DICT = 2,
+    CHUNK_INT = 3,
+    CHUNK_DOUBLE = 4,
+    CHUNK_BYTES = 5,
+    CHUNK_VARIANT = 6,
+};
+
+enum core_stream {
+    CORE_PERSON = 0xFFFFFF00u,
+    CORE_RUN,
+    CORE_VECTOR,
+    CORE_MINUTE,
+    CORE_MS,
+    CORE_ID,
+    CORE_INSERT,
+    CORE_RECEIVED,
+    CORE_FLAGS,
+};
+#define PROPERTY_ID_MAX 0xFFFFFEFFu
+
+struct section_ref {
+    uint64_t offset, check;
+    uint32_t size;
+};
+#define SECTION_REF_BYTES 24
+void section_ref_write(struct buf *buf, struct section_ref ref);
+struct section_ref section_ref_read(struct reader *reader);
+
+struct chunk {
+    uint32_t property;
+    uint8_t encoding;
+    uint16_t types;
+    uint32_t items, present, distinct, block_count;
+    struct section_ref dictionary;
+    const unsigned char *block_refs; /* block_count × SECTION_REF_BYTES inside the chunk table */
+};
+struct section_ref chunk_block(const struct chunk *chunk, uint32_t index);
+
+/* Encodes `count` values (ABSENT where not set; not all absent), appending objects to `section` and the descriptor to
+ * `table`. `scratch` is used for sorting; reset it between columns. */
+enum status chunk_encode(uint32_t property, const struct value *values, uint32_t count, struct arena *scratch,
+                         struct buf *section, struct buf *table) MUST_USE;
+/* The same for a column of integers that are all present. */
+enum status chunk_encode_ints(uint32_t property, const uint64_t *values, uint32_t count, struct buf *section,
+                              struct buf *table) MUST_USE;
+/* Appends an object, 8-byte aligned, and returns its reference. */
+struct section_ref section_append(struct buf *section, struct str object);
+
+/* Parses the descriptor at the reader. */
+enum status chunk_read(struct reader *table, struct chunk *ret_chunk) MUST_USE;
+
+/* The values of a DICT or CONST dictionary: DICT gets an ABSENT entry 0 in front. The values point into `bytes`. */
+enum status chunk_dictionary(const struct chunk *chunk, struct str bytes, struct arena *arena, struct value **ret_values,
+                             uint32_t *ret_count) MUST_USE;
+/* Items of a vector; vectors are numbered through the whole chunk. */
+uint32_t chunk_vector_items(const struct chunk *chunk, uint32_t vector);
+/* These decode one vector, given the bytes of its block (number vector / BLOCK_VECTORS). INT items, all present: */
+enum status chunk_decode_ints(const struct chunk *chunk, struct str block, uint32_t vector, int64_t *ret_values) MUST_USE;
+/* DICT codes, checked against dict_count: */
+enum status chunk_decode_codes(const struct chunk *chunk, struct str block, uint32_t vector, uint32_t dict_count,
+                               uint32_t *ret_codes) MUST_USE;
+/* INT, DOUBLE, BYTES, VARIANT as values; strings point into `block`. */
+enum status chunk_decode_values(const struct chunk *chunk, struct str block, uint32_t vector, struct value *ret_values) MUST_USE;
