@@ -44,6 +44,7 @@ size_t str_find(struct str s, struct str needle, size_t from)
 {
     if (from > s.size) return SIZE_MAX;
     if (needle.size == 0) return from;
+    if (s.size - from < needle.size) return SIZE_MAX;
     const char *hit = memmem(s.data + from, s.size - from, needle.data, needle.size);
     return hit ? (size_t)(hit - s.data) : SIZE_MAX;
 }
