@@ -92,7 +92,7 @@ void error_position(struct error *error, unsigned line, unsigned column)
 void error_prefix(struct error *error, const char *format, ...)
 {
     if (!error) return;
-    char prefix[sizeof error->primary], joined[sizeof error->primary * 2];
+    char prefix[sizeof error->primary], joined[sizeof error->primary * 2 + 2];
     va_list args;
     va_start(args, format);
     set_text(prefix, sizeof prefix, format, args);

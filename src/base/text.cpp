@@ -157,6 +157,14 @@ private:
         return value;
     }
 
+    static json double_of(double number)
+    {
+        json value{};
+        value.type = JSON_DOUBLE;
+        value.number = number;
+        return value;
+    }
+
     json object_of(ondemand::object &object, unsigned depth)
     {
         if (depth >= depth_max) throw failure{STATUS_INVALID, "JSON nested too deeply"};
@@ -207,55 +215,61 @@ private:
     json number_of(std::string_view token)
     {
         while (!token.empty() && strchr(" \t\r\n", token.back())) token.remove_suffix(1);
-        // The grammar of RFC 8259 section 6, with the count of significant digits.
-        size_t i = 0, n = token.size(), digits = 0, zeros = 0;
-        bool negative = n && token[0] == '-', whole = true;
+        // The grammar of RFC 8259 section 6. On the way the value is taken apart: the significant digits, without zeros
+        // at either end, as an integer (exact up to 19 digits), and the power of ten that belongs to it.
+        size_t i = 0, n = token.size(), digits = 0, zeros = 0, fraction_digits = 0;
+        uint64_t mantissa = 0;
+        int64_t exponent = 0;
+        bool negative = n && token[0] == '-';
         i += negative;
         auto digit = [&](char c) {
             if (c == '0') {
                 zeros += digits > 0; // zeros count only when a further digit follows them
-            } else {
-                digits += zeros + 1;
-                zeros = 0;
+                return;
             }
+            digits += zeros + 1;
+            if (digits <= 19) {
+                for (; zeros > 0; zeros--) mantissa *= 10;
+                mantissa = mantissa * 10 + static_cast<uint64_t>(c - '0');
+            }
+            zeros = 0;
         };
         size_t start = i;
         while (i < n && token[i] >= '0' && token[i] <= '9') digit(token[i++]);
         if (i == start || (token[start] == '0' && i - start > 1)) throw failure{STATUS_INVALID, "malformed JSON number"};
         if (i < n && token[i] == '.') {
-            whole = false;
             size_t fraction = ++i;
             while (i < n && token[i] >= '0' && token[i] <= '9') digit(token[i++]);
-            if (i == fraction) throw failure{STATUS_INVALID, "malformed JSON number"};
+            fraction_digits = i - fraction;
+            if (fraction_digits == 0) throw failure{STATUS_INVALID, "malformed JSON number"};
         }
         if (i < n && (token[i] == 'e' || token[i] == 'E')) {
-            whole = false;
             i++;
+            bool small = i < n && token[i] == '-';
             if (i < n && (token[i] == '+' || token[i] == '-')) i++;
-            size_t exponent = i;
-            while (i < n && token[i] >= '0' && token[i] <= '9') i++;
-            if (i == exponent) throw failure{STATUS_INVALID, "malformed JSON number"};
+            size_t first = i;
+            for (; i < n && token[i] >= '0' && token[i] <= '9'; i++)
+                if (exponent < (int64_t{1} << 40)) exponent = exponent * 10 + (token[i] - '0');
+            if (i == first) throw failure{STATUS_INVALID, "malformed JSON number"};
+            if (small) exponent = -exponent;
         }
         if (i != n) throw failure{STATUS_INVALID, "malformed JSON number"};
-        if (whole) {
-            int64_t integer;
-            auto [end, error] = std::from_chars(token.data(), token.data() + n, integer);
-            if (error == std::errc() && end == token.data() + n && !(negative && integer == 0)) return integer_of(integer);
+        if (digits == 0 && !negative) return integer_of(0);
+        if (digits == 0) return double_of(-0.0);
+
+        // A whole number is exact however it is spelled: 9007199254740993.0 must not take the way through a double.
+        int64_t scale = exponent - static_cast<int64_t>(fraction_digits) + static_cast<int64_t>(zeros);
+        if (digits <= 19 && scale >= 0 && scale <= 18) {
+            uint64_t whole = mantissa, bound = static_cast<uint64_t>(INT64_MAX) + negative;
+            bool fits = true;
+            for (; scale > 0 && fits; scale--) fits = !__builtin_mul_overflow(whole, uint64_t{10}, &whole);
+            if (fits && whole <= bound) return integer_of(static_cast<int64_t>(negative ? 0 - whole : whole));
         }
         double number = 0;
         auto [end, error] = std::from_chars(token.data(), token.data() + n, number);
         if (digits <= 17 && error == std::errc() && end == token.data() + n) {
             int64_t integer;
-            if (number_is_int(number, &integer)) return integer_of(integer);
-            json value{};
-            value.type = JSON_DOUBLE;
-            value.number = number;
-            return value;
-        }
-        if (digits == 0) { // 0e999999 and the like
-            json value = integer_of(0);
-            if (negative) value.type = JSON_DOUBLE, value.number = -0.0;
-            return value;
+            return number_is_int(number, &integer) ? integer_of(integer) : double_of(number);
         }
         json value{};
         value.type = JSON_BIGNUM;
@@ -337,29 +351,45 @@ extern "C" size_t number_format(double value, char out[NUMBER_TEXT_MAX])
         size_t length = strlen(text);
         return memcpy(out, text, length), length;
     }
-    double magnitude = std::fabs(value);
-    std::to_chars_result result;
-    if (value == 0) {
-        result = std::to_chars(out, out + NUMBER_TEXT_MAX, value, std::chars_format::fixed);
-    } else if (magnitude >= 1e-6 && magnitude < 1e21) {
-        result = std::to_chars(out, out + NUMBER_TEXT_MAX, value, std::chars_format::fixed);
+    if (value == 0) return std::signbit(value) ? (memcpy(out, "-0", 2), 2) : (out[0] = '0', 1);
+
+    // to_chars finds the shortest digits, d.ddde+xx; where the point goes is ECMAScript's rule. (Its fixed form is no
+    // help: above 2^53 it prints the digits of the exact value, 123456789012345683968 for 123456789012345680000.)
+    char text[NUMBER_TEXT_MAX], digits[NUMBER_TEXT_MAX], *to = out;
+    const char *from = text;
+    const char *end = std::to_chars(text, text + sizeof text, std::fabs(value), std::chars_format::scientific).ptr;
+    int count = 0, exponent = 0;
+    for (; from < end && *from != 'e'; from++)
+        if (*from != '.') digits[count++] = *from;
+    from += from + 1 < end && from[1] == '+' ? 2 : 1;
+    std::from_chars(from, end, exponent);
+    int point = exponent + 1; // so many digits stand before the decimal point
+
+    auto put = [&](const char *chars, int size) {
+        memcpy(to, chars, static_cast<size_t>(size));
+        to += size;
+    };
+    auto zeros = [&](int size) {
+        memset(to, '0', static_cast<size_t>(size));
+        to += size;
+    };
+    if (value < 0) *to++ = '-';
+    if (point > 0 && point <= 21) {
+        put(digits, count < point ? count : point);
+        if (count < point) zeros(point - count);
+        if (count > point) *to++ = '.', put(digits + point, count - point);
+    } else if (point > -6 && point <= 0) {
+        put("0.", 2);
+        zeros(-point);
+        put(digits, count);
     } else {
-        char text[NUMBER_TEXT_MAX];
-        auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr;
-        // ECMAScript writes 1e+21 and 1e-7, without a leading zero in the exponent.
-        char *to = out;
-        for (char *from = text; from < end; from++) {
-            *to++ = *from;
-            if (*from == 'e') {
-                *to++ = *++from;
-                from++;
-                while (from < end - 1 && *from == '0') from++;
-                while (from < end) *to++ = *from++;
-            }
-        }
-        return static_cast<size_t>(to - out);
+        *to++ = digits[0];
+        if (count > 1) *to++ = '.', put(digits + 1, count - 1);
+        *to++ = 'e';
+        *to++ = exponent < 0 ? '-' : '+';
+        to = std::to_chars(to, out + NUMBER_TEXT_MAX, exponent < 0 ? -exponent : exponent).ptr;
     }
-    return static_cast<size_t>(result.ptr - out);
+    return static_cast<size_t>(to - out);
 }
 
 extern "C" size_t number_format_int(int64_t value, char out[NUMBER_TEXT_MAX])
