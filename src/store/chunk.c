@@ -171,7 +171,8 @@ static void encode_vector(struct buf *block, const struct column *column, uint32
 static enum status write_column(uint32_t property, const struct column *column, struct str dictionary, uint16_t types,
                                 uint32_t present, uint32_t distinct, struct buf *section, struct buf *table)
 {
-    uint32_t blocks = column->encoding == CHUNK_CONST ? 0 : (column->count + BLOCK_ITEMS - 1) / BLOCK_ITEMS;
+    bool blockless = column->encoding == CHUNK_CONST || column->encoding == CHUNK_SPARSE;
+    uint32_t blocks = blockless ? 0 : (column->count + BLOCK_ITEMS - 1) / BLOCK_ITEMS;
     struct section_ref dict_ref = dictionary.size ? section_append(section, dictionary) : (struct section_ref){0};
     buf_u32(table, property);
     buf_byte(table, (char)column->encoding);
@@ -213,6 +214,27 @@ enum status chunk_encode_ints(uint32_t property, const uint64_t *values, uint32_
 {
     struct column column = {.integers = values, .count = count, .encoding = CHUNK_INT};
     return write_column(property, &column, STR_NULL, 1 << VALUE_INT, count, 0, section, table);
+}
+
+enum status chunk_encode_sparse(uint32_t property, const uint32_t *items, const struct value *values, uint32_t present,
+                                uint32_t count, struct buf *section, struct buf *table)
+{
+    uint16_t types = 1u << VALUE_ABSENT;
+    struct buf dictionary = BUF_INIT(section->size_max);
+    buf_u32(&dictionary, present);
+    for (uint32_t i = 0; i < present; i++) {
+        buf_u32(&dictionary, items[i]);
+        types |= (uint16_t)(1u << values[i].type);
+    }
+    uint32_t end = 0;
+    for (uint32_t i = 0; i < present; i++) buf_u32(&dictionary, end += (uint32_t)value_encoded_size(values[i]));
+    for (uint32_t i = 0; i < present; i++) value_encode(&dictionary, values[i]);
+    struct column column = {.count = count, .encoding = CHUNK_SPARSE};
+    enum status status = buf_status(&dictionary);
+    if (status == STATUS_OK)
+        status = write_column(property, &column, buf_str(&dictionary), types, present, 0, section, table);
+    buf_fini(&dictionary);
+    return status;
 }
 
 struct entry {
@@ -357,8 +379,9 @@ enum status chunk_read(struct reader *table, struct chunk *ret_chunk)
     chunk.distinct = read_u32(table);
     chunk.block_count = read_u32(table);
     chunk.dictionary = section_ref_read(table);
-    if (table->failed || chunk.encoding < CHUNK_CONST || chunk.encoding > CHUNK_VARIANT) return STATUS_CORRUPT;
-    uint32_t expected = chunk.encoding == CHUNK_CONST ? 0 : chunk.items / BLOCK_ITEMS + (chunk.items % BLOCK_ITEMS != 0);
+    if (table->failed || chunk.encoding < CHUNK_CONST || chunk.encoding > CHUNK_SPARSE) return STATUS_CORRUPT;
+    bool blockless = chunk.encoding == CHUNK_CONST || chunk.encoding == CHUNK_SPARSE;
+    uint32_t expected = blockless ? 0 : chunk.items / BLOCK_ITEMS + (chunk.items % BLOCK_ITEMS != 0);
     if (chunk.block_count != expected) return STATUS_CORRUPT;
     struct str refs = read_bytes(table, (size_t)chunk.block_count * SECTION_REF_BYTES);
     if (table->failed) return STATUS_CORRUPT;
@@ -368,7 +391,7 @@ enum status chunk_read(struct reader *table, struct chunk *ret_chunk)
 }
 
 enum status chunk_dictionary(const struct chunk *chunk, struct str bytes, struct arena *arena, struct value **ret_values,
-                             uint32_t *ret_count)
+                             uint32_t *ret_count, uint32_t **ret_items)
 {
     struct reader reader = reader_of(bytes);
     if (chunk->encoding == CHUNK_CONST) {
@@ -381,14 +404,27 @@ enum status chunk_dictionary(const struct chunk *chunk, struct str bytes, struct
     }
     uint32_t count = read_u32(&reader);
     if (count > reader_left(&reader) / 4) return STATUS_CORRUPT;
+    bool sparse = chunk->encoding == CHUNK_SPARSE;
+    uint32_t *items = NULL;
+    if (sparse) {
+        items = arena_alloc(arena, (size_t)count * sizeof *items);
+        if (!items) return STATUS_LIMIT;
+        for (uint32_t i = 0; i < count; i++) {
+            items[i] = read_u32(&reader);
+            if (items[i] >= chunk->items || (i && items[i] <= items[i - 1])) return STATUS_CORRUPT;
+        }
+    }
+    if (count > reader_left(&reader) / 4) return STATUS_CORRUPT;
     (void)read_bytes(&reader, (size_t)count * 4); /* the ends serve random access; here all entries are read in order */
     struct value *values = arena_alloc(arena, ((size_t)count + 1) * sizeof *values);
     if (!values) return STATUS_LIMIT;
-    values[0] = value_absent();
-    for (uint32_t i = 0; i < count; i++) TRY(value_decode(&reader, &values[i + 1]));
+    uint32_t filled = 0;
+    if (!sparse) values[filled++] = value_absent();
+    for (uint32_t i = 0; i < count; i++) TRY(value_decode(&reader, &values[filled++]));
     if (reader_left(&reader)) return STATUS_CORRUPT;
     *ret_values = values;
-    *ret_count = count + 1;
+    *ret_count = filled;
+    if (sparse) *ret_items = items;
     return STATUS_OK;
 }
 

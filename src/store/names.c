@@ -1,0 +1,107 @@
+#include "store/names.h"
+
+#include "base/arena.h"
+#include "base/map.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+struct names {
+    pthread_rwlock_t lock;
+    struct strmap index;
+    struct str *texts;
+    uint32_t count, capacity;
+    struct arena *arena;
+};
+
+struct names *names_new(uint32_t count_max)
+{
+    struct names *names = calloc(1, sizeof *names);
+    if (!names || pthread_rwlock_init(&names->lock, NULL) != 0) abort();
+    names->index = STRMAP_INIT(count_max);
+    names->arena = arena_new(SIZE_MAX / 2);
+    return names;
+}
+
+void names_free(struct names *names)
+{
+    if (!names) return;
+    strmap_fini(&names->index);
+    free(names->texts);
+    arena_free(names->arena);
+    pthread_rwlock_destroy(&names->lock);
+    free(names);
+}
+
+uint32_t names_count(const struct names *names) { return names->count; }
+
+static enum status add(struct names *names, struct str name)
+{
+    if (names->count == names->capacity) {
+        uint32_t capacity = names->capacity ? names->capacity * 2 : 64;
+        struct str *grown = realloc(names->texts, capacity * sizeof *grown);
+        if (!grown) return STATUS_LIMIT;
+        names->texts = grown;
+        names->capacity = capacity;
+    }
+    struct str copy = arena_str(names->arena, name);
+    if (!copy.data) return STATUS_LIMIT;
+    TRY(strmap_put(&names->index, copy, names->count));
+    names->texts[names->count++] = copy;
+    return STATUS_OK;
+}
+
+enum status names_intern(struct names *names, struct str name, uint32_t *ret_number)
+{
+    uint64_t *known = strmap_get(&names->index, name); /* only this thread writes */
+    if (known) {
+        *ret_number = (uint32_t)*known;
+        return STATUS_OK;
+    }
+    pthread_rwlock_wrlock(&names->lock);
+    enum status status = add(names, name);
+    pthread_rwlock_unlock(&names->lock);
+    if (status == STATUS_OK) *ret_number = names->count - 1;
+    return status;
+}
+
+uint32_t names_find(struct names *names, struct str name, uint32_t count)
+{
+    pthread_rwlock_rdlock(&names->lock);
+    uint64_t *known = strmap_get(&names->index, name);
+    uint32_t number = known && *known < count ? (uint32_t)*known : UINT32_MAX;
+    pthread_rwlock_unlock(&names->lock);
+    return number;
+}
+
+struct str names_text(struct names *names, uint32_t number)
+{
+    pthread_rwlock_rdlock(&names->lock);
+    struct str text = number < names->count ? names->texts[number] : STR_NULL;
+    pthread_rwlock_unlock(&names->lock);
+    return text;
+}
+
+void names_export(struct names *names, uint32_t first, struct buf *buf)
+{
+    buf_varint(buf, first);
+    buf_varint(buf, names->count - first);
+    for (uint32_t i = first; i < names->count; i++) {
+        buf_varint(buf, names->texts[i].size);
+        buf_str_add(buf, names->texts[i]);
+    }
+}
+
+enum status names_import(struct names *names, struct reader *reader)
+{
+    uint64_t first = read_varint(reader), count = read_varint(reader);
+    if (reader->failed || first != names->count || count > reader_left(reader)) return STATUS_CORRUPT;
+    for (uint64_t i = 0; i < count; i++) {
+        struct str name = read_str(reader);
+        uint32_t number;
+        if (reader->failed) return STATUS_CORRUPT;
+        TRY(names_intern(names, name, &number));
+        if (number != first + i) return STATUS_CORRUPT;
+    }
+    return STATUS_OK;
+}

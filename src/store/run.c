@@ -1,0 +1,344 @@
+#include "store/run.h"
+
+#include "base/civil.h"
+
+#include <stdatomic.h>
+
+static _Atomic uint64_t next_dict_id = 1;
+
+enum status run_open(struct run *run, const struct section *section, const struct section_event *event, struct arena *arena,
+                     struct error *error)
+{
+    *run = (struct run){.section = section, .event = event, .arena = arena};
+    TRY(section_fetch(section, event->table, error, &run->table));
+    struct reader reader = reader_of(run->table.bytes);
+    uint32_t count = read_u32(&reader);
+    enum status status = count > reader_left(&reader) / 48 ? STATUS_CORRUPT : STATUS_OK;
+    if (status == STATUS_OK) {
+        run->columns = arena_new_array(arena, struct run_column, count ? count : 1);
+        if (!run->columns) status = STATUS_LIMIT;
+    }
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = chunk_read(&reader, &run->columns[i].chunk);
+        run->columns[i].block_index = UINT32_MAX;
+        uint32_t property = run->columns[i].chunk.property;
+        uint32_t items = property == CORE_PERSON || property == CORE_RUN ? event->persons
+                         : property == CORE_VECTOR                       ? run_vectors(run)
+                                                                         : event->rows;
+        if (status == STATUS_OK && run->columns[i].chunk.items != items) status = STATUS_CORRUPT;
+        run->column_count = i + 1;
+    }
+    if (status != STATUS_OK) {
+        run_close(run);
+        return error_set(error, status, status == STATUS_LIMIT ? "memory budget exceeded" : "chunk table is malformed");
+    }
+    return STATUS_OK;
+}
+
+void run_close(struct run *run)
+{
+    for (uint32_t i = 0; i < run->column_count; i++) {
+        pinned_release(&run->columns[i].dictionary);
+        pinned_release(&run->columns[i].block);
+    }
+    pinned_release(&run->table);
+    run->column_count = 0;
+}
+
+struct run_column *run_column(struct run *run, uint32_t property)
+{
+    /* Core streams stand in front of the properties; both parts ascend. */
+    uint32_t core = 0;
+    while (core < run->column_count && run->columns[core].chunk.property >= CORE_PERSON) core++;
+    uint32_t low = property >= CORE_PERSON ? 0 : core, high = property >= CORE_PERSON ? core : run->column_count, end = high;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (run->columns[middle].chunk.property < property) low = middle + 1;
+        else high = middle;
+    }
+    return low < end && run->columns[low].chunk.property == property ? &run->columns[low] : NULL;
+}
+
+static enum status damaged(struct run *run, enum status status, struct error *error)
+{
+    if (status == STATUS_LIMIT) return error_set(error, status, "memory budget exceeded");
+    if (status == STATUS_CORRUPT) {
+        error_set(error, status, "a column chunk is malformed");
+        if (run->section->file) error_detail(error, "section file %016llx", (unsigned long long)run->section->file->file_id);
+    }
+    return status;
+}
+
+static enum status pin_block(struct run *run, struct run_column *column, uint32_t vector, struct error *error)
+{
+    uint32_t index = vector / BLOCK_VECTORS;
+    if (column->block_index == index) return STATUS_OK;
+    if (index >= column->chunk.block_count) return damaged(run, STATUS_CORRUPT, error);
+    pinned_release(&column->block);
+    column->block_index = UINT32_MAX;
+    TRY(section_fetch(run->section, chunk_block(&column->chunk, index), error, &column->block));
+    column->block_index = index;
+    return STATUS_OK;
+}
+
+/* Loads the dictionary, and makes room for what a vector decodes to. */
+static enum status prepare(struct run *run, struct run_column *column, struct error *error)
+{
+    uint8_t encoding = column->chunk.encoding;
+    if (column->values) return STATUS_OK;
+    if (encoding == CHUNK_CONST || encoding == CHUNK_DICT || encoding == CHUNK_SPARSE) {
+        struct value *values;
+        TRY(section_fetch(run->section, column->chunk.dictionary, error, &column->dictionary));
+        enum status status = chunk_dictionary(&column->chunk, column->dictionary.bytes, run->arena, &values,
+                                              &column->dict_count, &column->sparse_items);
+        if (status != STATUS_OK) return damaged(run, status, error);
+        column->dict_id = atomic_fetch_add(&next_dict_id, 1);
+        if (encoding == CHUNK_DICT) {
+            column->codes = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *column->codes);
+            if (!column->codes) return damaged(run, STATUS_LIMIT, error);
+        }
+        if (encoding != CHUNK_SPARSE) {
+            column->values = values;
+            return STATUS_OK;
+        }
+        column->sparse_values = values;
+    }
+    column->values = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *column->values);
+    return column->values ? STATUS_OK : damaged(run, STATUS_LIMIT, error);
+}
+
+/* Index of the first sparse entry at or after `item`. */
+static uint32_t sparse_from(const struct run_column *column, uint64_t item)
+{
+    uint32_t low = 0, high = column->dict_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (column->sparse_items[middle] < item) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+enum status run_read_sparse(struct run *run, struct run_column *column, struct error *error, bool *ret_sparse,
+                            const uint32_t **ret_items, const struct value **ret_values, uint32_t *ret_count)
+{
+    *ret_sparse = column->chunk.encoding == CHUNK_SPARSE;
+    if (!*ret_sparse) return STATUS_OK;
+    TRY(prepare(run, column, error));
+    *ret_items = column->sparse_items;
+    *ret_values = column->sparse_values;
+    *ret_count = column->dict_count;
+    return STATUS_OK;
+}
+
+enum status run_read(struct run *run, struct run_column *column, uint32_t vector, struct error *error, struct vector *ret)
+{
+    TRY(prepare(run, column, error));
+    struct vector result = {.count = chunk_vector_items(&column->chunk, vector), .values = column->values};
+    enum status status = STATUS_OK;
+    switch (column->chunk.encoding) {
+    case CHUNK_CONST: result.kind = VECTOR_CONST; break;
+    case CHUNK_SPARSE: {
+        uint64_t first = (uint64_t)vector * VECTOR_ROWS_MAX;
+        uint32_t at = sparse_from(column, first), end = sparse_from(column, first + result.count);
+        if (at == end) { /* most vectors of a rare property */
+            column->values[0] = value_absent();
+            result.kind = VECTOR_CONST;
+            break;
+        }
+        result.kind = VECTOR_FLAT;
+        for (uint32_t i = 0; i < result.count; i++) column->values[i] = value_absent();
+        for (; at < end; at++) column->values[column->sparse_items[at] - first] = column->sparse_values[at];
+        break;
+    }
+    case CHUNK_DICT:
+        TRY(pin_block(run, column, vector, error));
+        result.kind = VECTOR_DICT;
+        result.dict_count = column->dict_count;
+        result.dict_id = column->dict_id;
+        result.codes = column->codes;
+        status = chunk_decode_codes(&column->chunk, column->block.bytes, vector, column->dict_count, column->codes);
+        break;
+    default:
+        TRY(pin_block(run, column, vector, error));
+        result.kind = VECTOR_FLAT;
+        status = chunk_decode_values(&column->chunk, column->block.bytes, vector, column->values);
+    }
+    if (status != STATUS_OK) return damaged(run, status, error);
+    *ret = result;
+    return STATUS_OK;
+}
+
+enum status run_read_ints(struct run *run, enum core_stream stream, uint32_t vector, struct error *error, int64_t *ret_values)
+{
+    struct run_column *column = run_column(run, stream);
+    if (!column) return damaged(run, STATUS_CORRUPT, error);
+    TRY(pin_block(run, column, vector, error));
+    return damaged(run, chunk_decode_ints(&column->chunk, column->block.bytes, vector, ret_values), error);
+}
+
+enum status run_read_persons(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons)
+{
+    int64_t starts[VECTOR_ROWS_MAX], persons[VECTOR_ROWS_MAX], lengths[VECTOR_ROWS_MAX];
+    TRY(run_read_ints(run, CORE_VECTOR, vector / VECTOR_ROWS_MAX, error, starts));
+    uint64_t start = (uint64_t)starts[vector % VECTOR_ROWS_MAX];
+    uint32_t ordinal = (uint32_t)(start >> 32), skip = (uint32_t)start;
+    uint32_t rows = run_vector_rows(run, vector), done = 0, loaded = UINT32_MAX;
+    while (done < rows) {
+        if (ordinal >= run->event->persons) return damaged(run, STATUS_CORRUPT, error);
+        if (ordinal / VECTOR_ROWS_MAX != loaded) {
+            loaded = ordinal / VECTOR_ROWS_MAX;
+            TRY(run_read_ints(run, CORE_PERSON, loaded, error, persons));
+            TRY(run_read_ints(run, CORE_RUN, loaded, error, lengths));
+        }
+        uint64_t left = (uint64_t)lengths[ordinal % VECTOR_ROWS_MAX];
+        if (left <= skip || left > run->event->rows) return damaged(run, STATUS_CORRUPT, error);
+        left -= skip;
+        skip = 0;
+        uint32_t person = (uint32_t)persons[ordinal % VECTOR_ROWS_MAX];
+        for (; left && done < rows; left--) ret_persons[done++] = person;
+        ordinal++;
+    }
+    return STATUS_OK;
+}
+
+enum status run_read_times(struct run *run, uint32_t vector, struct error *error, int64_t *ret_times_ms)
+{
+    int64_t ms[VECTOR_ROWS_MAX];
+    TRY(run_read_ints(run, CORE_MINUTE, vector, error, ret_times_ms));
+    TRY(run_read_ints(run, CORE_MS, vector, error, ms));
+    int64_t window_ms = run->section->window_day * DAY_MS;
+    uint32_t rows = run_vector_rows(run, vector);
+    for (uint32_t i = 0; i < rows; i++) ret_times_ms[i] = window_ms + ret_times_ms[i] * 60000 + ms[i];
+    return STATUS_OK;
+}
+
+/* The rows [*ret_first, *ret_first + *ret_count) of one person; false in *ret_found when the run has none. */
+static enum status person_rows(struct run *run, uint32_t person, struct error *error, bool *ret_found, uint32_t *ret_first,
+                               uint32_t *ret_count)
+{
+    int64_t values[VECTOR_ROWS_MAX];
+    uint32_t low = 0, high = (run->event->persons + VECTOR_ROWS_MAX - 1) / VECTOR_ROWS_MAX;
+    *ret_found = false;
+    /* The last vector of the person list whose first number is not above the one sought. */
+    while (low + 1 < high) {
+        uint32_t middle = low + (high - low) / 2;
+        TRY(run_read_ints(run, CORE_PERSON, middle, error, values));
+        if (values[0] <= person) low = middle;
+        else high = middle;
+    }
+    TRY(run_read_ints(run, CORE_PERSON, low, error, values));
+    uint32_t items = run->event->persons - low * VECTOR_ROWS_MAX, at = 0, end;
+    if (items > VECTOR_ROWS_MAX) items = VECTOR_ROWS_MAX;
+    end = items;
+    while (at < end) {
+        uint32_t middle = at + (end - at) / 2;
+        if (values[middle] < person) at = middle + 1;
+        else end = middle;
+    }
+    if (at == items || values[at] != person) return STATUS_OK;
+    uint32_t ordinal = low * VECTOR_ROWS_MAX + at;
+
+    /* Its first row: the last row vector that starts at or before this ordinal, then run lengths from there. */
+    uint32_t vectors = run_vectors(run), from = 0, to = vectors;
+    int64_t starts[VECTOR_ROWS_MAX];
+    uint32_t loaded = UINT32_MAX;
+    while (from + 1 < to) {
+        uint32_t middle = from + (to - from) / 2;
+        if (middle / VECTOR_ROWS_MAX != loaded) {
+            loaded = middle / VECTOR_ROWS_MAX;
+            TRY(run_read_ints(run, CORE_VECTOR, loaded, error, starts));
+        }
+        uint64_t start = (uint64_t)starts[middle % VECTOR_ROWS_MAX];
+        if ((start >> 32) < ordinal || start == (uint64_t)ordinal << 32) from = middle;
+        else to = middle;
+    }
+    TRY(run_read_ints(run, CORE_VECTOR, from / VECTOR_ROWS_MAX, error, starts));
+    uint64_t start = (uint64_t)starts[from % VECTOR_ROWS_MAX];
+    uint32_t current = (uint32_t)(start >> 32), skip = (uint32_t)start;
+    uint64_t row = (uint64_t)from * VECTOR_ROWS_MAX - skip;
+    loaded = UINT32_MAX;
+    for (;; current++) {
+        if (current >= run->event->persons) return damaged(run, STATUS_CORRUPT, error);
+        if (current / VECTOR_ROWS_MAX != loaded) {
+            loaded = current / VECTOR_ROWS_MAX;
+            TRY(run_read_ints(run, CORE_RUN, loaded, error, values));
+        }
+        uint64_t length = (uint64_t)values[current % VECTOR_ROWS_MAX];
+        if (row + length > run->event->rows) return damaged(run, STATUS_CORRUPT, error);
+        if (current == ordinal) {
+            *ret_found = true;
+            *ret_first = (uint32_t)row;
+            *ret_count = (uint32_t)length;
+            return STATUS_OK;
+        }
+        row += length;
+    }
+}
+
+static enum status probe_rows(struct run *run, uint32_t first, uint32_t count, uint32_t id, int64_t time_ms, struct str insert_id,
+                              struct error *error, uint32_t *ret_row)
+{
+    int64_t times[VECTOR_ROWS_MAX], ids[VECTOR_ROWS_MAX];
+    struct run_column *inserts = run_column(run, CORE_INSERT);
+    if (!inserts) return damaged(run, STATUS_CORRUPT, error);
+    /* A person's rows ascend in time: halve the range by vectors first (one hot person may have millions of rows). */
+    uint32_t low = first / VECTOR_ROWS_MAX, last = (first + count - 1) / VECTOR_ROWS_MAX;
+    uint32_t high = last + 1;
+    while (low + 1 < high) {
+        uint32_t middle = low + (high - low) / 2;
+        TRY(run_read_times(run, middle, error, times));
+        /* a row equal to time_ms may also end the vector before */
+        if (times[0] < time_ms) low = middle;
+        else high = middle;
+    }
+    for (uint32_t vector = low; vector <= last; vector++) {
+        TRY(run_read_times(run, vector, error, times));
+        bool beyond = false, loaded = false;
+        struct vector texts = {0};
+        uint32_t rows = run_vector_rows(run, vector);
+        for (uint32_t i = 0; i < rows; i++) {
+            uint32_t row = vector * VECTOR_ROWS_MAX + i;
+            if (row < first || row >= first + count || times[i] < time_ms) continue;
+            if (times[i] > time_ms) {
+                beyond = true;
+                break;
+            }
+            if (!loaded) {
+                TRY(run_read_ints(run, CORE_ID, vector, error, ids));
+                TRY(run_read(run, inserts, vector, error, &texts));
+                loaded = true;
+            }
+            struct value insert = vector_at(&texts, i);
+            if ((uint32_t)ids[i] == id && insert.type == VALUE_STRING && str_eq(value_text(insert), insert_id)) {
+                *ret_row = run->event->first_row + row;
+                return STATUS_OK;
+            }
+        }
+        if (beyond) break;
+    }
+    return STATUS_NOT_FOUND;
+}
+
+enum status run_probe(const struct section *section, uint32_t event_id, const uint32_t *persons, size_t person_count, uint32_t id,
+                      int64_t time_ms, struct str insert_id, struct error *error, uint32_t *ret_row)
+{
+    const struct section_event *event = section_find_event(section, event_id);
+    if (!event || time_ms < event->time_min_ms || time_ms > event->time_max_ms) return STATUS_NOT_FOUND;
+    struct arena *arena = arena_new((size_t)64 << 20);
+    struct run run;
+    enum status status = run_open(&run, section, event, arena, error);
+    if (status == STATUS_OK) {
+        status = STATUS_NOT_FOUND;
+        for (size_t i = 0; i < person_count && status == STATUS_NOT_FOUND; i++) {
+            bool found;
+            uint32_t first, count;
+            enum status looked = person_rows(&run, persons[i], error, &found, &first, &count);
+            if (looked != STATUS_OK) status = looked;
+            else if (found) status = probe_rows(&run, first, count, id, time_ms, insert_id, error, ret_row);
+        }
+        run_close(&run);
+    }
+    arena_free(arena);
+    return status;
+}
