@@ -30,8 +30,8 @@
  * the block ends: if llhttp thinks that the header is complete earlier or later than the blank line, the request is refused,
  * so a trick that moves the boundary for one of them does not get through. Names and values are slices of one block, whole
  * whatever the network did. And nothing but a counter and a buffer is held for a client that dribbles.
- * http_scan() refuses the two things llhttp lets pass in it (a folded line, which may hide a length) and, at once, what is
- * plainly not HTTP. framing_check() then looks at what only the whole header shows.
+ * http_scan() refuses what llhttp lets pass in it (a folded line, which may hide a length; a field without a name); what is
+ * plainly not HTTP is refused as soon as it shows. framing_check() then looks at what only the whole header shows.
  *
  * Reading a body. llhttp takes the bytes as they come and pauses at the end of the message, which gives back the exact
  * position where the next request begins. Framing (chunk sizes, extensions, trailers) may be at most eight times the body
@@ -320,6 +320,7 @@ static int on_header_value(llhttp_t *parser, const char *at, size_t size)
     struct http_connection *connection = parser->data;
     if (connection->header_done) return 0;
     struct http_request *request = &connection->receiving->request;
+    if (request->field_count == 0) return refuse_later(connection, 400, "header field without a name");
     struct http_field *field = &connection->fields[request->field_count - 1];
     /* In one piece by construction; a second one would be a folded line that http_scan() has missed. */
     if (field->value.size > 0) return refuse_later(connection, 400, "folded header line");
@@ -424,6 +425,18 @@ static const llhttp_settings_t *parser_settings(void)
     return &settings;
 }
 
+/* llhttp stops in the middle of a Transfer-Encoding such as "chunked, identity", before framing_check() sees it: it is a
+ * coding we do not know when nothing else is wrong. */
+static bool coding_unknown(const struct http_connection *connection)
+{
+    size_t lengths = 0, codings = 0;
+    for (size_t i = 0; i < connection->receiving->request.field_count; i++) {
+        if (str_eq_nocase(connection->fields[i].name, STR("content-length"))) lengths++;
+        if (str_eq_nocase(connection->fields[i].name, STR("transfer-encoding"))) codings++;
+    }
+    return lengths == 0 && codings == 1;
+}
+
 /* The parser stopped: with our own refusal, or with its own. */
 static void refuse_parsed(struct http_connection *connection, llhttp_errno_t code)
 {
@@ -431,6 +444,8 @@ static void refuse_parsed(struct http_connection *connection, llhttp_errno_t cod
         refuse(connection, 413, "request exceeds max limit of %zu bytes", connection->body_max);
     } else if (connection->refusal) {
         refuse(connection, connection->refusal, "%s", connection->reason);
+    } else if (code == HPE_INVALID_TRANSFER_ENCODING && coding_unknown(connection)) {
+        refuse(connection, 501, "Transfer-Encoding other than chunked");
     } else if (code == HPE_INVALID_VERSION) {
         refuse(connection, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
     } else {
@@ -545,6 +560,10 @@ static size_t header_bytes(struct http_connection *connection, const char *data,
     }
     if (result == HTTP_SCAN_FOLDED) {
         refuse(connection, 400, "folded header line");
+        return used;
+    }
+    if (result == HTTP_SCAN_NAMELESS) {
+        refuse(connection, 400, "header field without a name");
         return used;
     }
     struct str block = str_from(data, used);

@@ -14,9 +14,9 @@ enum http_scan_result http_scan(struct http_scan *scan, const char *data, size_t
 {
     size_t at = 0;
     while (at < size) {
-        if (scan->line_size == 0 && scan->lines > 0 && (data[at] == ' ' || data[at] == '\t')) {
+        if (scan->line_size == 0 && scan->lines > 0 && (data[at] == ' ' || data[at] == '\t' || data[at] == ':')) {
             *ret_used = at;
-            return HTTP_SCAN_FOLDED;
+            return data[at] == ':' ? HTTP_SCAN_NAMELESS : HTTP_SCAN_FOLDED;
         }
         const char *lf = memchr(data + at, '\n', size - at);
         size_t part = lf ? (size_t)(lf - data) - at : size - at;

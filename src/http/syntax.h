@@ -8,8 +8,8 @@
 
 /*
  * Finds the end of a header block in bytes that arrive in any pieces. It refuses what could make two readers disagree
- * about the end: a line that ends without CR (bare LF) and a line that begins with white space (obs-fold, which may hide a
- * length). Zero-initialise for each block.
+ * about the end or the fields: a line that ends without CR (bare LF), a line that begins with white space (obs-fold, which
+ * may hide a length), a field without a name. Zero-initialise for each block.
  */
 struct http_scan {
     size_t size;      /* bytes of the block so far */
@@ -22,6 +22,7 @@ enum http_scan_result {
     HTTP_SCAN_END,  /* the blank line was read; *ret_used bytes belong to the block */
     HTTP_SCAN_BARE_LF,
     HTTP_SCAN_FOLDED,
+    HTTP_SCAN_NAMELESS,
 };
 enum http_scan_result http_scan(struct http_scan *scan, const char *data, size_t size, size_t *ret_used);
 
