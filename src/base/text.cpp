@@ -214,7 +214,7 @@ private:
 
     json number_of(std::string_view token)
     {
-        while (!token.empty() && strchr(" \t\r\n", token.back())) token.remove_suffix(1);
+        while (!token.empty() && strchr(" \t\r\n", token.back()) && token.back()) token.remove_suffix(1);
         // The grammar of RFC 8259 section 6. On the way the value is taken apart: the significant digits, without zeros
         // at either end, as an integer (exact up to 19 digits), and the power of ten that belongs to it.
         size_t i = 0, n = token.size(), digits = 0, zeros = 0, fraction_digits = 0;
