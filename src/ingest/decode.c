@@ -1,0 +1,147 @@
+#include "ingest/decode.h"
+
+#include "base/base64.h"
+#include "base/gzip.h"
+
+static struct str without_mark(struct str text)
+{
+    text = str_trim(text);
+    if (str_starts(text, STR("\xEF\xBB\xBF"))) text = str_trim(str_slice(text, 3, text.size));
+    return text;
+}
+
+static bool looks_like_json(struct str text) { return text.size && (text.data[0] == '{' || text.data[0] == '['); }
+
+static bool is_json_type(struct str content_type)
+{
+    struct str rest = content_type, type;
+    return str_next_part(&rest, ';', &type) && str_eq_nocase(str_trim(type), STR("application/json"));
+}
+
+static enum status malformed(struct error *error, const struct error *cause)
+{
+    error_set(error, STATUS_INVALID, "data, malformed");
+    if (cause && cause->primary[0]) error_detail(error, "%s", cause->primary);
+    return STATUS_INVALID;
+}
+
+/* Unpacks gzip; other bytes stay as they are. */
+static enum status unpack(struct arena *arena, struct str packed, const struct ingest_limits *limits, struct error *error,
+                          struct str *ret_plain)
+{
+    if (!gzip_magic(packed)) {
+        *ret_plain = packed;
+        return STATUS_OK;
+    }
+    struct error cause = ERROR_INIT;
+    switch (gzip_decompress(arena, packed, limits->request_bytes_max, &cause, ret_plain)) {
+    case STATUS_OK: return STATUS_OK;
+    case STATUS_LIMIT:
+        return error_set(error, STATUS_LIMIT, "request exceeds max limit of %zu bytes", limits->request_bytes_max);
+    default: return malformed(error, &cause);
+    }
+}
+
+enum status decode_form(struct arena *arena, const struct decode_input *input, const struct ingest_limits *limits,
+                        struct error *error, struct decode_form *form)
+{
+    *form = (struct decode_form){.payload = STR_NULL};
+    enum status status = url_params_parse(arena, input->query, DECODE_PARAMS_MAX, &form->query);
+    if (status != STATUS_OK) return error_set(error, STATUS_INVALID, "too many query parameters");
+
+    struct str body;
+    TRY(unpack(arena, input->body, limits, error, &body));
+    body = without_mark(body);
+    if (looks_like_json(body)) {
+        form->payload = body;
+        return STATUS_OK;
+    }
+    if (body.size) {
+        if (url_params_parse(arena, body, DECODE_PARAMS_MAX, &form->form) != STATUS_OK) {
+            form->form = (struct url_params){0};
+            return malformed(error, NULL);
+        }
+        form->payload = url_params_get(&form->form, STR("data"));
+        /* A JSON body that is no container is malformed rather than missing. */
+        if (!form->payload.data && is_json_type(input->content_type)) form->payload = body;
+    }
+    if (!form->payload.data) form->payload = url_params_get(&form->query, STR("data"));
+    return STATUS_OK;
+}
+
+struct str decode_param(const struct decode_form *form, const char *name)
+{
+    struct str value = url_params_get(&form->query, str_of(name));
+    return value.data ? value : url_params_get(&form->form, str_of(name));
+}
+
+/* JSON, or base64 of JSON, or base64 of gzip of JSON. */
+static enum status payload_parse(struct arena *arena, struct str payload, const struct ingest_limits *limits,
+                                 struct error *error, struct json *ret_value, size_t *ret_text_size)
+{
+    struct error cause = ERROR_INIT;
+    struct str text = without_mark(payload);
+    if (text.size == 0) return error_set(error, STATUS_INVALID, "data, missing or empty");
+    if (!looks_like_json(text)) {
+        struct str bytes;
+        enum status status = base64_decode(arena, text, &bytes);
+        if (status == STATUS_LIMIT) return error_set(error, STATUS_LIMIT, "request needs too much memory");
+        if (status != STATUS_OK) {
+            error_set(&cause, STATUS_INVALID, "neither JSON nor base64");
+            return malformed(error, &cause);
+        }
+        TRY(unpack(arena, bytes, limits, error, &bytes));
+        text = without_mark(bytes);
+        if (text.size == 0) return error_set(error, STATUS_INVALID, "data, missing or empty");
+    }
+    enum status status = json_parse(arena, text, NULL, &cause, ret_value);
+    if (status == STATUS_LIMIT) return error_set(error, STATUS_LIMIT, "request needs too much memory");
+    if (status != STATUS_OK) return malformed(error, &cause);
+    if (ret_value->type != JSON_OBJECT && ret_value->type != JSON_ARRAY) {
+        error_set(&cause, STATUS_INVALID, "neither an object nor a list");
+        return malformed(error, &cause);
+    }
+    *ret_text_size = text.size;
+    return STATUS_OK;
+}
+
+enum status decode_document(struct arena *arena, const struct decode_form *form, const struct ingest_limits *limits,
+                            struct error *error, struct json *ret_document, size_t *ret_text_size)
+{
+    struct json document;
+    size_t text_size;
+    TRY(payload_parse(arena, form->payload, limits, error, &document, &text_size));
+    const struct json *inner = json_member(&document, "data");
+    if (inner && !json_member(&document, "event")) {
+        if (inner->type == JSON_STRING)
+            TRY(payload_parse(arena, inner->string, limits, error, &document, &text_size));
+        else if (inner->type == JSON_OBJECT || inner->type == JSON_ARRAY)
+            document = *inner;
+        else if (inner->type == JSON_NULL)
+            return error_set(error, STATUS_INVALID, "data, missing or empty");
+        else return malformed(error, NULL);
+    }
+    *ret_document = document;
+    *ret_text_size = text_size;
+    return STATUS_OK;
+}
+
+enum status decode_records(struct arena *arena, const struct decode_form *form, const struct ingest_limits *limits,
+                           struct error *error, struct decode_records *ret_records)
+{
+    struct json document;
+    struct decode_records records = {0};
+    TRY(decode_document(arena, form, limits, error, &document, &records.text_size));
+    if (document.type == JSON_ARRAY) {
+        if (document.array.count == 0) return error_set(error, STATUS_INVALID, "data, missing or empty");
+        records.items = document.array.items;
+        records.count = document.array.count;
+    } else {
+        records.items = arena_new_array(arena, struct json, 1);
+        if (!records.items) return error_set(error, STATUS_LIMIT, "request needs too much memory");
+        records.items[0] = document;
+        records.count = 1;
+    }
+    *ret_records = records;
+    return STATUS_OK;
+}
