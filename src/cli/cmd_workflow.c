@@ -1,7 +1,6 @@
-#include "cli/cmd_workflow.h"
+#include "cli/command.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,17 +11,11 @@
 
 extern char **environ;
 
-enum {
-    EXIT_DONE = 0,
-    EXIT_FAILED = 1,
-    EXIT_USAGE = 2,
-};
-
 static const size_t arena_bytes_max = (size_t)256 << 20;
 static const size_t inputs_bytes_max = (size_t)8 << 20;
-static const size_t output_bytes_max = (size_t)256 << 20;
 static const double timeout_seconds_max = 86400;
 
+static const char command[] = "cairn workflow";
 static const char auth_prefix[] = "CAIRN_AUTH_";
 
 static const char help_text[] =
@@ -64,157 +57,122 @@ struct arguments {
     struct workflow_input *inputs;
     struct workflow_server *servers;
     struct workflow_auth *auths;
-    bool json;
+    bool json, help;
 };
 
-static int usage(const struct error *error)
+static int no_memory(void)
 {
-    char text[1200];
-    fprintf(stderr, "cairn workflow: %s\n", error_text(error, text, sizeof text));
-    return EXIT_USAGE;
+    fprintf(stderr, "%s: out of memory\n", command);
+    return EXIT_FAILED;
 }
 
-/* Splits NAME=VALUE at the first equals sign: a value may hold more of them. */
-static enum status split_pair(const char *option, const char *text, struct error *error, struct str *ret_name,
-                              struct str *ret_value)
+/* Splits NAME=VALUE at the first equals sign: a value may hold more of them. What was given is not repeated
+ * in the message, as it may be a credential. */
+static int split_pair(const char *option, const char *text, struct str *ret_name, struct str *ret_value)
 {
     const char *equals = strchr(text, '=');
-    if (!equals || equals == text) {
-        /* What was given may be a credential: it is not repeated. */
-        enum status status = error_set(error, STATUS_INVALID, "--%s needs NAME=VALUE", option);
-        error_hint(error, "see cairn workflow --help");
-        return status;
-    }
+    if (!equals || equals == text) return command_usage(command, "%s needs NAME=VALUE", option);
     *ret_name = str_from(text, (size_t)(equals - text));
     *ret_value = str_of(equals + 1);
-    return STATUS_OK;
+    return EXIT_DONE;
 }
 
-static enum status parse_timeout(const char *text, struct error *error, uint32_t *ret_ms)
+static int parse_timeout(const char *text, uint32_t *ret_ms)
 {
     char *end;
     errno = 0;
     double seconds = strtod(text, &end);
     if (end == text || *end || errno || !isfinite(seconds) || seconds < 0.001 ||
-        seconds > timeout_seconds_max) {
-        enum status status = error_set(error, STATUS_INVALID, "--timeout \"%s\" is no time", text);
-        error_hint(error, "give seconds, from 0.001 to %.0f", timeout_seconds_max);
-        return status;
-    }
+        seconds > timeout_seconds_max)
+        return command_usage(command, "--timeout \"%s\": give seconds, from 0.001 to %.0f", text,
+                             timeout_seconds_max);
     *ret_ms = (uint32_t)(seconds * 1000);
-    return STATUS_OK;
+    return EXIT_DONE;
 }
 
-static enum status no_memory(struct error *error)
+enum { WORKFLOW = 1000, INPUT, INPUTS, SERVER, AUTH, TIMEOUT, JSON };
+
+/* One option of the command line. `run_only` becomes its name when it makes no sense for check. */
+static int take(int option, struct arguments *args, const char **run_only)
 {
-    return error_set(error, STATUS_LIMIT, "out of memory");
+    struct workflow_options *options = &args->options;
+    struct str name = STR_NULL, value = STR_NULL;
+    int code = EXIT_DONE;
+    switch (option) {
+    case WORKFLOW:
+        options->workflow_id = str_of(optarg);
+        return EXIT_DONE;
+    case JSON:
+        args->json = true;
+        return EXIT_DONE;
+    case SERVER:
+        code = split_pair("--server", optarg, &name, &value);
+        if (code == EXIT_DONE) args->servers[options->server_count++] = (struct workflow_server){name, value};
+        return code;
+    case INPUT:
+        *run_only = "--input";
+        code = split_pair("--input", optarg, &name, &value);
+        if (code == EXIT_DONE) args->inputs[options->input_count++] = (struct workflow_input){name, value};
+        return code;
+    case INPUTS:
+        *run_only = "--inputs";
+        if (args->inputs_file) return command_usage(command, "--inputs was given twice");
+        args->inputs_file = optarg;
+        return EXIT_DONE;
+    case AUTH:
+        *run_only = "--auth";
+        code = split_pair("--auth", optarg, &name, &value);
+        if (code == EXIT_DONE) args->auths[options->auth_count++] = (struct workflow_auth){name, value};
+        return code;
+    case TIMEOUT:
+        *run_only = "--timeout";
+        return parse_timeout(optarg, &options->request_timeout_ms);
+    case 'h':
+        args->help = true;
+        return EXIT_DONE;
+    default:
+        return EXIT_USAGE;
+    }
 }
 
-enum {
-    OPTION_WORKFLOW = 256,
-    OPTION_INPUT,
-    OPTION_INPUTS,
-    OPTION_SERVER,
-    OPTION_AUTH,
-    OPTION_TIMEOUT,
-    OPTION_JSON
-};
-
-/* Fills in everything but the options' inputs_json. Sets *ret_help instead when help was asked for. */
-static enum status parse_arguments(struct arena *arena, int argc, char **argv, struct error *error,
-                                   struct arguments *args, bool *ret_help)
+/* Fills in everything but the options' inputs_json. */
+static int parse_arguments(struct arena *arena, int argc, char **argv, struct arguments *args)
 {
     static const struct option longs[] = {
-        {"workflow", required_argument, NULL, OPTION_WORKFLOW},
-        {"input", required_argument, NULL, OPTION_INPUT},
-        {"inputs", required_argument, NULL, OPTION_INPUTS},
-        {"server", required_argument, NULL, OPTION_SERVER},
-        {"auth", required_argument, NULL, OPTION_AUTH},
-        {"timeout", required_argument, NULL, OPTION_TIMEOUT},
-        {"json", no_argument, NULL, OPTION_JSON},
+        {"workflow", required_argument, NULL, WORKFLOW},
+        {"input", required_argument, NULL, INPUT},
+        {"inputs", required_argument, NULL, INPUTS},
+        {"server", required_argument, NULL, SERVER},
+        {"auth", required_argument, NULL, AUTH},
+        {"timeout", required_argument, NULL, TIMEOUT},
+        {"json", no_argument, NULL, JSON},
         {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {0},
     };
-    size_t room = (size_t)argc;
+    size_t room = (size_t)argc; /* no option can occur more often */
     args->inputs = arena_new_array(arena, struct workflow_input, room);
     args->servers = arena_new_array(arena, struct workflow_server, room);
     args->auths = arena_new_array(arena, struct workflow_auth, room);
-    if (!args->inputs || !args->servers || !args->auths) return no_memory(error);
+    if (!args->inputs || !args->servers || !args->auths) return no_memory();
 
-    struct workflow_options *options = &args->options;
     const char *run_only = NULL;
-    optind = 0; /* start over, whatever was parsed before */
-    opterr = 0;
-    for (;;) {
-        int option = getopt_long(argc, argv, ":h", longs, NULL);
-        if (option == -1) break;
-        struct str name = STR_NULL, value = STR_NULL;
-        switch (option) {
-        case 'h':
-            *ret_help = true;
-            return STATUS_OK;
-        case OPTION_WORKFLOW:
-            options->workflow_id = str_of(optarg);
-            break;
-        case OPTION_JSON:
-            args->json = true;
-            break;
-        case OPTION_INPUT:
-            run_only = "--input";
-            TRY(split_pair("input", optarg, error, &name, &value));
-            args->inputs[options->input_count++] = (struct workflow_input){name, value};
-            break;
-        case OPTION_INPUTS:
-            run_only = "--inputs";
-            if (args->inputs_file) return error_set(error, STATUS_INVALID, "--inputs given twice");
-            args->inputs_file = optarg;
-            break;
-        case OPTION_SERVER:
-            TRY(split_pair("server", optarg, error, &name, &value));
-            args->servers[options->server_count++] = (struct workflow_server){name, value};
-            break;
-        case OPTION_AUTH:
-            run_only = "--auth";
-            TRY(split_pair("auth", optarg, error, &name, &value));
-            args->auths[options->auth_count++] = (struct workflow_auth){name, value};
-            break;
-        case OPTION_TIMEOUT:
-            run_only = "--timeout";
-            TRY(parse_timeout(optarg, error, &options->request_timeout_ms));
-            break;
-        case ':': {
-            enum status status = error_set(error, STATUS_INVALID, "%s needs a value", argv[optind - 1]);
-            error_hint(error, "see cairn workflow --help");
-            return status;
-        }
-        default: {
-            enum status status = error_set(error, STATUS_INVALID, "unknown option %s", argv[optind - 1]);
-            error_hint(error, "see cairn workflow --help");
-            return status;
-        }
-        }
+    command_options_begin();
+    for (int option; (option = command_option(command, argc, argv, ":h", longs)) != -1;) {
+        int code = take(option, args, &run_only);
+        if (code != EXIT_DONE || args->help) return code;
     }
-
     const char *verb = optind < argc ? argv[optind] : "";
-    if (strcmp(verb, "run") != 0 && strcmp(verb, "check") != 0) {
-        enum status status = *verb ? error_set(error, STATUS_INVALID, "unknown verb \"%s\"", verb)
-                                   : error_set(error, STATUS_INVALID, "nothing to do");
-        error_hint(error, "use cairn workflow run FILE or cairn workflow check FILE; --help says more");
-        return status;
-    }
-    args->is_check = *verb == 'c';
-    if (optind + 2 != argc) {
-        enum status status = optind + 2 > argc
-                                 ? error_set(error, STATUS_INVALID, "workflow %s: which file?", verb)
-                                 : error_set(error, STATUS_INVALID, "workflow %s: one file, not also \"%s\"",
-                                             verb, argv[optind + 2]);
-        error_hint(error, "use cairn workflow %s FILE; values are given as --input NAME=TEXT", verb);
-        return status;
-    }
-    if (args->is_check && run_only)
-        return error_set(error, STATUS_INVALID, "%s is only for workflow run", run_only);
+    args->is_check = strcmp(verb, "check") == 0;
+    if (!*verb) return command_usage(command, "use run FILE or check FILE");
+    if (!args->is_check && strcmp(verb, "run") != 0)
+        return command_usage(command, "\"%s\" is not known; use run FILE or check FILE", verb);
+    if (optind + 2 > argc) return command_usage(command, "%s: which file?", verb);
+    if (optind + 2 < argc)
+        return command_usage(command, "%s: one file, not also \"%s\"; values are given as --input NAME=TEXT",
+                             verb, argv[optind + 2]);
+    if (args->is_check && run_only) return command_usage(command, "%s is only for run", run_only);
     args->file = argv[optind + 1];
-    return STATUS_OK;
+    return EXIT_DONE;
 }
 
 static bool scheme_given(const struct workflow_auth *auths, size_t count, struct str scheme)
@@ -225,13 +183,13 @@ static bool scheme_given(const struct workflow_auth *auths, size_t count, struct
 }
 
 /* Adds the credentials of the environment behind those of the command line, which prevail. */
-static enum status auths_from_environment(struct arena *arena, struct error *error, struct arguments *args)
+static int auths_from_environment(struct arena *arena, struct arguments *args)
 {
     const struct str prefix = str_of(auth_prefix);
     size_t flags = args->options.auth_count, room = flags;
     for (char **entry = environ; *entry; entry++) room += str_starts(str_of(*entry), prefix);
     struct workflow_auth *all = arena_new_array(arena, struct workflow_auth, room + 1);
-    if (!all) return no_memory(error);
+    if (!all) return no_memory();
     if (flags > 0) memcpy(all, args->auths, flags * sizeof *all);
     size_t count = flags;
     for (char **entry = environ; *entry && count < room; entry++) {
@@ -246,7 +204,7 @@ static enum status auths_from_environment(struct arena *arena, struct error *err
     }
     args->auths = all;
     args->options.auth_count = count;
-    return STATUS_OK;
+    return EXIT_DONE;
 }
 
 static enum status read_all(FILE *file, const char *name, struct error *error, struct buf *text)
@@ -289,29 +247,10 @@ static enum status load_inputs(struct arena *arena, const char *name, struct err
     return STATUS_OK;
 }
 
-/* Prints one JSON document and a line break. A result that does not fit is a failure, not half an object. */
-static bool print_json(const struct json *value)
+static void print_problems(const struct workflow_problems *problems)
 {
-    struct buf text = BUF_INIT(output_bytes_max);
-    json_write_pretty(&text, value);
-    buf_byte(&text, '\n');
-    bool fits = buf_status(&text) == STATUS_OK;
-    if (fits)
-        fwrite(text.data, 1, text.size, stdout);
-    else
-        fputs("cairn workflow: the result is too large to print\n", stderr);
-    buf_fini(&text);
-    return fits && fflush(stdout) == 0;
-}
-
-/* Prints the problems from `first` on. */
-static void print_problems(const struct workflow_problems *problems, size_t first)
-{
-    struct workflow_problems rest = *problems;
-    rest.items += first;
-    rest.count -= first;
     struct buf text = BUF_INIT(1 << 20);
-    workflow_report_problems(&text, &rest, progress_color(stderr));
+    workflow_report_problems(&text, problems, progress_color(stderr));
     fwrite(text.data ? text.data : "", 1, text.size, stderr);
     buf_fini(&text);
 }
@@ -362,9 +301,9 @@ static int refuse(struct arena *arena, const struct arguments *args, struct work
                   const struct error *error)
 {
     if (error && problems->error_count == 0) workflow_error_take(problems, STR_NULL, NULL, error);
-    print_problems(problems, 0);
+    print_problems(problems);
     struct json json;
-    if (args->json && findings_json(arena, NULL, problems, &json) == STATUS_OK) print_json(&json);
+    if (args->json && findings_json(arena, NULL, problems, &json) == STATUS_OK) command_print_json(&json);
     return EXIT_USAGE;
 }
 
@@ -372,11 +311,11 @@ static int finish_check(struct arena *arena, const struct arguments *args,
                         const struct workflow_document *document, const struct workflow_problems *problems)
 {
     bool valid = problems->error_count == 0;
-    print_problems(problems, 0);
+    print_problems(problems);
     if (args->json) {
         struct json json;
-        if (findings_json(arena, document, problems, &json) != STATUS_OK || !print_json(&json))
-            return EXIT_FAILED;
+        if (findings_json(arena, document, problems, &json) != STATUS_OK) return no_memory();
+        if (command_print_json(&json) != EXIT_DONE) return EXIT_FAILED;
     } else if (valid) {
         for (size_t i = 0; i < document->workflow_count; i++)
             printf("%s: workflow " STR_FMT " is good (%zu step%s)\n", args->file,
@@ -413,12 +352,11 @@ static int run(struct arena *arena, struct arguments *args, const struct workflo
     enum status status = workflow_run(arena, document, &args->options, problems, &error, &result);
     progress_fini(&progress);
     if (status != STATUS_OK) {
-        char text[1200];
-        fprintf(stderr, "cairn workflow: %s: %s\n", args->file, error_text(&error, text, sizeof text));
+        command_failed(command, &error);
         return EXIT_FAILED;
     }
-    print_problems(problems, 0);
-    if (args->json && !print_json(&result.json)) return EXIT_FAILED;
+    print_problems(problems);
+    if (args->json && command_print_json(&result.json) != EXIT_DONE) return EXIT_FAILED;
     return verdict_exit_code(result.verdict);
 }
 
@@ -446,23 +384,18 @@ static int load_and_go(struct arena *arena, struct arguments *args)
 int cmd_workflow(int argc, char **argv)
 {
     struct arena *arena = arena_new(arena_bytes_max);
-    struct error error = ERROR_INIT;
     struct arguments args = {.is_check = false};
-    bool help = false;
     struct http_client *client = NULL;
-    int code;
 
-    enum status status = parse_arguments(arena, argc, argv, &error, &args, &help);
-    if (status == STATUS_OK && !help && !args.is_check) status = auths_from_environment(arena, &error, &args);
-    if (status != STATUS_OK) {
-        code = usage(&error);
-    } else if (help) {
+    int code = parse_arguments(arena, argc, argv, &args);
+    if (code == EXIT_DONE && !args.help && !args.is_check) code = auths_from_environment(arena, &args);
+    if (code == EXIT_DONE && args.help) {
         fputs(help_text, stdout);
-        code = EXIT_DONE;
-    } else if (!(client = http_client_new())) {
-        fputs("cairn workflow: the HTTP library cannot be initialised\n", stderr);
+        code = command_finish_output();
+    } else if (code == EXIT_DONE && !(client = http_client_new())) {
+        fprintf(stderr, "%s: the HTTP library cannot be initialised\n", command);
         code = EXIT_FAILED;
-    } else {
+    } else if (code == EXIT_DONE) {
         args.options.inputs = args.inputs;
         args.options.servers = args.servers;
         args.options.auths = args.auths;
