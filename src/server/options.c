@@ -422,11 +422,6 @@ enum status options_read_environment(struct options *options, char *const *envir
 
 enum status options_check(const struct options *options, struct error *error)
 {
-    if (options->data_dir[0] == '\0') {
-        (void)error_set(error, STATUS_INVALID, "no data directory is given");
-        error_hint(error, "say where the server keeps its data: --data DIR, or data.dir in the configuration file");
-        return STATUS_INVALID;
-    }
     if (options->ingest_event_bytes_max > options->http_body_bytes_max) {
         (void)error_set(error, STATUS_INVALID, "ingest.event_bytes_max is larger than http.body_bytes_max");
         error_hint(error, "an event arrives in a body: raise http.body_bytes_max or lower ingest.event_bytes_max");

@@ -1,0 +1,329 @@
+#include "cli/command.h"
+
+#include "base/number.h"
+#include "meta/meta.h"
+
+static const char help[] =
+    "cairn project makes and shows the projects of a data directory. It works whether or not a server runs on the\n"
+    "directory, and a running server sees the change at once.\n"
+    "\n"
+    "  cairn project create --data DIR --name NAME [--id N] [--token T] [--timezone TZ]\n"
+    "                       [--identity simplified|original|legacy] [--json]\n"
+    "  cairn project list   --data DIR [--json]\n"
+    "  cairn project show   --data DIR PROJECT [--json]\n"
+    "  cairn project delete --data DIR PROJECT --yes\n"
+    "\n"
+    "  --data DIR       the data directory; create makes it when it is missing\n"
+    "  --name NAME      1 to 255 bytes\n"
+    "  --id N           choose the project id; ids of deleted projects are never used again\n"
+    "  --token T        choose the token, 32 lower-case hexadecimal digits; clients send events with it\n"
+    "  --timezone TZ    like Europe/Berlin; the days of reports begin at its midnight; default UTC\n"
+    "  --identity MODE  how anonymous ids and users are joined, fixed for ever; default simplified\n"
+    "  --json           print one JSON object and nothing else\n"
+    "  --yes            delete without asking\n"
+    "\n"
+    "The secret is shown once, by create. Example:\n"
+    "  cairn project create --data ./data --name Shop --timezone Europe/Berlin\n";
+
+struct arguments {
+    const char *data;
+    struct meta_project_spec spec;
+    bool json, yes, help;
+};
+
+static bool parse_id(const char *text, int64_t *ret_id)
+{
+    return number_parse_int(str_of(text), ret_id) && *ret_id >= 1 && *ret_id <= META_PROJECT_ID_MAX;
+}
+
+enum { DATA = 1000, NAME, ID, TOKEN, TIMEZONE, IDENTITY, JSON, YES };
+
+static int take(const char *command, int flag, struct arguments *arguments)
+{
+    switch (flag) {
+    case DATA:
+        arguments->data = optarg;
+        return EXIT_DONE;
+    case NAME:
+        arguments->spec.name = str_of(optarg);
+        return EXIT_DONE;
+    case ID:
+        if (parse_id(optarg, &arguments->spec.id)) return EXIT_DONE;
+        return command_usage(command, "\"%s\" is no project id: give a number from 1 to %lld", optarg,
+                             (long long)META_PROJECT_ID_MAX);
+    case TOKEN:
+        arguments->spec.token = str_of(optarg);
+        return EXIT_DONE;
+    case TIMEZONE:
+        arguments->spec.timezone = str_of(optarg);
+        return EXIT_DONE;
+    case IDENTITY:
+        if (meta_identity_parse(str_of(optarg), &arguments->spec.identity)) return EXIT_DONE;
+        return command_usage(command, "\"%s\" is no identity mode: use simplified, original or legacy", optarg);
+    case JSON:
+        arguments->json = true;
+        return EXIT_DONE;
+    case YES:
+        arguments->yes = true;
+        return EXIT_DONE;
+    case 'h':
+        arguments->help = true;
+        return EXIT_DONE;
+    default:
+        return EXIT_USAGE;
+    }
+}
+
+#define FLAG_DATA {"data", required_argument, NULL, DATA}
+#define FLAG_ID   {"id", required_argument, NULL, ID}
+#define FLAG_JSON {"json", no_argument, NULL, JSON}
+#define FLAG_HELP {"help", no_argument, NULL, 'h'}
+static const struct option flags_create[] = {
+    FLAG_DATA,
+    {"name", required_argument, NULL, NAME},
+    FLAG_ID,
+    {"token", required_argument, NULL, TOKEN},
+    {"timezone", required_argument, NULL, TIMEZONE},
+    {"identity", required_argument, NULL, IDENTITY},
+    FLAG_JSON,
+    FLAG_HELP,
+    {0},
+};
+static const struct option flags_list[] = {FLAG_DATA, FLAG_JSON, FLAG_HELP, {0}};
+/* The project may be given by --id as well, as create takes it. */
+static const struct option flags_show[] = {FLAG_DATA, FLAG_ID, FLAG_JSON, FLAG_HELP, {0}};
+static const struct option flags_delete[] = {FLAG_DATA, FLAG_ID, {"yes", no_argument, NULL, YES}, FLAG_HELP, {0}};
+
+static int parse(const char *command, int argc, char **argv, const struct option *flags, bool wants_project,
+                 struct arguments *arguments)
+{
+    command_options_begin();
+    for (int flag; (flag = command_option(command, argc, argv, ":h", flags)) != -1;) {
+        int code = take(command, flag, arguments);
+        if (code != EXIT_DONE || arguments->help) return code;
+    }
+    if (wants_project) {
+        if (optind < argc && arguments->spec.id == 0 && !parse_id(argv[optind++], &arguments->spec.id))
+            return command_usage(command, "\"%s\" is no project id", argv[optind - 1]);
+        if (arguments->spec.id == 0) return command_usage(command, "the project id is missing");
+    }
+    if (optind < argc) return command_usage(command, "unexpected argument \"%s\"", argv[optind]);
+    if (arguments->data == NULL || arguments->data[0] == '\0') return command_usage(command, "--data DIR is missing");
+    return EXIT_DONE;
+}
+
+/* ---- Output ---- */
+
+static enum status put_project(struct arena *arena, const struct meta_project *project, struct str secret,
+                               struct json *ret_object)
+{
+    struct json object = JSON_OBJECT_EMPTY;
+    TRY(json_put(arena, &object, STR("project_id"), json_int(project->id)));
+    TRY(json_put(arena, &object, STR("name"), json_string(project->name)));
+    TRY(json_put(arena, &object, STR("token"), json_string(project->token)));
+    if (secret.size) TRY(json_put(arena, &object, STR("secret"), json_string(secret)));
+    TRY(json_put(arena, &object, STR("timezone"), json_string(project->timezone)));
+    TRY(json_put(arena, &object, STR("identity"), json_string(str_of(meta_identity_name(project->identity)))));
+    TRY(json_put(arena, &object, STR("created_ms"), json_int(project->created_ms)));
+    *ret_object = object;
+    return STATUS_OK;
+}
+
+static int out_of_memory(const char *command)
+{
+    struct error error = ERROR_INIT;
+    (void)error_set(&error, STATUS_LIMIT, "out of memory");
+    return command_failed(command, &error);
+}
+
+static int print_project(const char *command, struct arena *arena, const struct meta_project *project,
+                         struct str secret, bool as_json)
+{
+    if (as_json) {
+        struct json object;
+        if (put_project(arena, project, secret, &object) != STATUS_OK) return out_of_memory(command);
+        return command_print_json(&object);
+    }
+    struct str id = arena_printf(arena, "%lld", (long long)project->id);
+    struct str created = arena_printf(arena, STR_FMT " UTC", STR_ARG(command_time(arena, project->created_ms)));
+    const struct str rows[] = {
+        STR("project_id"), id,
+        STR("name"), project->name,
+        STR("token"), project->token,
+        STR("timezone"), project->timezone,
+        STR("identity"), str_of(meta_identity_name(project->identity)),
+        STR("created"), created,
+        STR("secret"), secret,
+    };
+    size_t count = sizeof rows / sizeof *rows / 2 - (secret.size == 0);
+    int code = command_print_table(rows, 2, count);
+    if (secret.size) fputs("The secret is not stored and will not be shown again.\n", stderr);
+    return code;
+}
+
+static int print_projects(const char *command, struct arena *arena, const struct meta_view *view, bool as_json)
+{
+    enum { COLUMNS = 6 };
+    size_t count;
+    const struct meta_project *projects = meta_view_projects(view, &count);
+    struct json list = JSON_ARRAY_EMPTY, object = JSON_OBJECT_EMPTY;
+    struct str *cells = arena_new_array(arena, struct str, (count + 1) * COLUMNS);
+    if (cells == NULL) return out_of_memory(command);
+    const struct str heading[COLUMNS] = {STR("PROJECT_ID"), STR("TOKEN"),    STR("TIMEZONE"),
+                                         STR("IDENTITY"),   STR("CREATED"), STR("NAME")};
+    memcpy(cells, heading, sizeof heading);
+    for (size_t i = 0; i < count; i++) {
+        const struct meta_project *project = &projects[i];
+        struct json entry;
+        if (put_project(arena, project, STR_NULL, &entry) != STATUS_OK ||
+            json_push(arena, &list, entry) != STATUS_OK)
+            return out_of_memory(command);
+        const struct str row[COLUMNS] = {arena_printf(arena, "%lld", (long long)project->id),
+                                         project->token,
+                                         project->timezone,
+                                         str_of(meta_identity_name(project->identity)),
+                                         command_time(arena, project->created_ms),
+                                         project->name};
+        memcpy(cells + (i + 1) * COLUMNS, row, sizeof row);
+    }
+    if (!as_json) return command_print_table(cells, COLUMNS, count + 1);
+    if (json_put(arena, &object, STR("projects"), list) != STATUS_OK) return out_of_memory(command);
+    return command_print_json(&object);
+}
+
+/* ---- The four commands ---- */
+
+/* What they need while they run. */
+struct work {
+    const char *command;
+    const struct arguments *arguments;
+    struct meta *meta;
+    struct arena *arena;
+};
+
+static int create(struct work *work)
+{
+    struct error error = ERROR_INIT;
+    struct meta_project project;
+    struct str secret;
+    if (meta_project_create(work->meta, &work->arguments->spec, work->arena, &error, &project, &secret) != STATUS_OK)
+        return command_failed(work->command, &error);
+    return print_project(work->command, work->arena, &project, secret, work->arguments->json);
+}
+
+static int list(struct work *work)
+{
+    struct error error = ERROR_INIT;
+    struct meta_view *view = NULL;
+    if (meta_view_load(work->meta, &error, &view) != STATUS_OK) return command_failed(work->command, &error);
+    int code = print_projects(work->command, work->arena, view, work->arguments->json);
+    meta_view_unref(view);
+    return code;
+}
+
+static int not_found(struct work *work)
+{
+    struct error error = ERROR_INIT;
+    (void)error_set(&error, STATUS_NOT_FOUND, "no project has the id %lld", (long long)work->arguments->spec.id);
+    error_hint(&error, "cairn project list shows them all");
+    return command_failed(work->command, &error);
+}
+
+static int show(struct work *work)
+{
+    struct error error = ERROR_INIT;
+    struct meta_view *view = NULL;
+    if (meta_view_load(work->meta, &error, &view) != STATUS_OK) return command_failed(work->command, &error);
+    const struct meta_project *project = meta_view_project(view, work->arguments->spec.id);
+    int code = project ? print_project(work->command, work->arena, project, STR_NULL, work->arguments->json)
+                       : not_found(work);
+    meta_view_unref(view);
+    return code;
+}
+
+/* Asks a person at a terminal; anybody else must have said --yes. */
+static int confirm(struct work *work, const struct meta_project *project)
+{
+    if (work->arguments->yes) return EXIT_DONE;
+    if (!command_interactive())
+        return command_usage(work->command, "--yes is missing: project %lld and everything in it would be gone",
+                             (long long)project->id);
+    fprintf(stderr, "Delete project %lld \"" STR_FMT "\" and everything in it? Its id and token never come back. [y/N] ",
+            (long long)project->id, STR_ARG(project->name));
+    char answer[8];
+    if (fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y')) return EXIT_DONE;
+    fputs("Nothing was deleted.\n", stderr);
+    return EXIT_FAILED;
+}
+
+static int delete(struct work *work)
+{
+    struct error error = ERROR_INIT;
+    struct meta_view *view = NULL;
+    if (meta_view_load(work->meta, &error, &view) != STATUS_OK) return command_failed(work->command, &error);
+    const struct meta_project *project = meta_view_project(view, work->arguments->spec.id);
+    int code = project ? confirm(work, project) : not_found(work);
+    meta_view_unref(view);
+    if (code != EXIT_DONE) return code;
+    if (meta_project_delete(work->meta, work->arguments->spec.id, &error) != STATUS_OK)
+        return command_failed(work->command, &error);
+    fprintf(stderr, "project %lld is deleted\n", (long long)work->arguments->spec.id);
+    return EXIT_DONE;
+}
+
+static int run(const char *command, const struct arguments *arguments, bool must_exist, int (*step)(struct work *))
+{
+    struct error error = ERROR_INIT;
+    struct meta_options options = META_OPTIONS_DEFAULT;
+    options.must_exist = must_exist;
+    struct work work = {.command = command, .arguments = arguments};
+    if (meta_open(arguments->data, &options, &error, &work.meta) != STATUS_OK) return command_failed(command, &error);
+    work.arena = arena_new((size_t)1 << 30);
+    int code = step(&work);
+    arena_free(work.arena);
+    meta_close(work.meta);
+    return code;
+}
+
+static int parse_and_run(const char *command, int argc, char **argv, const struct option *flags, bool wants_project,
+                         int (*step)(struct work *))
+{
+    struct arguments arguments = {.data = NULL};
+    int code = parse(command, argc, argv, flags, wants_project, &arguments);
+    if (code != EXIT_DONE) return code;
+    if (arguments.help) {
+        fputs(help, stdout);
+        return command_finish_output();
+    }
+    if (step == create && arguments.spec.name.size == 0) return command_usage(command, "--name NAME is missing");
+    return run(command, &arguments, step != create, step);
+}
+
+static int run_create(int argc, char **argv)
+{
+    return parse_and_run("cairn project create", argc, argv, flags_create, false, create);
+}
+static int run_list(int argc, char **argv)
+{
+    return parse_and_run("cairn project list", argc, argv, flags_list, false, list);
+}
+static int run_show(int argc, char **argv)
+{
+    return parse_and_run("cairn project show", argc, argv, flags_show, true, show);
+}
+static int run_delete(int argc, char **argv)
+{
+    return parse_and_run("cairn project delete", argc, argv, flags_delete, true, delete);
+}
+
+int cmd_project(int argc, char **argv)
+{
+    static const struct command commands[] = {
+        {"create", run_create, "make a project"},
+        {"list", run_list, "show all projects"},
+        {"show", run_show, "show one project"},
+        {"delete", run_delete, "delete a project"},
+        {0},
+    };
+    return command_dispatch("cairn project", help, commands, argc, argv);
+}
