@@ -186,6 +186,7 @@ static enum status load_source(struct openapi_set *set, const struct workflow_do
     TRY(location_resolve(set->arena, document->file, source->description->url, error, &location));
     TRY(load_file(set, location, error, &file));
     TRY(classify(source, document, file, problems, error, &openapi));
+    source->is_arazzo = !openapi;
     if (!openapi) return STATUS_OK;
     source->file = file;
     return index_operations(set, source, error);
@@ -203,6 +204,7 @@ enum status openapi_load(struct openapi_set *set, const struct workflow_document
         struct error problem = ERROR_INIT;
         enum status status = load_source(set, document, source, problems, &problem);
         if (status == STATUS_OK) continue;
+        source->failed = true;
         error_prefix(&problem, "source \"" STR_FMT "\"", STR_ARG(source->description->name));
         problem.line = 0;
         const struct json *at = json_member(source->description->node, "url");

@@ -34,7 +34,8 @@ struct openapi_operation {
 
 struct openapi_source {
     const struct workflow_source *description;
-    const struct openapi_file *file; /* NULL: not loaded, because it is an Arazzo document */
+    const struct openapi_file *file; /* NULL: no OpenAPI description, or it could not be loaded */
+    bool is_arazzo, failed;
     struct openapi_operation *operations;
     size_t operation_count;
 };

@@ -7,14 +7,18 @@
 
 enum encoding { ENCODE_ALL, ENCODE_RESERVED, ENCODE_NONE };
 
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
+
 /* allowReserved: RFC 3986 reserved characters stay, except those that would end the value, and %XX triplets
  * stay. */
 static void add_reserved(struct buf *buf, struct str text)
 {
     for (size_t i = 0; i < text.size; i++) {
         char c = text.data[i];
-        bool triplet =
-            c == '%' && i + 2 < text.size && strspn(text.data + i + 1, "0123456789abcdefABCDEF") >= 2;
+        bool triplet = c == '%' && i + 2 < text.size && is_hex(text.data[i + 1]) && is_hex(text.data[i + 2]);
         if (triplet || (c && strchr(":/?[]@!$'()*,;", c)))
             buf_byte(buf, c);
         else

@@ -9,5 +9,5 @@
 
 /* Appends the lines for this event, often none. With `color`, ANSI colours. */
 void workflow_report_event(struct buf *buf, const struct workflow_event *event, bool color);
-/* All problems, one a line, errors after warnings in the order found. */
+/* All problems, one a line: the warnings, then the errors, as they were found. */
 void workflow_report_problems(struct buf *buf, const struct workflow_problems *problems, bool color);
