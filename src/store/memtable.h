@@ -1,0 +1,64 @@
+#pragma once
+/*
+ * Rows that were applied but not yet sealed into a RAM section, in the order of arrival. Owned by the applier. A row points into the
+ * log frame it came from, which the memtable keeps alive; only what the sort and the duplicate probe need is unpacked.
+ */
+#include "base/map.h"
+#include "store/batch.h"
+#include "store/ids.h"
+#include "store/section.h"
+
+/* The bytes of a log frame, shared by the memtables of the projects it touches. */
+struct frame_bytes {
+    uint32_t refs;
+    size_t size;
+    char data[];
+};
+struct frame_bytes *frame_bytes_new(size_t size); /* NULL: out of memory */
+void frame_bytes_ref(struct frame_bytes *frame);
+void frame_bytes_unref(struct frame_bytes *frame);
+
+struct mem_row {
+    int64_t time_ms;
+    uint64_t seq; /* LSN-based: unique, ascending */
+    const char *insert_id, *properties;
+    uint32_t insert_size, properties_size;
+    uint32_t event, id, batch;
+    uint8_t flags, reason;
+    bool dead; /* replaced by a newer duplicate */
+};
+
+struct mem_batch {
+    struct frame_bytes *frame;
+    uint32_t *property_ids; /* by the record's name index */
+    int64_t received_ms;
+};
+
+struct memtable {
+    struct mem_row *rows;
+    uint32_t count, capacity, dead;
+    struct mem_batch *batches;
+    uint32_t batch_count, batch_capacity;
+    struct u64map keys; /* duplicate key -> row */
+    size_t bytes;
+};
+
+void memtable_init(struct memtable *mem);
+void memtable_fini(struct memtable *mem);
+/* Starts a batch; takes a reference to the frame and takes over property_ids (malloc'd). */
+enum status memtable_batch(struct memtable *mem, struct frame_bytes *frame, uint32_t *property_ids, uint32_t name_count,
+                           int64_t received_ms) MUST_USE;
+/* Adds a row to the newest batch. A row with the same key becomes dead; *ret_duplicate says so. */
+enum status memtable_add(struct memtable *mem, const struct mem_row *row, bool *ret_duplicate) MUST_USE;
+
+struct memtable_seal {
+    const struct id_graph *ids;
+    const char *const *reasons;     /* identity failure texts */
+    uint32_t reason_property;       /* id of $identity_failure_reason, UINT32_MAX when no row has one */
+    uint32_t links_applied;
+};
+/* Sorts and encodes the live rows as a RAM section and empties the memtable. *ret_section is NULL when no row lived. */
+enum status memtable_seal(struct memtable *mem, uint64_t project, const struct memtable_seal *seal, struct error *error,
+                          struct section **ret_section) MUST_USE;
+/* The smallest dyadic window that holds both times. */
+void window_around(int64_t time_min_ms, int64_t time_max_ms, int64_t *ret_day, uint32_t *ret_log2);

@@ -1,0 +1,243 @@
+#include "store/run.h"
+#include "store/store.h"
+#include "store/version.h"
+
+#include <stdlib.h>
+
+struct scan {
+    struct snapshot *snapshot;
+    struct scan_options options;
+    uint32_t *events; /* own copy */
+    struct arena *arena;
+    size_t section;    /* index of the current one */
+    uint32_t event;    /* position after the current run: in the section's events, or in `events` */
+    bool open, have_persons, have_ids, have_times, have_live;
+    struct run run;
+    uint32_t vector, rows;
+    uint32_t *persons, *ids;
+    int64_t *times, *received, *scratch;
+    uint8_t *flags, *live;
+    uint32_t *properties;
+};
+
+enum status scan_new(struct snapshot *snapshot, const struct scan_options *options, struct error *error, struct scan **ret_scan)
+{
+    struct scan *scan = calloc(1, sizeof *scan);
+    if (!scan) return error_set(error, STATUS_LIMIT, "out of memory for a scan");
+    scan->snapshot = snapshot;
+    scan->options = *options;
+    scan->arena = arena_new(options->memory_bytes_max ? options->memory_bytes_max : (size_t)256 << 20);
+    size_t n = VECTOR_ROWS_MAX;
+    scan->persons = malloc(n * sizeof *scan->persons);
+    scan->ids = malloc(n * sizeof *scan->ids);
+    scan->times = malloc(n * sizeof *scan->times);
+    scan->received = malloc(n * sizeof *scan->received);
+    scan->scratch = malloc(n * sizeof *scan->scratch);
+    scan->flags = malloc(n);
+    scan->live = malloc(n);
+    if (options->events) {
+        scan->events = malloc((options->event_count + 1) * sizeof *scan->events);
+        if (scan->events && options->event_count)
+            memcpy(scan->events, options->events, options->event_count * sizeof *scan->events);
+    }
+    if (!scan->persons || !scan->ids || !scan->times || !scan->received || !scan->scratch || !scan->flags || !scan->live ||
+        (options->events && !scan->events)) {
+        scan_free(scan);
+        return error_set(error, STATUS_LIMIT, "out of memory for a scan");
+    }
+    *ret_scan = scan;
+    return STATUS_OK;
+}
+
+void scan_free(struct scan *scan)
+{
+    if (!scan) return;
+    if (scan->open) run_close(&scan->run);
+    arena_free(scan->arena);
+    free(scan->events);
+    free(scan->persons);
+    free(scan->ids);
+    free(scan->times);
+    free(scan->received);
+    free(scan->scratch);
+    free(scan->flags);
+    free(scan->live);
+    free(scan);
+}
+
+static const struct version_section *current(const struct scan *scan) { return &scan->snapshot->sections[scan->section]; }
+
+/* The next run of the current section that may hold wanted rows. */
+static const struct section_event *next_event(struct scan *scan)
+{
+    const struct section *section = current(scan)->section;
+    for (;;) {
+        const struct section_event *event;
+        if (scan->events) {
+            if (scan->event >= scan->options.event_count) return NULL;
+            event = section_find_event(section, scan->events[scan->event++]);
+        } else {
+            if (scan->event >= section->event_count) return NULL;
+            event = &section->events[scan->event++];
+        }
+        if (event && event->time_max_ms >= scan->options.from_ms && event->time_min_ms < scan->options.to_ms) return event;
+    }
+}
+
+enum status scan_next(struct scan *scan, struct error *error, struct scan_run *ret_run)
+{
+    if (scan->open) run_close(&scan->run);
+    scan->open = false;
+    for (; scan->section < scan->snapshot->section_count; scan->section++, scan->event = 0) {
+        const struct section *section = current(scan)->section;
+        if (section->time_max_ms < scan->options.from_ms || section->time_min_ms >= scan->options.to_ms) continue;
+        const struct section_event *event = next_event(scan);
+        if (!event) continue;
+        arena_reset(scan->arena);
+        TRY(run_open(&scan->run, section, event, scan->arena, error));
+        scan->open = true;
+        scan->rows = 0;
+        scan->properties = NULL;
+        struct scan_run run = {.event_id = event->event_id,
+                               .rows = event->rows,
+                               .vectors = run_vectors(&scan->run),
+                               .time_min_ms = event->time_min_ms,
+                               .time_max_ms = event->time_max_ms};
+        const struct deletes *deletes = current(scan)->deletes;
+        if (deletes) {
+            uint64_t below = event->first_row ? roaring_bitmap_rank(deletes->rows, event->first_row - 1) : 0;
+            run.deleted = (uint32_t)(roaring_bitmap_rank(deletes->rows, event->first_row + event->rows - 1) - below);
+        }
+        *ret_run = run;
+        return STATUS_OK;
+    }
+    return STATUS_NOT_FOUND;
+}
+
+enum status scan_vector(struct scan *scan, uint32_t index, struct error *error, uint32_t *ret_rows)
+{
+    if (!scan->open || index >= run_vectors(&scan->run)) return error_set(error, STATUS_INTERNAL, "no such vector");
+    scan->vector = index;
+    scan->rows = run_vector_rows(&scan->run, index);
+    scan->have_persons = scan->have_ids = scan->have_times = scan->have_live = false;
+    *ret_rows = scan->rows;
+    return STATUS_OK;
+}
+
+enum status scan_times(struct scan *scan, struct error *error, const int64_t **ret_times_ms)
+{
+    if (!scan->have_times) TRY(run_read_times(&scan->run, scan->vector, error, scan->times));
+    scan->have_times = true;
+    *ret_times_ms = scan->times;
+    return STATUS_OK;
+}
+
+enum status scan_persons(struct scan *scan, struct error *error, const uint32_t **ret_persons)
+{
+    if (!scan->have_persons) {
+        TRY(run_read_persons(&scan->run, scan->vector, error, scan->persons));
+        /* Stored numbers are those of sealing time; links made since then move them. Rows of one person are adjacent. */
+        uint32_t last = 0, resolved = 0;
+        for (uint32_t i = 0; i < scan->rows; i++) {
+            if (scan->persons[i] != last) {
+                last = scan->persons[i];
+                if (last > id_view_count(scan->snapshot->ids))
+                    return error_set(error, STATUS_CORRUPT, "person %u does not exist", last);
+                resolved = id_view_person(scan->snapshot->ids, last);
+            }
+            scan->persons[i] = resolved;
+        }
+    }
+    scan->have_persons = true;
+    *ret_persons = scan->persons;
+    return STATUS_OK;
+}
+
+enum status scan_ids(struct scan *scan, struct error *error, const uint32_t **ret_ids)
+{
+    if (!scan->have_ids) {
+        TRY(run_read_ints(&scan->run, CORE_ID, scan->vector, error, scan->scratch));
+        for (uint32_t i = 0; i < scan->rows; i++) {
+            if ((uint64_t)scan->scratch[i] > id_view_count(scan->snapshot->ids))
+                return error_set(error, STATUS_CORRUPT, "id %lld does not exist", (long long)scan->scratch[i]);
+            scan->ids[i] = (uint32_t)scan->scratch[i];
+        }
+    }
+    scan->have_ids = true;
+    *ret_ids = scan->ids;
+    return STATUS_OK;
+}
+
+enum status scan_received(struct scan *scan, struct error *error, const int64_t **ret_received_ms)
+{
+    TRY(run_read_ints(&scan->run, CORE_RECEIVED, scan->vector, error, scan->received));
+    *ret_received_ms = scan->received;
+    return STATUS_OK;
+}
+
+enum status scan_flags(struct scan *scan, struct error *error, const uint8_t **ret_flags)
+{
+    TRY(run_read_ints(&scan->run, CORE_FLAGS, scan->vector, error, scan->scratch));
+    for (uint32_t i = 0; i < scan->rows; i++) scan->flags[i] = (uint8_t)scan->scratch[i];
+    *ret_flags = scan->flags;
+    return STATUS_OK;
+}
+
+static enum status read_column(struct scan *scan, uint32_t property, struct error *error, struct vector *ret_vector)
+{
+    static const struct value absent = {.type = VALUE_ABSENT};
+    struct run_column *column = run_column(&scan->run, property);
+    if (!column) {
+        *ret_vector = (struct vector){.kind = VECTOR_CONST, .count = scan->rows, .values = &absent};
+        return STATUS_OK;
+    }
+    return run_read(&scan->run, column, scan->vector, error, ret_vector);
+}
+
+enum status scan_insert_ids(struct scan *scan, struct error *error, struct vector *ret_vector)
+{
+    return read_column(scan, CORE_INSERT, error, ret_vector);
+}
+
+enum status scan_property(struct scan *scan, uint32_t property_id, struct error *error, struct vector *ret_vector)
+{
+    return read_column(scan, property_id > PROPERTY_ID_MAX ? PROPERTY_ID_MAX : property_id, error, ret_vector);
+}
+
+enum status scan_live(struct scan *scan, struct error *error, const uint8_t **ret_live)
+{
+    (void)error;
+    if (!scan->have_live) {
+        memset(scan->live, 1, scan->rows);
+        const struct deletes *deletes = current(scan)->deletes;
+        uint32_t first = scan->run.event->first_row + scan->vector * VECTOR_ROWS_MAX;
+        if (deletes) {
+            roaring_uint32_iterator_t at;
+            roaring_init_iterator(deletes->rows, &at);
+            bool more = roaring_move_uint32_iterator_equalorlarger(&at, first);
+            while (more && at.current_value < first + scan->rows) {
+                scan->live[at.current_value - first] = 0;
+                more = roaring_advance_uint32_iterator(&at);
+            }
+        }
+    }
+    scan->have_live = true;
+    *ret_live = scan->live;
+    return STATUS_OK;
+}
+
+enum status scan_properties(struct scan *scan, struct error *error, const uint32_t **ret_ids, size_t *ret_count)
+{
+    size_t count = 0;
+    if (!scan->properties) {
+        scan->properties = arena_new_array(scan->arena, uint32_t, scan->run.column_count + 1);
+        if (!scan->properties) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+    }
+    for (uint32_t i = 0; i < scan->run.column_count; i++) {
+        if (scan->run.columns[i].chunk.property <= PROPERTY_ID_MAX)
+            scan->properties[count++] = scan->run.columns[i].chunk.property;
+    }
+    *ret_ids = scan->properties;
+    *ret_count = count;
+    return STATUS_OK;
+}

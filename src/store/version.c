@@ -1,0 +1,75 @@
+#include "store/version.h"
+
+#include "store/store.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct deletes *deletes_new(roaring_bitmap_t *rows)
+{
+    struct deletes *deletes = malloc(sizeof *deletes);
+    if (!deletes || !rows) abort();
+    atomic_init(&deletes->refs, 1);
+    deletes->rows = rows;
+    deletes->count = (uint32_t)roaring_bitmap_get_cardinality(rows);
+    return deletes;
+}
+
+struct deletes *deletes_ref(struct deletes *deletes)
+{
+    if (deletes) atomic_fetch_add(&deletes->refs, 1);
+    return deletes;
+}
+
+void deletes_unref(struct deletes *deletes)
+{
+    if (!deletes || atomic_fetch_sub(&deletes->refs, 1) != 1) return;
+    roaring_bitmap_free(deletes->rows);
+    free(deletes);
+}
+
+struct snapshot *snapshot_ref(struct snapshot *snapshot)
+{
+    if (snapshot) atomic_fetch_add(&snapshot->refs, 1);
+    return snapshot;
+}
+
+void snapshot_free(struct snapshot *snapshot)
+{
+    if (!snapshot || atomic_fetch_sub(&snapshot->refs, 1) != 1) return;
+    for (size_t i = 0; i < snapshot->section_count; i++) {
+        section_unref(snapshot->sections[i].section);
+        deletes_unref(snapshot->sections[i].deletes);
+    }
+    free(snapshot->sections);
+    id_view_unref(snapshot->ids);
+    free(snapshot);
+}
+
+uint32_t snapshot_event_id(const struct snapshot *s, struct str name)
+{
+    return s->events ? names_find(s->events, name, s->event_count) : EVENT_ID_NONE;
+}
+struct str snapshot_event_name(const struct snapshot *s, uint32_t id)
+{
+    return s->events ? names_text(s->events, id) : STR_NULL;
+}
+uint32_t snapshot_event_count(const struct snapshot *s) { return s->event_count; }
+uint32_t snapshot_property_id(const struct snapshot *s, struct str name)
+{
+    return s->properties ? names_find(s->properties, name, s->property_count) : PROPERTY_ID_NONE;
+}
+struct str snapshot_property_name(const struct snapshot *s, uint32_t id)
+{
+    return s->properties ? names_text(s->properties, id) : STR_NULL;
+}
+uint32_t snapshot_property_count(const struct snapshot *s) { return s->property_count; }
+
+uint32_t snapshot_id(const struct snapshot *s, struct str id) { return s->ids ? id_view_find(s->ids, id) : 0; }
+struct str snapshot_id_text(const struct snapshot *s, uint32_t id) { return s->ids ? id_view_text(s->ids, id) : STR(""); }
+uint32_t snapshot_person(const struct snapshot *s, uint32_t id) { return s->ids ? id_view_person(s->ids, id) : 0; }
+uint32_t snapshot_person_id(const struct snapshot *s, uint32_t person)
+{
+    return s->ids ? id_view_shown(s->ids, person) : 0;
+}
+uint32_t snapshot_id_count(const struct snapshot *s) { return s->ids ? id_view_count(s->ids) : 0; }

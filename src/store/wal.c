@@ -1,0 +1,532 @@
+/*
+ * The happy path. A frame is filled in, written at the current position and synced; then it is durable and its records are acknowledged.
+ * When a frame does not fit into what is left of the file, the log goes on in the next one: a spare is given a new header (new
+ * base, new epoch), synced, renamed into the ring, and the directory is synced. Only then frames go into it.
+ *
+ * Failures.
+ *   A write or sync fails (EIO, ENOSPC on a copy-on-write file system). The kernel may have dropped the dirty pages and may report success
+ *   next time, so the file is condemned: no further byte is written to it. The frame's requests fail. wal_reopen begins a
+ *   new file whose base is the LSN of the failed frame; from the moment that its header and name are durable, whatever the
+ *   condemned file holds from that LSN on is void (recovery reads a file only up to the next one's base).
+ *   A crash between the failed frame and wal_reopen: the frame may be found and replayed; nobody was told either way.
+ *   A crash while a spare is being put to use: its name is still "spare-…", or its header does not verify yet; both are ignored
+ *   as long as no frame can be in it, which holds because frames are written after the directory sync.
+ *   The disk is full when a file is needed: nothing is written, requests fail, and the next attempt may succeed.
+ *
+ * The frame check is seeded with the file's epoch and each frame states its own LSN, so neither left-overs of a recycled file nor a
+ * frame written to the wrong place can pass for a current one.
+ */
+#include "store/wal.h"
+
+#include "base/buf.h"
+#include "base/hash.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FRAME_MAGIC 0x464E5243u
+#define FRAME_DATA  1
+#define FRAME_MARK  2
+#define ALIGNMENT   64u
+#define SPARES_MAX  2
+#define FILES_MAX   65536
+
+static const char wal_magic[8] = "CAIRNWAL";
+
+struct wal_file {
+    uint64_t base, epoch;
+};
+
+struct wal {
+    struct wal_options options;
+    struct os_file *file; /* NULL before the first wal_reopen and after a failure */
+    uint64_t base, epoch; /* of the current file */
+    uint64_t lsn;         /* where the next frame goes */
+    uint64_t durable_lsn, marked_lsn;
+    pthread_mutex_t lock; /* the lists below */
+    struct wal_file *files; /* ascending */
+    size_t file_count, file_capacity;
+    unsigned spares[SPARES_MAX];
+    size_t spare_count;
+    unsigned next_spare;
+};
+
+/* --- the file header shared by all formats --------------------------------------------------------------------------- */
+
+static void put_u16(unsigned char *p, uint16_t v)
+{
+    p[0] = (unsigned char)v;
+    p[1] = (unsigned char)(v >> 8);
+}
+static void put_u64(unsigned char *p, uint64_t v)
+{
+    for (int i = 0; i < 8; i++) p[i] = (unsigned char)(v >> 8 * i);
+}
+static uint64_t get_u64(const unsigned char *p)
+{
+    uint64_t v = 0;
+    for (int i = 0; i < 8; i++) v |= (uint64_t)p[i] << 8 * i;
+    return v;
+}
+static uint32_t get_u32(const unsigned char *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+static void put_u32(unsigned char *p, uint32_t v)
+{
+    for (int i = 0; i < 4; i++) p[i] = (unsigned char)(v >> 8 * i);
+}
+
+void file_header_write(unsigned char out[FILE_HEADER], const char magic[8], const unsigned char node[16], uint64_t file_id,
+                       uint64_t lsn)
+{
+    memset(out, 0, FILE_HEADER);
+    memcpy(out, magic, 8);
+    put_u16(out + 8, 1);
+    put_u16(out + 10, 1);
+    memcpy(out + 16, node, 16);
+    put_u64(out + 32, file_id);
+    put_u64(out + 40, lsn);
+    put_u64(out + 56, hash_bytes(out, 56, 0));
+}
+
+enum status file_header_check(const unsigned char header[FILE_HEADER], const char magic[8], const unsigned char node[16],
+                              struct error *error, uint64_t *ret_file_id, uint64_t *ret_lsn)
+{
+    if (memcmp(header, magic, 8) != 0 || get_u64(header + 56) != hash_bytes(header, 56, 0))
+        return error_set(error, STATUS_CORRUPT, "not a %.8s file, or its header is damaged", magic);
+    unsigned reader_min = header[10] | (unsigned)header[11] << 8;
+    if (reader_min > 1) return error_set(error, STATUS_UNSUPPORTED, "the file was written by a newer version (format %u)", reader_min);
+    if (memcmp(header + 16, node, 16) != 0)
+        return error_set(error, STATUS_CORRUPT, "the file belongs to another data directory");
+    *ret_file_id = get_u64(header + 32);
+    *ret_lsn = get_u64(header + 40);
+    return STATUS_OK;
+}
+
+/* --- names --------------------------------------------------------------------------------------------------------- */
+
+static void file_name(char out[64], uint64_t base, uint64_t epoch)
+{
+    snprintf(out, 64, "wal/%016llx-%016llx.wal", (unsigned long long)base, (unsigned long long)epoch);
+}
+
+static void spare_name(char out[64], unsigned number) { snprintf(out, 64, "wal/spare-%u", number); }
+
+/* --- recovery ------------------------------------------------------------------------------------------------------ */
+
+struct listing {
+    struct wal *wal;
+    bool failed;
+    unsigned spares[1024];
+    size_t spare_count;
+};
+
+static bool add_file(struct wal *wal, uint64_t base, uint64_t epoch)
+{
+    if (wal->file_count == wal->file_capacity) {
+        size_t capacity = wal->file_capacity ? wal->file_capacity * 2 : 16;
+        struct wal_file *grown = wal->file_count < FILES_MAX ? realloc(wal->files, capacity * sizeof *grown) : NULL;
+        if (!grown) return false;
+        wal->files = grown;
+        wal->file_capacity = capacity;
+    }
+    wal->files[wal->file_count++] = (struct wal_file){base, epoch};
+    return true;
+}
+
+static void note_file(void *ctx, const char *name)
+{
+    struct listing *listing = ctx;
+    unsigned long long base, epoch;
+    unsigned spare;
+    char rest;
+    if (sscanf(name, "%16llx-%16llx.wa%c", &base, &epoch, &rest) == 3 && rest == 'l') {
+        listing->failed |= !add_file(listing->wal, base, epoch);
+    } else if (sscanf(name, "spare-%u%c", &spare, &rest) == 1 && listing->spare_count < 1024) {
+        listing->spares[listing->spare_count++] = spare;
+    }
+}
+
+static int file_cmp(const void *a, const void *b)
+{
+    const struct wal_file *x = a, *y = b;
+    if (x->base != y->base) return x->base < y->base ? -1 : 1;
+    return x->epoch < y->epoch ? -1 : x->epoch > y->epoch;
+}
+
+struct frame {
+    uint64_t lsn, durable_lsn, size; /* size with padding */
+    uint16_t type;
+    struct str records;
+};
+
+/* A valid frame at `offset` of the file's bytes? */
+static bool parse_frame(const unsigned char *bytes, uint64_t bytes_size, uint64_t offset, const struct wal_file *file,
+                        struct frame *ret)
+{
+    if (offset + WAL_FRAME_HEADER > bytes_size) return false;
+    const unsigned char *p = bytes + offset;
+    uint64_t lsn = get_u64(p + 8);
+    uint32_t length = get_u32(p + 24);
+    if (get_u32(p + 32) != FRAME_MAGIC || lsn != file->base + offset - FILE_HEADER ||
+        length > bytes_size - offset - WAL_FRAME_HEADER)
+        return false;
+    if (get_u64(p) != hash_bytes(p + 8, WAL_FRAME_HEADER - 8 + length, file->epoch)) return false;
+    *ret = (struct frame){.lsn = lsn,
+                          .durable_lsn = get_u64(p + 16),
+                          .size = (WAL_FRAME_HEADER + (uint64_t)length + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT,
+                          .type = (uint16_t)(p[36] | p[37] << 8),
+                          .records = str_from(p + WAL_FRAME_HEADER, length)};
+    return true;
+}
+
+static enum status load_file(struct wal *wal, const struct wal_file *file, struct error *error, unsigned char **ret_bytes,
+                             uint64_t *ret_size)
+{
+    char name[64];
+    file_name(name, file->base, file->epoch);
+    struct os_file *handle;
+    uint64_t size;
+    TRY(os_open(wal->options.fs, name, OS_READ, error, &handle));
+    enum status status = os_size(handle, &size, error);
+    unsigned char *bytes = NULL;
+    if (status == STATUS_OK && size > (uint64_t)16 << 30) status = error_set(error, STATUS_CORRUPT, "log file %s is too large", name);
+    if (status == STATUS_OK && !(bytes = malloc(size + 1)))
+        status = error_set(error, STATUS_LIMIT, "out of memory for log file %s", name);
+    if (status == STATUS_OK) status = os_pread(handle, bytes, size, 0, error);
+    os_close(handle);
+    if (status != STATUS_OK) {
+        free(bytes);
+        return status;
+    }
+    *ret_bytes = bytes;
+    *ret_size = size;
+    return STATUS_OK;
+}
+
+struct recovery {
+    struct wal *wal;
+    uint64_t flushed_lsn;
+    enum status (*each)(void *ctx, uint64_t lsn, uint64_t end_lsn, struct str records);
+    void *ctx;
+    struct wal_report report;
+    uint64_t at; /* everything below is read; frames go on here */
+    uint64_t bad; /* LSN of the first bad frame of the last file read, UINT64_MAX: none */
+};
+
+/* Reads one file up to LSN `limit` (the next file's base). */
+static enum status recover_file(struct recovery *r, const struct wal_file *file, uint64_t limit, bool last, struct error *error)
+{
+    unsigned char *bytes;
+    uint64_t size, id, epoch;
+    TRY(load_file(r->wal, file, error, &bytes, &size));
+    enum status status = STATUS_OK;
+    if (size < FILE_HEADER || file_header_check(bytes, wal_magic, r->wal->options.node, error, &id, &epoch) != STATUS_OK ||
+        id != file->base || epoch != file->epoch) {
+        /* Put to use and not finished: no frame can be in it, unless it is not the last. */
+        free(bytes);
+        if (last) return STATUS_OK;
+        return error_set(error, STATUS_CORRUPT, "the header of log file %016llx is damaged", (unsigned long long)file->base);
+    }
+    uint64_t lsn = r->at > file->base ? r->at : file->base, offset;
+    struct frame frame;
+    if (file->base > r->at) r->at = file->base;
+    for (offset = lsn - file->base + FILE_HEADER; lsn < limit && parse_frame(bytes, size, offset, file, &frame);
+         offset += frame.size, lsn += frame.size) {
+        if (frame.durable_lsn > lsn) break; /* cannot be: a frame knows only of bytes before it */
+        if (frame.type == FRAME_DATA) {
+            r->report.frames++;
+            status = r->each(r->ctx, lsn + WAL_FRAME_HEADER, lsn + frame.size, frame.records);
+            if (status != STATUS_OK) {
+                error_set(error, status, "cannot replay the log frame at %llu", (unsigned long long)lsn);
+                break;
+            }
+        }
+        r->at = lsn + frame.size;
+    }
+    /* Valid frames further on that knew of durable bytes beyond this place prove damage to acknowledged bytes. */
+    uint64_t lost_to = 0;
+    for (uint64_t o = offset; status == STATUS_OK && lsn < limit && o + WAL_FRAME_HEADER <= size; o += ALIGNMENT) {
+        if (o - FILE_HEADER + file->base >= limit || !parse_frame(bytes, size, o, file, &frame)) continue;
+        if (frame.lsn > r->at && frame.lsn + frame.size - r->at > r->report.bytes_torn && frame.durable_lsn <= r->at)
+            r->report.bytes_torn = frame.lsn + frame.size - r->at;
+        if (frame.durable_lsn > r->at && frame.durable_lsn > lost_to) lost_to = frame.durable_lsn;
+    }
+    free(bytes);
+    if (status == STATUS_OK && lost_to) {
+        r->report.bytes_lost += lost_to - r->at;
+        if (!r->wal->options.salvage) {
+            error_set(error, STATUS_CORRUPT, "acknowledged log bytes %llu to %llu are damaged", (unsigned long long)r->at,
+                      (unsigned long long)lost_to);
+            error_hint(error, "restore the log from a backup, or start with --salvage to go on without those bytes");
+            return STATUS_CORRUPT;
+        }
+        r->at = file->base + size - FILE_HEADER; /* behind everything of this file */
+    }
+    return status;
+}
+
+/* What the first frame of the next file knew to be durable must have been found. */
+static enum status check_durable(struct recovery *r, const struct wal_file *next, struct error *error)
+{
+    unsigned char *bytes;
+    uint64_t size;
+    struct frame frame;
+    TRY(load_file(r->wal, next, error, &bytes, &size));
+    bool known = parse_frame(bytes, size, FILE_HEADER, next, &frame);
+    free(bytes);
+    if (!known || frame.durable_lsn <= r->at) return STATUS_OK;
+    r->report.bytes_lost += frame.durable_lsn - r->at;
+    if (r->wal->options.salvage) return STATUS_OK;
+    error_set(error, STATUS_CORRUPT, "acknowledged log bytes %llu to %llu are damaged", (unsigned long long)r->at,
+              (unsigned long long)frame.durable_lsn);
+    error_hint(error, "restore the log from a backup, or start with --salvage to go on without those bytes");
+    return STATUS_CORRUPT;
+}
+
+static enum status recover(struct recovery *r, struct error *error)
+{
+    struct wal *wal = r->wal;
+    r->at = r->flushed_lsn;
+    size_t first = 0;
+    while (first + 1 < wal->file_count && wal->files[first + 1].base <= r->flushed_lsn) first++;
+    if (wal->file_count && wal->files[first].base > r->flushed_lsn) {
+        error_set(error, STATUS_CORRUPT, "the log from %llu to %llu is missing", (unsigned long long)r->flushed_lsn,
+                  (unsigned long long)wal->files[first].base);
+        error_hint(error, "restore the files of wal/ from a backup");
+        if (!wal->options.salvage) return STATUS_CORRUPT;
+        r->report.bytes_lost += wal->files[first].base - r->flushed_lsn;
+    }
+    for (size_t i = first; i < wal->file_count; i++) {
+        bool last = i + 1 == wal->file_count;
+        uint64_t limit = last ? UINT64_MAX : wal->files[i + 1].base;
+        if (limit <= wal->files[i].base) continue; /* abandoned before its first frame */
+        TRY(recover_file(r, &wal->files[i], limit, last, error));
+        if (!last) TRY(check_durable(r, &wal->files[i + 1], error));
+    }
+    return STATUS_OK;
+}
+
+enum status wal_open(const struct wal_options *options, uint64_t flushed_lsn,
+                     enum status (*each)(void *ctx, uint64_t lsn, uint64_t end_lsn, struct str records), void *ctx,
+                     struct error *error, struct wal_report *ret_report, struct wal **ret_wal)
+{
+    struct wal *wal = calloc(1, sizeof *wal);
+    if (!wal || pthread_mutex_init(&wal->lock, NULL) != 0) abort();
+    wal->options = *options;
+    struct listing listing = {.wal = wal};
+    enum status status = os_mkdir(options->fs, "wal", error);
+    if (status == STATUS_OK) status = os_list(options->fs, "wal", note_file, &listing, error);
+    if (status == STATUS_OK && listing.failed) status = error_set(error, STATUS_LIMIT, "too many log files");
+    struct recovery recovery = {.wal = wal, .flushed_lsn = flushed_lsn, .each = each, .ctx = ctx};
+    if (status == STATUS_OK) {
+        if (wal->file_count) qsort(wal->files, wal->file_count, sizeof *wal->files, file_cmp);
+        for (size_t i = 0; i < wal->file_count; i++) {
+            if (wal->files[i].epoch > wal->epoch) wal->epoch = wal->files[i].epoch;
+        }
+        status = recover(&recovery, error);
+    }
+    if (status == STATUS_OK) {
+        /* Left-over spares are removed rather than trusted: their size may be of another configuration. */
+        for (size_t i = 0; i < listing.spare_count; i++) {
+            char name[64];
+            spare_name(name, listing.spares[i]);
+            if (os_unlink(options->fs, name, error) != STATUS_OK) error_set(error, STATUS_OK, "%s", "");
+        }
+        recovery.report.end_lsn = (recovery.at + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        /* A last file that was read to its end must not share its base with the file that comes next. */
+        wal->lsn = wal->durable_lsn = wal->marked_lsn = recovery.report.end_lsn;
+        *ret_report = recovery.report;
+        *ret_wal = wal;
+        return STATUS_OK;
+    }
+    wal_free(wal);
+    return status;
+}
+
+void wal_free(struct wal *wal)
+{
+    if (!wal) return;
+    os_close(wal->file);
+    free(wal->files);
+    pthread_mutex_destroy(&wal->lock);
+    free(wal);
+}
+
+/* --- writing ------------------------------------------------------------------------------------------------------- */
+
+bool wal_failed(const struct wal *wal) { return !wal->file; }
+uint64_t wal_end_lsn(const struct wal *wal) { return wal->lsn; }
+size_t wal_frame_size(size_t records_size)
+{
+    return (WAL_FRAME_HEADER + records_size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+size_t wal_records_max(const struct wal *wal)
+{
+    size_t room = (size_t)(wal->options.file_bytes - FILE_HEADER) / ALIGNMENT * ALIGNMENT - WAL_FRAME_HEADER;
+    return room < UINT32_MAX / 2 ? room : UINT32_MAX / 2;
+}
+
+static enum status make_spare(struct wal *wal, struct error *error, unsigned *ret_number)
+{
+    pthread_mutex_lock(&wal->lock);
+    unsigned number = wal->next_spare++;
+    pthread_mutex_unlock(&wal->lock);
+    char name[64];
+    spare_name(name, number);
+    struct os_file *file;
+    TRY(os_open(wal->options.fs, name, OS_WRITE | OS_CREATE, error, &file));
+    enum status status = os_allocate(file, wal->options.file_bytes, error);
+    if (status == STATUS_OK) status = os_sync(file, error);
+    os_close(file);
+    if (status != STATUS_OK) {
+        struct error ignored;
+        if (os_unlink(wal->options.fs, name, &ignored) != STATUS_OK) return status;
+        return status;
+    }
+    *ret_number = number;
+    return STATUS_OK;
+}
+
+enum status wal_prepare_spare(struct wal *wal, struct error *error)
+{
+    pthread_mutex_lock(&wal->lock);
+    bool ready = wal->spare_count > 0;
+    pthread_mutex_unlock(&wal->lock);
+    if (ready) return STATUS_OK;
+    unsigned number;
+    TRY(make_spare(wal, error, &number));
+    pthread_mutex_lock(&wal->lock);
+    bool kept = wal->spare_count < SPARES_MAX;
+    if (kept) wal->spares[wal->spare_count++] = number;
+    pthread_mutex_unlock(&wal->lock);
+    if (kept) return STATUS_OK;
+    char name[64];
+    spare_name(name, number);
+    return os_unlink(wal->options.fs, name, error);
+}
+
+enum status wal_reopen(struct wal *wal, struct error *error)
+{
+    os_close(wal->file);
+    wal->file = NULL;
+    unsigned number = 0;
+    pthread_mutex_lock(&wal->lock);
+    bool spare = wal->spare_count > 0;
+    if (spare) number = wal->spares[--wal->spare_count];
+    pthread_mutex_unlock(&wal->lock);
+    if (!spare) TRY(make_spare(wal, error, &number));
+
+    char from[64], to[64];
+    unsigned char header[FILE_HEADER];
+    uint64_t epoch = wal->epoch + 1;
+    spare_name(from, number);
+    file_name(to, wal->lsn, epoch);
+    file_header_write(header, wal_magic, wal->options.node, wal->lsn, epoch);
+    struct os_file *file = NULL;
+    enum status status = os_open(wal->options.fs, from, OS_WRITE, error, &file);
+    if (status == STATUS_OK) status = os_pwrite(file, header, sizeof header, 0, error);
+    if (status == STATUS_OK) status = os_sync(file, error);
+    if (status == STATUS_OK) status = os_rename(wal->options.fs, from, to, error);
+    if (status == STATUS_OK) status = os_sync_dir(wal->options.fs, "wal", error);
+    pthread_mutex_lock(&wal->lock);
+    if (status == STATUS_OK && !add_file(wal, wal->lsn, epoch)) status = error_set(error, STATUS_LIMIT, "too many log files");
+    pthread_mutex_unlock(&wal->lock);
+    wal->epoch = epoch; /* a failed attempt may have left a name on disk: do not use it again */
+    if (status != STATUS_OK) {
+        os_close(file);
+        return status;
+    }
+    wal->file = file;
+    wal->base = wal->lsn;
+    return STATUS_OK;
+}
+
+static enum status write_frame(struct wal *wal, char *frame, size_t records_size, uint32_t record_count, uint16_t type,
+                               int64_t wall_ms, struct error *error)
+{
+    size_t size = wal_frame_size(records_size);
+    unsigned char *p = (unsigned char *)frame;
+    put_u64(p + 8, wal->lsn);
+    put_u64(p + 16, wal->durable_lsn);
+    put_u32(p + 24, (uint32_t)records_size);
+    put_u32(p + 28, record_count);
+    put_u32(p + 32, FRAME_MAGIC);
+    put_u16(p + 36, type);
+    put_u16(p + 38, 0);
+    put_u64(p + 40, (uint64_t)wall_ms);
+    put_u64(p, hash_bytes(p + 8, WAL_FRAME_HEADER - 8 + records_size, wal->epoch));
+    memset(p + WAL_FRAME_HEADER + records_size, 0, size - WAL_FRAME_HEADER - records_size);
+    enum status status = os_pwrite(wal->file, frame, size, wal->lsn - wal->base + FILE_HEADER, error);
+    if (status == STATUS_OK) status = os_sync(wal->file, error);
+    if (status != STATUS_OK) {
+        os_close(wal->file); /* condemned */
+        wal->file = NULL;
+        return status;
+    }
+    wal->lsn += size;
+    return STATUS_OK;
+}
+
+enum status wal_write(struct wal *wal, char *frame, size_t records_size, uint32_t record_count, int64_t wall_ms,
+                      struct error *error, uint64_t *ret_lsn, uint64_t *ret_end_lsn)
+{
+    assert(records_size <= wal_records_max(wal));
+    uint64_t left = wal->file ? wal->options.file_bytes - FILE_HEADER - (wal->lsn - wal->base) : 0;
+    if (wal_frame_size(records_size) > left) TRY(wal_reopen(wal, error));
+    uint64_t lsn = wal->lsn;
+    TRY(write_frame(wal, frame, records_size, record_count, FRAME_DATA, wall_ms, error));
+    wal->durable_lsn = wal->lsn;
+    *ret_lsn = lsn + WAL_FRAME_HEADER;
+    *ret_end_lsn = wal->lsn;
+    return STATUS_OK;
+}
+
+enum status wal_mark(struct wal *wal, int64_t wall_ms, struct error *error)
+{
+    _Alignas(8) char frame[ALIGNMENT];
+    if (!wal->file || wal->marked_lsn == wal->durable_lsn) return STATUS_OK;
+    if (wal->options.file_bytes - FILE_HEADER - (wal->lsn - wal->base) < ALIGNMENT) return STATUS_OK;
+    TRY(write_frame(wal, frame, 0, 0, FRAME_MARK, wall_ms, error));
+    /* durable_lsn stays behind the mark, which protects nothing itself: so an idle log writes one mark, not one after another. */
+    wal->marked_lsn = wal->durable_lsn;
+    return STATUS_OK;
+}
+
+enum status wal_recycle(struct wal *wal, uint64_t flushed_lsn, struct error *error)
+{
+    for (;;) {
+        pthread_mutex_lock(&wal->lock);
+        bool done = wal->file_count < 2 || wal->files[1].base > flushed_lsn;
+        struct wal_file file = wal->file_count ? wal->files[0] : (struct wal_file){0};
+        bool keep = !done && wal->spare_count < SPARES_MAX;
+        unsigned number = keep ? wal->next_spare++ : 0;
+        pthread_mutex_unlock(&wal->lock);
+        if (done) return STATUS_OK;
+        char name[64], spare[64];
+        file_name(name, file.base, file.epoch);
+        struct os_file *handle;
+        uint64_t size = 0;
+        if (keep) {
+            TRY(os_open(wal->options.fs, name, OS_READ, error, &handle));
+            enum status status = os_size(handle, &size, error);
+            os_close(handle);
+            if (status != STATUS_OK) return status;
+            keep = size == wal->options.file_bytes;
+        }
+        if (keep) {
+            spare_name(spare, number);
+            TRY(os_rename(wal->options.fs, name, spare, error));
+        } else {
+            TRY(os_unlink(wal->options.fs, name, error));
+        }
+        pthread_mutex_lock(&wal->lock);
+        memmove(wal->files, wal->files + 1, (wal->file_count - 1) * sizeof *wal->files);
+        wal->file_count--;
+        if (keep && wal->spare_count < SPARES_MAX) wal->spares[wal->spare_count++] = number;
+        pthread_mutex_unlock(&wal->lock);
+    }
+}
