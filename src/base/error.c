@@ -25,7 +25,7 @@ const char *status_name(enum status status)
     return "unknown";
 }
 
-static void set_text(char *text, size_t size, const char *format, va_list args)
+static __attribute__((format(printf, 3, 0))) void set_text(char *text, size_t size, const char *format, va_list args)
 {
     int length = vsnprintf(text, size, format, args);
     if (length < 0) {

@@ -89,7 +89,9 @@ static void test_refuses(void **state)
         STR("\"\\u12G4\""), STR("\"\\ud800\""), STR("\"\\ude00\""), STR("\"\\ud800\\ud800\""), STR("\"\\ud800x\""),
         STR("\"a\nb\""), STR("\"a\tb\""), STR("\"\0\""), STR("\"\x1F\""), STR("\"\x80\""), STR("\"\xC0\xAF\""),
         STR("\"\xED\xA0\x80\""), STR("\"\xF4\x90\x80\x80\""), STR("\"\xC3\""), STR("\xEF\xBB\xBF{}"), STR("\0"), STR("{}\0"),
-        STR("1\0"), STR("[1\0]"), STR("{\"a\":1\0}"), STR("[1]\0"), STR("// c\n1"), STR("/* c */1"), STR("[1] // c"), STR("tru"), STR("[nul]"), STR("[truex]"),
+        STR("1\0"), STR("[1\0]"), STR("{\"a\":1\0}"), STR("[1]\0"), STR("// c\n1"), STR("/* c */1"),
+        STR("[1] // c"), STR("tru"), STR("[nul]"), STR("[truex]")
+        ,
         STR("{\"a\":tru}"), STR("\f1"), STR("1\v"), STR("[1\xC2\xA0]"), STR("1]["), STR("],["), STR("1],[2"), STR("[\"a\",\n1"),
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
