@@ -7,14 +7,14 @@
 #include "server/options.h"
 
 static const char help[] =
-    "cairn account makes service accounts, with which programs query and import. It works whether or not a server runs\n"
-    "on the data directory, and a running server sees the change at once.\n"
+    "cairn account makes service accounts, with which programs query and import. It works whether or not a server\n"
+    "runs on the data directory, and a running server sees the change at once.\n"
     "\n"
     "  cairn account create --data DIR --project N --role owner|admin|analyst|consumer [--name NAME]\n"
     "                       [--username U] [--secret S] [--json]\n"
     "  cairn account grant  --data DIR --project N --role ROLE --username U\n"
     "  cairn account list   --data DIR [--project N] [--json]\n"
-    "  cairn account delete --data DIR --username U\n"
+    "  cairn account delete --data DIR USERNAME\n"
     "\n"
     "  --data DIR      the data directory\n"
     "  --project N     the project that the role is for\n"
@@ -100,6 +100,8 @@ static int parse(const char *command, int argc, char **argv, const struct option
         int code = take(command, flag, arguments);
         if (code != EXIT_DONE || arguments->help) return code;
     }
+    if (optind < argc && flags == flags_delete && arguments->spec.username.size == 0)
+        arguments->spec.username = str_of(argv[optind++]);
     if (optind < argc) return command_usage(command, "unexpected argument \"%s\"", argv[optind]);
     if (arguments->data == NULL || arguments->data[0] == '\0') return command_usage(command, "--data DIR is missing");
     return EXIT_DONE;
@@ -295,7 +297,7 @@ static int parse_and_run(const char *command, int argc, char **argv, const struc
     if (gives_role && arguments.spec.project_id == 0) return command_usage(command, "--project N is missing");
     if (gives_role && !arguments.has_role)
         return command_usage(command, "--role is missing: owner, admin, analyst or consumer");
-    if (names_account && arguments.spec.username.size == 0) return command_usage(command, "--username U is missing");
+    if (names_account && arguments.spec.username.size == 0) return command_usage(command, "the username is missing");
     return run(command, &arguments, step);
 }
 

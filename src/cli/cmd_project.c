@@ -246,9 +246,9 @@ static int confirm(struct work *work, const struct meta_project *project)
 {
     if (work->arguments->yes) return EXIT_DONE;
     if (!command_interactive())
-        return command_usage(work->command, "--yes is missing: project %lld and everything in it would be gone",
+        return command_usage(work->command, "--yes is missing: project %lld would be gone for ever",
                              (long long)project->id);
-    fprintf(stderr, "Delete project %lld \"" STR_FMT "\" and everything in it? Its id and token never come back. [y/N] ",
+    fprintf(stderr, "Delete project %lld \"" STR_FMT "\"? Neither it nor its id and token come back. [y/N] ",
             (long long)project->id, STR_ARG(project->name));
     char answer[8];
     if (fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y')) return EXIT_DONE;

@@ -54,8 +54,9 @@ int command_option(const char *command, int argc, char **argv, const char *short
     int before = optind > 0 ? optind : 1;
     int found = getopt_long(argc, argv, short_options, long_options, NULL);
     if (found == ':') command_usage(command, "%s needs a value", argv[optind - 1]);
+    const char *word = argv[optind > before ? optind - 1 : before];
     if (found == '?' && optopt > 0 && optopt < 256) command_usage(command, "unknown option -%c", optopt);
-    else if (found == '?') command_usage(command, "unknown or ambiguous option %s", argv[optind > before ? optind - 1 : before]);
+    else if (found == '?') command_usage(command, "unknown or ambiguous option %s", word);
     return found == ':' ? '?' : found;
 }
 

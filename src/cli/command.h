@@ -1,8 +1,8 @@
 #pragma once
 /*
- * What the subcommands share. Each cmd_x.c parses its own arguments with getopt_long, prints its result to standard output and
- * returns the exit code: 0 done, 1 the work failed, 2 usage or invalid input. Errors go to standard error: what failed, on
- * what, and what to do.
+ * What the subcommands share. Each cmd_x.c parses its own arguments with getopt_long, prints its result to standard
+ * output and returns the exit code: 0 done, 1 the work failed, 2 usage or invalid input. Errors go to standard error:
+ * what failed, on what, and what to do.
  */
 #include "base/arena.h"
 #include "base/error.h"
@@ -24,9 +24,10 @@ int cmd_serve(int argc, char **argv);
 int cmd_project(int argc, char **argv);
 int cmd_account(int argc, char **argv);
 int cmd_config(int argc, char **argv);
+int cmd_workflow(int argc, char **argv);
 
-/* Runs the member of `commands` (ended by a NULL name) that argv[1] names; `help` is printed for --help, -h and help. `parent`
- * ("cairn project") begins the messages. */
+/* Runs the member of `commands` (ended by a NULL name) that argv[1] names; `help` is printed for --help, -h and help.
+ * `parent` ("cairn project") begins the messages. */
 int command_dispatch(const char *parent, const char *help, const struct command *commands, int argc, char **argv);
 
 /* Prints `cairn project: TEXT` and where help is to be found. Returns EXIT_USAGE. */

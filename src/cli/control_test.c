@@ -1,6 +1,6 @@
 /*
- * `cairn project`, `cairn account` and `cairn config`, called in this process with standard output and standard error going to
- * files: what they print is the contract that scripts rely on.
+ * `cairn project`, `cairn account` and `cairn config`, called in this process with standard output and standard error
+ * going to files: what they print is the contract that scripts rely on.
  */
 #include "cli/command.h"
 
@@ -236,7 +236,7 @@ static void test_account(void **state)
     assert_non_null(strstr(fixture->out, "1:owner 2:consumer"));
     assert_null(strstr(fixture->out, "argon2id"));
     assert_run(EXIT_DONE, cmd_account, "account delete --data DIR --username ci");
-    assert_run(EXIT_FAILED, cmd_account, "account delete --data DIR --username ci");
+    assert_run(EXIT_FAILED, cmd_account, "account delete --data DIR ci");
 }
 
 /* Shows: wrong use answers 2, prints nothing on standard output, and names what is wrong. */
@@ -266,7 +266,7 @@ static void test_usage(void **state)
         {cmd_account, "account create --data DIR --project 1", "--role is missing"},
         {cmd_account, "account create --data DIR --project 1 --role root", "owner, admin, analyst or consumer"},
         {cmd_account, "account create --data DIR --project x --role admin", "no project id"},
-        {cmd_account, "account delete --data DIR", "--username U is missing"},
+        {cmd_account, "account delete --data DIR", "the username is missing"},
         {cmd_config, "config dump --set nothing=1", "unknown option \"nothing\""},
         {cmd_config, "config check --set http.threads=-1", "bad value \"-1\" for http.threads"},
         {cmd_config, "config check --set store.queue_bytes_max=1m", "raise store.queue_bytes_max"},

@@ -1,7 +1,6 @@
 /*
  * The program `cairn`: one table of subcommands.
  */
-#include "cli/cmd_workflow.h"
 #include "cli/command.h"
 
 #include <signal.h>

@@ -9,6 +9,6 @@
     "  --config FILE       read options from FILE: lines name = value\n"                                               \
     "  --set NAME=VALUE    set any option; may be repeated\n"
 
-/* Fills `options` from flags, --config file and environment. Returns EXIT_DONE; or, after having said why, EXIT_USAGE or
- * EXIT_FAILED. *ret_help is true for --help. */
+/* Fills `options` from flags, --config file and environment. Returns EXIT_DONE; or, after having said why, EXIT_USAGE
+ * or EXIT_FAILED. *ret_help is true for --help. */
 int settings_parse(const char *command, int argc, char **argv, struct options *options, bool *ret_help);

@@ -5,20 +5,21 @@
 #include <stdlib.h>
 
 /*
- * Accounts' secrets may be chosen by people, so they are kept as argon2id hashes, which are slow and hungry by design. Three
- * things keep that from hurting the server:
+ * Accounts' secrets may be chosen by people, so they are kept as argon2id hashes, which are slow and hungry by
+ * design. Three things keep that from hurting the server:
  *
- *   A cache remembers verified pairs, as a digest of username and secret under a key that lives and dies with the process.
- *   An entry holds the stored hash it was verified against and counts only while the view has that very hash, so a new secret
- *   or a deleted account ends it at once. Only successes are remembered: a guess always costs its guesser the full time.
+ *   A cache remembers verified pairs, as a digest of username and secret under a key that lives and dies with the
+ *   process. An entry holds the stored hash it was verified against and counts only while the view has that very hash,
+ *   so a new secret or a deleted account ends it at once. Only successes are remembered: a guess always costs its
+ *   guesser the full time.
  *
- *   A gate lets few threads compute at a time (each takes the memory of one hash), lets some more wait, and turns the rest
- *   away. Whoever waited looks into the cache again, for the usual crowd is one client's requests after a restart.
+ *   A gate lets few threads compute at a time (each takes the memory of one hash), lets some more wait, and turns the
+ *   rest away. Whoever waited looks into the cache again, for the usual crowd is one client's requests after a restart.
  *
  *   An unknown username costs the same computation as a known one, so that time does not tell who exists.
  *
- * The cache is an array of small sets: the digest chooses the set, and in a full set the entry that was not used for the
- * longest time makes room. So its size is fixed and every operation touches CACHE_WAYS entries.
+ * The cache is an array of small sets: the digest chooses the set, and in a full set the entry that was not used for
+ * the longest time makes room. So its size is fixed and every operation touches CACHE_WAYS entries.
  */
 #define CACHE_WAYS 4u
 

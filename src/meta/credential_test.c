@@ -71,8 +71,8 @@ static void test_verify(void **state)
     end(&setting);
 }
 
-/* Shows: a new secret ends what the cache knew of the old one, and deletion ends it altogether, also for an account that is
- * made again with the same name and secret. */
+/* Shows: a new secret ends what the cache knew of the old one, and deletion ends it altogether, also for an account
+ * that is made again with the same name and secret. */
 static void test_cache_is_invalidated(void **state)
 {
     struct fixture *fixture = *state;
@@ -99,7 +99,8 @@ static void test_cache_is_invalidated(void **state)
     end(&setting);
 }
 
-/* Shows: the cache keeps to its size (a set of four), giving up what was not used for longest; with size 0 it keeps nothing. */
+/* Shows: the cache keeps to its size (a set of four), giving up what was not used for longest; with size 0 it keeps
+ * nothing. */
 static void test_cache_is_bounded(void **state)
 {
     struct fixture *fixture = *state;
@@ -182,8 +183,8 @@ static void ask_together(struct crowd *crowd, const char *secret)
     pthread_barrier_destroy(&crowd->barrier);
 }
 
-/* Shows: with one thread allowed to compute, a crowd still gets its answers, right or wrong; with no room to wait, each is
- * answered or turned away, but never denied for being late. */
+/* Shows: with one thread allowed to compute, a crowd still gets its answers, right or wrong; with no room to wait,
+ * each is answered or turned away, but never denied for being late. */
 static void test_gate(void **state)
 {
     struct fixture *fixture = *state;
@@ -210,7 +211,7 @@ static void test_gate(void **state)
     end(&setting);
 }
 
-/* Shows: the whole matrix of credentials and permissions. One letter per permission in the order of the enum: y or n. */
+/* Shows: the whole matrix of credentials and permissions. y or n for each permission, in the order of the enum. */
 static void test_authorize(void **state)
 {
     struct fixture *fixture = *state;

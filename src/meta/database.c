@@ -9,11 +9,12 @@
 #include <unistd.h>
 
 /*
- * The schema is the result of the migrations below, applied in order; `PRAGMA user_version` counts those that were. They run in
- * one write transaction together with the count, so a crash leaves the old schema or the new one. A migration that was ever
- * released is never edited: what is wrong with it is corrected by the next.
+ * The schema is the result of the migrations below, applied in order; `PRAGMA user_version` counts those that were.
+ * They run in one write transaction together with the count, so a crash leaves the old schema or the new one. A
+ * migration that was ever released is never edited: what is wrong with it is corrected by the next.
  *
- * `PRAGMA application_id` says that the file is ours, so that a stray SQLite file of that name is refused and not filled.
+ * `PRAGMA application_id` says that the file is ours, so that a stray SQLite file of that name is refused and not
+ * filled.
  */
 static const char *const migrations[] = {
     "CREATE TABLE projects ("
@@ -211,10 +212,9 @@ enum status database_open(const char *path, int busy_timeout_ms, struct error *e
     return STATUS_OK;
 }
 
-/* SQLite opens files itself, past os/; so does this.
- * Makes an empty file (for SQLite an empty database) with a mode that keeps others from reading hashes; SQLite gives its
- * side files the same mode. Only when there is none: opening and closing an existing one behind SQLite's back would drop the
- * locks that this process holds on it. */
+/* SQLite opens files itself, past os/; so does this. Makes an empty file (for SQLite an empty database) with a mode
+ * that keeps others from reading hashes; SQLite gives its side files the same mode. Only when there is none: opening
+ * and closing an existing one behind SQLite's back would drop the locks that this process holds on it. */
 static enum status create_file(const char *dir, const char *path, struct error *error)
 {
     if (access(path, F_OK) == 0) return STATUS_OK;
@@ -273,8 +273,8 @@ static enum status migrate(sqlite3 *db, const char *path, struct error *error)
     return status;
 }
 
-/* Write-ahead mode is a property of the file, so only the first opening ever changes it. SQLite does not wait for others
- * while it does (two processes may make the same database at the same time), so this does. */
+/* Write-ahead mode is a property of the file, so only the first opening ever changes it. SQLite does not wait for
+ * others while it does (two processes may make the same database at the same time), so this does. */
 static enum status use_wal(sqlite3 *db, const char *path, int timeout_ms, struct error *error)
 {
     const int pause_ms = 20;
@@ -302,7 +302,8 @@ enum status database_prepare(const char *dir, const char *path, const struct met
                              struct error *error, sqlite3 **ret_db)
 {
     if (options->must_exist && access(path, F_OK) != 0) {
-        if (errno != ENOENT && errno != ENOTDIR) return error_set_os(error, STATUS_IO, errno, "cannot look for %s", path);
+        if (errno != ENOENT && errno != ENOTDIR)
+            return error_set_os(error, STATUS_IO, errno, "cannot look for %s", path);
         (void)error_set(error, STATUS_NOT_FOUND, "no project was ever made in the data directory \"%s\"", dir);
         error_hint(error, "check the path, or make one: cairn project create --data %s --name NAME", dir);
         return STATUS_NOT_FOUND;

@@ -1,11 +1,13 @@
 #pragma once
 /*
- * The control plane: projects, service accounts and who may do what, in the SQLite file `cairn.db` of the data directory.
+ * The control plane: projects, service accounts and who may do what, in the SQLite file `cairn.db` of the data
+ * directory.
  *
- * Two sides. The write side (struct meta) changes the database; the command line uses it on a directory whether or not a
- * server runs there. The read side is for a server's hot path: a `struct meta_view` is an immutable picture of everything,
- * kept in memory and shared by reference count; a `struct meta_reader` tells whether the picture is still current. It asks
- * SQLite on every call (some microseconds), so that a change made by another process is seen by the very next request.
+ * Two sides. The write side (struct meta) changes the database; the command line uses it on a directory whether or
+ * not a server runs there. The read side is for a server's hot path: a `struct meta_view` is an immutable picture of
+ * everything, kept in memory and shared by reference count; a `struct meta_reader` tells whether the picture is still
+ * current. It asks SQLite on every call (some microseconds), so that a change made by another process is seen by the
+ * very next request.
  *
  *     struct meta_view *view = meta_reader_view(reader, &error);   // borrowed until the next call on this reader
  *     const struct meta_project *project = meta_view_project_by_token(view, token);
@@ -13,9 +15,9 @@
  * Threads: struct meta may be used by all threads; a reader belongs to one thread at a time; a view may be read by all.
  * Close readers before their meta. Nothing here may be carried across fork().
  *
- * Errors: INVALID (a value that cannot be stored, with the reason), NOT_FOUND, CONFLICT (exists already, or existed: ids are
- * never used twice), CORRUPT (the file is no database), UNSUPPORTED (written by a newer version), UNAVAILABLE (locked by
- * another process for too long, or the disk is full), IO.
+ * Errors: INVALID (a value that cannot be stored, with the reason), NOT_FOUND, CONFLICT (exists already, or existed:
+ * ids are never used twice), CORRUPT (the file is no database), UNSUPPORTED (written by a newer version), UNAVAILABLE
+ * (locked by another process for too long, or the disk is full), IO.
  *
  * Secrets are never stored: an account's secret as an argon2id hash, a project's as a digest (docs/decisions/0002).
  */
@@ -120,7 +122,7 @@ struct meta_account_spec {
     struct str username; /* empty: NAME.xxxxxx.cairn-service-account */
     struct str secret;   /* empty: random */
 };
-/* Makes an account with one membership. *ret_secret is shown here and never again. CONFLICT when the username exists. */
+/* Makes an account with one membership. *ret_secret is shown here and never again. CONFLICT when the name is taken. */
 enum status meta_account_create(struct meta *meta, const struct meta_account_spec *spec, struct arena *arena,
                                 struct error *error, struct meta_account *ret_account, struct str *ret_secret) MUST_USE;
 /* Makes an existing account a member of one more project, or changes its role there. */
@@ -135,8 +137,8 @@ enum status meta_account_delete(struct meta *meta, struct str username, struct e
 
 enum status meta_reader_new(struct meta *meta, struct error *error, struct meta_reader **ret_reader) MUST_USE;
 void meta_reader_free(struct meta_reader *reader);
-/* The current view, borrowed until the next call on this reader (take a reference to keep it longer). Never NULL. When the
- * database cannot be read, error->status says why and the last view that could be read is returned. */
+/* The current view, borrowed until the next call on this reader (take a reference to keep it longer). Never NULL.
+ * When the database cannot be read, error->status says why and the last view that could be read is returned. */
 struct meta_view *meta_reader_view(struct meta_reader *reader, struct error *error);
 /* A view without a reader, for one look (the command line's lists). The caller owns the reference. */
 enum status meta_view_load(struct meta *meta, struct error *error, struct meta_view **ret_view) MUST_USE;
@@ -166,12 +168,12 @@ struct meta_credential {
     const struct meta_project *project; /* of the other two */
 };
 
-/* The account when this pair was verified before and its secret is unchanged in `view`; otherwise NULL, which says nothing.
- * Never blocks for long: an event loop may call it. */
+/* The account when this pair was verified before and its secret is unchanged in `view`; otherwise NULL, which says
+ * nothing. Never blocks for long: an event loop may call it. */
 const struct meta_account *meta_account_cached(struct meta *meta, const struct meta_view *view, struct str username,
                                                struct str secret);
-/* Computes argon2id (tens of ms) unless cached: call it from a worker thread. DENIED for a wrong secret and for an unknown
- * username alike, after the same work; UNAVAILABLE when too many wait already. */
+/* Computes argon2id (tens of ms) unless cached: call it from a worker thread. DENIED for a wrong secret and for an
+ * unknown username alike, after the same work; UNAVAILABLE when too many wait already. */
 enum status meta_account_verify(struct meta *meta, const struct meta_view *view, struct str username, struct str secret,
                                 struct error *error, const struct meta_account **ret_account) MUST_USE;
 
@@ -182,9 +184,9 @@ enum meta_permission {
     META_PERMISSION_SETTINGS, /* change the project, its schemas and its tokens */
     META_PERMISSION_OWN,      /* delete the project or its data, manage its accounts */
 };
-/* Whether the credential reaches so far in this project. `project_id` 0 means that the request names none: the project is
- * then the credential's own, and INVALID for an account. DENIED with the reason; for an account, an unknown project is
- * like a foreign one. */
+/* Whether the credential reaches so far in this project. `project_id` 0 means that the request names none: the
+ * project is then the credential's own, and INVALID for an account. DENIED with the reason; for an account, an
+ * unknown project is like a foreign one. */
 enum status meta_authorize(const struct meta_view *view, const struct meta_credential *credential, int64_t project_id,
                            enum meta_permission permission, struct error *error,
                            const struct meta_project **ret_project) MUST_USE;

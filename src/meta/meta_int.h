@@ -2,8 +2,8 @@
 /*
  * Shared by the files of meta/ only.
  *
- * Connections: SQLite objects are opened without SQLite's own mutexes, so each connection has one owner: `writer` belongs to
- * whoever holds write_lock, `loader` to whoever holds view_lock, a reader's to the reader.
+ * Connections: SQLite objects are opened without SQLite's own mutexes, so each connection has one owner: `writer`
+ * belongs to whoever holds write_lock, `loader` to whoever holds view_lock, a reader's to the reader.
  */
 #include "base/buf.h"
 #include "base/map.h"

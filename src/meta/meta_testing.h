@@ -62,7 +62,8 @@ static inline int fixture_teardown(void **state)
 #define assert_str(s, literal)                                                                                         \
     do {                                                                                                               \
         struct str str_ = (s);                                                                                         \
-        if (!str_eq(str_, str_of(literal))) fail_msg("\"" STR_FMT "\" instead of \"%s\"", STR_ARG(str_), (literal));      \
+        if (!str_eq(str_, str_of(literal)))                                                                            \
+            fail_msg("\"" STR_FMT "\" instead of \"%s\"", STR_ARG(str_), (literal));                                   \
     } while (0)
 
 static inline struct meta *fixture_open(struct fixture *fixture)

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 
 /*
- * How a change reaches the readers. SQLite's `PRAGMA data_version` is a number private to one connection that changes when
- * another connection, of this process or not, has committed. Each reader has its own connection and remembers the number
- * it saw last. When it differs, the reader asks for a refresh under view_lock; there, the loader's connection compares its own
- * number, so that of many readers that notice the same change only the first reads the tables. Number and tables are read in
- * one transaction and so belong together. The reader remembers the number it had before the refresh: when another
- * change slips in between, it notices again at its next call.
+ * How a change reaches the readers. SQLite's `PRAGMA data_version` is a number private to one connection that changes
+ * when another connection, of this process or not, has committed. Each reader has its own connection and remembers
+ * the number it saw last. When it differs, the reader asks for a refresh under view_lock; there, the loader's
+ * connection compares its own number, so that of many readers that notice the same change only the first reads the
+ * tables. Number and tables are read in one transaction and so belong together. The reader remembers the number it
+ * had before the refresh: when another change slips in between, it notices again at its next call.
  *
  * A view is never changed after it was made; the last of those who hold it frees it.
  */

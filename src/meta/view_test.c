@@ -11,8 +11,8 @@ static struct meta_reader *open_reader(struct fixture *fixture, struct meta *met
     return reader;
 }
 
-/* Shows: a change through another connection is in the very next view, views without a change are the same object, two readers
- * share one, and an old view stays as it was for who holds it. */
+/* Shows: a change through another connection is in the very next view, views without a change are the same object,
+ * two readers share one, and an old view stays as it was for who holds it. */
 static void test_change_is_seen(void **state)
 {
     struct fixture *fixture = *state;
@@ -47,8 +47,8 @@ static void test_change_is_seen(void **state)
     meta_close(server);
 }
 
-/* Shows: the same between two processes. The child is forked before anything is opened and makes project N when told so by a
- * byte; when its answer has come, the parent's next view has the project. */
+/* Shows: the same between two processes. The child is forked before anything is opened and makes project N when told
+ * so by a byte; when its answer has come, the parent's next view has the project. */
 static void test_change_of_another_process(void **state)
 {
     struct fixture *fixture = *state;

@@ -136,8 +136,8 @@ static char *read_sample(void)
     return text;
 }
 
-/* Shows: the sample names every option of the table in its order, once, commented out, with its default, and no other; every
- * option has prose before it; and with all of them uncommented it is a valid file. */
+/* Shows: the sample names every option of the table in its order, once, commented out, with its default, and no
+ * other; every option has prose before it; and with all of them uncommented it is a valid file. */
 static void test_sample(void **state)
 {
     (void)state;

@@ -97,6 +97,24 @@ static bool parse_flag(struct str text, bool *ret_flag)
     return yes || no;
 }
 
+static bool is_address_list(const struct option_spec *spec)
+{
+    return spec->type == OPTION_LIST && strcmp(spec->range, "ADDR:PORT") == 0;
+}
+
+/* HOST:PORT with a numeric port; a host with colons stands in brackets. Whether the host exists is not asked here. */
+static bool is_address(struct str text)
+{
+    size_t colon = text.size;
+    while (colon > 0 && text.data[colon - 1] != ':') colon--;
+    if (colon < 2) return false;
+    struct str host = str_slice(text, 0, colon - 1), port = str_slice(text, colon, text.size);
+    uint64_t number;
+    if (port.size == 0 || port.size > 5 || !number_parse_unsigned(port, 65535, &number)) return false;
+    if (host.data[0] == '[') return host.size > 2 && host.data[host.size - 1] == ']';
+    return str_find_byte(host, ':', 0) == SIZE_MAX && str_find_byte(host, ' ', 0) == SIZE_MAX;
+}
+
 /* ---- Describing ---- */
 
 const char *option_source_name(enum option_source source)
@@ -115,7 +133,7 @@ void option_describe(const struct option_spec *spec, struct buf *buf)
         buf_lit(buf, "text");
         return;
     case OPTION_LIST:
-        buf_lit(buf, "list, separated by commas or repeated");
+        buf_printf(buf, "list of %s, separated by commas or repeated", is_address_list(spec) ? spec->range : "texts");
         return;
     case OPTION_FLAG:
         buf_lit(buf, "yes or no");
@@ -260,8 +278,8 @@ struct options *options_new(void)
     options->arena = arena_new(ARENA_SIZE_MAX);
     for (int id = 0; id < OPTION_COUNT; id++) {
         const struct option_spec *spec = &option_specs[id];
-        enum status status = options_set(options, OPTION_SOURCE_DEFAULT, str_of(spec->name), str_of(spec->value_default),
-                                         NULL);
+        struct str value = str_of(spec->value_default);
+        enum status status = options_set(options, OPTION_SOURCE_DEFAULT, str_of(spec->name), value, NULL);
         if (status != STATUS_OK) abort(); /* the table contradicts itself */
     }
     return options;
@@ -317,7 +335,7 @@ static enum status set_list(struct options *options, const struct option_spec *s
     struct str rest = value, part;
     while (str_next_part(&rest, ',', &part)) {
         part = str_trim(part);
-        if (part.size == 0) return bad_value(spec, value, error);
+        if (part.size == 0 || (is_address_list(spec) && !is_address(part))) return bad_value(spec, value, error);
         if (count >= LIST_COUNT_MAX)
             return error_set(error, STATUS_INVALID, "%s has more than %u entries", spec->name, LIST_COUNT_MAX);
         items[count] = arena_cstr(options->arena, part);

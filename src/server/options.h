@@ -75,14 +75,14 @@ extern const struct option_spec option_specs[OPTION_COUNT];
 struct options *options_new(void);
 void options_free(struct options *options);
 
-/* Checks the value and stores it unless a higher source has set the option already. INVALID for an unknown name (the hint is
- * the nearest one) and for a bad value (the hint is what is allowed). */
+/* Checks the value and stores it unless a higher source has set the option already. INVALID for an unknown name (the
+ * hint is the nearest one) and for a bad value (the hint is what is allowed). */
 enum status options_set(struct options *options, enum option_source source, struct str name, struct str value,
                         struct error *error) MUST_USE;
 /* "NAME=VALUE", from a flag */
 enum status options_set_flag(struct options *options, struct str assignment, struct error *error) MUST_USE;
-/* Every CAIRN_GROUP_NAME that is an option. Other names are left alone: a container platform sets CAIRN_PORT and the like
- * for a service that is called cairn. `environment` ends with NULL. */
+/* Every CAIRN_GROUP_NAME that is an option. Other names are left alone: a container platform sets CAIRN_PORT and the
+ * like for a service that is called cairn. `environment` ends with NULL. */
 enum status options_read_environment(struct options *options, char *const *environment, struct error *error) MUST_USE;
 /* What holds between options, once all are set. */
 enum status options_check(const struct options *options, struct error *error) MUST_USE;

@@ -1,20 +1,21 @@
 /*
- * The one list of the server's options. Whoever includes it defines OPTION(type, field, name, default, range, reload, help):
+ * The one list of the server's options. Whoever includes it defines OPTION(type, field, name, default, range, reload,
+ * help):
  *
  *   type     TEXT, FLAG (yes/no), INTEGER, BYTES (suffix k, m, g), DURATION (ms, s, m, h, d), CHOICE or LIST (comma
  *            separated)
  *   field    the member of struct options
- *   range    "LOW..HIGH" in the option's own notation, the choices as "a|b|c", or "" for any value
+ *   range    "LOW..HIGH" in the option's own notation, the choices as "a|b|c", "ADDR:PORT", or "" for any value
  *   reload   true when the value may change while the server runs
  *
- * The part of the name before the dot is the group. The sample conf/cairn.conf says more about each; a test holds the two
- * together. No include guard: it is included more than once.
+ * The part of the name before the dot is the group. The sample conf/cairn.conf says more about each; a test holds the
+ * two together. No include guard: it is included more than once.
  */
 OPTION(TEXT, data_dir, "data.dir", "", "", false,
        "the data directory: everything that the server keeps; required")
 
-OPTION(LIST, http_listen, "http.listen", "127.0.0.1:8080", "", false,
-       "addresses to accept connections on, as ADDR:PORT or [ADDR]:PORT; port 0 picks a free one")
+OPTION(LIST, http_listen, "http.listen", "127.0.0.1:8080", "ADDR:PORT", false,
+       "where to accept connections; port 0 picks a free one")
 OPTION(INTEGER, http_threads, "http.threads", "0", "0..1024", false, "event loops; 0: one per core")
 OPTION(BYTES, http_header_bytes_max, "http.header_bytes_max", "64k", "1k..16m", false,
        "all header lines of a request together; more is answered with 431")
