@@ -26,8 +26,8 @@ static enum status malformed(struct error *error, const struct error *cause)
 }
 
 /* Unpacks gzip; other bytes stay as they are. */
-static enum status unpack(struct arena *arena, struct str packed, const struct ingest_limits *limits, struct error *error,
-                          struct str *ret_plain)
+static enum status unpack(struct arena *arena, struct str packed, const struct ingest_limits *limits,
+                          struct error *error, struct str *ret_plain)
 {
     if (!gzip_magic(packed)) {
         *ret_plain = packed;

@@ -2,8 +2,8 @@
 /*
  * From the bytes of a request to its JSON, in every form that the tracking clients use:
  *
- *   body     a JSON array or object; or `{"data": …}` around either; or a form whose field `data` holds the JSON or its
- *            base64; found out by looking, because the Content-Type is often missing or wrong
+ *   body     a JSON array or object; or `{"data": …}` around either; or a form whose field `data` holds the JSON or
+ *            its base64; found out by looking, because the Content-Type is often missing or wrong
  *   query    the field `data` in the query string, when there is no body (the pixel)
  *   base64   both alphabets, with or without padding, line breaks, a blank for an un-escaped `+`
  *   gzip     packed bytes inside base64, or a packed body without Content-Encoding, known by their first two bytes
@@ -30,8 +30,8 @@ struct decode_form {
     struct str payload; /* JSON or base64, still as sent; NULL data when there is none */
 };
 
-/* INVALID for too many parameters or a damaged gzip body, LIMIT when the body unpacks to too much or the arena is full; the
- * query's parameters are set all the same where they could be read. */
+/* INVALID for too many parameters or a damaged gzip body, LIMIT when the body unpacks to too much or the arena is full;
+ * the query's parameters are set all the same where they could be read. */
 enum status decode_form(struct arena *arena, const struct decode_input *input, const struct ingest_limits *limits,
                         struct error *error, struct decode_form *form) MUST_USE;
 /* A parameter of the query or else of the form; NULL data when neither has it. */

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * What ingestion takes. Filled from the options `ingest.*` (of the same names) and read by all threads. The defaults are
- * Mixpanel's limits.
+ * What ingestion takes. Filled from the options `ingest.*` (of the same names) and read by all threads. The defaults
+ * are Mixpanel's limits.
  */
 #include <stdbool.h>
 #include <stddef.h>

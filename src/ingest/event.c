@@ -1,0 +1,287 @@
+#include "ingest/event.h"
+
+#include "base/hash.h"
+#include "base/number.h"
+#include "base/utf8.h"
+#include "identity/identity.h"
+
+#include <math.h>
+
+#define TIME_MS_FROM     1e11 /* smaller numbers are seconds: 1e11 s is the year 5138, 1e11 ms is 1973 */
+#define INSERT_ID_MAX    36
+#define NAME_SHOWN_BYTES 64 /* of a property's name in a reason */
+
+/* Properties with a meaning of their own. */
+enum core {
+    CORE_TOKEN,
+    CORE_IP,
+    CORE_TIME,
+    CORE_DISTINCT_ID,
+    CORE_INSERT_ID,
+    CORE_DEVICE_ID,
+    CORE_USER_ID,
+    CORE_IGNORE,
+    CORE_COUNT,
+    CORE_NONE = CORE_COUNT,
+};
+
+/* json.flags of a property's value: it is not stored. */
+enum { VALUE_LEFT_OUT = 1 };
+
+static enum core core_of(struct str name)
+{
+    switch (name.size) {
+    case 2: return str_is(name, "ip") ? CORE_IP : CORE_NONE;
+    case 4: return str_is(name, "time") ? CORE_TIME : CORE_NONE;
+    case 5: return str_is(name, "token") ? CORE_TOKEN : CORE_NONE;
+    case 7: return str_is(name, "$ignore") ? CORE_IGNORE : CORE_NONE;
+    case 8: return str_is(name, "$user_id") ? CORE_USER_ID : CORE_NONE;
+    case 10:
+        if (str_is(name, "$insert_id")) return CORE_INSERT_ID;
+        return str_is(name, "$device_id") ? CORE_DEVICE_ID : CORE_NONE;
+    case 11: return str_is(name, "distinct_id") ? CORE_DISTINCT_ID : CORE_NONE;
+    default: return CORE_NONE;
+    }
+}
+
+enum status event_encoder_init(struct event_encoder *encoder, struct arena *arena, const struct ingest_limits *limits,
+                               int64_t received_ms, size_t text_size)
+{
+    size_t slots = 64;
+    while (slots < 2 * (limits->properties_max + 1)) slots *= 2;
+    *encoder = (struct event_encoder){.arena = arena,
+                                      .limits = limits,
+                                      .received_ms = received_ms,
+                                      .sizes_known = text_size <= limits->event_bytes_max,
+                                      .name_mask = slots - 1};
+    encoder->names = arena_new_array(arena, struct event_name_slot, slots);
+    return encoder->names ? STATUS_OK : STATUS_LIMIT;
+}
+
+enum status event_token(const struct json *event, struct str fallback_token, struct error *error,
+                        struct str *ret_token)
+{
+    if (event->type != JSON_OBJECT) return error_set(error, STATUS_INVALID, "data, malformed");
+    const struct json *name = json_member(event, "event");
+    if (!name || name->type != JSON_STRING || str_trim(name->string).size == 0)
+        return error_set(error, STATUS_INVALID, "event, missing");
+    const struct json *properties = json_member(event, "properties");
+    if (properties && properties->type != JSON_OBJECT && properties->type != JSON_NULL)
+        return error_set(error, STATUS_INVALID, "'properties' is invalid: must be an object");
+    const struct json *token = properties ? json_member(properties, "token") : NULL;
+    struct str text = token && token->type == JSON_STRING ? token->string : STR_NULL;
+    bool absent = !token || token->type == JSON_NULL || (token->type == JSON_STRING && token->string.size == 0);
+    if (absent) text = fallback_token;
+    if (text.size == 0) return error_set(error, STATUS_INVALID, "token, missing or empty");
+    *ret_token = text;
+    return STATUS_OK;
+}
+
+bool event_time(const struct json *value, int64_t *ret_ms)
+{
+    double time;
+    switch (value->type) {
+    case JSON_INT:
+    case JSON_DOUBLE:
+    case JSON_BIGNUM: time = json_double(value); break;
+    case JSON_STRING:
+        if (!number_parse(value->string, &time)) return false;
+        break;
+    default: return false;
+    }
+    if (time < TIME_MS_FROM) time *= 1000;
+    /* Beyond the range of any clock; also keeps the conversion defined. */
+    if (!(fabs(time) < 9e15)) return false;
+    *ret_ms = llround(time);
+    return true;
+}
+
+bool event_insert_id_valid(struct str insert_id)
+{
+    if (insert_id.size == 0 || insert_id.size > INSERT_ID_MAX) return false;
+    for (size_t i = 0; i < insert_id.size; i++) {
+        char c = insert_id.data[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-')) return false;
+    }
+    return !identity_denied(insert_id);
+}
+
+static void cut(struct str *text, size_t size_max)
+{
+    if (text->size > size_max) text->size = utf8_cut(text->data, text->size, size_max);
+}
+
+/* Cuts the texts in a property and checks its shape; `depth` lists and objects are around it. The recursion ends at
+ * depth_max. Returns what is wrong, or NULL. */
+static const char *property_check(const struct ingest_limits *limits, struct json *value, unsigned depth)
+{
+    switch (value->type) {
+    case JSON_STRING: cut(&value->string, limits->string_bytes_max); return NULL;
+    case JSON_BIGNUM: return value->string.size > limits->string_bytes_max ? "number has too many digits" : NULL;
+    case JSON_ARRAY:
+        if (depth >= limits->depth_max) return "nested too deeply";
+        if (value->array.count >= limits->elements_max) return "list has too many elements";
+        for (size_t i = 0; i < value->array.count; i++) {
+            const char *wrong = property_check(limits, &value->array.items[i], depth + 1);
+            if (wrong) return wrong;
+        }
+        return NULL;
+    case JSON_OBJECT:
+        if (depth >= limits->depth_max) return "nested too deeply";
+        if (value->object.count >= limits->elements_max) return "object has too many keys";
+        for (size_t i = 0; i < value->object.count; i++) {
+            cut(&value->object.members[i].key, limits->string_bytes_max);
+            const char *wrong = property_check(limits, &value->object.members[i].value, depth + 1);
+            if (wrong) return wrong;
+        }
+        return NULL;
+    default: return NULL;
+    }
+}
+
+static enum status property_refused(struct error *error, struct str name, const char *wrong)
+{
+    struct str shown = name;
+    cut(&shown, NAME_SHOWN_BYTES);
+    return error_set(error, STATUS_INVALID, "'properties." STR_FMT "' is invalid: %s", STR_ARG(shown), wrong);
+}
+
+/* Of two properties of one name the later counts. Names can also become the same by being cut. */
+static void name_remember(struct event_encoder *encoder, struct json_member *member)
+{
+    for (size_t at = hash_str(member->key) & encoder->name_mask;; at = (at + 1) & encoder->name_mask) {
+        struct event_name_slot *slot = &encoder->names[at];
+        if (slot->generation != encoder->generation) {
+            *slot = (struct event_name_slot){member, encoder->generation};
+            return;
+        }
+        if (str_eq(slot->member->key, member->key)) {
+            slot->member->value.flags = VALUE_LEFT_OUT;
+            slot->member = member;
+            return;
+        }
+    }
+}
+
+/* Looks at every property once: remembers the core ones, checks and cuts the others, marks what is not stored. Repeated
+ * names count towards properties_max, which bounds the table of names. */
+static enum status properties_check(struct event_encoder *encoder, struct json *properties,
+                                    const struct json *core[CORE_COUNT], struct error *error)
+{
+    const struct ingest_limits *limits = encoder->limits;
+    size_t stored = 0;
+    encoder->generation++;
+    for (size_t i = 0; i < properties->object.count; i++) {
+        struct json_member *member = &properties->object.members[i];
+        enum core kind = core_of(member->key);
+        if (kind != CORE_NONE) core[kind] = &member->value;
+        if (kind < CORE_DEVICE_ID || kind == CORE_IGNORE) {
+            member->value.flags = VALUE_LEFT_OUT;
+            continue;
+        }
+        member->value.flags = 0;
+        if (++stored > limits->properties_max)
+            return error_set(error, STATUS_INVALID, "'properties' is invalid: must not have more than %zu properties",
+                             limits->properties_max);
+        const char *wrong = property_check(limits, &member->value, 0);
+        if (wrong) return property_refused(error, member->key, wrong);
+        cut(&member->key, limits->string_bytes_max);
+        name_remember(encoder, member);
+    }
+    return STATUS_OK;
+}
+
+static enum status time_check(const struct event_encoder *encoder, const struct json *value, struct error *error,
+                              int64_t *ret_ms)
+{
+    int64_t time_ms = encoder->received_ms, age_max_ms = encoder->limits->age_max_ms;
+    if (value && value->type != JSON_NULL) {
+        if (!event_time(value, &time_ms))
+            return error_set(error, STATUS_INVALID,
+                             "'properties.time' is invalid: must be specified as seconds since epoch");
+        if (time_ms < encoder->received_ms - age_max_ms) {
+            bool days = age_max_ms % 86400000 == 0;
+            return error_set(error, STATUS_INVALID, "'properties.time' is invalid: must not be more than %lld %s ago",
+                             (long long)(age_max_ms / (days ? 86400000 : 1000)), days ? "days" : "seconds");
+        }
+        if (time_ms > encoder->received_ms) time_ms = encoder->received_ms;
+    }
+    *ret_ms = time_ms;
+    return STATUS_OK;
+}
+
+/* Bytes of the value's JSON, without escapes; counting stops soon after `size_max`. The parser bounds the depth. */
+static size_t json_size(const struct json *value, size_t size_max)
+{
+    char digits[NUMBER_TEXT_MAX];
+    size_t size = 2;
+    switch (value->type) {
+    case JSON_NULL: return 4;
+    case JSON_BOOL: return value->boolean ? 4 : 5;
+    case JSON_INT: return number_format_int(value->integer, digits);
+    case JSON_DOUBLE: return number_format(value->number, digits);
+    case JSON_BIGNUM: return value->string.size;
+    case JSON_STRING: return value->string.size + 2;
+    case JSON_ARRAY:
+        for (size_t i = 0; i < value->array.count && size <= size_max; i++)
+            size += json_size(&value->array.items[i], size_max) + (i > 0);
+        return size;
+    default:
+        for (size_t i = 0; i < value->object.count && size <= size_max; i++) {
+            const struct json_member *member = &value->object.members[i];
+            size += member->key.size + 3 + json_size(&member->value, size_max) + (i > 0);
+        }
+        return size;
+    }
+}
+
+enum status event_encode(struct event_encoder *encoder, struct json *event, enum identity_mode mode,
+                         struct batch *batch, struct error *error)
+{
+    const struct ingest_limits *limits = encoder->limits;
+    if (!encoder->sizes_known && json_size(event, limits->event_bytes_max) > limits->event_bytes_max)
+        return error_set(error, STATUS_INVALID, "event exceeds max limit of %zu bytes", limits->event_bytes_max);
+
+    struct json *properties = NULL;
+    struct str name = STR_NULL;
+    for (size_t i = 0; i < event->object.count; i++) {
+        struct json_member *member = &event->object.members[i];
+        if (str_is(member->key, "event") && member->value.type == JSON_STRING) name = member->value.string;
+        else if (str_is(member->key, "properties"))
+            properties = member->value.type == JSON_OBJECT ? &member->value : NULL;
+    }
+    cut(&name, limits->string_bytes_max);
+
+    const struct json *core[CORE_COUNT] = {NULL};
+    if (properties) TRY(properties_check(encoder, properties, core, error));
+    if (core[CORE_IGNORE]) return STATUS_NOT_FOUND;
+
+    int64_t time_ms;
+    TRY(time_check(encoder, core[CORE_TIME], error, &time_ms));
+    struct str insert_id = STR_NULL;
+    struct identity_claim claim = {.event_name = name};
+    struct identity_ids ids;
+    if (core[CORE_INSERT_ID]) TRY(identity_text(encoder->arena, core[CORE_INSERT_ID], &insert_id));
+    if (!event_insert_id_valid(insert_id)) insert_id = STR_NULL;
+    TRY(identity_text(encoder->arena, core[CORE_DISTINCT_ID], &claim.distinct_id));
+    TRY(identity_text(encoder->arena, core[CORE_DEVICE_ID], &claim.device_id));
+    TRY(identity_text(encoder->arena, core[CORE_USER_ID], &claim.user_id));
+    TRY(identity_resolve(encoder->arena, mode, &claim, &ids));
+
+    batch_event(batch, name, time_ms, ids.id, ids.device, insert_id);
+    for (size_t i = 0; properties && i < properties->object.count; i++) {
+        const struct json_member *member = &properties->object.members[i];
+        if (member->value.flags == VALUE_LEFT_OUT) continue;
+        size_t before = batch->events.size;
+        const char *wrong = NULL;
+        if (batch_property(batch, member->key, &member->value) != STATUS_OK) wrong = "nested too deeply";
+        else if (member->value.type == JSON_ARRAY && batch->events.size - before > limits->list_bytes_max)
+            wrong = "list is too long";
+        if (wrong) {
+            batch_event_cancel(batch);
+            return property_refused(error, member->key, wrong);
+        }
+    }
+    batch_event_end(batch);
+    return STATUS_OK;
+}

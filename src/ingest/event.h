@@ -1,0 +1,53 @@
+#pragma once
+/*
+ * One event: checked, normalised and written into a log record. The rules are those of Mixpanel's /track; where its
+ * documents are silent, docs/decisions/0004-ingestion-choices.md says what was chosen.
+ *
+ *   refused     no event name or token; properties that are no object; a time that is no time or too old; too many
+ *               properties, too deep, too long lists and objects
+ *   repaired    names and texts longer than 255 bytes are cut at a character; a time in the future becomes now; an
+ *               `$insert_id` that is none is dropped; an id that is none leaves the event without a user
+ *   left out    `token`, `ip`; `time`, `distinct_id`, `$insert_id`, which are fields of their own
+ *
+ * The JSON of the event is changed in place (texts are cut), and nothing is allocated per event but an id that has to
+ * be composed. An encoder belongs to one request and one thread.
+ */
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "ingest/limits.h"
+#include "store/batch.h"
+
+struct event_encoder {
+    struct arena *arena;
+    const struct ingest_limits *limits;
+    int64_t received_ms;
+    bool sizes_known; /* no event can be larger than event_bytes_max */
+    /* Property names of the event at hand, to find repeated ones: open addressing; a slot counts when it carries the
+     * event's generation. */
+    struct event_name_slot {
+        struct json_member *member;
+        uint64_t generation;
+    } *names;
+    size_t name_mask;
+    uint64_t generation;
+};
+
+/* `text_size` is that of the JSON in which the events came. LIMIT when the arena is full. */
+enum status event_encoder_init(struct event_encoder *encoder, struct arena *arena, const struct ingest_limits *limits,
+                               int64_t received_ms, size_t text_size) MUST_USE;
+
+/* What can be said before the project is known: the event has a name and a token (its own, or else `fallback_token`).
+ * INVALID with the reason. */
+enum status event_token(const struct json *event, struct str fallback_token, struct error *error,
+                        struct str *ret_token) MUST_USE;
+
+/* Adds an event that passed event_token to the batch. OK; NOT_FOUND when the event asks to be ignored (`$ignore`);
+ * INVALID with the reason; LIMIT when memory ran out. Only OK leaves something in the batch. */
+enum status event_encode(struct event_encoder *encoder, struct json *event, enum identity_mode mode,
+                         struct batch *batch, struct error *error) MUST_USE;
+
+/* The time of a `time` property in ms: seconds, or ms from 1e11 on, as a number or its text. */
+bool event_time(const struct json *value, int64_t *ret_ms);
+/* 1 to 36 bytes of A-Z a-z 0-9 and "-", and not one of the denied values. */
+bool event_insert_id_valid(struct str insert_id);

@@ -1,0 +1,52 @@
+#pragma once
+/*
+ * From the records of one request to log records, one per project.
+ *
+ * Pure: no file, no clock, no network. Whose token it is comes from a callback; what is to be stored comes out as bytes
+ * that the caller hands to the store. Each record of the request is judged alone: the good ones are stored, and the
+ * reason of the first bad one is what the client is told.
+ *
+ * An unknown token is no fault of the record: it is counted and dropped, and the answer stays success, unless
+ * limits->reject_unknown_tokens.
+ *
+ * Everything but the bytes of the log records lies in the arena. Thread-safe.
+ */
+#include "base/arena.h"
+#include "base/error.h"
+#include "ingest/decode.h"
+#include "ingest/limits.h"
+#include "store/batch.h"
+
+struct ingest_project {
+    uint64_t id;
+    enum identity_mode mode;
+};
+
+struct ingest_request {
+    struct decode_records records;
+    struct str token; /* of the request, for records without one; may be NULL data */
+    int64_t received_ms;
+    /* False: there is no such token. */
+    bool (*project_of)(void *context, struct str token, struct ingest_project *ret_project);
+    void *context;
+};
+
+struct ingest_outcome {
+    struct ingest_output {
+        uint64_t project;
+        uint32_t events;
+        struct buf record; /* for store_append, or buf_fini */
+    } *outputs;
+    size_t output_count;
+    size_t stored, ignored, unknown, refused; /* records of the request; their sum is its size */
+    struct str reason;                        /* of the first refused record, NULL data when there is none */
+    size_t reason_index;
+    bool unauthorized; /* a token was unknown and such are rejected */
+};
+
+/* LIMIT when the request has more than events_max records (`request exceeds max limit of 2000 events`) or needs too
+ * much memory: nothing is to be stored then. */
+enum status ingest_run(struct arena *arena, const struct ingest_limits *limits, const struct ingest_request *request,
+                       struct error *error, struct ingest_outcome *ret_outcome) MUST_USE;
+/* Frees the records that were not given away. */
+void ingest_outcome_fini(struct ingest_outcome *outcome);
