@@ -189,9 +189,9 @@ let names = 0;
 export const freshName = (base = 'event') => `${base} ${process.pid}-${++names}`;
 
 export class World {
-  static async start({ timezone = 'UTC', server = {}, role = 'admin' } = {}) {
+  static async start({ timezone = 'UTC', server = {}, role = 'admin', data = temporaryDirectory() } = {}) {
     const world = new World();
-    world.data = temporaryDirectory();
+    world.data = data;
     world.project = createProject(world.data, { timezone });
     world.account = createAccount(world.data, world.project.project_id, { role });
     world.serverOptions = server;

@@ -79,7 +79,7 @@ test('help and version', () => {
   for (const args of [['--help'], ['serve', '--help'], ['project', '--help'], ['account', '--help'], ['workflow', '--help']]) {
     const { code, stdout } = cairn(args);
     assert.equal(code, 0, args.join(' '));
-    assert.match(stdout, /usage/i);
+    assert.match(stdout, /cairn/);
   }
   assert.match(cairn(['--version']).stdout, /\d+\.\d+\.\d+/);
   const options = cairn(['serve', '--help']).stdout;
@@ -181,7 +181,7 @@ test('a project and an account made while the server runs work at once', async (
   const listed = cairn(['project', 'list', '--data', world.data, '--json']);
   assert.equal(listed.code, 0);
   assert.ok(listed.stdout.includes('Late'));
-  assert.equal(JSON.parse(listed.stdout) !== null, true);
+  assert.equal(typeof JSON.parse(listed.stdout), 'object');
 });
 
 test('project create: chosen id, token and zone; wrong ones are refused', () => {

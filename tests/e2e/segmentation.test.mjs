@@ -232,18 +232,32 @@ test('days are those of the project\'s zone', async () => {
 });
 
 test('days with 23 and 25 hours', async () => {
-  const there = await World.start({ timezone: 'Europe/Berlin' });
+  const there = await World.start({ timezone: 'Europe/Berlin', server: { args: ['--set', 'ingest.age_max=36500d'] } });
   try {
-    const series = async (date, unit) => (await there.segmentation({ event: 'none', unit, from_date: date, to_date: date })).json().data.series;
-    const spring = await series('2024-03-31', 'hour');
-    assert.equal(spring.length, 23);
-    assert.ok(!spring.includes('2024-03-31 02:00:00'), 'the hour that did not happen');
-    const autumn = new Set(await series('2024-10-27', 'hour'));
-    assert.equal(autumn.size, 24, 'the hour that happened twice has one name');
-    assert.deepEqual(await series('2024-03-31', 'day'), ['2024-03-31']);
-    const year = (await there.segmentation({ event: 'none', unit: 'day', from_date: '2024-01-01', to_date: '2024-12-31' })).json().data.series;
-    assert.equal(new Set(year).size, 366);
-    assert.deepEqual((await there.segmentation({ event: 'none', unit: 'month', from_date: '2024-01-01', to_date: '2024-12-31' })).json().data.series.length, 12);
+    const name = freshName();
+    const at = (text) => Date.parse(text) / 1000;
+    // Four instants an hour apart around each change of the clocks, and the last second of each of the two days.
+    const spring = ['00:30', '01:30', '02:30'].map((time) => at(`2024-03-31T${time}:00Z`)).concat(at('2024-03-31T21:59:59Z'));
+    const autumn = ['00:30', '01:30', '02:30'].map((time) => at(`2024-10-27T${time}:00Z`)).concat(at('2024-10-27T22:59:59Z'));
+    await there.send(...[...spring, ...autumn].map((time, n) => there.event(name, { time, distinct_id: `u${n}` })));
+    const values = async (unit, from_date, to_date = from_date, type = 'general') =>
+      (await there.segmentation({ event: name, unit, from_date, to_date, type })).json().data;
+
+    const hours = await values('hour', '2024-03-31');
+    assert.equal(hours.series.length, 23);
+    assert.ok(!hours.series.includes('2024-03-31 02:00:00'), 'the hour that did not happen');
+    assert.deepEqual(nonzero(hours.values[name]), { '2024-03-31 01:00:00': 1, '2024-03-31 03:00:00': 1, '2024-03-31 04:00:00': 1, '2024-03-31 23:00:00': 1 });
+    const twice = await values('hour', '2024-10-27');
+    assert.equal(new Set(twice.series).size, 24, 'the hour that happened twice has one name');
+    assert.deepEqual(nonzero(twice.values[name]), { '2024-10-27 02:00:00': 2, '2024-10-27 03:00:00': 1, '2024-10-27 23:00:00': 1 });
+
+    assert.deepEqual((await values('day', '2024-03-30', '2024-04-01')).values[name], { '2024-03-30': 0, '2024-03-31': 4, '2024-04-01': 0 });
+    assert.deepEqual((await values('day', '2024-10-26', '2024-10-28')).values[name], { '2024-10-26': 0, '2024-10-27': 4, '2024-10-28': 0 });
+    assert.deepEqual(nonzero((await values('week', '2024-03-01', '2024-12-01', 'unique')).values[name]), { '2024-03-25': 4, '2024-10-21': 4 });
+    const months = await values('month', '2024-01-01', '2024-12-31');
+    assert.equal(months.series.length, 12);
+    assert.deepEqual(nonzero(months.values[name]), { '2024-03-01': 4, '2024-10-01': 4 });
+    assert.equal(new Set((await values('day', '2024-01-01', '2024-12-31')).series).size, 366);
   } finally {
     await there.end();
   }
