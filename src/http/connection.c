@@ -547,25 +547,28 @@ static void header_parse(struct http_connection *connection, struct str block)
     else header_accept(connection);
 }
 
+/* Not to wait for a blank line that will never come from what is not HTTP at all. */
+static bool request_line_plausible_so_far(struct str block)
+{
+    size_t end = str_find_byte(block, '\r', 0);
+    if (end == SIZE_MAX) return block.size == 0 || (block.data[0] >= 'A' && block.data[0] <= 'Z');
+    return http_request_line_plausible(str_slice(block, 0, end));
+}
+
 static size_t header_bytes(struct http_connection *connection, const char *data, size_t size)
 {
+    static const char *const reasons[] = {
+        [HTTP_SCAN_MORE] = NULL,
+        [HTTP_SCAN_END] = NULL,
+        [HTTP_SCAN_BARE_LF] = "header line ends without CR",
+        [HTTP_SCAN_FOLDED] = "folded header line",
+        [HTTP_SCAN_NAMELESS] = "header field without a name",
+    };
     const struct http_options *options = connection->core->options;
     struct http_scan *scan = &connection->scan;
     unsigned lines_before = scan->lines;
     size_t room = options->header_bytes_max - scan->size, used;
     enum http_scan_result result = http_scan(scan, data, size < room ? size : room, &used);
-    if (result == HTTP_SCAN_BARE_LF) {
-        refuse(connection, 400, "header line ends without CR");
-        return used;
-    }
-    if (result == HTTP_SCAN_FOLDED) {
-        refuse(connection, 400, "folded header line");
-        return used;
-    }
-    if (result == HTTP_SCAN_NAMELESS) {
-        refuse(connection, 400, "header field without a name");
-        return used;
-    }
     struct str block = str_from(data, used);
     if (connection->header.size > 0 || result == HTTP_SCAN_MORE) {
         buf_add(&connection->header, data, used);
@@ -575,21 +578,17 @@ static size_t header_bytes(struct http_connection *connection, const char *data,
         }
         block = buf_str(&connection->header);
     }
-    if (lines_before == 0) {
-        /* Do not wait for a blank line that will never come from what is not HTTP at all. */
-        size_t end = str_find_byte(block, '\r', 0);
-        bool plausible = end == SIZE_MAX ? block.data[0] >= 'A' && block.data[0] <= 'Z'
-                                         : http_request_line_plausible(str_slice(block, 0, end));
-        if (!plausible) {
-            refuse(connection, 400, "malformed request line");
-            return used;
-        }
+    if (lines_before == 0 && !request_line_plausible_so_far(block)) {
+        refuse(connection, 400, "malformed request line");
+        return used;
     }
     if (result == HTTP_SCAN_END) {
         header_parse(connection, block);
-    } else if (scan->size >= options->header_bytes_max) {
+    } else if (result == HTTP_SCAN_MORE && scan->size >= options->header_bytes_max) {
         if (scan->lines == 0) refuse(connection, 414, "request target is too long");
         else refuse(connection, 431, "request header exceeds max limit of %zu bytes", options->header_bytes_max);
+    } else if (reasons[result]) {
+        refuse(connection, 400, "%s", reasons[result]);
     }
     return used;
 }
