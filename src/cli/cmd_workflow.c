@@ -27,6 +27,8 @@ static const char help_text[] =
     "\n"
     "  --workflow ID             only this workflow of the document (default: all, in order)\n"
     "  --server NAME=URL         base address for the source description NAME, its base path included\n"
+    "  --auth SCHEME=CREDENTIAL  for a security scheme of the OpenAPI sources (SCHEME or SOURCE.SCHEME):\n"
+    "                            user:secret for http basic, otherwise the token or the key\n"
     "  --json                    one JSON object on standard output instead of the progress\n"
     "  --help                    this text\n"
     "\n"
@@ -34,8 +36,6 @@ static const char help_text[] =
     "  --input NAME=TEXT         a value for an input; text becomes a number, list … as the document "
     "declares\n"
     "  --inputs FILE             values as a JSON object; - reads standard input; --input prevails\n"
-    "  --auth SCHEME=CREDENTIAL  for a security scheme of the OpenAPI sources (SCHEME or SOURCE.SCHEME):\n"
-    "                            user:secret for http basic, otherwise the token or the key\n"
     "  --timeout SECONDS         for each request (default 30)\n"
     "\n"
     "A command line can be read by everybody on the machine. A credential can come from the environment\n"
@@ -120,7 +120,6 @@ static int take(int option, struct arguments *args, const char **run_only)
         args->inputs_file = optarg;
         return EXIT_DONE;
     case AUTH:
-        *run_only = "--auth";
         code = split_pair("--auth", optarg, &name, &value);
         if (code == EXIT_DONE) args->auths[options->auth_count++] = (struct workflow_auth){name, value};
         return code;
@@ -388,7 +387,7 @@ int cmd_workflow(int argc, char **argv)
     struct http_client *client = NULL;
 
     int code = parse_arguments(arena, argc, argv, &args);
-    if (code == EXIT_DONE && !args.help && !args.is_check) code = auths_from_environment(arena, &args);
+    if (code == EXIT_DONE && !args.help) code = auths_from_environment(arena, &args);
     if (code == EXIT_DONE && args.help) {
         fputs(help_text, stdout);
         code = command_finish_output();

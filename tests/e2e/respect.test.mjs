@@ -45,7 +45,8 @@ before(async () => {
   for (const name of readdirSync(source)) {
     const file = path.join(root, 'arazzo', name);
     writeFileSync(file, readFileSync(path.join(source, name)));
-    files[name.includes('identity') ? 'identity' : 'segment'] = file;
+    if (name.includes('identity')) files.identity = file;
+    if (name.includes('track-and-segment')) files.segment = file;
   }
 });
 after(async () => {
