@@ -122,8 +122,9 @@ static enum status parse_word(struct parser *p, struct node *node)
         literal = json_bool(first == 't');
     else if (!str_is(word, "null")) {
         p->at = from;
-        return fail(p, first == 0 ? "a value is missing"
-                                  : "expected a $expression, 'text', a number, true, false or null");
+        return fail(p, from == p->text.size
+                           ? "a value is missing"
+                           : "expected a $expression, 'text', a number, true, false or null");
     }
     node->literal = literal;
     return STATUS_OK;
