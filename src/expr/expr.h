@@ -20,6 +20,7 @@
  */
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/timezone.h"
 #include "column/vector.h"
 
 #define EXPR_TEXT_MAX     20000 /* bytes of text */
@@ -44,10 +45,7 @@ struct expr_input {
 };
 
 struct expr_options {
-    /* Project time zone; NULL functions mean UTC. */
-    const void *zone;
-    int64_t (*local_to_utc_ms)(const void *zone, int64_t local_ms);
-    int64_t (*utc_to_local_ms)(const void *zone, int64_t utc_ms);
+    const struct timezone_info *zone; /* the project's; NULL means UTC */
     int64_t now_ms; /* TODAY() is the local day of this instant */
 
     bool bare_name_is_property; /* a text that is one name alone means properties["name"], for `on=plan` */
@@ -63,7 +61,7 @@ enum expr_type { EXPR_ANY, EXPR_BOOL, EXPR_NUMBER, EXPR_STRING };
 struct expr;
 struct expr_state;
 
-/* `options` may be NULL and need not outlive the call, except `zone`, which must live as long as the expression. */
+/* `options` may be NULL and need not outlive the call (zones live as long as the process). */
 enum status expr_compile(struct arena *arena, struct str text, const struct expr_options *options, struct error *error,
                          const struct expr **ret_expr) MUST_USE;
 

@@ -1,0 +1,120 @@
+#pragma once
+/*
+ * The function table: one row for every operator and function of the language. A row says how it is written, what it accepts,
+ * what it gives and how it is computed, so nothing about an operator exists in a second place. The rows are spread over
+ * function_*.c by subject; function.c joins them.
+ *
+ * A strict row's run() is called with values of accepted types only: the caller (apply.c) has already answered `undefined` for
+ * others. It never fails for bad values; it reports exhausted budgets through call->context and then returns anything.
+ */
+#include "column/value.h"
+#include "expr/ast.h"
+
+/* Sets of types. */
+#define TYPE(t)      (uint16_t)(1u << VALUE_##t)
+#define TYPES_NUMBER (uint16_t)(TYPE(INT) | TYPE(DOUBLE) | TYPE(BIGNUM))
+#define TYPES_UNSET  (uint16_t)(TYPE(ABSENT) | TYPE(NULL))
+#define TYPES_ANY    (uint16_t)((1u << VALUE_TYPES) - 1)
+
+/* A value that is an error when it is needed (decision 18): `size` is the byte in the text, `integer` what was found there. */
+#define VALUE_FAULT 15
+
+struct regex_cache;
+
+/* What an evaluation may use. One per state, and one per compilation for folding constants. */
+struct expr_context {
+    struct arena *arena; /* results */
+    struct error *error;
+    enum status status; /* not OK: the evaluation is over */
+    bool formula;
+    const struct timezone_info *zone;
+    int64_t now_ms;
+    int64_t work_left;
+    struct regex_cache *regexes; /* made when first needed */
+};
+
+struct expr_call {
+    struct expr_context *context;
+    const struct function *function;
+    const void *data; /* what prepare() made, or NULL */
+    uint32_t at;
+};
+
+/* The arguments of a call while it is compiled: values[i] is meaningful where constant[i]. */
+struct expr_arguments {
+    const struct value *values;
+    const bool *constant;
+    struct node *const *nodes;
+    uint32_t count;
+};
+
+enum form {
+    FORM_STRICT,
+    FORM_AND,
+    FORM_OR,
+    FORM_IF,
+    FORM_IFS,
+    FORM_CAST, /* strict in its first argument; the second is the default */
+    FORM_ANY,
+    FORM_ALL,
+    FORM_MAP,
+    FORM_FILTER,
+    FORM_LET,
+};
+
+struct function {
+    const char *name;
+    bool operator;      /* written as an operator: not found by name */
+    uint8_t form;       /* enum form */
+    uint16_t min, max;  /* arguments */
+    uint16_t accept[3]; /* types of the first, the second and all further arguments */
+    uint16_t result;    /* types of the result for accepted arguments */
+    struct value (*run)(struct expr_call *call, const struct value *args, uint32_t count);
+    /* Optional: looks at the constant arguments once. May refuse the text. */
+    enum status (*prepare)(struct arena *arena, const struct expr_context *context, const struct expr_arguments *arguments,
+                           struct error *error, const void **ret_data);
+};
+
+/* The rows of each subject; a row without a name ends them. */
+extern const struct function expr_logic_functions[], expr_cast_functions[], expr_math_functions[], expr_string_functions[],
+    expr_regex_functions[], expr_time_functions[], expr_list_functions[];
+
+/* NULL when there is none. Operators are found by their spelling, only when `operator`. */
+const struct function *expr_function(struct str name, bool operator);
+/* The callable name nearest to a misspelt one, or NULL when none is near. */
+const char *expr_function_near(struct str name);
+
+static inline uint16_t expr_accept(const struct function *function, uint32_t arg)
+{
+    return function->accept[arg < 2 ? arg : 2];
+}
+
+/* Calls a strict row: faults go up, values of types that are not accepted give undefined, work is charged. */
+struct value expr_apply(struct expr_call *call, const struct value *args, uint32_t count);
+
+/* For rows' implementations. */
+void expr_out_of_budget(struct expr_call *call, const char *what);
+/* Bytes in the context's arena, or NULL with the context failed; at most EXPR_STRING_MAX. */
+char *expr_alloc(struct expr_call *call, size_t size);
+/* A number as the language sees it: whole becomes INT, -0 becomes 0, not finite becomes ABSENT. */
+struct value expr_number(double number);
+/* A number's whole value, saturated to int64; false for fractions. */
+bool expr_whole(struct value v, int64_t *ret_whole);
+/* `==` (decisions 11 and 44). */
+bool expr_equal(bool formula, struct value a, struct value b);
+struct value expr_add(struct value a, struct value b);
+/* Seconds of a time that is a number or a datetime text; false when it is neither. */
+bool expr_seconds(const struct expr_context *context, struct value v, double *ret_seconds);
+static inline bool expr_is_true(struct value v) { return v.type == VALUE_BOOL && v.boolean; }
+
+/* Collects values into a LIST. Bounded by EXPR_STRING_MAX; heap-backed until expr_list_end, which always frees it. */
+struct list_builder {
+    struct buf items;
+    uint64_t count;
+    bool too_deep; /* an item is nested as deep as values may be: the list is undefined */
+};
+#define LIST_BUILDER_INIT ((struct list_builder){.items = BUF_INIT(EXPR_STRING_MAX)})
+void expr_list_add(struct list_builder *builder, struct value item);
+struct value expr_list_end(struct expr_call *call, struct list_builder *builder);
+
+void expr_regex_cache_free(struct regex_cache *cache);

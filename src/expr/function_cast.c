@@ -1,0 +1,78 @@
+#include "base/number.h"
+#include "expr/function.h"
+
+/* string(), number(), boolean(). Their second argument, the default, is the compiler's affair. */
+
+static struct value run_string(struct expr_call *call, const struct value *args, uint32_t count)
+{
+    (void)count;
+    struct value v = args[0];
+    char text[NUMBER_TEXT_MAX];
+    size_t size;
+    switch (v.type) {
+    case VALUE_BOOL: return value_str(v.boolean ? STR("true") : STR("false"));
+    case VALUE_BIGNUM: return value_str(value_text(v));
+    case VALUE_INT: size = number_format_int(v.integer, text); break;
+    case VALUE_DOUBLE: size = number_format(v.number, text); break;
+    case VALUE_LIST:
+    case VALUE_OBJECT: {
+        struct buf json = BUF_INIT(EXPR_STRING_MAX);
+        value_write_json(&json, v);
+        char *copy = NULL;
+        if (json.failed) expr_out_of_budget(call, "memory");
+        else copy = expr_alloc(call, json.size);
+        if (copy) {
+            memcpy(copy, json.data, json.size); /* at least its two brackets */
+            v = value_str((struct str){copy, json.size});
+        }
+        buf_fini(&json);
+        return copy ? v : value_absent();
+    }
+    default: return v; /* a string, null, undefined */
+    }
+    char *copy = expr_alloc(call, size);
+    if (!copy) return value_absent();
+    memcpy(copy, text, size);
+    return value_str((struct str){copy, size});
+}
+
+static struct value run_number(struct expr_call *call, const struct value *args, uint32_t count)
+{
+    (void)call, (void)count;
+    int64_t integer;
+    double number;
+    switch (args[0].type) {
+    case VALUE_BOOL: return value_int(args[0].boolean);
+    case VALUE_STRING: {
+        struct str text = str_trim(value_text(args[0]));
+        if (number_parse_int(text, &integer)) return value_int(integer);
+        return number_parse(text, &number) ? expr_number(number) : value_absent();
+    }
+    default: return args[0];
+    }
+}
+
+static struct value run_boolean(struct expr_call *call, const struct value *args, uint32_t count)
+{
+    (void)call, (void)count;
+    struct value v = args[0];
+    double number;
+    switch (v.type) {
+    case VALUE_BOOL: return v;
+    case VALUE_INT:
+    case VALUE_DOUBLE:
+    case VALUE_BIGNUM: return value_bool(!value_double(v, &number) || number != 0);
+    case VALUE_STRING: return value_bool(v.size != 0 && !str_is(value_text(v), "false"));
+    case VALUE_LIST:
+    case VALUE_OBJECT: return value_bool(value_count(v) != 0);
+    default: return value_bool(false);
+    }
+}
+
+const struct function expr_cast_functions[] = {
+    {"string", false, FORM_CAST, 1, 2, {TYPES_ANY, TYPES_ANY}, TYPE(STRING) | TYPES_UNSET, run_string, NULL},
+    {"number", false, FORM_CAST, 1, 2, {TYPES_NUMBER | TYPE(BOOL) | TYPE(STRING), TYPES_ANY},
+     TYPES_NUMBER | TYPE(ABSENT), run_number, NULL},
+    {"boolean", false, FORM_CAST, 1, 2, {TYPES_ANY, TYPES_ANY}, TYPE(BOOL), run_boolean, NULL},
+    {0},
+};

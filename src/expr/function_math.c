@@ -1,0 +1,153 @@
+#include <math.h>
+
+#include "expr/function.h"
+
+/*
+ * Arithmetic (decision 10): integers stay integers while they can, everything else is doubles, and whatever is not finite
+ * is undefined. A bignum takes part as its double.
+ */
+
+static bool both_int(const struct value *args)
+{
+    return args[0].type == VALUE_INT && args[1].type == VALUE_INT;
+}
+
+static bool both_double(const struct value *args, double *ret_a, double *ret_b)
+{
+    return value_double(args[0], ret_a) && value_double(args[1], ret_b);
+}
+
+struct value expr_add(struct value a, struct value b)
+{
+    const struct value args[] = {a, b};
+    int64_t sum;
+    double x, y;
+    if (both_int(args) && !__builtin_add_overflow(a.integer, b.integer, &sum)) return value_int(sum);
+    return both_double(args, &x, &y) ? expr_number(x + y) : value_absent();
+}
+
+static struct value run_add(struct expr_call *call, const struct value *args, uint32_t count)
+{
+    (void)count;
+    struct value a = args[0], b = args[1];
+    if ((a.type == VALUE_STRING) != (b.type == VALUE_STRING)) return value_absent();
+    if (a.type != VALUE_STRING) return expr_add(a, b);
+    char *text = expr_alloc(call, (size_t)a.size + b.size);
+    if (!text) return value_absent();
+    if (a.size) memcpy(text, a.data, a.size);
+    if (b.size) memcpy(text + a.size, b.data, b.size);
+    return value_str((struct str){text, (size_t)a.size + b.size});
+}
+
+static struct value run_subtract(struct expr_call *call, const struct value *args, uint32_t count)
+{
+    (void)call, (void)count;
+    int64_t difference;
+    double x, y;
+    if (both_int(args) && !__builtin_sub_overflow(args[0].integer, args[1].integer, &difference)) {
+        return value_int(difference);
+    }
+    return both_double(args, &x, &y) ? expr_number(x - y) : value_absent();
+}
+
+static struct value run_multiply(struct expr_call *call, const struct value *args, uint32_t count)
+{
+    (void)call, (void)count;
+    int64_t product;
+    double x, y;
+    if (both_int(args) && !__builtin_mul_overflow(args[0].integer, args[1].integer, &product)) return value_int(product);
+    return both_double(args, &x, &y) ? expr_number(x * y) : value_absent();
+}
+
+static struct value run_divide(struct expr_call *call, const struct value *args, uint32_t count)
+{
+    (void)call, (void)count;
+    double x, y;
+    return both_double(args, &x, &y) && y != 0 ? expr_number(x / y) : value_absent();
+}
+
+static struct value run_remainder(struct expr_call *call, const struct value *args, uint32_t count)
+{
+    (void)call, (void)count;
+    double x, y;
+    if (both_int(args)) {
+        if (args[1].integer == 0) return value_absent();
+        return value_int(args[1].integer == -1 ? 0 : args[0].integer % args[1].integer);
+    }
+    return both_double(args, &x, &y) && y != 0 ? expr_number(fmod(x, y)) : value_absent();
+}
+
+static struct value run_negate(struct expr_call *call, const struct value *args, uint32_t count)
+{
+    const struct value operands[] = {value_int(0), args[0]};
+    return run_subtract(call, operands, count + 1);
+}
+
+/* The three differ in one libm function; integers, and bignums too large to have a fraction, come back whole. */
+static struct value round_by(struct value v, double (*rounding)(double))
+{
+    double number;
+    if (v.type == VALUE_INT) return v;
+    return value_double(v, &number) ? expr_number(rounding(number)) : value_absent();
+}
+
+static struct value run_floor(struct expr_call *call, const struct value *args, uint32_t count)
+{
+    (void)call, (void)count;
+    return round_by(args[0], floor);
+}
+
+static struct value run_ceil(struct expr_call *call, const struct value *args, uint32_t count)
+{
+    (void)call, (void)count;
+    return round_by(args[0], ceil);
+}
+
+static struct value run_round(struct expr_call *call, const struct value *args, uint32_t count)
+{
+    (void)call, (void)count;
+    return round_by(args[0], round);
+}
+
+/* The first of the smallest (sign -1) or largest (sign 1). */
+static struct value extreme(const struct value *args, uint32_t count, int sign)
+{
+    struct value best = value_absent();
+    for (uint32_t i = 0; i < count; i++) {
+        double number;
+        if (!value_double(args[i], &number)) return value_absent();
+        struct value v = args[i].type == VALUE_INT ? args[i] : expr_number(number);
+        if (i == 0 || value_cmp_number(v, best) * sign > 0) best = v;
+    }
+    return best;
+}
+
+static struct value run_min(struct expr_call *call, const struct value *args, uint32_t count)
+{
+    (void)call;
+    return extreme(args, count, -1);
+}
+
+static struct value run_max(struct expr_call *call, const struct value *args, uint32_t count)
+{
+    (void)call;
+    return extreme(args, count, 1);
+}
+
+#define NUM   TYPES_NUMBER
+#define MAYBE (uint16_t)(TYPES_NUMBER | TYPE(ABSENT))
+
+const struct function expr_math_functions[] = {
+    {"+", true, FORM_STRICT, 2, 2, {NUM | TYPE(STRING), NUM | TYPE(STRING)}, MAYBE | TYPE(STRING), run_add, NULL},
+    {"-", true, FORM_STRICT, 2, 2, {NUM, NUM}, MAYBE, run_subtract, NULL},
+    {"*", true, FORM_STRICT, 2, 2, {NUM, NUM}, MAYBE, run_multiply, NULL},
+    {"/", true, FORM_STRICT, 2, 2, {NUM, NUM}, MAYBE, run_divide, NULL},
+    {"%", true, FORM_STRICT, 2, 2, {NUM, NUM}, MAYBE, run_remainder, NULL},
+    {"unary -", true, FORM_STRICT, 1, 1, {NUM}, MAYBE, run_negate, NULL},
+    {"floor", false, FORM_STRICT, 1, 1, {NUM}, MAYBE, run_floor, NULL},
+    {"ceil", false, FORM_STRICT, 1, 1, {NUM}, MAYBE, run_ceil, NULL},
+    {"round", false, FORM_STRICT, 1, 1, {NUM}, MAYBE, run_round, NULL},
+    {"min", false, FORM_STRICT, 2, EXPR_ITEMS_MAX, {NUM, NUM, NUM}, MAYBE, run_min, NULL},
+    {"max", false, FORM_STRICT, 2, EXPR_ITEMS_MAX, {NUM, NUM, NUM}, MAYBE, run_max, NULL},
+    {0},
+};
