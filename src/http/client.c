@@ -25,7 +25,7 @@ struct http_client {
 /* One hop: a request to one URL. */
 struct hop {
     const char *method, *url;
-    struct str body; /* data NULL: none, and no Content-Length */
+    struct str body;  /* data NULL: none, and no Content-Length */
     bool same_origin; /* as the caller's URL: secrets may go there */
 };
 
@@ -41,7 +41,10 @@ struct answer {
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 static bool curl_ready;
 
-static void curl_start(void) { curl_ready = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK; }
+static void curl_start(void)
+{
+    curl_ready = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+}
 
 struct http_client *http_client_new(void)
 {
@@ -93,8 +96,10 @@ static bool origin_of(const char *text, struct origin *ret_origin)
               curl_url_get(url, CURLUPART_PORT, &origin.port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
               (str_is(str_of(origin.scheme), "http") || str_is(str_of(origin.scheme), "https"));
     curl_url_cleanup(url);
-    if (ok) *ret_origin = origin;
-    else origin_fini(&origin);
+    if (ok)
+        *ret_origin = origin;
+    else
+        origin_fini(&origin);
     return ok;
 }
 
@@ -114,7 +119,8 @@ static void url_show(const char *text, char *shown, size_t size)
     }
     char *path = NULL;
     CURLU *url = curl_url();
-    if (url && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK) curl_url_get(url, CURLUPART_PATH, &path, 0);
+    if (url && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK)
+        curl_url_get(url, CURLUPART_PATH, &path, 0);
     snprintf(shown, size, "%s://%s:%s%s", origin.scheme, origin.host, origin.port, path ? path : "");
     curl_free(path);
     curl_url_cleanup(url);
@@ -159,26 +165,29 @@ static size_t on_field(char *data, size_t size, size_t count, void *arg)
 static bool field_secret(const struct http_client_field *field)
 {
     return field->secret || str_eq_nocase(field->name, STR("authorization")) ||
-           str_eq_nocase(field->name, STR("proxy-authorization")) || str_eq_nocase(field->name, STR("cookie"));
+           str_eq_nocase(field->name, STR("proxy-authorization")) ||
+           str_eq_nocase(field->name, STR("cookie"));
 }
 
 static bool text_sendable(struct str text, bool token)
 {
     for (size_t i = 0; i < text.size; i++) {
         unsigned char c = (unsigned char)text.data[i];
-        if ((c < 0x20 && (token || c != '\t')) || c == 0x7F || (token && (c <= ' ' || c == ':' || c >= 0x80))) return false;
+        if ((c < 0x20 && (token || c != '\t')) || c == 0x7F || (token && (c <= ' ' || c == ':' || c >= 0x80)))
+            return false;
     }
     return text.size > 0 || !token;
 }
 
-static enum status field_list(const struct http_client_request *request, const struct hop *hop, struct arena *arena,
-                              struct error *error, struct curl_slist **list)
+static enum status field_list(const struct http_client_request *request, const struct hop *hop,
+                              struct arena *arena, struct error *error, struct curl_slist **list)
 {
     bool has_type = false;
     for (size_t i = 0; i < request->field_count; i++) {
         const struct http_client_field *field = &request->fields[i];
         if (!text_sendable(field->name, true) || !text_sendable(field->value, false)) {
-            return error_set(error, STATUS_INVALID, "header field \"" STR_FMT "\" has bytes that cannot be sent",
+            return error_set(error, STATUS_INVALID,
+                             "header field \"" STR_FMT "\" has bytes that cannot be sent",
                              STR_ARG(field->name));
         }
         bool type = str_eq_nocase(field->name, STR("content-type"));
@@ -189,8 +198,8 @@ static enum status field_list(const struct http_client_request *request, const s
         size_t size = field->name.size + field->value.size + 3;
         char *line = arena_alloc(arena, size);
         if (!line) return error_set(error, STATUS_LIMIT, "header fields do not fit the memory budget");
-        snprintf(line, size, field->value.size ? "%.*s: %.*s" : "%.*s;%.*s", (int)field->name.size, field->name.data,
-                 (int)field->value.size, field->value.data ? field->value.data : "");
+        snprintf(line, size, field->value.size ? "%.*s: %.*s" : "%.*s;%.*s", (int)field->name.size,
+                 field->name.data, (int)field->value.size, field->value.data ? field->value.data : "");
         struct curl_slist *longer = curl_slist_append(*list, line);
         if (!longer) return error_set(error, STATUS_LIMIT, "out of memory");
         *list = longer;
@@ -215,7 +224,8 @@ static enum status curl_failed(const struct http_client *client, CURLcode code, 
         return error_set(error, STATUS_LIMIT, "the answer of %s exceeds max limit of %zu bytes", shown,
                          answer->body.size_max);
     }
-    if (answer->no_memory) return error_set(error, STATUS_LIMIT, "the answer of %s does not fit the memory budget", shown);
+    if (answer->no_memory)
+        return error_set(error, STATUS_LIMIT, "the answer of %s does not fit the memory budget", shown);
     switch ((int)code) {
     case CURLE_OPERATION_TIMEDOUT:
         status = error_set(error, STATUS_CANCELLED, "timeout: no answer of %s within %llu ms", shown,
@@ -231,11 +241,17 @@ static enum status curl_failed(const struct http_client *client, CURLcode code, 
         status = error_set(error, STATUS_UNAVAILABLE, "TLS error: no secure connection to %s", shown);
         break;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL: status = error_set(error, STATUS_INVALID, "URL %s cannot be fetched", shown); break;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        status = error_set(error, STATUS_INVALID, "URL %s cannot be fetched", shown);
+        break;
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_CONNECT: status = error_set(error, STATUS_UNAVAILABLE, "unreachable: %s", shown); break;
-    default: status = error_set(error, STATUS_UNAVAILABLE, "the exchange with %s was broken off", shown); break;
+    case CURLE_COULDNT_CONNECT:
+        status = error_set(error, STATUS_UNAVAILABLE, "unreachable: %s", shown);
+        break;
+    default:
+        status = error_set(error, STATUS_UNAVAILABLE, "the exchange with %s was broken off", shown);
+        break;
     }
     error_detail(error, "%s", client->curl_text[0] ? client->curl_text : curl_easy_strerror(code));
     return status;
@@ -260,8 +276,9 @@ static CURLcode perform(CURL *curl)
     return code;
 }
 
-static enum status hop_send(struct http_client *client, const struct hop *hop, const struct http_client_request *request,
-                            uint64_t timeout_ms, struct answer *answer, struct error *error)
+static enum status hop_send(struct http_client *client, const struct hop *hop,
+                            const struct http_client_request *request, uint64_t timeout_ms,
+                            struct answer *answer, struct error *error)
 {
     CURL *curl = client->curl;
     struct curl_slist *list = NULL;
@@ -291,8 +308,10 @@ static enum status hop_send(struct http_client *client, const struct hop *hop, c
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)hop->body.size);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, hop->body.data);
     }
-    if (strcmp(hop->method, "HEAD") == 0) curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
-    else curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, hop->method);
+    if (strcmp(hop->method, "HEAD") == 0)
+        curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    else
+        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, hop->method);
     CURLcode code = perform(curl);
     if (code != CURLE_OK) status = curl_failed(client, code, answer, hop->url, request->timeout_ms, error);
     curl_slist_free_all(list);
@@ -317,8 +336,9 @@ static void hop_redirect(struct hop *hop, long status, const char *url)
     hop->url = url;
 }
 
-static enum status hops(struct http_client *client, const struct http_client_request *request, struct hop *hop,
-                        const struct origin *first, struct answer *answer, struct error *error, long *ret_status)
+static enum status hops(struct http_client *client, const struct http_client_request *request,
+                        struct hop *hop, const struct origin *first, struct answer *answer,
+                        struct error *error, long *ret_status)
 {
     uint64_t deadline_ms = (uint64_t)os_monotonic_ns() / 1000000 + request->timeout_ms;
     for (unsigned redirects = 0;; redirects++) {
@@ -352,14 +372,16 @@ static enum status hops(struct http_client *client, const struct http_client_req
 }
 
 enum status http_client_send(struct http_client *client, const struct http_client_request *caller_request,
-                             struct arena *arena, struct error *error, struct http_client_response *ret_response)
+                             struct arena *arena, struct error *error,
+                             struct http_client_response *ret_response)
 {
     struct http_client_request request = *caller_request;
     if (request.timeout_ms == 0) request.timeout_ms = TIMEOUT_MS_DEFAULT;
     if (request.timeout_ms > INT32_MAX) request.timeout_ms = INT32_MAX;
     if (request.response_bytes_max == 0) request.response_bytes_max = RESPONSE_BYTES_DEFAULT;
     if (request.method.size && !text_sendable(request.method, true)) {
-        return error_set(error, STATUS_INVALID, "method \"" STR_FMT "\" cannot be sent", STR_ARG(request.method));
+        return error_set(error, STATUS_INVALID, "method \"" STR_FMT "\" cannot be sent",
+                         STR_ARG(request.method));
     }
     struct hop hop = {
         .method = request.method.size ? arena_cstr(arena, request.method) : "GET",
@@ -367,9 +389,11 @@ enum status http_client_send(struct http_client *client, const struct http_clien
         .body = request.body,
         .same_origin = true,
     };
-    /* A method that means something by its body says "Content-Length: 0" when there is none (RFC 9110 8.6). */
-    if (!hop.body.data && hop.method && (str_is(str_of(hop.method), "POST") || str_is(str_of(hop.method), "PUT") ||
-                                         str_is(str_of(hop.method), "PATCH"))) {
+    /* A method that means something by its body says "Content-Length: 0" when there is none (RFC 9110 8.6).
+     */
+    if (!hop.body.data && hop.method &&
+        (str_is(str_of(hop.method), "POST") || str_is(str_of(hop.method), "PUT") ||
+         str_is(str_of(hop.method), "PATCH"))) {
         hop.body = STR("");
     }
     struct answer answer = {

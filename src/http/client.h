@@ -1,16 +1,18 @@
 #pragma once
 /*
- * An HTTP client on libcurl: blocking, one request at a time, connections kept alive between the requests of one
- * client object.
+ * An HTTP client on libcurl: blocking, one request at a time, connections kept alive between the requests of
+ * one client object.
  *
- * Ownership: the answer is in the caller's arena. Threads: one client, one thread at a time; different clients are
- * independent. Only http and https are spoken, also after redirects; certificates are checked against the system's list.
+ * Ownership: the answer is in the caller's arena. Threads: one client, one thread at a time; different
+ * clients are independent. Only http and https are spoken, also after redirects; certificates are checked
+ * against the system's list.
  *
  * Errors: any answer of a server is a success, whatever its status. Otherwise
  *     STATUS_INVALID      the URL, the method or a field cannot be sent
- *     STATUS_UNAVAILABLE  nobody could be reached (name not found, connection refused, reset half-way), TLS was refused
+ *     STATUS_UNAVAILABLE  nobody could be reached (name not found, connection refused, broken off), or
+ *                         TLS failed
  *     STATUS_CANCELLED    `timeout_ms` passed
- *     STATUS_LIMIT        the answer is larger than `response_bytes_max`, or there were too many redirects
+ *     STATUS_LIMIT        the answer is larger than `response_bytes_max`, or too many redirects
  * and the text says which, names the URL without credentials, and gives libcurl's own words as its detail.
  */
 #include "base/arena.h"
@@ -21,7 +23,8 @@ struct http_client;
 
 struct http_client_field {
     struct str name, value;
-    bool secret; /* not sent to another origin after a redirect; Authorization, Cookie and Proxy-Authorization never are */
+    bool secret; /* not sent to another origin after a redirect; Authorization, Cookie and Proxy-Authorization
+                    never are */
 };
 
 struct http_client_request {
@@ -29,15 +32,15 @@ struct http_client_request {
     struct str url;    /* http://… or https://… */
     const struct http_client_field *fields;
     size_t field_count;
-    struct str body; /* sent when data is not NULL */
-    uint64_t timeout_ms;         /* of the whole exchange, redirects included; 0: 30 s */
-    size_t response_bytes_max;   /* decompressed; 0: 64 MiB */
-    unsigned redirects_max;      /* 0: a redirect is an answer like any other */
+    struct str body;           /* sent when data is not NULL */
+    uint64_t timeout_ms;       /* of the whole exchange, redirects included; 0: 30 s */
+    size_t response_bytes_max; /* decompressed; 0: 64 MiB */
+    unsigned redirects_max;    /* 0: a redirect is an answer like any other */
 };
 
 struct http_client_response {
     int status;
-    struct str body; /* decompressed */
+    struct str body;                        /* decompressed */
     const struct http_client_field *fields; /* of the last answer; `secret` is false in all of them */
     size_t field_count;
     struct str url; /* of the last request: differs from the first after redirects */
@@ -48,7 +51,7 @@ struct http_client_response {
 struct http_client *http_client_new(void) MUST_USE;
 void http_client_free(struct http_client *client);
 enum status http_client_send(struct http_client *client, const struct http_client_request *request,
-                             struct arena *arena, struct error *error, struct http_client_response *ret_response)
-    MUST_USE;
+                             struct arena *arena, struct error *error,
+                             struct http_client_response *ret_response) MUST_USE;
 /* The value of the first field of this name (any case), or STR_NULL. */
 struct str http_client_response_field(const struct http_client_response *response, const char *name) MUST_USE;

@@ -1,6 +1,6 @@
 /*
- * The client against servers of this process: what is sent and what comes back, redirects and the secrets that must not go
- * with them, and the errors, each recognisable by status and text.
+ * The client against servers of this process: what is sent and what comes back, redirects and the secrets
+ * that must not go with them, and the errors, each recognisable by status and text.
  */
 #include "http/client.h"
 
@@ -19,7 +19,8 @@ static void show(struct http_request *request)
     struct buf text = BUF_INIT(1 << 20);
     buf_printf(&text, STR_FMT " " STR_FMT "\n", STR_ARG(request->method_name), STR_ARG(request->target));
     for (size_t i = 0; i < request->field_count; i++) {
-        buf_printf(&text, STR_FMT ": " STR_FMT "\n", STR_ARG(request->fields[i].name), STR_ARG(request->fields[i].value));
+        buf_printf(&text, STR_FMT ": " STR_FMT "\n", STR_ARG(request->fields[i].name),
+                   STR_ARG(request->fields[i].value));
     }
     buf_printf(&text, "\n" STR_FMT, STR_ARG(request->body));
     http_header_add(request, "X-Answer", STR(" forty-two "));
@@ -30,7 +31,8 @@ static void redirect(struct http_request *request)
 {
     http_header_add(request, "Location", request->query);
     int status = 0;
-    for (size_t i = 0; i < request->params[0].size; i++) status = status * 10 + (request->params[0].data[i] - '0');
+    for (size_t i = 0; i < request->params[0].size; i++)
+        status = status * 10 + (request->params[0].data[i] - '0');
     http_respond(request, status, "text/plain", STR("elsewhere"));
 }
 
@@ -41,7 +43,10 @@ static void large(struct http_request *request)
     http_respond_buf(request, 200, "text/plain", &body);
 }
 
-static void keep(struct http_request *request) { __atomic_store_n(&kept, request, __ATOMIC_SEQ_CST); }
+static void keep(struct http_request *request)
+{
+    __atomic_store_n(&kept, request, __ATOMIC_SEQ_CST);
+}
 static void release(struct http_request *request, void *arg)
 {
     (void)arg;
@@ -117,16 +122,22 @@ static enum status fails(struct http_client_request request, const char *text)
     return status;
 }
 
-static bool shown(const char *line) { return str_find(response.body, str_of(line), 0) != SIZE_MAX; }
+static bool shown(const char *line)
+{
+    return str_find(response.body, str_of(line), 0) != SIZE_MAX;
+}
 
 /* Method, fields and body arrive as given; status, fields and body come back. */
 static void sends_and_receives(void **state)
 {
     (void)state;
-    const struct http_client_field fields[] = {
-        {STR("Content-Type"), STR("application/json"), false}, {STR("X-Empty"), STR(""), false}};
-    get((struct http_client_request){.method = STR("PUT"), .url = url(&first, "/show?a=b"), .fields = fields,
-                                     .field_count = 2, .body = STR("{\"a\":1}")});
+    const struct http_client_field fields[] = {{STR("Content-Type"), STR("application/json"), false},
+                                               {STR("X-Empty"), STR(""), false}};
+    get((struct http_client_request){.method = STR("PUT"),
+                                     .url = url(&first, "/show?a=b"),
+                                     .fields = fields,
+                                     .field_count = 2,
+                                     .body = STR("{\"a\":1}")});
     assert_int_equal(response.status, 200);
     assert_true(str_starts(response.body, STR("PUT /show?a=b\n")));
     assert_true(shown("Content-Type: application/json\n"));
@@ -162,8 +173,10 @@ static void packed_answers(void **state)
     get((struct http_client_request){.url = url(&first, "/large"), .response_bytes_max = 100000});
     assert_int_equal(response.body.size, 100000);
     assert_true(str_is(http_client_response_field(&response, "content-encoding"), "gzip"));
-    assert_int_equal(fails((struct http_client_request){.url = url(&first, "/large"), .response_bytes_max = 99999},
-                           "exceeds max limit of 99999 bytes"), STATUS_LIMIT);
+    assert_int_equal(
+        fails((struct http_client_request){.url = url(&first, "/large"), .response_bytes_max = 99999},
+              "exceeds max limit of 99999 bytes"),
+        STATUS_LIMIT);
 }
 
 /* A redirect is an answer, unless redirects are allowed; then the method changes as browsers do it. */
@@ -178,22 +191,32 @@ static void redirects(void **state)
         const char *line;
         bool body;
     } cases[] = {
-        {"/redirect/302?/show", STR("GET"), "GET /show\n", false}, {"/redirect/301?/show", STR("POST"), "GET /show\n", false},
-        {"/redirect/302?/show", STR("PUT"), "PUT /show\n", true},  {"/redirect/303?/show", STR("PUT"), "GET /show\n", false},
-        {"/redirect/307?/show", STR("POST"), "POST /show\n", true}, {"/redirect/308?/show", STR("POST"), "POST /show\n", true},
+        {"/redirect/302?/show", STR("GET"), "GET /show\n", false},
+        {"/redirect/301?/show", STR("POST"), "GET /show\n", false},
+        {"/redirect/302?/show", STR("PUT"), "PUT /show\n", true},
+        {"/redirect/303?/show", STR("PUT"), "GET /show\n", false},
+        {"/redirect/307?/show", STR("POST"), "POST /show\n", true},
+        {"/redirect/308?/show", STR("POST"), "POST /show\n", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        get((struct http_client_request){.url = url(&first, cases[i].path), .method = cases[i].method, .redirects_max = 1,
+        get((struct http_client_request){.url = url(&first, cases[i].path),
+                                         .method = cases[i].method,
+                                         .redirects_max = 1,
                                          .body = str_is(cases[i].method, "GET") ? STR_NULL : STR("body")});
         assert_true(str_starts(response.body, str_of(cases[i].line)));
         assert_int_equal(str_ends(response.body, STR("\n\nbody")), cases[i].body);
         assert_true(str_eq(response.url, url(&first, "/show")));
     }
-    assert_int_equal(fails((struct http_client_request){.url = url(&first, "/redirect/302?/redirect/302?/show"),
-                                                        .redirects_max = 1}, "more than 1 redirects"), STATUS_LIMIT);
-    assert_int_equal(fails((struct http_client_request){.url = url(&first, "/redirect/302?file:///etc/passwd"),
-                                                        .redirects_max = 1}, "redirected to what is not"),
-                     STATUS_UNAVAILABLE);
+    assert_int_equal(
+        fails((struct http_client_request){.url = url(&first, "/redirect/302?/redirect/302?/show"),
+                                           .redirects_max = 1},
+              "more than 1 redirects"),
+        STATUS_LIMIT);
+    assert_int_equal(
+        fails((struct http_client_request){.url = url(&first, "/redirect/302?file:///etc/passwd"),
+                                           .redirects_max = 1},
+              "redirected to what is not"),
+        STATUS_UNAVAILABLE);
 }
 
 /* Credentials follow a redirect inside the origin, and to no other: not even when that one leads back. */
@@ -207,10 +230,12 @@ static void secrets_stay_at_home(void **state)
     struct http_client_request request = {.fields = fields, .field_count = 4, .redirects_max = 3};
     request.url = url(&first, "/redirect/302?/show");
     get(request);
-    assert_true(shown("authorization: Basic c2VjcmV0\n") && shown("Cookie: c=secret\n") && shown("X-Key: secret\n"));
+    assert_true(shown("authorization: Basic c2VjcmV0\n") && shown("Cookie: c=secret\n") &&
+                shown("X-Key: secret\n"));
 
     struct str there = url(&second, "/show");
-    request.url = arena_printf(arena, STR_FMT STR_FMT, STR_ARG(url(&first, "/redirect/302?")), STR_ARG(there));
+    request.url =
+        arena_printf(arena, STR_FMT STR_FMT, STR_ARG(url(&first, "/redirect/302?")), STR_ARG(there));
     get(request);
     assert_true(str_eq(response.url, there));
     assert_true(shown("X-Plain: plain\n"));
@@ -228,18 +253,21 @@ static void secrets_stay_at_home(void **state)
 static void refused_before_sending(void **state)
 {
     (void)state;
-    static const char *const urls[] = {"", "example.com", "ftp://example.com/", "file:///etc/passwd", "http://", "javascript:1"};
+    static const char *const urls[] = {"",        "example.com", "ftp://example.com/", "file:///etc/passwd",
+                                       "http://", "javascript:1"};
     for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
-        assert_int_equal(fails((struct http_client_request){.url = str_of(urls[i])}, "not an http or https URL"),
-                         STATUS_INVALID);
+        assert_int_equal(
+            fails((struct http_client_request){.url = str_of(urls[i])}, "not an http or https URL"),
+            STATUS_INVALID);
     }
     struct http_client_field field = {STR("X-A"), STR("1\r\nX-B: 2"), false};
     struct http_client_request request = {.url = url(&first, "/show"), .fields = &field, .field_count = 1};
     assert_int_equal(fails(request, "header field \"X-A\""), STATUS_INVALID);
     field = (struct http_client_field){STR("X A"), STR("1"), false};
     assert_int_equal(fails(request, "header field \"X A\""), STATUS_INVALID);
-    assert_int_equal(fails((struct http_client_request){.method = STR("GET /"), .url = url(&first, "/show")}, "method"),
-                     STATUS_INVALID);
+    assert_int_equal(
+        fails((struct http_client_request){.method = STR("GET /"), .url = url(&first, "/show")}, "method"),
+        STATUS_INVALID);
 }
 
 /* Nobody there, no answer in time, no TLS: three different texts, none with credentials of the URL. */
@@ -248,10 +276,12 @@ static void failures_are_told_apart(void **state)
     (void)state;
     struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof name;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); /* bound and not listening: nobody else gets the port */
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC,
+                    0); /* bound and not listening: nobody else gets the port */
     assert_int_equal(bind(fd, (struct sockaddr *)&name, size), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &size), 0);
-    struct str nobody = arena_printf(arena, "http://user:secret@127.0.0.1:%u/path?key=secret", ntohs(name.sin_port));
+    struct str nobody =
+        arena_printf(arena, "http://user:secret@127.0.0.1:%u/path?key=secret", ntohs(name.sin_port));
     assert_int_equal(fails((struct http_client_request){.url = nobody}, "unreachable: http://127.0.0.1:"),
                      STATUS_UNAVAILABLE);
     assert_null(strstr(error.primary, "secret"));
@@ -259,22 +289,25 @@ static void failures_are_told_apart(void **state)
     close(fd);
 
     assert_int_equal(fails((struct http_client_request){.url = url(&first, "/keep"), .timeout_ms = 100},
-                           "timeout: no answer of http://127.0.0.1:"), STATUS_CANCELLED);
+                           "timeout: no answer of http://127.0.0.1:"),
+                     STATUS_CANCELLED);
     struct http_request *request;
     while (!(request = __atomic_load_n(&kept, __ATOMIC_SEQ_CST))) usleep(1000);
     http_request_complete(request, release, NULL);
 
     struct str tls = arena_printf(arena, "https://%s/", http_server_address(first.server, 0));
-    assert_int_equal(fails((struct http_client_request){.url = tls}, "TLS error: no secure connection to https://"),
-                     STATUS_UNAVAILABLE);
+    assert_int_equal(
+        fails((struct http_client_request){.url = tls}, "TLS error: no secure connection to https://"),
+        STATUS_UNAVAILABLE);
 }
 
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(sends_and_receives),     CASE(bodies_and_types),       CASE(packed_answers),
-        CASE(redirects),              CASE(secrets_stay_at_home),   CASE(refused_before_sending),
+        CASE(sends_and_receives),      CASE(bodies_and_types),
+        CASE(packed_answers),          CASE(redirects),
+        CASE(secrets_stay_at_home),    CASE(refused_before_sending),
         CASE(failures_are_told_apart),
     };
     return cmocka_run_group_tests(tests, start, stop);

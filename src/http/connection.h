@@ -1,12 +1,13 @@
 #pragma once
 /*
- * The server's side of one connection without a socket: bytes in, calls of handlers, bytes out. What drives it (server.c
- * with libuv, a test or a fuzzer with an array) feeds what it has read, asks for the output, says how much of it was
- * sent, and looks at the clock. The state machine is explained at the top of connection.c. Private to http/.
+ * The server's side of one connection without a socket: bytes in, calls of handlers, bytes out. What drives
+ * it (server.c with libuv, a test or a fuzzer with an array) feeds what it has read, asks for the output,
+ * says how much of it was sent, and looks at the clock. The state machine is explained at the top of
+ * connection.c. Private to http/.
  *
- * Ownership: the driver owns core and connections; the core owns the exchanges. An exchange is a request with its answer;
- * it belongs to its connection and outlives it only while a handler still has it.
- * Threads: everything on the thread of the core, except where `post` and `cancelled` say otherwise.
+ * Ownership: the driver owns core and connections; the core owns the exchanges. An exchange is a request
+ * with its answer; it belongs to its connection and outlives it only while a handler still has it. Threads:
+ * everything on the thread of the core, except where `post` and `cancelled` say otherwise.
  */
 #include "http/router.h"
 #include "http/syntax.h"
@@ -17,6 +18,8 @@
 
 struct http_connection;
 
+enum { HTTP_CONTINUE_SIZE = 25 }; /* of "HTTP/1.1 100 Continue", with its blank line */
+
 /* What the connections of one loop share. */
 struct http_core {
     const struct http_options *options;
@@ -24,7 +27,7 @@ struct http_core {
     unsigned loop_index;
     uint64_t now_us; /* monotonic: the driver sets it before every call */
     int64_t date_s;
-    char date[40]; /* "Sat, 21 Nov 2026 22:33:07 GMT" */
+    char date[40];     /* "Sat, 21 Nov 2026 22:33:07 GMT" */
     uint64_t requests; /* ids given */
     size_t bodies_bytes;
     size_t exchange_count; /* alive, in connections or with handlers */
@@ -49,14 +52,14 @@ struct http_exchange {
     struct http_connection *connection; /* NULL when that has gone */
     struct http_exchange *next;         /* in order of arrival; in the core's pool */
     enum http_exchange_state state;
-    bool close;             /* the connection ends with this answer */
-    atomic_bool cancelled;  /* any thread may read it */
-    unsigned allowed;       /* methods of the path */
+    bool close;            /* the connection ends with this answer */
+    atomic_bool cancelled; /* any thread may read it */
+    unsigned allowed;      /* methods of the path */
     int status;
-    size_t interim_left;    /* bytes of "100 Continue" still to be sent */
-    struct buf body;        /* as sent */
-    struct buf fields;      /* added to the answer by the handler */
-    bool has_coding;         /* the handler has added a Content-Encoding */
+    size_t interim_left;      /* bytes of "100 Continue" still to be sent */
+    struct buf body;          /* as sent */
+    struct buf fields;        /* added to the answer by the handler */
+    bool has_coding;          /* the handler has added a Content-Encoding */
     struct buf head, payload; /* the answer; a small body stands in head */
     size_t sent;              /* of head and payload together */
     uint64_t begun_us, bytes_in;
@@ -85,8 +88,8 @@ struct http_connection {
     void *owner;
     enum http_connection_state state;
     bool draining, linger, eof;
-    bool header_done, message_done;     /* set by the parser's callbacks */
-    int refusal;                        /* status wanted by a callback, with `reason` */
+    bool header_done, message_done; /* set by the parser's callbacks */
+    int refusal;                    /* status wanted by a callback, with `reason` */
     const char *reason;
     struct http_exchange *first, *last; /* in order of arrival */
     size_t count, bytes;                /* of the exchanges, and of bodies and answers in them */
@@ -94,7 +97,7 @@ struct http_connection {
     struct http_field *fields;          /* of `receiving`, while its header is parsed */
     size_t fields_room;
     size_t body_max;
-    size_t frame_bytes;                 /* of the body as sent, with chunk framing */
+    size_t frame_bytes; /* of the body as sent, with chunk framing */
     struct http_scan scan;
     struct buf header; /* of a header block that came in pieces */
     struct buf held;   /* input not looked at because the pipeline is full */
@@ -104,13 +107,14 @@ struct http_connection {
     char remote[64];
 };
 
-void http_core_init(struct http_core *core, const struct http_options *options, const struct http_router *router,
-                    unsigned loop_index);
+void http_core_init(struct http_core *core, const struct http_options *options,
+                    const struct http_router *router, unsigned loop_index);
 void http_core_fini(struct http_core *core);
 /* Sets the time for deadlines and for Date. */
 void http_core_clock(struct http_core *core, uint64_t monotonic_us, int64_t unix_s);
 
-void http_connection_init(struct http_connection *connection, struct http_core *core, const char *remote, void *owner);
+void http_connection_init(struct http_connection *connection, struct http_core *core, const char *remote,
+                          void *owner);
 /* The connection is gone: requests with handlers live on without it. */
 void http_connection_fini(struct http_connection *connection);
 
@@ -119,20 +123,41 @@ void http_connection_feed(struct http_connection *connection, const char *data, 
 void http_connection_eof(struct http_connection *connection);
 /* The server is going down: no further request is begun. */
 void http_connection_drain(struct http_connection *connection);
-/* Answers with an error before anything was read: too many connections. */
-void http_connection_refuse(struct http_connection *connection, int status, const char *reason);
+/* Answers what is being read with an error, and reads no more. Also before anything was read. */
+void http_connection_refuse(struct http_connection *connection, int status, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 bool http_connection_wants_input(const struct http_connection *connection);
 
 /* In the core's microseconds; UINT64_MAX for none. When it has passed, call _expire. */
 uint64_t http_connection_deadline_us(const struct http_connection *connection);
 void http_connection_expire(struct http_connection *connection);
 
-/* Fills pieces[] with output that is ready, in order; returns how many. They stay valid until _sent covers them. */
+/* Fills pieces[] with output that is ready, in order; returns how many. They stay valid until _sent covers
+ * them. */
 size_t http_connection_output(const struct http_connection *connection, struct str *pieces, size_t max);
 void http_connection_sent(struct http_connection *connection, size_t size);
 enum http_connection_end http_connection_end(const struct http_connection *connection);
 
-/* response.c */
-void http_exchange_finished(struct http_exchange *exchange);
-/* connection.c: the answer is in head and payload. */
+/* ---- between the parts ---- */
+
+/* The part after the first byte of a request (message.c): how much of the bytes belonged to the header, or to
+ * the body. */
+size_t http_message_header(struct http_connection *connection, const char *data, size_t size);
+size_t http_message_body(struct http_connection *connection, const char *data, size_t size);
+/* No further request is read (connection.c). */
+void http_connection_discard(struct http_connection *connection);
+
+/* exchange.c. The new one is the last of its connection. */
+struct http_exchange *http_exchange_new(struct http_connection *connection);
+/* Unlinked from its connection already. */
+void http_exchange_free(struct http_exchange *exchange);
+/* Takes the first exchange off its connection. */
+struct http_exchange *http_exchange_shift(struct http_connection *connection);
+/* A request that will never be complete leaves without a trace. */
+void http_exchange_drop_receiving(struct http_connection *connection);
+/* Has the error answered by options.render_error, or by the default when that forgets to. */
+void http_exchange_render(struct http_exchange *exchange, int status, const struct error *error);
+/* The answer is in head and payload. */
 void http_exchange_answered(struct http_exchange *exchange);
+/* Reports to options.on_finished (response.c). */
+void http_exchange_finished(struct http_exchange *exchange);

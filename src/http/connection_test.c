@@ -1,6 +1,7 @@
 /*
- * The state machine of a connection without sockets and with a clock of our own: what depends on where the bytes are
- * split, on the order in which handlers finish and on deadlines is decided here exactly, not by luck.
+ * The state machine of a connection without sockets and with a clock of our own: what depends on where the
+ * bytes are split, on the order in which handlers finish and on deadlines is decided here exactly, not by
+ * luck.
  */
 #include "http/connection.h"
 
@@ -17,8 +18,9 @@ static void now(struct http_request *request)
 {
     struct testing_core *t = request->context;
     t->handled++;
-    struct str text = arena_printf(request->arena, "[" STR_FMT " " STR_FMT " " STR_FMT "]", STR_ARG(request->method_name),
-                                   STR_ARG(request->query), STR_ARG(request->body));
+    struct str text =
+        arena_printf(request->arena, "[" STR_FMT " " STR_FMT " " STR_FMT "]", STR_ARG(request->method_name),
+                     STR_ARG(request->query), STR_ARG(request->body));
     http_respond(request, 200, "text/plain", text);
 }
 
@@ -57,7 +59,10 @@ static size_t occurrences(const char *needle)
     return count;
 }
 
-static void feed(const char *text) { assert_int_equal(testing_core_feed(&t, str_of(text)), strlen(text)); }
+static void feed(const char *text)
+{
+    assert_int_equal(testing_core_feed(&t, str_of(text)), strlen(text));
+}
 
 static void answer_later(size_t index, const char *body)
 {
@@ -73,7 +78,8 @@ static void split_anywhere(void **state)
     (void)state;
     static const struct str input = STR(
         "GET /now?1 HTTP/1.1\r\n" H "\r\nPOST /now?2 HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello\r\n"
-        "POST /now?3 HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX-T: 1\r\n\r\n"
+        "POST /now?3 HTTP/1.1\r\n" H
+        "Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX-T: 1\r\n\r\n"
         "HEAD /now?4 HTTP/1.1\r\n" H "\r\nGET /nothing HTTP/1.1\r\n" H "\r\nGET /now?5 HTTP/1.1\r\n" H "\r\n"
         "GET /now HTTP/1.1\r\n" H " folded\r\n\r\nGET /now?6 HTTP/1.1\r\n" H "\r\n");
     feed(input.data);
@@ -93,7 +99,8 @@ static void split_anywhere(void **state)
             testing_core_pump(&t, step == 1 ? 1 : SIZE_MAX);
             at += part.size;
         }
-        if (!str_eq(buf_str(&t.out), buf_str(&whole))) fail_msg("split at %zu: " STR_FMT, split, STR_ARG(buf_str(&t.out)));
+        if (!str_eq(buf_str(&t.out), buf_str(&whole)))
+            fail_msg("split at %zu: " STR_FMT, split, STR_ARG(buf_str(&t.out)));
     }
     buf_fini(&whole);
 }
@@ -110,7 +117,8 @@ static void answers_keep_their_order(void **state)
     assert_int_equal(t.out.size, 0);
     answer_later(0, "first");
     testing_core_pump(&t, 7);
-    size_t first = str_find(buf_str(&t.out), STR("first"), 0), second = str_find(buf_str(&t.out), STR("[GET b ]"), 0),
+    size_t first = str_find(buf_str(&t.out), STR("first"), 0),
+           second = str_find(buf_str(&t.out), STR("[GET b ]"), 0),
            third = str_find(buf_str(&t.out), STR("third"), 0);
     assert_true(first < second && second < third && third != SIZE_MAX);
     assert_int_equal(t.finished, 3);
@@ -232,20 +240,23 @@ static void no_deadline_while_handled(void **state)
 static void continue_in_order(void **state)
 {
     (void)state;
-    feed("GET /later HTTP/1.1\r\n" H "\r\nPOST /now HTTP/1.1\r\n" H "Content-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+    feed("GET /later HTTP/1.1\r\n" H "\r\nPOST /now HTTP/1.1\r\n" H
+         "Content-Length: 2\r\nExpect: 100-continue\r\n\r\n");
     testing_core_pump(&t, SIZE_MAX);
     assert_int_equal(t.out.size, 0);
     answer_later(0, "first");
     testing_core_pump(&t, 1);
     assert_int_equal(occurrences("HTTP/1.1 100 Continue\r\n\r\n"), 1);
-    assert_true(str_ends(buf_str(&t.out), STR("first" "HTTP/1.1 100 Continue\r\n\r\n")));
+    assert_true(str_ends(buf_str(&t.out), STR("first"
+                                              "HTTP/1.1 100 Continue\r\n\r\n")));
     feed("hi");
     testing_core_pump(&t, 1);
     assert_int_equal(occurrences("HTTP/1.1 100 Continue\r\n\r\n"), 1);
     assert_int_equal(occurrences("[POST  hi]"), 1);
 }
 
-/* When the client closes its side the handler is told, and the answer is still sent: it may only have half-closed. */
+/* When the client closes its side the handler is told, and the answer is still sent: it may only have
+ * half-closed. */
 static void eof_cancels_and_answers(void **state)
 {
     (void)state;
@@ -278,7 +289,8 @@ static void request_outlives_connection(void **state)
     http_connection_init(&t.connection, &t.core, "192.0.2.1", &t);
 }
 
-/* Draining: an idle connection ends at once, a half-received request is taken to its end, a running one is answered. */
+/* Draining: an idle connection ends at once, a half-received request is taken to its end, a running one is
+ * answered. */
 static void drain_idle(void **state)
 {
     (void)state;
@@ -339,7 +351,8 @@ static void handler_fields(struct http_request *request)
 static void fields_cannot_be_injected(void **state)
 {
     (void)state;
-    static const struct http_route route = {.methods = HTTP_METHOD_GET, .path = "/", .handler = handler_fields};
+    static const struct http_route route = {
+        .methods = HTTP_METHOD_GET, .path = "/", .handler = handler_fields};
     testing_core_fini(&t);
     testing_core_init(&t, &route, 1);
     feed("GET / HTTP/1.1\r\n" H "\r\n");

@@ -3,16 +3,17 @@
  *
  *     timers      deadlines of all peers, the end of a drain
  *     prepare     flush what timers have answered
- *     poll        accept; read -> connection -> handlers; completions of other threads -> handlers' second halves
+ *     poll        accept; read -> connection -> handlers; completions that other threads have posted
  *     check       flush: one write per connection for all that was answered in this turn
  *
- * Nothing is written while requests are being handled: a connection with new output is put on the `woken` list once, and
- * flushed at the end of the turn. So the answers of pipelined requests, and those that one group commit has released, share
- * a system call.
+ * Nothing is written while requests are being handled: a connection with new output is put on the `woken`
+ * list once, and flushed at the end of the turn. So the answers of pipelined requests, and those that one
+ * group commit has released, share a system call.
  *
- * Completions come through a stack that threads push on without a lock and that the loop takes whole; only the thread that
- * finds it empty wakes the loop. The loop, the stack and the async handle live until http_loop_fini(), which waits for
- * threads that are still between pushing and waking: they touch nothing of the request then.
+ * Completions come through a stack that threads push on without a lock and that the loop takes whole; only
+ * the thread that finds it empty wakes the loop. The loop, the stack and the async handle live until
+ * http_loop_fini(), which waits for threads that are still between pushing and waking: they touch nothing of
+ * the request then.
  */
 #include "http/loop.h"
 
@@ -39,7 +40,10 @@ struct http_peer {
     uint64_t until_us; /* of writing or lingering */
 };
 
-static struct http_peer *peer_of(struct http_socket *socket) { return (struct http_peer *)socket; }
+static struct http_peer *peer_of(struct http_socket *socket)
+{
+    return (struct http_peer *)socket;
+}
 
 static void clock_read(struct http_loop *loop)
 {
@@ -69,8 +73,10 @@ static void on_closed(struct http_socket *socket)
 {
     struct http_peer *peer = peer_of(socket);
     struct http_loop *loop = peer->loop;
-    if (peer->previous) peer->previous->next = peer->next;
-    else loop->peers = peer->next;
+    if (peer->previous)
+        peer->previous->next = peer->next;
+    else
+        loop->peers = peer->next;
     if (peer->next) peer->next->previous = peer->previous;
     /* Closing callbacks run after the check phase, when nobody is on the list any more. */
     assert(!peer->woken);
@@ -95,7 +101,10 @@ static void on_eof(struct http_socket *socket)
     wake(peer);
 }
 
-static void on_failed(struct http_socket *socket) { peer_close(peer_of(socket)); }
+static void on_failed(struct http_socket *socket)
+{
+    peer_close(peer_of(socket));
+}
 
 static void on_written(struct http_socket *socket)
 {
@@ -168,8 +177,12 @@ static void peer_flush(struct http_peer *peer)
         return;
     }
     switch (http_connection_end(&peer->connection)) {
-    case HTTP_CONNECTION_OPEN: http_socket_read(&peer->socket, http_connection_wants_input(&peer->connection)); break;
-    case HTTP_CONNECTION_CLOSE: peer_close(peer); break;
+    case HTTP_CONNECTION_OPEN:
+        http_socket_read(&peer->socket, http_connection_wants_input(&peer->connection));
+        break;
+    case HTTP_CONNECTION_CLOSE:
+        peer_close(peer);
+        break;
     case HTTP_CONNECTION_LINGER:
         peer->lingering = true;
         peer->until_us = peer->loop->core.now_us + peer->loop->shared->options->linger_timeout_ms * 1000;
@@ -200,7 +213,8 @@ static void on_connection(uv_stream_t *listener, int code)
     struct http_peer *peer = calloc(1, sizeof *peer);
     if (!peer) abort();
     char remote[64];
-    size_t connections = atomic_fetch_add(&loop->shared->connections, 1), max = loop->shared->options->connections_max;
+    size_t connections = atomic_fetch_add(&loop->shared->connections, 1),
+           max = loop->shared->options->connections_max;
     clock_read(loop);
     peer->loop = loop;
     peer->next = loop->peers;
@@ -269,8 +283,9 @@ static void on_tick(uv_timer_t *timer)
 
 static uint64_t tick_ms(const struct http_options *options)
 {
-    const uint64_t timeouts[] = {options->header_timeout_ms, options->body_timeout_ms, options->idle_timeout_ms,
-                                 options->write_timeout_ms, options->linger_timeout_ms};
+    const uint64_t timeouts[] = {options->header_timeout_ms, options->body_timeout_ms,
+                                 options->idle_timeout_ms, options->write_timeout_ms,
+                                 options->linger_timeout_ms};
     uint64_t tick = TICK_MS_MAX;
     for (size_t i = 0; i < sizeof timeouts / sizeof timeouts[0]; i++) {
         if (timeouts[i] / 8 < tick) tick = timeouts[i] / 8;
@@ -296,7 +311,8 @@ static void post(struct http_exchange *exchange)
 static void on_async(uv_async_t *async)
 {
     struct http_loop *loop = async->data;
-    struct http_exchange *newest = atomic_exchange_explicit(&loop->posted, NULL, memory_order_acq_rel), *oldest = NULL;
+    struct http_exchange *newest = atomic_exchange_explicit(&loop->posted, NULL, memory_order_acq_rel),
+                         *oldest = NULL;
     clock_read(loop);
     while (newest) {
         struct http_exchange *next = newest->posted_next;
@@ -314,11 +330,17 @@ static void on_async(uv_async_t *async)
 
 /* ---- life ---- */
 
-static void on_prepare(uv_prepare_t *prepare) { flush(prepare->data); }
-static void on_check(uv_check_t *check) { flush(check->data); }
+static void on_prepare(uv_prepare_t *prepare)
+{
+    flush(prepare->data);
+}
+static void on_check(uv_check_t *check)
+{
+    flush(check->data);
+}
 
-enum status http_loop_init(struct http_loop *loop, struct http_shared *shared, unsigned index, const unsigned *ports,
-                           struct error *error)
+enum status http_loop_init(struct http_loop *loop, struct http_shared *shared, unsigned index,
+                           const unsigned *ports, struct error *error)
 {
     const struct http_options *options = shared->options;
     http_core_init(&loop->core, options, shared->router, index);
@@ -340,7 +362,8 @@ enum status http_loop_init(struct http_loop *loop, struct http_shared *shared, u
         loop->listener_open_count++;
         listener->data = loop;
         int code = uv_listen((uv_stream_t *)listener, 1024, on_connection);
-        if (code != 0) return error_set_os(error, STATUS_IO, -code, "cannot listen on %s", options->listen[i]);
+        if (code != 0)
+            return error_set_os(error, STATUS_IO, -code, "cannot listen on %s", options->listen[i]);
     }
     return STATUS_OK;
 }
@@ -380,4 +403,7 @@ void http_loop_run(struct http_loop *loop)
     uv_run(&loop->uv, UV_RUN_NOWAIT); /* for what the application has closed */
 }
 
-void http_loop_kick(struct http_loop *loop) { uv_async_send(&loop->async); }
+void http_loop_kick(struct http_loop *loop)
+{
+    uv_async_send(&loop->async);
+}

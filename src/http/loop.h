@@ -1,10 +1,10 @@
 #pragma once
 /*
- * One event loop of the server: its listeners, its connections (peers) and the requests that other threads complete.
- * Private to http/.
+ * One event loop of the server: its listeners, its connections (peers) and the requests that other threads
+ * complete. Private to http/.
  *
- * Threads: http_loop_init and _fini by the server's owner while no thread runs the loop; http_loop_run by the loop's thread;
- * http_loop_kick from any thread. Everything else happens inside http_loop_run.
+ * Threads: http_loop_init and _fini by the server's owner while no thread runs the loop; http_loop_run by
+ * the loop's thread; http_loop_kick from any thread. Everything else happens inside http_loop_run.
  */
 #include "http/connection.h"
 #include "http/socket.h"
@@ -38,8 +38,8 @@ struct http_loop {
 };
 
 /* Opens options.listen; ports[] holds the ports that another loop got for port 0, or zeros. */
-enum status http_loop_init(struct http_loop *loop, struct http_shared *shared, unsigned index, const unsigned *ports,
-                           struct error *error) MUST_USE;
+enum status http_loop_init(struct http_loop *loop, struct http_shared *shared, unsigned index,
+                           const unsigned *ports, struct error *error) MUST_USE;
 void http_loop_fini(struct http_loop *loop);
 /* Until drained. */
 void http_loop_run(struct http_loop *loop);

@@ -2,17 +2,19 @@
 /*
  * A request and its answer, as a handler sees them.
  *
- * Ownership: the server makes and frees requests. A request is valid from the call of its handler until http_respond();
- * that call is the last thing anybody does with it. Everything a request points to (and what its arena hands out) lives
- * as long as the request. Every request must be answered exactly once, also when the client has gone away: the answer
- * is then dropped.
+ * Ownership: the server makes and frees requests. A request is valid from the call of its handler until
+ * http_respond(); that call is the last thing anybody does with it. Everything a request points to (and what
+ * its arena hands out) lives as long as the request. Every request must be answered exactly once, also when
+ * the client has gone away: the answer is then dropped.
  *
- * Threads: a request belongs to the thread of its loop, where the handler is called and where http_respond() must be
- * called. A handler that cannot answer at once hands the request to another thread, which may read every field, use the
- * arena (one thread at a time) and, when it is done, calls http_request_complete() to have a function run on the loop.
+ * Threads: a request belongs to the thread of its loop, where the handler is called and where http_respond()
+ * must be called. A handler that cannot answer at once hands the request to another thread, which may read
+ * every field, use the arena (one thread at a time) and, when it is done, calls http_request_complete() to
+ * have a function run on the loop.
  *
- *     handler (loop thread) --- job ---> worker thread --- http_request_complete(request, done, job) ---> done(request, job)
- *                                                                                  (loop thread; calls http_respond)
+ *     handler (loop thread) --- job ---> worker thread --- http_request_complete(request, done, job)
+ *                                                                        |
+ *     http_respond <--- done(request, job) (loop thread) <---------------'
  */
 #include "base/arena.h"
 #include "base/buf.h"
@@ -49,12 +51,13 @@ struct http_request {
     struct str host;     /* the Host field; empty in HTTP/1.0 without one */
     const struct http_field *fields;
     size_t field_count;
-    struct str body;       /* without chunk framing, decompressed */
-    size_t body_wire_size; /* before decompression */
+    struct str body;        /* without chunk framing, decompressed */
+    size_t body_wire_size;  /* before decompression */
     unsigned version_minor; /* HTTP/1.x */
 
     const struct http_route *route; /* NULL in a request that matches none, which only render_error sees */
-    struct str params[HTTP_ROUTE_PARAMS_MAX]; /* percent-decoded, in the order of the {name}s in the pattern */
+    struct str
+        params[HTTP_ROUTE_PARAMS_MAX]; /* percent-decoded, in the order of the {name}s in the pattern */
     size_t param_count;
 
     struct str remote_address; /* of the peer, without port: 127.0.0.1, ::1 */
@@ -71,31 +74,33 @@ struct str http_request_field(const struct http_request *request, const char *na
 struct str http_request_param(const struct http_request *request, const char *name) MUST_USE;
 /* Whether the client takes a gzip body (RFC 9110 12.5.3, with q values). */
 bool http_request_accepts_gzip(const struct http_request *request) MUST_USE;
-/* True once the client has closed its side, so that nobody waits for the answer. Any thread; a hint to stop working,
- * the request is still to be completed and answered. */
+/* True once the client has closed its side, so that nobody waits for the answer. Any thread; a hint to stop
+ * working, the request is still to be completed and answered. */
 bool http_request_cancelled(const struct http_request *request) MUST_USE;
 
-/* Adds a field to the answer. Both texts are copied; control bytes in the value become "?". The server itself writes
- * Date, Content-Length, Connection and Content-Type: do not add these. Loop thread, or the thread that has the request. */
+/* Adds a field to the answer. Both texts are copied; control bytes in the value become "?". The server
+ * itself writes Date, Content-Length, Connection and Content-Type: do not add these. Loop thread, or the
+ * thread that has the request. */
 void http_header_add(struct http_request *request, const char *name, struct str value);
 
-/* Answers. The body is copied. `content_type` NULL: no Content-Type. The answer is compressed where the client takes
- * gzip, the body is larger than 1400 bytes, its type is text and no Content-Encoding was added. HEAD is looked after:
- * give the body that GET would have. */
+/* Answers. The body is copied. `content_type` NULL: no Content-Type. The answer is compressed where the
+ * client takes gzip, the body is larger than 1400 bytes, its type is text and no Content-Encoding was added.
+ * HEAD is looked after: give the body that GET would have. */
 void http_respond(struct http_request *request, int status, const char *content_type, struct str body);
-/* Likewise, but takes over the block of `body`, which is empty afterwards: for large answers. A failed buffer is
- * answered with 500. */
+/* Likewise, but takes over the block of `body`, which is empty afterwards: for large answers. A failed
+ * buffer is answered with 500. */
 void http_respond_buf(struct http_request *request, int status, const char *content_type, struct buf *body);
 /* Answers with options.render_error. */
 void http_respond_error(struct http_request *request, int status, const struct error *error);
 
-/* Has run(request, arg) called on the request's loop thread. Any thread; one call may be outstanding per request, and
- * after it the caller does not touch the request. Many completions share one wake-up of the loop. `run` answers, or
- * hands the request on for a further stage. */
+/* Has run(request, arg) called on the request's loop thread. Any thread; one call may be outstanding per
+ * request, and after it the caller does not touch the request. Many completions share one wake-up of the
+ * loop. `run` answers, or hands the request on for a further stage. */
 void http_request_complete(struct http_request *request, void (*run)(struct http_request *request, void *arg),
                            void *arg);
 
 /* "Not Found" for 404; "Unknown" for what is not in the table. */
 const char *http_status_text(int status);
-/* The default of options.render_error: {"code":404,"error":"…","status":"Not Found"}, as Mixpanel writes it. */
+/* The default of options.render_error: {"code":404,"error":"…","status":"Not Found"}, as Mixpanel writes it.
+ */
 void http_render_error_json(struct http_request *request, int status, const struct error *error);

@@ -1,15 +1,14 @@
 #include "http/connection.h"
 
 #include <assert.h>
-#include <stdio.h>
 
 #include "base/gzip.h"
 #include "base/json.h"
 
 enum {
     COMPRESS_BYTES_MIN = 1400, /* what fits one packet anyway is not worth it */
-    COMPRESS_LEVEL = 1,        /* on the loop's thread: speed counts; packing tighter is the application's choice */
-    INLINE_BYTES_MAX = 4096,   /* up to here a copy is cheaper than another piece for the kernel */
+    COMPRESS_LEVEL = 1, /* on the loop's thread: speed counts; packing tighter is the application's choice */
+    INLINE_BYTES_MAX = 4096, /* up to here a copy is cheaper than another piece for the kernel */
     HEAD_BYTES_MAX = 128 << 10,
 };
 
@@ -64,16 +63,42 @@ const char *http_status_text(int status)
         int status;
         const char *text;
     } table[] = {
-        {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"}, {301, "Moved Permanently"},
-        {302, "Found"}, {303, "See Other"}, {304, "Not Modified"}, {307, "Temporary Redirect"},
-        {308, "Permanent Redirect"}, {400, "Bad Request"}, {401, "Unauthorized"}, {402, "Payment Required"},
-        {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"}, {406, "Not Acceptable"},
-        {408, "Request Timeout"}, {409, "Conflict"}, {410, "Gone"}, {411, "Length Required"},
-        {412, "Precondition Failed"}, {413, "Request Entity Too Large"}, {414, "URI Too Long"},
-        {415, "Unsupported Media Type"}, {417, "Expectation Failed"}, {422, "Unprocessable Entity"},
-        {429, "Too Many Requests"}, {431, "Request Header Fields Too Large"}, {499, "Client Closed Request"},
-        {500, "Internal Server Error"}, {501, "Not Implemented"}, {502, "Bad Gateway"},
-        {503, "Service Unavailable"}, {504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"},
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {303, "See Other"},
+        {304, "Not Modified"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {402, "Payment Required"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {410, "Gone"},
+        {411, "Length Required"},
+        {412, "Precondition Failed"},
+        {413, "Request Entity Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {417, "Expectation Failed"},
+        {422, "Unprocessable Entity"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {499, "Client Closed Request"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
         {507, "Insufficient Storage"},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
@@ -96,17 +121,35 @@ void http_header_add(struct http_request *request, const char *name, struct str 
     buf_lit(fields, "\r\n");
 }
 
-static bool body_allowed(int status) { return status >= 200 && status != 204 && status != 304; }
+static bool body_allowed(int status)
+{
+    return status >= 200 && status != 204 && status != 304;
+}
 
 static void head_write(struct http_exchange *exchange, int status, const char *content_type, size_t body_size)
 {
+    /* Written piece by piece: the printf family would be a good part of what a small request costs. */
     struct buf *head = &exchange->head;
-    buf_printf(head, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, http_status_text(status), exchange->core->date);
-    if (content_type && body_allowed(status)) buf_printf(head, "Content-Type: %s\r\n", content_type);
-    /* RFC 9110 8.6 forbids the length in a 204; a 304 would have to repeat the one of the 200. */
-    if (body_allowed(status)) buf_printf(head, "Content-Length: %zu\r\n", body_size);
-    if (exchange->close) buf_lit(head, "Connection: close\r\n");
-    else if (exchange->request.version_minor == 0) buf_lit(head, "Connection: keep-alive\r\n");
+    buf_lit(head, "HTTP/1.1 ");
+    json_write_int(head, status);
+    buf_byte(head, ' ');
+    buf_str_add(head, str_of(http_status_text(status)));
+    buf_lit(head, "\r\nDate: ");
+    buf_str_add(head, str_of(exchange->core->date));
+    if (content_type && body_allowed(status)) {
+        buf_lit(head, "\r\nContent-Type: ");
+        buf_str_add(head, str_of(content_type));
+    }
+    if (body_allowed(status)) {
+        /* RFC 9110 8.6 forbids the length in a 204; a 304 would have to repeat the one of the 200. */
+        buf_lit(head, "\r\nContent-Length: ");
+        json_write_int(head, (int64_t)body_size);
+    }
+    buf_lit(head, "\r\n");
+    if (exchange->close)
+        buf_lit(head, "Connection: close\r\n");
+    else if (exchange->request.version_minor == 0)
+        buf_lit(head, "Connection: keep-alive\r\n");
     buf_str_add(head, buf_str(&exchange->fields));
     buf_lit(head, "\r\n");
 }

@@ -50,7 +50,8 @@ static enum status route_check(const struct http_route *route, struct error *err
     rest = str_slice(path, 1, path.size);
     while (str_next_part(&rest, '/', &segment)) {
         segments++;
-        if (is_param(segment)) params++;
+        if (is_param(segment))
+            params++;
         else if (str_find_byte(segment, '{', 0) != SIZE_MAX || str_find_byte(segment, '}', 0) != SIZE_MAX) {
             return error_set(error, STATUS_INVALID, "route \"%s\" has a malformed segment \"" STR_FMT "\"",
                              route->path, STR_ARG(segment));
@@ -72,15 +73,17 @@ enum status http_router_new(const struct http_route *routes, size_t count, struc
     router->patterns = calloc(count + 1, sizeof *router->patterns);
     if (!router->literals || !router->patterns) abort();
     for (size_t i = 0; i < count; i++) {
-        bool pattern;
+        bool pattern = false;
         enum status status = route_check(&routes[i], error, &pattern);
         if (status != STATUS_OK) {
             http_router_free(router);
             return status;
         }
         struct entry entry = {.path = without_slash(str_of(routes[i].path)), .route = &routes[i]};
-        if (pattern) router->patterns[router->pattern_count++] = entry;
-        else router->literals[router->literal_count++] = entry;
+        if (pattern)
+            router->patterns[router->pattern_count++] = entry;
+        else
+            router->literals[router->literal_count++] = entry;
     }
     qsort(router->literals, router->literal_count, sizeof *router->literals, entry_compare);
     *ret_router = router;
@@ -101,7 +104,8 @@ static unsigned methods_of(const struct http_route *route)
 }
 
 /* The path is split as it was sent, so that an encoded slash stays inside its segment. */
-static bool pattern_match(struct str pattern, struct http_request *request, struct str *params, size_t *ret_count)
+static bool pattern_match(struct str pattern, struct http_request *request, struct str *params,
+                          size_t *ret_count)
 {
     struct str path = without_slash(request->path_raw), segment, wanted;
     if (path.size == 0) return false;
@@ -129,8 +133,10 @@ void http_router_find(const struct http_router *router, struct http_request *req
     size_t low = 0, high = router->literal_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (str_cmp(router->literals[middle].path, path) < 0) low = middle + 1;
-        else high = middle;
+        if (str_cmp(router->literals[middle].path, path) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     for (; low < router->literal_count && str_eq(router->literals[low].path, path); low++) {
         const struct http_route *route = router->literals[low].route;
@@ -169,8 +175,8 @@ struct str http_methods_text(struct arena *arena, unsigned methods)
         unsigned method;
         const char *name;
     } names[] = {
-        {HTTP_METHOD_GET, "GET"},     {HTTP_METHOD_HEAD, "HEAD"},     {HTTP_METHOD_POST, "POST"},
-        {HTTP_METHOD_PUT, "PUT"},     {HTTP_METHOD_PATCH, "PATCH"},   {HTTP_METHOD_DELETE, "DELETE"},
+        {HTTP_METHOD_GET, "GET"},         {HTTP_METHOD_HEAD, "HEAD"},   {HTTP_METHOD_POST, "POST"},
+        {HTTP_METHOD_PUT, "PUT"},         {HTTP_METHOD_PATCH, "PATCH"}, {HTTP_METHOD_DELETE, "DELETE"},
         {HTTP_METHOD_OPTIONS, "OPTIONS"},
     };
     struct str text = STR("");

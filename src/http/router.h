@@ -1,18 +1,20 @@
 #pragma once
 /*
- * Finds the route of a request. Built once from the application's table, then read by all loops. Private to http/.
+ * Finds the route of a request. Built once from the application's table, then read by all loops. Private to
+ * http/.
  */
 #include "http/server.h"
 
 struct http_router;
 
-/* INVALID for a path that does not begin with "/", a malformed {name}, too many of them, a missing handler or method. */
+/* INVALID for a path that does not begin with "/", a malformed {name}, too many of them, a missing handler or
+ * method. */
 enum status http_router_new(const struct http_route *routes, size_t count, struct error *error,
                             struct http_router **ret_router) MUST_USE;
 void http_router_free(struct http_router *router);
 
-/* Looks for request->path and path_raw; sets route, params and param_count where one is found. *ret_allowed becomes the
- * methods that the path has (0: no such path). */
+/* Looks for request->path and path_raw; sets route, params and param_count where one is found. *ret_allowed
+ * becomes the methods that the path has (0: no such path). */
 void http_router_find(const struct http_router *router, struct http_request *request, unsigned *ret_allowed);
 
 /* The index of the `{name}` in a pattern, or SIZE_MAX. */

@@ -8,9 +8,15 @@
 
 #include "http/syntax.h"
 
-static void handler(struct http_request *request) { (void)request; }
+static void handler(struct http_request *request)
+{
+    (void)request;
+}
 
-#define ROUTE(method, text) {.methods = (method), .path = (text), .handler = handler}
+#define ROUTE(method, text)                                                                                  \
+    {                                                                                                        \
+        .methods = (method), .path = (text), .handler = handler                                              \
+    }
 static const struct http_route routes[] = {
     ROUTE(HTTP_METHOD_GET | HTTP_METHOD_POST, "/track"),
     ROUTE(HTTP_METHOD_GET, "/"),
@@ -114,9 +120,14 @@ static void refused_tables(void **state)
 {
     (void)state;
     static const struct http_route bad[] = {
-        ROUTE(HTTP_METHOD_GET, "track"),        ROUTE(HTTP_METHOD_GET, ""),   ROUTE(HTTP_METHOD_GET, "/a/{b"),
-        ROUTE(HTTP_METHOD_GET, "/a/x{b}"),      ROUTE(HTTP_METHOD_GET, "/{}"), ROUTE(0, "/a"),
-        ROUTE(HTTP_METHOD_GET, "/{a}/{b}/{c}/{d}/{e}"), {.methods = HTTP_METHOD_GET, .path = "/a"},
+        ROUTE(HTTP_METHOD_GET, "track"),
+        ROUTE(HTTP_METHOD_GET, ""),
+        ROUTE(HTTP_METHOD_GET, "/a/{b"),
+        ROUTE(HTTP_METHOD_GET, "/a/x{b}"),
+        ROUTE(HTTP_METHOD_GET, "/{}"),
+        ROUTE(0, "/a"),
+        ROUTE(HTTP_METHOD_GET, "/{a}/{b}/{c}/{d}/{e}"),
+        {.methods = HTTP_METHOD_GET, .path = "/a"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct error error = ERROR_INIT;

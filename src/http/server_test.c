@@ -1,7 +1,7 @@
 /*
- * The server as a whole: real sockets, several loops, handlers that answer from other threads, limits on connections and
- * time, and the drain. Where time is involved the deadlines are short and the tests wait for the event itself, so that a
- * slow machine makes them slow and not wrong.
+ * The server as a whole: real sockets, several loops, handlers that answer from other threads, limits on
+ * connections and time, and the drain. Where time is involved the deadlines are short and the tests wait for
+ * the event itself, so that a slow machine makes them slow and not wrong.
  */
 #include "http/testing.h"
 
@@ -106,7 +106,8 @@ static void expect_answer(int fd, int status, const char *body)
     struct answer answer;
     if (!answer_read(fd, false, &answer)) fail_msg("closed instead of %d", status);
     if (answer.status != status) fail_msg("%d instead of %d: %s", answer.status, status, answer.head);
-    if (body && !str_eq(buf_str(&answer.body), str_of(body))) fail_msg("body " STR_FMT, STR_ARG(buf_str(&answer.body)));
+    if (body && !str_eq(buf_str(&answer.body), str_of(body)))
+        fail_msg("body " STR_FMT, STR_ARG(buf_str(&answer.body)));
     answer_fini(&answer);
 }
 
@@ -157,7 +158,10 @@ static void completed_out_of_order(void **state)
     assert_int_equal(seen.loops_stopped, 2);
 }
 
-static void second_stage(struct http_request *request, void *arg) { http_request_complete(request, respond_query, arg); }
+static void second_stage(struct http_request *request, void *arg)
+{
+    http_request_complete(request, respond_query, arg);
+}
 
 /* A completion may hand the request on for a further stage. */
 static void completed_in_stages(void **state)
@@ -173,8 +177,8 @@ static void completed_in_stages(void **state)
     testing_stop(&server);
 }
 
-/* A client that goes away while its request is being worked on: the flag is raised, the request stays valid, its answer is
- * dropped, and the server lives on. */
+/* A client that goes away while its request is being worked on: the flag is raised, the request stays valid,
+ * its answer is dropped, and the server lives on. */
 static void client_gone(void **state)
 {
     (void)state;
@@ -199,8 +203,8 @@ static void client_gone(void **state)
 
 /* ---- drain ---- */
 
-/* Half a body at the time of the drain: the rest is read, the request answered with `Connection: close`; an idle
- * connection is closed, a new one refused, and run() returns. */
+/* Half a body at the time of the drain: the rest is read, the request answered with `Connection: close`; an
+ * idle connection is closed, a new one refused, and run() returns. */
 static void drain_with_half_a_body(void **state)
 {
     (void)state;
@@ -321,7 +325,8 @@ static void dribble_until_408(const char *begin)
     struct answer answer;
     char byte;
     testing_send_text(fd, begin);
-    /* One byte every 20 ms until the server has had enough: it has not more than an idle timer if this never ends. */
+    /* One byte every 20 ms until the server has had enough: it has not more than an idle timer if this never
+     * ends. */
     while (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN) {
         if (!testing_send(fd, STR("x"))) break;
         usleep(20 * 1000);
@@ -407,7 +412,8 @@ static void loops_share_a_port(void **state)
     assert_true((seen.loops_seen & (seen.loops_seen - 1)) != 0);
 }
 
-/* A port that is taken, by us or by others, and addresses that are none, are refused with a text that names them. */
+/* A port that is taken, by us or by others, and addresses that are none, are refused with a text that names
+ * them. */
 static void listen_errors(void **state)
 {
     (void)state;
@@ -423,8 +429,9 @@ static void listen_errors(void **state)
     }
     testing_stop(&server);
 
-    const char *const malformed[] = {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:x", "localhost:80",
-                                     "::1:80", "[::1]", "[]:80", ":80", "127.0.0.1:080000"};
+    const char *const malformed[] = {
+        "",      "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:x", "localhost:80", "::1:80",
+        "[::1]", "[]:80",     ":80",        "127.0.0.1:080000"};
     for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++) {
         options.listen = &malformed[i];
         assert_int_equal(http_server_new(&options, &error, &other), STATUS_INVALID);

@@ -25,7 +25,8 @@ static bool port_parse(struct str text, unsigned *ret_port)
     return true;
 }
 
-static bool address_parse(const char *address, unsigned port, struct sockaddr_storage *ret_name, socklen_t *ret_size)
+static bool address_parse(const char *address, unsigned port, struct sockaddr_storage *ret_name,
+                          socklen_t *ret_size)
 {
     struct str text = str_of(address);
     size_t colon = text.size;
@@ -56,8 +57,10 @@ static int socket_bound(const struct sockaddr_storage *name, socklen_t size, boo
     if (fd < 0) return -errno;
     bool ok = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0;
     if (ok && shared) ok = setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0;
-    /* An address for IPv6 does not take the IPv4 port with it: both can be listened on, whatever the system's default. */
-    if (ok && name->ss_family == AF_INET6) ok = setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0;
+    /* An address for IPv6 does not take the IPv4 port with it: both can be listened on, whatever the system's
+     * default. */
+    if (ok && name->ss_family == AF_INET6)
+        ok = setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0;
     if (ok) ok = bind(fd, (const struct sockaddr *)name, size) == 0;
     if (ok) return fd;
     int code = -errno;
@@ -65,8 +68,8 @@ static int socket_bound(const struct sockaddr_storage *name, socklen_t size, boo
     return code;
 }
 
-enum status http_listener_open(uv_loop_t *loop, uv_tcp_t *listener, const char *address, unsigned port, bool shared,
-                               struct error *error)
+enum status http_listener_open(uv_loop_t *loop, uv_tcp_t *listener, const char *address, unsigned port,
+                               bool shared, struct error *error)
 {
     struct sockaddr_storage name = {0};
     socklen_t size;
@@ -77,7 +80,8 @@ enum status http_listener_open(uv_loop_t *loop, uv_tcp_t *listener, const char *
     }
     int fd = -1;
     if (shared && port == 0) {
-        /* SO_REUSEPORT would share the port with another server of the same user without a word: ask without it first. */
+        /* SO_REUSEPORT would share the port with another server of the same user without a word: ask without
+         * it first. */
         fd = socket_bound(&name, size, false);
         if (fd >= 0) {
             close(fd);
@@ -111,8 +115,10 @@ static unsigned name_write(const struct sockaddr_storage *name, bool with_port, 
         uv_ip4_name(in, host, sizeof host);
         port = ntohs(in->sin_port);
     }
-    if (!with_port) snprintf(text, size, "%s", host);
-    else snprintf(text, size, v6 ? "[%s]:%u" : "%s:%u", host, port);
+    if (!with_port)
+        snprintf(text, size, "%s", host);
+    else
+        snprintf(text, size, v6 ? "[%s]:%u" : "%s:%u", host, port);
     return port;
 }
 
@@ -155,7 +161,8 @@ void http_socket_peer(const struct http_socket *socket, char *text, size_t size)
     struct sockaddr_storage name = {0};
     int length = sizeof name;
     text[0] = '\0';
-    if (uv_tcp_getpeername(&socket->tcp, (struct sockaddr *)&name, &length) == 0) name_write(&name, false, text, size);
+    if (uv_tcp_getpeername(&socket->tcp, (struct sockaddr *)&name, &length) == 0)
+        name_write(&name, false, text, size);
 }
 
 static void read_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf)
@@ -172,8 +179,10 @@ static void read_done(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
         socket->events->on_read(socket, buf->base, (size_t)size);
     } else if (size < 0) {
         http_socket_read(socket, false);
-        if (size == UV_EOF) socket->events->on_eof(socket);
-        else socket->events->on_failed(socket);
+        if (size == UV_EOF)
+            socket->events->on_eof(socket);
+        else
+            socket->events->on_failed(socket);
     }
 }
 
@@ -182,8 +191,10 @@ void http_socket_read(struct http_socket *socket, bool on)
     if (socket->reading == on) return;
     socket->reading = on;
     uv_stream_t *stream = (uv_stream_t *)&socket->tcp;
-    if (!on) uv_read_stop(stream);
-    else if (uv_read_start(stream, read_buffer, read_done) != 0) socket->reading = false;
+    if (!on)
+        uv_read_stop(stream);
+    else if (uv_read_start(stream, read_buffer, read_done) != 0)
+        socket->reading = false;
 }
 
 static void pieces_to_bufs(const struct str *pieces, size_t count, uv_buf_t *bufs)
@@ -209,8 +220,10 @@ static void written(uv_write_t *write, int code)
 {
     struct http_socket *socket = write->data;
     if (code == UV_ECANCELED) return; /* closed meanwhile: on_closed follows */
-    if (code < 0) socket->events->on_failed(socket);
-    else socket->events->on_written(socket);
+    if (code < 0)
+        socket->events->on_failed(socket);
+    else
+        socket->events->on_written(socket);
 }
 
 bool http_socket_write_later(struct http_socket *socket, const struct str *pieces, size_t count)
@@ -231,4 +244,7 @@ void http_socket_shutdown(struct http_socket *socket)
     (void)uv_shutdown(&socket->shutdown, (uv_stream_t *)&socket->tcp, shut);
 }
 
-void http_socket_close(struct http_socket *socket) { uv_close((uv_handle_t *)&socket->tcp, closed); }
+void http_socket_close(struct http_socket *socket)
+{
+    uv_close((uv_handle_t *)&socket->tcp, closed);
+}

@@ -1,7 +1,8 @@
 #pragma once
 /*
- * The bytes of one accepted connection: all that the server knows of the network below a stream. The one implementation is
- * TCP on libuv; one that puts TLS between fits the same functions, as nothing above sees a uv_tcp_t. Private to http/.
+ * The bytes of one accepted connection: all that the server knows of the network below a stream. The one
+ * implementation is TCP on libuv; one that puts TLS between fits the same functions, as nothing above sees a
+ * uv_tcp_t. Private to http/.
  *
  * Ownership: the owner embeds the socket and keeps it until on_closed. Threads: the loop's.
  */
@@ -15,8 +16,8 @@ struct http_socket;
 struct http_socket_events {
     /* `data` is the loop's read buffer: valid during the call only. */
     void (*on_read)(struct http_socket *socket, const char *data, size_t size);
-    void (*on_eof)(struct http_socket *socket);    /* the peer has closed its side */
-    void (*on_failed)(struct http_socket *socket); /* reset, or broken otherwise: close it */
+    void (*on_eof)(struct http_socket *socket);     /* the peer has closed its side */
+    void (*on_failed)(struct http_socket *socket);  /* reset, or broken otherwise: close it */
     void (*on_written)(struct http_socket *socket); /* what write_later was given is out */
     void (*on_closed)(struct http_socket *socket);
 };
@@ -37,23 +38,26 @@ struct http_socket {
 
 enum { HTTP_SOCKET_PIECES_MAX = 64 };
 
-/* A bound, listening TCP socket for "ADDR:PORT" or "[V6]:PORT"; `port` other than 0 replaces the port in the text.
- * `shared` lets other sockets of this process listen on the same port. INVALID for a malformed address, IO otherwise. */
-enum status http_listener_open(uv_loop_t *loop, uv_tcp_t *listener, const char *address, unsigned port, bool shared,
-                               struct error *error) MUST_USE;
+/* A bound, listening TCP socket for "ADDR:PORT" or "[V6]:PORT"; `port` other than 0 replaces the port in the
+ * text. `shared` lets other sockets of this process listen on the same port. INVALID for a malformed
+ * address, IO otherwise. */
+enum status http_listener_open(uv_loop_t *loop, uv_tcp_t *listener, const char *address, unsigned port,
+                               bool shared, struct error *error) MUST_USE;
 /* The bound address as text, e.g. "[::1]:8080", and its port. */
 unsigned http_listener_name(const uv_tcp_t *listener, char *text, size_t size);
 
 /* Takes the connection that `listener` reported. After a failure on_closed is still called. */
 enum status http_socket_accept(struct http_socket *socket, uv_stream_t *listener,
-                               const struct http_socket_events *events, struct http_read_buffer *buffer) MUST_USE;
+                               const struct http_socket_events *events,
+                               struct http_read_buffer *buffer) MUST_USE;
 /* The peer's address without port. */
 void http_socket_peer(const struct http_socket *socket, char *text, size_t size);
 void http_socket_read(struct http_socket *socket, bool on);
-/* Writes what goes out at once: the number of bytes, 0 when the kernel takes none, -1 when the connection is broken. */
+/* Writes what goes out at once: the number of bytes, 0 when the kernel takes none, -1 when the connection is
+ * broken. */
 ssize_t http_socket_write_now(struct http_socket *socket, const struct str *pieces, size_t count) MUST_USE;
-/* Writes the pieces when the kernel has room, then calls on_written. One at a time; the pieces stay valid till then.
- * False when the connection is broken. */
+/* Writes the pieces when the kernel has room, then calls on_written. One at a time; the pieces stay valid
+ * till then. False when the connection is broken. */
 bool http_socket_write_later(struct http_socket *socket, const struct str *pieces, size_t count) MUST_USE;
 /* Tells the peer that nothing more comes. */
 void http_socket_shutdown(struct http_socket *socket);

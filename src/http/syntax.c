@@ -14,7 +14,8 @@ enum http_scan_result http_scan(struct http_scan *scan, const char *data, size_t
 {
     size_t at = 0;
     while (at < size) {
-        if (scan->line_size == 0 && scan->lines > 0 && (data[at] == ' ' || data[at] == '\t' || data[at] == ':')) {
+        if (scan->line_size == 0 && scan->lines > 0 &&
+            (data[at] == ' ' || data[at] == '\t' || data[at] == ':')) {
             *ret_used = at;
             return data[at] == ':' ? HTTP_SCAN_NAMELESS : HTTP_SCAN_FOLDED;
         }
@@ -57,11 +58,15 @@ bool http_target_split(struct str target, struct str *ret_path, struct str *ret_
 {
     struct str rest = target;
     if (!str_starts(target, STR("/")) && !str_is(target, "*")) {
-        /* The absolute form is what clients send to proxies; RFC 9112 3.2.2 wants it understood everywhere. */
+        /* The absolute form is what clients send to proxies; RFC 9112 3.2.2 wants it understood everywhere.
+         */
         size_t scheme = 0;
-        if (str_eq_nocase(str_slice(target, 0, 7), STR("http://"))) scheme = 7;
-        else if (str_eq_nocase(str_slice(target, 0, 8), STR("https://"))) scheme = 8;
-        else return false;
+        if (str_eq_nocase(str_slice(target, 0, 7), STR("http://")))
+            scheme = 7;
+        else if (str_eq_nocase(str_slice(target, 0, 8), STR("https://")))
+            scheme = 8;
+        else
+            return false;
         size_t end = scheme;
         while (end < target.size && target.data[end] != '/' && target.data[end] != '?') end++;
         if (end == scheme) return false;
@@ -143,6 +148,6 @@ bool http_type_compresses(struct str content_type)
 {
     size_t mark = str_find_byte(content_type, ';', 0);
     struct str type = str_trim(str_slice(content_type, 0, mark == SIZE_MAX ? content_type.size : mark));
-    return str_starts(type, STR("text/")) || str_ends(type, STR("json")) || str_ends(type, STR("javascript")) ||
-           str_ends(type, STR("xml"));
+    return str_starts(type, STR("text/")) || str_ends(type, STR("json")) ||
+           str_ends(type, STR("javascript")) || str_ends(type, STR("xml"));
 }

@@ -1,4 +1,5 @@
-/* The small grammars: each case is an input and what must come out, including the inputs that must be refused. */
+/* The small grammars: each case is an input and what must come out, including the inputs that must be
+ * refused. */
 #include "http/syntax.h"
 
 #include <setjmp.h>
@@ -28,7 +29,8 @@ static void scan_finds_the_end(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         for (size_t split = 0; split <= cases[i].text.size; split++) {
             struct http_scan scan = {0};
-            struct str head = str_slice(cases[i].text, 0, split), tail = str_slice(cases[i].text, split, SIZE_MAX);
+            struct str head = str_slice(cases[i].text, 0, split),
+                       tail = str_slice(cases[i].text, split, SIZE_MAX);
             size_t used = 0, more = 0;
             enum http_scan_result result = http_scan(&scan, head.data, head.size, &used);
             if (result == HTTP_SCAN_MORE) {
@@ -127,11 +129,24 @@ static void accept_encoding(void **state)
         const char *text;
         bool gzip;
     } cases[] = {
-        {"gzip", true},          {"GZIP", true},           {"br, gzip", true},         {"gzip;q=0.001", true},
-        {"gzip;q=1", true},      {"*", true},              {"br;q=1, *;q=0.1", true},  {"x-gzip", true},
-        {"", false},             {"br", false},            {"gzip;q=0", false},        {"gzip; Q=0.000", false},
-        {"*;q=0", false},        {"gzip;q=0, *", false},   {"*, gzip;q=0", false},     {"identity", false},
-        {"gzipped", false},      {"gzip;q=", false},
+        {"gzip", true},
+        {"GZIP", true},
+        {"br, gzip", true},
+        {"gzip;q=0.001", true},
+        {"gzip;q=1", true},
+        {"*", true},
+        {"br;q=1, *;q=0.1", true},
+        {"x-gzip", true},
+        {"", false},
+        {"br", false},
+        {"gzip;q=0", false},
+        {"gzip; Q=0.000", false},
+        {"*;q=0", false},
+        {"gzip;q=0, *", false},
+        {"*, gzip;q=0", false},
+        {"identity", false},
+        {"gzipped", false},
+        {"gzip;q=", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         if (http_accepts_gzip(str_of(cases[i].text)) != cases[i].gzip) fail_msg("\"%s\"", cases[i].text);

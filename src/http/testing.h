@@ -1,8 +1,8 @@
 #pragma once
 /*
- * For the tests of this folder: a server on a free loopback port in threads of this process, and a client that sends raw
- * bytes and reads answers one by one. All blocking calls of the client give up after 30 s, so that a hanging server fails
- * the test instead of hanging it.
+ * For the tests of this folder: a server on a free loopback port in threads of this process, and a client
+ * that sends raw bytes and reads answers one by one. All blocking calls of the client give up after 30 s, so
+ * that a hanging server fails the test instead of hanging it.
  */
 #include "http/server.h"
 
@@ -47,7 +47,8 @@ static inline void testing_init(struct testing *testing, const struct http_route
 static inline void testing_start(struct testing *testing)
 {
     struct error error = ERROR_INIT;
-    if (http_server_new(&testing->options, &error, &testing->server) != STATUS_OK) fail_msg("%s", error.primary);
+    if (http_server_new(&testing->options, &error, &testing->server) != STATUS_OK)
+        fail_msg("%s", error.primary);
     assert_int_equal(pthread_create(&testing->thread, NULL, testing_run, testing), 0);
 }
 
@@ -93,7 +94,10 @@ struct answer {
     struct buf body;
 };
 
-static inline void answer_fini(struct answer *answer) { buf_fini(&answer->body); }
+static inline void answer_fini(struct answer *answer)
+{
+    buf_fini(&answer->body);
+}
 
 /* The value of a field of the answer, copied to text; false when there is none. */
 static inline bool answer_field(const struct answer *answer, const char *name, char *text, size_t size)
@@ -121,8 +125,8 @@ static inline bool recv_exactly(int fd, char *data, size_t size)
     return true;
 }
 
-/* Reads one answer; to_head: of a HEAD request, so without body. False at the end of the connection. Checks what every
- * answer must have: a Date, and a Content-Length where a body is allowed. */
+/* Reads one answer; to_head: of a HEAD request, so without body. False at the end of the connection. Checks
+ * what every answer must have: a Date, and a Content-Length where a body is allowed. */
 static inline bool answer_read(int fd, bool to_head, struct answer *answer)
 {
     char text[64];
@@ -138,7 +142,8 @@ static inline bool answer_read(int fd, bool to_head, struct answer *answer)
         }
         size++;
     }
-    if (sscanf(answer->head, "HTTP/1.1 %d ", &answer->status) != 1) fail_msg("no status line: %s", answer->head);
+    if (sscanf(answer->head, "HTTP/1.1 %d ", &answer->status) != 1)
+        fail_msg("no status line: %s", answer->head);
     if (answer->status < 200) return true;
     assert_true(answer_field(answer, "Date", text, sizeof text));
     assert_int_equal(strlen(text), 29);

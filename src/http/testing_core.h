@@ -1,7 +1,7 @@
 #pragma once
 /*
- * For tests and the fuzzer: a connection driven by arrays and a clock that stands still, instead of a socket and a loop.
- * Handlers that answer later leave their requests in `later`.
+ * For tests and the fuzzer: a connection driven by arrays and a clock that stands still, instead of a socket
+ * and a loop. Handlers that answer later leave their requests in `later`.
  */
 #include "http/connection.h"
 
@@ -21,10 +21,16 @@ struct testing_core {
     unsigned wakes;
 };
 
-static inline void testing_core_wake(void *owner) { ((struct testing_core *)owner)->wakes++; }
+static inline void testing_core_wake(void *owner)
+{
+    ((struct testing_core *)owner)->wakes++;
+}
 
 /* There is no other thread: a posted completion runs at once. */
-static inline void testing_core_post(struct http_exchange *exchange) { exchange->run(&exchange->request, exchange->arg); }
+static inline void testing_core_post(struct http_exchange *exchange)
+{
+    exchange->run(&exchange->request, exchange->arg);
+}
 
 static inline void testing_core_finished(void *context, const struct http_access *access)
 {
