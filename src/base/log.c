@@ -55,7 +55,7 @@ static void write_field(struct buf *line, const struct log_field *field, bool js
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields)
 {
-    struct buf line = BUF_INIT(LINE_BYTES_MAX);
+    struct buf line = BUF_INIT(LINE_BYTES_MAX - 2); /* the end of the line always fits */
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     char date[19];
@@ -66,7 +66,16 @@ void log_write(enum log_level level, const char *event, const struct log_field *
                (int)(now.tv_nsec / 1000000), level_names[level]);
     if (json) json_write_str(&line, str_of(event));
     else write_word(&line, str_of(event));
-    for (; fields->name; fields++) write_field(&line, fields, json);
+    for (; fields->name; fields++) {
+        size_t before = line.size;
+        write_field(&line, fields, json);
+        if (!line.failed) continue;
+        /* Half a field would leave a quote open: it is left out whole, and so is what follows. */
+        line.size = before;
+        line.failed = false;
+        break;
+    }
+    line.size_max = LINE_BYTES_MAX;
     if (json) buf_byte(&line, '}');
     buf_byte(&line, '\n');
     /* A log line that cannot be written has nowhere to be reported. */

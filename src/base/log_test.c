@@ -156,6 +156,27 @@ static void test_long(void **state)
     assert_non_null(strstr(text, " z=end\n"));
 }
 
+/* Shows that a line that would be too long (each of these bytes takes six) loses whole fields, not its end. */
+static void test_too_long(void **state)
+{
+    (void)state;
+    static char control[2048];
+    memset(control, 1, sizeof control);
+    struct str field = str_from(control, sizeof control);
+    struct arena *arena = arena_new(1 << 20);
+    struct json line;
+    log_configure(LOG_INFO, LOG_JSON);
+    log_info("long", LOG_STR("a", field), LOG_STR("b", field), LOG_STR("c", field));
+    assert_int_equal(json_parse(arena, str_of(logged()), NULL, NULL, &line), STATUS_OK);
+    assert_int_equal(json_member(&line, "a")->string.size, 2048);
+    assert_null(json_member(&line, "b"));
+    log_info("long", LOG_STR("a", field), LOG_STR("b", field));
+    log_info("next");
+    const char *text = logged(), *next = strchr(text, '\n') + 1;
+    assert_string_equal(after_time(next), "info event=next\n");
+    arena_free(arena);
+}
+
 static void *chatter(void *name)
 {
     for (int i = 0; i < 50; i++) log_info("chatter", LOG_CSTR("name", name), LOG_INT("i", i));
@@ -187,6 +208,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_levels, capture, release),
         cmocka_unit_test_setup_teardown(test_failure, capture, release),
         cmocka_unit_test_setup_teardown(test_long, capture, release),
+        cmocka_unit_test_setup_teardown(test_too_long, capture, release),
         cmocka_unit_test_setup_teardown(test_threads, capture, release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
