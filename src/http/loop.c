@@ -250,8 +250,14 @@ static void drain_check(struct http_loop *loop)
     if (until_us == UINT64_MAX) return;
     clock_read(loop);
     if (!loop->draining) {
+        /* A request may already lie in the kernel for a connection that looks idle: it is read in this turn,
+         * and answered as the last one of its connection. */
         loop->draining = true;
         listeners_close(loop);
+        for (struct http_peer *peer = loop->peers; peer; peer = peer->next) peer->connection.draining = true;
+        uv_async_send(&loop->async);
+    } else if (!loop->idle_ended) {
+        loop->idle_ended = true;
         for (struct http_peer *peer = loop->peers; peer; peer = peer->next) {
             if (peer->closed) continue;
             http_connection_drain(&peer->connection);

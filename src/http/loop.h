@@ -29,9 +29,10 @@ struct http_loop {
     uv_check_t check;
     uv_tcp_t *listeners; /* one per address */
     size_t listener_count, listener_open_count;
-    struct http_peer *peers; /* doubly linked */
-    struct http_peer *woken; /* connections whose output is to be looked at */
-    bool draining;
+    struct http_peer *peers;                /* doubly linked */
+    struct http_peer *woken;                /* connections whose output is to be looked at */
+    bool draining;                          /* nothing is accepted */
+    bool idle_ended;                        /* connections without a request are closed */
     _Atomic(struct http_exchange *) posted; /* completions, newest first */
     atomic_uint posters;                    /* threads inside http_request_complete() */
     struct http_read_buffer read_buffer;

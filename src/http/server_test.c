@@ -17,6 +17,7 @@ static struct {
     size_t kept_count;
     size_t finished, unanswered, loops_started, loops_stopped;
     unsigned loops_seen; /* bits */
+    bool blocked;
 } seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static struct testing server;
@@ -38,6 +39,17 @@ static void keep(struct http_request *request)
     pthread_mutex_unlock(&seen.lock);
 }
 
+/* Stops the loop until the test says so. */
+static void block(struct http_request *request)
+{
+    pthread_mutex_lock(&seen.lock);
+    seen.blocked = true;
+    pthread_cond_broadcast(&seen.changed);
+    while (seen.blocked) pthread_cond_wait(&seen.changed, &seen.lock);
+    pthread_mutex_unlock(&seen.lock);
+    http_respond(request, 200, "text/plain", STR("unblocked"));
+}
+
 static void big(struct http_request *request)
 {
     struct buf body = BUF_INIT(64 << 20);
@@ -49,6 +61,7 @@ static const struct http_route routes[] = {
     {.methods = HTTP_METHOD_GET | HTTP_METHOD_POST, .path = "/echo", .handler = echo},
     {.methods = HTTP_METHOD_GET, .path = "/keep", .handler = keep},
     {.methods = HTTP_METHOD_GET, .path = "/big", .handler = big},
+    {.methods = HTTP_METHOD_GET, .path = "/block", .handler = block},
 };
 
 static void on_finished(void *context, const struct http_access *access)
@@ -232,6 +245,33 @@ static void drain_with_half_a_body(void **state)
     testing_join(&server);
     close(fd);
     close(idle);
+}
+
+/* A request that had reached the kernel, but not the server, when the drain began is answered as well. */
+static void drain_with_an_unread_request(void **state)
+{
+    (void)state;
+    testing_start(&server);
+    int blocking = testing_dial(&server), fd = testing_dial(&server);
+    testing_send_text(fd, "GET /echo?first HTTP/1.1\r\n" H "\r\n");
+    expect_answer(fd, 200, "first");
+    testing_send_text(blocking, "GET /block HTTP/1.1\r\n" H "\r\n");
+    pthread_mutex_lock(&seen.lock);
+    while (!seen.blocked) pthread_cond_wait(&seen.changed, &seen.lock);
+    pthread_mutex_unlock(&seen.lock);
+    testing_send_text(fd, "GET /echo?unread HTTP/1.1\r\n" H "\r\n");
+    http_server_drain(server.server, 3600 * 1000);
+    pthread_mutex_lock(&seen.lock);
+    seen.blocked = false;
+    pthread_cond_broadcast(&seen.changed);
+    pthread_mutex_unlock(&seen.lock);
+    expect_answer(fd, 200, "unread");
+    expect_answer(blocking, 200, "unblocked");
+    assert_true(testing_closed(fd));
+    assert_true(testing_closed(blocking));
+    close(fd);
+    close(blocking);
+    testing_join(&server);
 }
 
 /* A running request is waited for and answered. */
@@ -460,6 +500,7 @@ int main(void)
         cmocka_unit_test_setup(completed_in_stages, setup),
         cmocka_unit_test_setup(client_gone, setup),
         cmocka_unit_test_setup(drain_with_half_a_body, setup),
+        cmocka_unit_test_setup(drain_with_an_unread_request, setup),
         cmocka_unit_test_setup(drain_with_a_running_request, setup),
         cmocka_unit_test_setup(drain_deadline, setup),
         cmocka_unit_test_setup(stop_before_run, setup),
