@@ -2,16 +2,17 @@
 /*
  * Who an event belongs to, in Mixpanel's three identity modes.
  *
- * Two halves. identity_resolve() runs when an event comes in: from the ids that the event names, and from nothing else, it
- * tells the id under which the event is stored and the device that it links. identity_link() runs when the store applies
- * its log: from the graph of ids it tells whether the link is made. Stored events keep the id they came with, and
- * readers ask the graph, so a link changes every answer from the next query on.
+ * Two halves. identity_resolve() runs when an event comes in: from the ids that the event names, and from nothing
+ * else, it tells the id under which the event is stored and the device that it links. identity_link() runs when the
+ * store applies its log: from the graph of ids it tells whether the link is made. Stored events keep the id they
+ * came with, and readers ask the graph, so a link changes every answer from the next query on.
  *
  * The simplified mode, on which all of this stands:
  *   - a device id is an id that begins with "$device:"; every other id is a user;
  *   - an event with a device and a user links them; one such event is enough, whatever its time;
  *   - first write wins: a device belongs to one user for ever, a user may have any number of devices;
- *   - two users are never merged: an event of user 2 on the device of user 1 belongs to user 2, the device stays where it is.
+ *   - two users are never merged: an event of user 2 on the device of user 1 belongs to user 2, the device stays
+ *     where it is.
  * So a cluster holds at most one user, and a device has a user exactly when it is not alone in its cluster.
  *
  * The original and the legacy mode store every event under its distinct_id as sent; ids are not merged in this version.

@@ -217,8 +217,8 @@ static unsigned apply(const char *device, const char *user, uint32_t *ret_id)
 
 static struct str shown(uint32_t id) { return id_graph_text(graph, id_graph_shown(graph, id_graph_person(graph, id))); }
 
-/* The eight events of the reference: what each is stored under, why a link fails, who each is reported as at the end, and
- * that there are two persons. */
+/* The eight events of the reference: what each is stored under, why a link fails, who each is reported as at the
+ * end, and that there are two persons. */
 static void test_eight_events(void **state)
 {
     (void)state;

@@ -1,6 +1,7 @@
 /*
- * From the JSON of a request to what the store is given. Each case is a text of records, and the log record that comes out
- * is read back with the store's own reader and written as JSON again, so that one string shows all that is stored:
+ * From the JSON of a request to what the store is given. Each case is a text of records, and the log record that
+ * comes out is read back with the store's own reader and written as JSON again, so that one string shows all that is
+ * stored:
  *
  *     {"event":NAME,"ms":time before now,"id":…,"link":…,"insert":…,"properties":{…}}
  */
@@ -341,7 +342,8 @@ static struct str repeated(char byte, size_t count)
     return str_from(text, count);
 }
 
-/* Event names, property names, keys and texts, nested ones too: 255 bytes stay, the 256th goes, and never half a character. */
+/* Event names, property names, keys and texts, nested ones too: 255 bytes stay, the 256th goes, and never half a
+ * character. */
 static void test_texts_are_cut(void **state)
 {
     (void)state;
@@ -382,8 +384,8 @@ static void test_texts_are_cut(void **state)
     stores(json.data, wanted.data);
 }
 
-/* {"event":"E","properties":{"token":"t","time":1699999999,"distinct_id":"u",…}} around `count` copies of an item; '#'
- * in it becomes its number. */
+/* {"event":"E","properties":{"token":"t","time":1699999999,"distinct_id":"u",…}} around `count` copies of an item;
+ * '#' in it becomes its number. */
 static void many(struct buf *json, const char *before, const char *item, const char *separator, size_t count,
                  const char *after)
 {

@@ -1,0 +1,43 @@
+#pragma once
+/*
+ * How the tracking endpoints answer. What was done is always one of two things: all records are good, or one is not
+ * and there is a reason. The client chooses the form, and almost every form has status 200, because clients retry by
+ * the status, some of them for ever after a 4xx: a bad record must not come again.
+ *
+ *     (nothing)   1                             0                             text/plain
+ *     verbose     {"error":null,"status":1}     {"error":"why","status":0}    application/json
+ *     callback=f  f(1), or the verbose form in the brackets                   text/javascript
+ *     img         a transparent GIF of one pixel, whatever happened           image/gif
+ *
+ * img wins over callback, callback wraps verbose. Only requests that cannot be taken at all (too large, no room to
+ * store, credentials) have a status of their own, with a JSON body in every mode.
+ *
+ * Loop thread only, like http_respond.
+ */
+#include "base/error.h"
+#include "http/request.h"
+#include "ingest/decode.h"
+
+#define RESPONSE_CALLBACK_MAX    128 /* bytes of a JSONP callback's name */
+#define RESPONSE_RETRY_AFTER_S   "5" /* for 503: SDKs wait so long before they send the batch again */
+
+struct response_mode {
+    bool verbose, image;
+    struct str callback; /* NULL data: none, or not a name */
+};
+/* From the parameters `verbose`, `img` and `callback`, in the query or the form. */
+struct response_mode response_mode_of(const struct decode_form *form);
+/* Appends the body and returns its Content-Type. NULL data for `reason`: success. */
+const char *response_render(const struct response_mode *mode, struct str reason, struct buf *body);
+
+/* Answers 200 in the client's mode. */
+void response_send(struct http_request *request, const struct response_mode *mode, struct str reason);
+/* Answers 503 with Retry-After: nothing of the request counts as stored. */
+void response_unavailable(struct http_request *request, const char *why);
+/* Answers with a JSON error body; for `status` see the table in response.c. */
+void response_failure(struct http_request *request, const struct error *error);
+
+/* Lets a browser's page read the answer: echoes Origin. Without an Origin nothing is added. */
+void response_allow_origin(struct http_request *request);
+/* The handler of OPTIONS: 204 with what is allowed. */
+void response_preflight(struct http_request *request);
