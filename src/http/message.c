@@ -175,8 +175,6 @@ static int on_headers_complete(llhttp_t *parser)
     }
     if (llhttp_get_method(parser) == HTTP_CONNECT)
         return refuse_later(connection, 501, "this is not a proxy");
-    /* An offered upgrade (h2c, WebSocket) is declined by answering the request as it is: RFC 9110 7.8. */
-    parser->upgrade = 0;
     return framing_check(connection, request);
 }
 
@@ -196,6 +194,8 @@ static int on_body(llhttp_t *parser, const char *at, size_t size)
     return 0;
 }
 
+/* The parser is started anew for the next request. So an upgrade that the client offers (h2c, WebSocket) is
+ * declined, by answering the request as it is: RFC 9110 7.8. */
 static int on_message_complete(llhttp_t *parser)
 {
     struct http_connection *connection = parser->data;

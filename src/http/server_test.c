@@ -247,7 +247,7 @@ static void drain_with_half_a_body(void **state)
     close(idle);
 }
 
-/* A request that had reached the kernel, but not the server, when the drain began is answered as well. */
+/* A request that has reached the kernel when the loop learns of the drain is answered as well. */
 static void drain_with_an_unread_request(void **state)
 {
     (void)state;
@@ -259,8 +259,8 @@ static void drain_with_an_unread_request(void **state)
     pthread_mutex_lock(&seen.lock);
     while (!seen.blocked) pthread_cond_wait(&seen.changed, &seen.lock);
     pthread_mutex_unlock(&seen.lock);
-    testing_send_text(fd, "GET /echo?unread HTTP/1.1\r\n" H "\r\n");
     http_server_drain(server.server, 3600 * 1000);
+    testing_send_text(fd, "GET /echo?unread HTTP/1.1\r\n" H "\r\n");
     pthread_mutex_lock(&seen.lock);
     seen.blocked = false;
     pthread_cond_broadcast(&seen.changed);
