@@ -7,6 +7,7 @@
 
 #define DEPTH_MAX 64
 #define NODES_MAX 1000
+#define SHOWN_MAX 120 /* bytes of the condition in a message */
 
 enum node_kind {
     NODE_OR,
@@ -43,7 +44,10 @@ struct parser {
 
 static enum status fail(struct parser *p, const char *what)
 {
-    error_set(p->error, STATUS_INVALID, "condition \"" STR_FMT "\": %s", STR_ARG(p->text), what);
+    bool cut = p->text.size > SHOWN_MAX;
+    size_t size = cut ? utf8_cut(p->text.data, p->text.size, SHOWN_MAX) : p->text.size;
+    error_set(p->error, STATUS_INVALID, "condition \"%.*s%s\": %s", (int)size, p->text.data, cut ? "..." : "",
+              what);
     error_position(p->error, 0, (unsigned)p->at + 1);
     return STATUS_INVALID;
 }
@@ -306,6 +310,24 @@ static struct json beside(const struct json *value, const struct json *other)
     return number_parse(text, &number) ? json_number(number) : *value;
 }
 
+/* Integers beyond 64 bits keep their digits, so that long ids are not confused: true when both are such. */
+static bool compare_long(const struct json *a, const struct json *b, int *ret_order)
+{
+    if (a->type != JSON_BIGNUM || b->type != JSON_BIGNUM) return false;
+    struct str x = a->string, y = b->string;
+    bool negative = x.data[0] == '-';
+    if (negative != (y.data[0] == '-')) return false;
+    for (size_t i = negative; i < x.size; i++) {
+        if (x.data[i] < '0' || x.data[i] > '9') return false;
+    }
+    for (size_t i = negative; i < y.size; i++) {
+        if (y.data[i] < '0' || y.data[i] > '9') return false;
+    }
+    int order = x.size != y.size ? (x.size < y.size ? -1 : 1) : str_cmp(x, y);
+    *ret_order = negative ? -order : order;
+    return true;
+}
+
 static void compare_values(const struct json *left, const struct json *right, bool *ret_equal, int *ret_order,
                            bool *ret_ordered)
 {
@@ -318,6 +340,7 @@ static void compare_values(const struct json *left, const struct json *right, bo
         *ret_order = x < y ? -1 : x > y;
         if (a.type == JSON_INT && b.type == JSON_INT)
             *ret_order = a.integer < b.integer ? -1 : a.integer > b.integer;
+        if (compare_long(&a, &b, ret_order)) *ret_equal = *ret_order == 0;
         return;
     }
     if (a.type == JSON_STRING && b.type == JSON_STRING) {

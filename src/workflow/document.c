@@ -181,7 +181,7 @@ static void walk_items(struct checker *c, const struct field *field, const struc
             walk(c, field->item_kind, item);
         } else {
             workflow_error_at(c->problems, c->document->file, item,
-                              "each entry of \"%s\" must be a map, not a %s", field->name,
+                              "each entry of \"%s\" must be a map, not %s", field->name,
                               json_type_name(item));
         }
     }
@@ -207,7 +207,7 @@ static void walk(struct checker *c, const struct kind *kind, const struct json *
         if (!(f->types & 1u << member->value.type)) {
             char types[64];
             type_names(f->types, types, sizeof types);
-            workflow_error_at(c->problems, file, &member->value, "\"%s\" of the %s must be a %s, not a %s",
+            workflow_error_at(c->problems, file, &member->value, "\"%s\" of the %s must be a %s, not %s",
                               f->name, kind->name, types, json_type_name(&member->value));
             if (f->types == T_STRING && json_is_number(&member->value))
                 workflow_problem_hint(c->problems, "put it in quotes");
@@ -453,8 +453,8 @@ static enum status build(struct checker *c, struct arena *arena)
 {
     struct workflow_document *document = c->document;
     if (document->root.type != JSON_OBJECT) {
-        workflow_error_at(c->problems, document->file, &document->root,
-                          "the document must be a map, not a %s", json_type_name(&document->root));
+        workflow_error_at(c->problems, document->file, &document->root, "the document must be a map, not %s",
+                          json_type_name(&document->root));
         return STATUS_OK;
     }
     if (!json_member(&document->root, "arazzo") &&

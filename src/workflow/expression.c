@@ -1,8 +1,10 @@
 #include "workflow/expression.h"
 
 #include "base/number.h"
+#include "base/utf8.h"
 
 #define TEXT_SIZE_MAX ((size_t)64 << 20) /* of one interpolated string */
+#define SHOWN_MAX     120                /* bytes of the text in a message */
 #define NAME_SIZE_MAX 1024               /* a dotted name is looked up once for every dot */
 
 struct cursor {
@@ -100,7 +102,9 @@ static bool pointer_valid(struct str pointer)
 
 static enum status fail(const struct cursor *c, struct error *error, const char *what)
 {
-    error_set(error, STATUS_INVALID, "\"" STR_FMT "\" is no runtime expression: %s", STR_ARG(c->text), what);
+    size_t size = c->text.size > SHOWN_MAX ? utf8_cut(c->text.data, c->text.size, SHOWN_MAX) : c->text.size;
+    error_set(error, STATUS_INVALID, "\"%.*s%s\" is no runtime expression: %s", (int)size, c->text.data,
+              size < c->text.size ? "..." : "", what);
     error_position(error, 0, (unsigned)c->at + 1);
     return STATUS_INVALID;
 }

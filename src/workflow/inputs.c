@@ -138,7 +138,7 @@ enum status prepare_inputs(struct preparation *p, struct error *error)
 {
     const struct json *given = p->options->inputs_json;
     if (given && given->type != JSON_OBJECT) {
-        workflow_error_at(p->problems, STR_NULL, NULL, "the inputs must be a JSON object, not a %s",
+        workflow_error_at(p->problems, STR_NULL, NULL, "the inputs must be a JSON object, not %s",
                           json_type_name(given));
         return STATUS_OK;
     }

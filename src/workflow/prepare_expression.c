@@ -128,7 +128,7 @@ static void check_outputs(struct expression_check *c, const struct json *outputs
         if (member->value.type == JSON_OBJECT && json_member(&member->value, "selector")) {
             ERROR(c, "output \"" STR_FMT "\": selector objects are not supported", STR_ARG(member->key));
         } else if (member->value.type != JSON_STRING) {
-            ERROR(c, "output \"" STR_FMT "\" must be an expression, not a %s", STR_ARG(member->key),
+            ERROR(c, "output \"" STR_FMT "\" must be an expression, not %s", STR_ARG(member->key),
                   json_type_name(&member->value));
         } else if (!expression_each(member->value.string, check_one, c)) {
             struct expression e;

@@ -259,7 +259,7 @@ static void check_schema(struct check *c, const struct json *schema)
 {
     if (schema->type == JSON_BOOL) return;
     if (schema->type != JSON_OBJECT) {
-        workflow_error_at(c->problems, c->file, schema, "a schema must be a map or a boolean, not a %s",
+        workflow_error_at(c->problems, c->file, schema, "a schema must be a map or a boolean, not %s",
                           json_type_name(schema));
         return;
     }
