@@ -51,15 +51,7 @@ static void respond(struct http_request *request, int code, const char *reason)
 
 static void respond_failure(struct http_request *request, const struct error *error)
 {
-    int code = 503;
-    switch (error->status) {
-    case STATUS_INVALID:
-    case STATUS_UNSUPPORTED: code = 400; break;
-    case STATUS_DENIED: code = 401; break;
-    case STATUS_LIMIT: code = 413; break;
-    default: break;
-    }
-    respond(request, code, error->primary);
+    respond(request, response_code(error->status), error->primary);
 }
 
 /* ---- fields ---- */

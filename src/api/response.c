@@ -68,26 +68,25 @@ void response_send(struct http_request *request, const struct response_mode *mod
     http_respond_buf(request, 200, type, &body);
 }
 
-void response_unavailable(struct http_request *request, const char *why)
-{
-    struct error error = ERROR_INIT;
-    error_set(&error, STATUS_UNAVAILABLE, "%s", why);
-    response_failure(request, &error);
-}
-
-void response_failure(struct http_request *request, const struct error *error)
+int response_code(enum status status)
 {
     static const struct {
         enum status status;
         int code;
     } table[] = {
-        {STATUS_INVALID, 400},     {STATUS_DENIED, 401}, {STATUS_NOT_FOUND, 404}, {STATUS_LIMIT, 413},
-        {STATUS_UNAVAILABLE, 503}, {STATUS_IO, 503},     {STATUS_UNSUPPORTED, 400},
+        {STATUS_OK, 200},          {STATUS_INVALID, 400}, {STATUS_UNSUPPORTED, 400}, {STATUS_DENIED, 401},
+        {STATUS_NOT_FOUND, 404},   {STATUS_CONFLICT, 409}, {STATUS_LIMIT, 413},      {STATUS_IO, 503},
+        {STATUS_UNAVAILABLE, 503}, {STATUS_CANCELLED, 503},
     };
-    int code = 500;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        if (table[i].status == error->status) code = table[i].code;
+        if (table[i].status == status) return table[i].code;
     }
+    return 500;
+}
+
+void response_failure(struct http_request *request, const struct error *error)
+{
+    int code = response_code(error->status);
     response_allow_origin(request);
     if (code == 503) http_header_add(request, "Retry-After", STR(RESPONSE_RETRY_AFTER_S));
     http_respond_error(request, code, error);

@@ -32,9 +32,10 @@ const char *response_render(const struct response_mode *mode, struct str reason,
 
 /* Answers 200 in the client's mode. */
 void response_send(struct http_request *request, const struct response_mode *mode, struct str reason);
-/* Answers 503 with Retry-After: nothing of the request counts as stored. */
-void response_unavailable(struct http_request *request, const char *why);
-/* Answers with a JSON error body; for `status` see the table in response.c. */
+/* The HTTP status of a failure. */
+int response_code(enum status status);
+/* Answers with that status and a JSON error body. With a 503 goes Retry-After: nothing of the request counts as stored
+ * then. */
 void response_failure(struct http_request *request, const struct error *error);
 
 /* Lets a browser's page read the answer: echoes Origin. Without an Origin nothing is added. */

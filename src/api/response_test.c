@@ -122,7 +122,8 @@ static void test_failures(void **state)
     struct error error;
     fake_request(HTTP_METHOD_POST, "", NULL, STR(""));
     fake_field("Origin", "null");
-    response_unavailable(&fake.request, "disk full");
+    error_set(&error, STATUS_UNAVAILABLE, "disk full");
+    response_failure(&fake.request, &error);
     fake_answered(503, NULL, "disk full");
     assert_true(fake_has_header("Retry-After: 5\n"));
     assert_true(fake_has_header("Access-Control-Allow-Origin: null\n"));
