@@ -349,16 +349,18 @@ static enum status emit(struct compiler *c, struct node *node, uint32_t *ret_ope
     }
     TRY(emit_call(c, node, ret_operand));
     c->in_unit = in_unit;
-    if (constant && !(*ret_operand & OPERAND_CONSTANT)) return fold(c, &before, mark, ret_operand);
     if (*ret_operand & OPERAND_CONSTANT || *ret_operand < c->column_count + mark) {
         /* let(x, 1, properties["a"]): no step is needed for that */
         c->program.step_count = first;
         c->temps = mark;
-    } else if (unit) {
+        return STATUS_OK;
+    }
+    if (unit) {
         struct step *step = &c->program.steps[first];
         step->out = *ret_operand;
         step->skip = c->program.step_count - first - 1;
     }
+    if (constant) return fold(c, &before, mark, ret_operand);
     return STATUS_OK;
 }
 

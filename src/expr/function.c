@@ -43,7 +43,7 @@ static unsigned distance(struct str a, struct str b)
 const char *expr_function_near(struct str name)
 {
     const char *near = NULL;
-    unsigned best = name.size < 5 ? 2 : 3; /* nothing at this distance or beyond */
+    unsigned best = name.size < 6 ? (unsigned)name.size / 2 + 1 : 4; /* nothing at this distance or beyond */
     if (name.size > NEAR_BYTES_MAX) return NULL;
     for (size_t i = 0; i < SUBJECTS; i++) {
         for (const struct function *row = subjects[i]; row->name; row++) {

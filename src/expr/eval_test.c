@@ -1,0 +1,315 @@
+/*
+ * The evaluator: that the ways of running a program agree on many rows, what is kept between calls, what is not evaluated, and
+ * that every budget ends in LIMIT. Values of single cases are in the golden files.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "expr/expr.h"
+
+#define ROWS         VECTOR_ROWS_MAX
+#define BUDGET_BYTES ((size_t)16 << 20)
+
+static struct arena *arena;
+
+static const struct expr *compile(const char *text)
+{
+    const struct expr *expr = NULL;
+    struct error error = ERROR_INIT;
+    enum status status = expr_compile(arena, str_of(text), NULL, &error, &expr);
+    if (status != STATUS_OK) fail_msg("%s: %s", text, error.primary);
+    return expr;
+}
+
+static struct value text_value(const char *text)
+{
+    return value_str(str_of(text));
+}
+
+/* A list in the arena. */
+static struct value list_value(const struct value *items, size_t count)
+{
+    struct json list = JSON_ARRAY_EMPTY, item;
+    struct buf bytes = BUF_INIT(1 << 20);
+    struct value value;
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(value_to_json(arena, items[i], &item), STATUS_OK);
+        assert_int_equal(json_push(arena, &list, item), STATUS_OK);
+    }
+    assert_int_equal(value_encode_json(&bytes, &list), STATUS_OK);
+    struct reader reader = reader_of(arena_str(arena, buf_str(&bytes)));
+    assert_int_equal(value_decode(&reader, &value), STATUS_OK);
+    buf_fini(&bytes);
+    return value;
+}
+
+static bool same(struct value a, struct value b)
+{
+    return a.type == b.type && value_equal(a, b);
+}
+
+/* A column of values drawn from a small dictionary: codes and the flat form of the same rows. */
+struct column {
+    struct value dictionary[16], flat[ROWS];
+    uint32_t codes[ROWS];
+};
+
+static void fill(struct column *column, uint64_t seed)
+{
+    struct value items[] = {value_int(1), text_value("a"), value_null()};
+    struct value choice[16] = {value_absent(), value_null(), value_bool(true), value_bool(false), value_int(0), value_int(7),
+                               value_number(1.5), value_int(-3), text_value("a"), text_value("Bar"), text_value(""),
+                               text_value("12"), text_value("2024-02-01"), list_value(items, 3), list_value(items, 0),
+                               text_value("b,c,d")};
+    memcpy(column->dictionary, choice, sizeof choice);
+    for (uint32_t row = 0; row < ROWS; row++) {
+        column->codes[row] = (uint32_t)(hash_u64(row, seed) % 16);
+        column->flat[row] = choice[column->codes[row]];
+    }
+}
+
+static struct vector dictionary_vector(const struct column *column, uint64_t dict_id)
+{
+    return (struct vector){.kind = VECTOR_DICT, .count = ROWS, .dict_count = 16, .dict_id = dict_id,
+                           .values = column->dictionary, .codes = column->codes};
+}
+
+static struct vector flat_vector(const struct column *column)
+{
+    return (struct vector){.kind = VECTOR_FLAT, .count = ROWS, .values = column->flat};
+}
+
+static const char *const texts[] = {
+    "properties['a']",
+    "properties['a'] == properties['b']",
+    "properties['a'] < properties['b'] or properties['a'] in properties['b'] or not properties['c']",
+    "if(properties['a'] == true, upper(properties['b']), lower(properties['c']))",
+    "ifs(properties['a'] == 7, properties['b'] + 1, properties['b'] == 7, string(properties['c'], 'none'), true, len(properties['a']))",
+    "defined(properties['a']) and defined(properties['b']) and properties['a'] != properties['b']",
+    "string(properties['a']) + string(properties['b'], '-') + string(properties['a'])",
+    "number(properties['a'], number(properties['b'], -1)) * 2",
+    "any(X, properties['a'], X in properties['b'] or X == properties['c'])",
+    "map(X, properties['a'], [X, properties['b']])",
+    "let(x, string(properties['a']), y, upper(properties['b']), has_prefix(x, 'b') or x == y)",
+    "regex_replace(string(properties['a']), '[a-z]', '<$0>')",
+    "split(properties['a'], ',')[1]",
+    "boolean(properties['a']) and (boolean(properties['b']) or boolean(properties['c']))",
+    "[properties['a'], 1, properties['b']]",
+    "datedif(properties['a'], '2024-03-01', 'D')",
+    "len(filter(X, properties['a'], X == 'a' or X == properties['b'])) + 1",
+    "if(defined(properties['a']), let(z, properties['a'], [z, z]), properties['b'])",
+};
+
+/* Flat, dictionary, and every mixture of both give the same for the same rows, twice with the same state. */
+static void ways_agree(void **unused)
+{
+    (void)unused;
+    struct column *columns = arena_new_array(arena, struct column, 3);
+    struct value *expected = arena_new_array(arena, struct value, ROWS);
+    for (size_t i = 0; i < 3; i++) fill(&columns[i], i + 1);
+    for (size_t t = 0; t < sizeof texts / sizeof texts[0]; t++) {
+        const struct expr *expr = compile(texts[t]);
+        struct expr_state *flat = expr_state_new(expr, BUDGET_BYTES), *other = expr_state_new(expr, BUDGET_BYTES);
+        struct error error = ERROR_INIT;
+        struct vector vectors[3], result;
+        for (size_t i = 0; i < 3; i++) vectors[i] = flat_vector(&columns[i]);
+        assert_int_equal(expr_eval(flat, vectors, ROWS, &error, &result), STATUS_OK);
+        for (uint32_t row = 0; row < ROWS; row++) expected[row] = vector_at(&result, row);
+        for (unsigned mixture = 1; mixture < 16; mixture++) {
+            for (size_t i = 0; i < 3; i++) {
+                vectors[i] = mixture >> i & 1 ? dictionary_vector(&columns[i], i + 1) : flat_vector(&columns[i]);
+            }
+            assert_int_equal(expr_eval(other, vectors, ROWS, &error, &result), STATUS_OK);
+            for (uint32_t row = 0; row < ROWS; row++) {
+                if (!same(vector_at(&result, row), expected[row])) fail_msg("%s, row %u", texts[t], row);
+            }
+            uint8_t keep[ROWS];
+            for (uint32_t row = 0; row < ROWS; row++) keep[row] = row % 3 != 0;
+            assert_int_equal(expr_filter(other, vectors, ROWS, &error, keep), STATUS_OK);
+            for (uint32_t row = 0; row < ROWS; row++) {
+                bool is_true = expected[row].type == VALUE_BOOL && expected[row].boolean;
+                assert_int_equal(keep[row], row % 3 != 0 && is_true);
+            }
+        }
+        expr_state_free(flat);
+        expr_state_free(other);
+    }
+}
+
+/* Work on a dictionary is kept while dict_id stays: changed values under the same id are not looked at again. (A store never does that; here it
+ * shows what is evaluated.) A new id is a new dictionary. */
+static void dictionary_results_are_kept(void **unused)
+{
+    (void)unused;
+    struct value values[] = {value_absent(), text_value("a"), text_value("b")};
+    uint32_t codes[] = {1, 2, 0, 1};
+    const struct expr *expr = compile("upper(properties['a']) + '!'");
+    struct expr_state *state = expr_state_new(expr, BUDGET_BYTES);
+    struct vector vector = {VECTOR_DICT, 4, 3, 77, values, codes}, result;
+    struct error error = ERROR_INIT;
+    assert_int_equal(expr_eval(state, &vector, 4, &error, &result), STATUS_OK);
+    assert_int_equal(result.kind, VECTOR_DICT);
+    assert_ptr_equal(result.codes, codes);
+    assert_true(result.dict_id >> 63);
+    uint64_t id = result.dict_id;
+    assert_true(same(result.values[0], value_absent()));
+    assert_true(str_is(value_text(result.values[2]), "B!"));
+    values[1] = text_value("z");
+    assert_int_equal(expr_eval(state, &vector, 4, &error, &result), STATUS_OK);
+    assert_true(result.dict_id == id);
+    assert_true(str_is(value_text(vector_at(&result, 0)), "A!"));
+    vector.dict_id = 78;
+    assert_int_equal(expr_eval(state, &vector, 4, &error, &result), STATUS_OK);
+    assert_true(result.dict_id != id);
+    assert_true(str_is(value_text(vector_at(&result, 0)), "Z!"));
+    expr_state_free(state);
+}
+
+/* A result for which code 0 is not undefined is handed out flat, and so is a dictionary much larger than what is asked of it. */
+static void dictionaries_that_stay_inside(void **unused)
+{
+    (void)unused;
+    enum { LARGE = 5000 };
+    struct value *values = arena_new_array(arena, struct value, LARGE);
+    uint32_t codes[] = {4, 0, 4999};
+    struct vector vector = {VECTOR_DICT, 3, LARGE, 5, values, codes}, result;
+    struct error error = ERROR_INIT;
+    for (size_t i = 1; i < LARGE; i++) values[i] = value_int((int64_t)i);
+    static const char *const flat[] = {"defined(properties['a'])", "properties['a'] * 2"};
+    for (size_t i = 0; i < 2; i++) {
+        struct expr_state *state = expr_state_new(compile(flat[i]), BUDGET_BYTES);
+        assert_int_equal(expr_eval(state, &vector, 3, &error, &result), STATUS_OK);
+        assert_int_equal(result.kind, VECTOR_FLAT);
+        assert_true(same(vector_at(&result, 2), i ? value_int(9998) : value_bool(true)));
+        assert_true(same(vector_at(&result, 1), i ? value_absent() : value_bool(false)));
+        expr_state_free(state);
+    }
+    /* A property by itself goes through untouched. */
+    struct expr_state *state = expr_state_new(compile("properties['a']"), BUDGET_BYTES);
+    assert_int_equal(expr_eval(state, &vector, 3, &error, &result), STATUS_OK);
+    assert_true(result.kind == VECTOR_DICT && result.dict_id == 5 && result.values == values);
+    expr_state_free(state);
+}
+
+/* A dictionary whose results do not fit the budget is evaluated row by row instead. */
+static void dictionary_beyond_the_budget(void **unused)
+{
+    (void)unused;
+    enum { LARGE = 100000 };
+    struct value *values = arena_new_array(arena, struct value, LARGE);
+    uint32_t codes[] = {LARGE - 1, 1};
+    struct vector vector = {VECTOR_DICT, 2, LARGE, 5, values, codes}, result;
+    struct error error = ERROR_INIT;
+    for (size_t i = 1; i < LARGE; i++) values[i] = value_int((int64_t)i);
+    static const char *const each[] = {"properties['a'] + 1", "sum(map(X, [1, 2], X + properties['a'])) - properties['a'] - 2"};
+    for (size_t i = 0; i < 2; i++) {
+        struct expr_state *state = expr_state_new(compile(each[i]), 1 << 20);
+        assert_int_equal(expr_eval(state, &vector, 2, &error, &result), STATUS_OK);
+        assert_true(same(vector_at(&result, 0), value_int(LARGE)));
+        assert_true(same(vector_at(&result, 1), value_int(2)));
+        expr_state_free(state);
+    }
+}
+
+/* Only rows that are kept can fail, only dictionary entries that are used, and a failing call leaves keep alone. */
+static void errors_only_of_needed_rows(void **unused)
+{
+    (void)unused;
+    struct value values[] = {value_absent(), value_bool(true), value_int(5)};
+    uint32_t codes[] = {1, 2, 1, 0};
+    struct value flat[] = {values[1], values[2], values[1], values[0]};
+    struct vector vectors[] = {{VECTOR_DICT, 4, 3, 9, values, codes}, {VECTOR_FLAT, 4, 0, 0, flat, NULL}};
+    for (size_t i = 0; i < 2; i++) {
+        struct expr_state *state = expr_state_new(compile("properties['a'] and true"), BUDGET_BYTES);
+        uint8_t keep[] = {1, 0, 1, 1}, all[] = {1, 1, 1, 1};
+        struct error error = ERROR_INIT;
+        struct vector result;
+        assert_int_equal(expr_filter(state, &vectors[i], 4, &error, keep), STATUS_OK);
+        assert_true(keep[0] && !keep[1] && keep[2] && !keep[3]);
+        assert_int_equal(expr_filter(state, &vectors[i], 4, &error, all), STATUS_INVALID);
+        assert_string_equal(error.primary, "\"and\" needs true or false, but its operand is a number");
+        assert_int_equal(error.column, 1);
+        assert_true(all[0] && all[1] && all[2] && all[3]);
+        assert_int_equal(expr_eval(state, &vectors[i], 4, &error, &result), STATUS_INVALID);
+        assert_int_equal(expr_eval(state, &vectors[i], 1, &error, &result), STATUS_OK);
+        expr_state_free(state);
+    }
+}
+
+/* No rows, and rows that are all dropped already, are nothing to evaluate. */
+static void no_rows(void **unused)
+{
+    (void)unused;
+    struct value five = value_int(5);
+    struct vector vector = {.kind = VECTOR_CONST, .count = 1, .values = &five}, result;
+    struct expr_state *state = expr_state_new(compile("properties['a'] and true or properties['a'] == 1"), BUDGET_BYTES);
+    struct error error = ERROR_INIT;
+    uint8_t keep[] = {0, 0};
+    assert_int_equal(expr_eval(state, &vector, 0, &error, &result), STATUS_OK);
+    assert_int_equal(result.count, 0);
+    assert_int_equal(expr_filter(state, &vector, 2, &error, keep), STATUS_OK);
+    assert_int_equal(expr_filter(state, &vector, 0, &error, NULL), STATUS_OK);
+    expr_state_free(state);
+}
+
+/* Nested loops end at the work limit, growing strings and lists at the memory limit, with a position; the state works on afterwards. */
+static void budgets(void **unused)
+{
+    (void)unused;
+    struct value items[400];
+    for (size_t i = 0; i < 400; i++) items[i] = value_int((int64_t)i);
+    struct value list = list_value(items, 400);
+    struct vector vector = {.kind = VECTOR_FLAT, .count = 1, .values = &list}, result;
+    static const struct {
+        const char *text, *what;
+    } cases[] = {
+        {"any(X, properties['l'], any(Y, properties['l'], any(Z, properties['l'], X + Y + Z == 0.5)))", "work"},
+        {"let(s, string(properties['l']), a, s+s+s+s+s+s+s+s, b, a+a+a+a+a+a+a+a, c, b+b+b+b+b+b+b+b, d, c+c+c+c, len(d))",
+         "memory"},
+        {"let(a, map(X, properties['l'], properties['l']), b, map(X, properties['l'], a), len(b))", "memory"},
+        {"len(map(X, properties['l'], map(Y, properties['l'], upper(string(properties['l'])))))", "memory"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct expr_state *state = expr_state_new(compile(cases[i].text), 8 << 20);
+        struct error error = ERROR_INIT;
+        struct value empty = list_value(items, 0);
+        if (expr_eval(state, &vector, 1, &error, &result) != STATUS_LIMIT) fail_msg("%s", cases[i].text);
+        if (!strstr(error.primary, cases[i].what) || error.column == 0) fail_msg("%s: %s", cases[i].text, error.primary);
+        vector.values = &empty;
+        assert_int_equal(expr_eval(state, &vector, 1, &error, &result), STATUS_OK);
+        vector.values = &list;
+        expr_state_free(state);
+    }
+}
+
+static int setup(void **unused)
+{
+    (void)unused;
+    arena = arena_new((size_t)64 << 20);
+    return 0;
+}
+
+static int teardown(void **unused)
+{
+    (void)unused;
+    arena_free(arena);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(ways_agree, setup, teardown),
+        cmocka_unit_test_setup_teardown(dictionary_results_are_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(dictionaries_that_stay_inside, setup, teardown),
+        cmocka_unit_test_setup_teardown(dictionary_beyond_the_budget, setup, teardown),
+        cmocka_unit_test_setup_teardown(errors_only_of_needed_rows, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_rows, setup, teardown),
+        cmocka_unit_test_setup_teardown(budgets, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
