@@ -162,7 +162,7 @@ enum status prepare_credentials(struct preparation *p, struct prepared_step *ste
         if (step_sets(step, &chosen[i])) continue;
         TRY(add_credential(p, step, &chosen[i], find_auth(p, step->operation, chosen[i].name), error));
     }
-    if (!chosen_count && !none_needed && wanted.data) {
+    if (!chosen_count && !none_needed && wanted.data && !p->checking) {
         workflow_warning_at(p->problems, p->document->file, step->step->node,
                             "step \"" STR_FMT "\": no credential for \"" STR_FMT "\", sending without",
                             STR_ARG(step->step->id), STR_ARG(wanted));

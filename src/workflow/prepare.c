@@ -144,7 +144,7 @@ static enum status add_secrets(struct preparation *p, struct error *error)
                                : error_set(error, status, "the credentials exceed the memory budget");
 }
 
-enum status workflow_prepare(struct preparation *preparation, bool with_inputs, struct error *error)
+enum status workflow_prepare(struct preparation *preparation, struct error *error)
 {
     struct preparation *p = preparation;
     p->secrets.arena = p->arena;
@@ -159,5 +159,5 @@ enum status workflow_prepare(struct preparation *preparation, bool with_inputs, 
     TRY(openapi_load(&p->sources, p->document, p->problems, error));
     check_options(p);
     TRY(choose_workflows(p, error));
-    return with_inputs ? prepare_inputs(p, error) : STATUS_OK;
+    return p->checking ? STATUS_OK : prepare_inputs(p, error);
 }

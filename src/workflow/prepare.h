@@ -62,12 +62,13 @@ struct preparation {
     struct workflow_secrets secrets;
     struct prepared_workflow *workflows;
     size_t workflow_count;
+    bool checking;           /* without a run: inputs, credentials and servers may still be missing */
     bool warned_unqualified; /* that operationIds are bare: once per document */
 };
 
-/* Fills `preparation`, whose first four members the caller has set. OK also when there are problems: look at
- * problems->error_count. `with_inputs` false leaves the inputs out (for `check`). */
-enum status workflow_prepare(struct preparation *preparation, bool with_inputs, struct error *error) MUST_USE;
+/* Fills `preparation`, whose members `arena`, `document`, `options`, `problems` and `checking` the caller has
+ * set. OK also when there are problems: look at problems->error_count. */
+enum status workflow_prepare(struct preparation *preparation, struct error *error) MUST_USE;
 
 /* Parts of it, each in its own file. */
 

@@ -430,6 +430,11 @@ static enum status prepare_server(struct step_work *w, struct error *error)
     enum status status = openapi_server(&w->p->sources, w->step->operation, &problem, &w->step->server);
     if (status == STATUS_LIMIT) return no_memory(error);
     if (status == STATUS_OK) return STATUS_OK;
+    if (w->p->checking) {
+        workflow_warning_at(w->p->problems, w->p->document->file, w->step->step->node, "%s", problem.primary);
+        workflow_problem_hint(w->p->problems, "%s", problem.hint);
+        return STATUS_OK;
+    }
     error_prefix(&problem, "step \"" STR_FMT "\"", STR_ARG(w->id));
     workflow_error_take(w->p->problems, w->p->document->file, w->step->step->node, &problem);
     return STATUS_OK;

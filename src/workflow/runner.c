@@ -438,7 +438,7 @@ static enum status invalid_result(struct run *run, const struct workflow_problem
 static enum status execute(struct run *run, struct workflow_problems *problems, struct error *error,
                            struct workflow_result *result)
 {
-    TRY(workflow_prepare(&run->p, true, error));
+    TRY(workflow_prepare(&run->p, error));
     if (problems->error_count) return invalid_result(run, problems, result);
     struct json list = JSON_ARRAY_EMPTY, shown = JSON_OBJECT_EMPTY;
     bool passed = true;
@@ -486,6 +486,7 @@ enum status workflow_check(struct arena *arena, const struct workflow_document *
                            const struct workflow_options *options, struct workflow_problems *problems,
                            struct error *error)
 {
-    struct preparation p = {.arena = arena, .document = document, .options = options, .problems = problems};
-    return workflow_prepare(&p, false, error);
+    struct preparation p = {
+        .arena = arena, .document = document, .options = options, .problems = problems, .checking = true};
+    return workflow_prepare(&p, error);
 }
