@@ -347,6 +347,8 @@ enum status section_builder_run_end(struct section_builder *builder)
     return buf_status(&builder->image);
 }
 
+uint32_t section_builder_rows(const struct section_builder *builder) { return builder->rows; }
+
 enum status section_builder_finish(struct section_builder *builder, struct buf *ret_image, struct section_ref *ret_directory)
 {
     struct section_ref filter = {0};

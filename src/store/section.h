@@ -77,6 +77,7 @@ enum status section_builder_column(struct section_builder *builder, uint32_t pro
 enum status section_builder_sparse(struct section_builder *builder, uint32_t property, const uint32_t *rows,
                                    const struct value *values, uint32_t present) MUST_USE;
 enum status section_builder_run_end(struct section_builder *builder) MUST_USE;
+uint32_t section_builder_rows(const struct section_builder *builder); /* in finished runs */
 /* The image and the place of the directory in it. */
 enum status section_builder_finish(struct section_builder *builder, struct buf *ret_image, struct section_ref *ret_directory)
     MUST_USE;

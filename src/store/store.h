@@ -38,7 +38,6 @@ struct store_options {
     uint64_t cache_bytes;         /* decoded blocks: 256 MiB */
     uint64_t queue_bytes_max;     /* records waiting for the disk: 64 MiB */
     bool salvage;                 /* start even though acknowledged log bytes are damaged, without them */
-    bool threads_off;             /* tests: nothing runs by itself, call store_step */
 };
 void store_options_defaults(struct store_options *options);
 

@@ -1,0 +1,432 @@
+#include "store/project.h"
+
+#include "base/log.h"
+#include "store/merge.h"
+#include "store/filter.h"
+#include "store/run.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define NAMES_MAX        (1u << 24)
+#define SEAL_ROWS        65536
+#define FAN_IN           8
+#define MERGE_ROWS_MAX   262144u
+#define MERGE_BYTES_MAX  ((size_t)2 << 30)
+
+struct project *project_new(uint64_t id)
+{
+    struct project *project = calloc(1, sizeof *project);
+    if (!project) return NULL;
+    project->id = id;
+    project->events = names_new(NAMES_MAX);
+    project->properties = names_new(NAMES_MAX);
+    project->ids = id_graph_new();
+    project->reason_property = UINT32_MAX;
+    project->changed = true;
+    memtable_init(&project->mem);
+    return project;
+}
+
+static void live_fini(struct live *live)
+{
+    section_unref(live->section);
+    deletes_unref(live->deletes);
+    if (live->pending) roaring_bitmap_free(live->pending);
+}
+
+static void clear_marks(struct project *project)
+{
+    for (size_t i = 0; i < project->mark_count; i++) free((void *)(uintptr_t)project->marks[i].insert_id.data);
+    project->mark_count = 0;
+}
+
+void project_free(struct project *project)
+{
+    if (!project) return;
+    clear_marks(project);
+    free(project->marks);
+    for (size_t i = 0; i < project->live_count; i++) live_fini(&project->live[i]);
+    free(project->live);
+    snapshot_free(project->published);
+    memtable_fini(&project->mem);
+    names_free(project->events);
+    names_free(project->properties);
+    id_graph_free(project->ids);
+    free(project);
+}
+
+void project_clear(struct project *project)
+{
+    clear_marks(project);
+    for (size_t i = 0; i < project->live_count; i++) live_fini(&project->live[i]);
+    project->live_count = 0;
+    project->flushing = false;
+    snapshot_free(project->published);
+    project->published = NULL;
+    project->changed = true;
+    memtable_fini(&project->mem);
+    memtable_init(&project->mem);
+}
+
+size_t project_memory(const struct project *project)
+{
+    size_t bytes = project->mem.bytes;
+    for (size_t i = 0; i < project->live_count; i++) {
+        if (project->live[i].section->image) bytes += project->live[i].section->bytes;
+    }
+    return bytes;
+}
+
+uint64_t project_memory_rows(const struct project *project)
+{
+    uint64_t rows = project->mem.count;
+    for (size_t i = 0; i < project->live_count; i++) {
+        if (project->live[i].section->image) rows += project->live[i].section->rows;
+    }
+    return rows;
+}
+
+enum status project_add_section(struct project *project, struct section *section, struct deletes *deletes)
+{
+    if (project->live_count == project->live_capacity) {
+        size_t capacity = project->live_capacity ? project->live_capacity * 2 : 16;
+        struct live *grown = realloc(project->live, capacity * sizeof *grown);
+        if (!grown) {
+            section_unref(section);
+            deletes_unref(deletes);
+            return STATUS_LIMIT;
+        }
+        project->live = grown;
+        project->live_capacity = capacity;
+    }
+    project->live[project->live_count++] = (struct live){.section = section, .deletes = deletes};
+    project->changed = true;
+    return STATUS_OK;
+}
+
+/* --- duplicates ---------------------------------------------------------------------------------------------------- */
+
+static bool is_dead(const struct live *live, uint32_t row)
+{
+    return (live->deletes && roaring_bitmap_contains(live->deletes->rows, row)) ||
+           (live->pending && roaring_bitmap_contains(live->pending, row));
+}
+
+static enum status mark(struct project *project, size_t index, uint32_t row)
+{
+    struct live *live = &project->live[index];
+    if (!live->pending && !(live->pending = roaring_bitmap_create())) return STATUS_LIMIT;
+    roaring_bitmap_add(live->pending, row);
+    live->unsaved = true;
+    project->changed = true;
+    return STATUS_OK;
+}
+
+/* A mark on a section that a flush is rewriting is repeated on what the flush writes (project_flush_end). */
+static enum status remember(struct project *project, uint32_t event, uint32_t id, int64_t time_ms, struct str insert_id)
+{
+    if (project->mark_count == project->mark_capacity) {
+        size_t capacity = project->mark_capacity ? project->mark_capacity * 2 : 16;
+        struct key_mark *grown = realloc(project->marks, capacity * sizeof *grown);
+        if (!grown) return STATUS_LIMIT;
+        project->marks = grown;
+        project->mark_capacity = capacity;
+    }
+    char *copy = malloc(insert_id.size ? insert_id.size : 1);
+    if (!copy) return STATUS_LIMIT;
+    memcpy(copy, insert_id.data, insert_id.size);
+    project->marks[project->mark_count++] = (struct key_mark){event, id, time_ms, {copy, insert_id.size}};
+    return STATUS_OK;
+}
+
+/* Deletes the stored row with these four fields, if there is one. At most one can live. */
+static enum status replace_stored(struct project *project, struct project_context *context, uint32_t event, uint32_t id,
+                                  int64_t time_ms, struct str insert_id, bool *ret_replaced)
+{
+    uint32_t persons[ID_HISTORY_MAX];
+    size_t person_count = 0;
+    uint64_t key = dedup_key(event, id, time_ms, insert_id);
+    *ret_replaced = false;
+    for (size_t i = project->live_count; i-- > 0;) {
+        const struct section *section = project->live[i].section;
+        if (time_ms < section->time_min_ms || time_ms > section->time_max_ms ||
+            !filter_has(section->filter, section->filter_bytes, key))
+            continue;
+        if (!person_count) person_count = id_graph_history(project->ids, id, persons);
+        uint32_t row;
+        struct error error;
+        enum status status = run_probe(section, event, persons, person_count, id, time_ms, insert_id, &error, &row);
+        if (status == STATUS_NOT_FOUND) continue;
+        if (status != STATUS_OK) {
+            /* The block cannot be read: whether this is a duplicate cannot be told. Queries over the block fail loudly, so keep the event. */
+            if (context->probe_failures++ == 0) log_failure(LOG_ERROR, "duplicate_probe_failed", &error);
+            continue;
+        }
+        if (is_dead(&project->live[i], row)) continue;
+        TRY(mark(project, i, row));
+        if (project->flushing && i >= project->flush_first && i < project->flush_first + project->flush_count)
+            TRY(remember(project, event, id, time_ms, insert_id));
+        *ret_replaced = true;
+        return STATUS_OK;
+    }
+    return STATUS_OK;
+}
+
+/* --- applying ------------------------------------------------------------------------------------------------------ */
+
+static enum status intern_property(struct project *project, struct str name, uint32_t *ret)
+{
+    enum status status = names_intern(project->properties, name, ret);
+    if (status == STATUS_LIMIT && names_count(project->properties) >= NAMES_MAX) {
+        *ret = UINT32_MAX; /* 16 million property names: the property is left out, the event stays */
+        return STATUS_OK;
+    }
+    return status;
+}
+
+static enum status apply_event(struct project *project, struct project_context *context, const struct batch_reader *batch,
+                               const struct event_view *event, uint32_t *event_ids, uint32_t *property_ids, uint64_t seq)
+{
+    if (event_ids[event->name] == UINT32_MAX) TRY(names_intern(project->events, batch->names[event->name], &event_ids[event->name]));
+    struct mem_row row = {.time_ms = event->time_ms,
+                          .seq = seq,
+                          .insert_id = event->insert_id.data,
+                          .insert_size = (uint32_t)event->insert_id.size,
+                          .properties = event->properties.data,
+                          .properties_size = (uint32_t)event->properties.size,
+                          .event = event_ids[event->name],
+                          .flags = batch->flags};
+    if (event->id.size) TRY(id_graph_intern(project->ids, event->id, &row.id));
+    if (event->device.size) {
+        uint32_t device;
+        TRY(id_graph_intern(project->ids, event->device, &device));
+        unsigned reason = context->options->link(project->ids, batch->mode, LINK_CREATE, device, row.id);
+        row.reason = (uint8_t)reason;
+        if (reason && project->reason_property == UINT32_MAX)
+            TRY(intern_property(project, STR("$identity_failure_reason"), &project->reason_property));
+    }
+    id_graph_add_rows(project->ids, row.id, 1);
+    struct reader properties = reader_of(event->properties);
+    uint32_t name;
+    struct value value;
+    while (event_property_next(&properties, &name, &value)) {
+        if (property_ids[name] == UINT32_MAX) TRY(intern_property(project, batch->names[name], &property_ids[name]));
+    }
+    bool duplicate = false;
+    if (row.insert_id) {
+        TRY(replace_stored(project, context, row.event, row.id, row.time_ms, event->insert_id, &duplicate));
+        context->duplicates += duplicate;
+    }
+    TRY(memtable_add(&project->mem, &row, &duplicate));
+    context->duplicates += duplicate;
+    context->events++;
+    project->changed = true;
+    return STATUS_OK;
+}
+
+enum status project_apply_events(struct project *project, struct project_context *context, struct frame_bytes *frame,
+                                 struct str body, uint64_t seq, struct arena *arena, struct error *error)
+{
+    struct batch_reader batch;
+    enum status status = batch_open(arena, body, &batch);
+    if (status != STATUS_OK) return error_set(error, status, "malformed events record");
+    uint32_t *property_ids = malloc(((size_t)batch.name_count + 1) * sizeof *property_ids);
+    uint32_t *event_ids = arena_new_array(arena, uint32_t, (size_t)batch.name_count + 1);
+    if (!property_ids || !event_ids) {
+        free(property_ids);
+        return error_set(error, STATUS_LIMIT, "out of memory while applying events");
+    }
+    for (uint32_t i = 0; i < batch.name_count; i++) property_ids[i] = event_ids[i] = UINT32_MAX;
+    status = memtable_batch(&project->mem, frame, property_ids, batch.name_count, batch.received_ms);
+    struct event_view event;
+    for (uint64_t index = 0; status == STATUS_OK && batch_next(&batch, &event); index++)
+        status = apply_event(project, context, &batch, &event, event_ids, property_ids, seq + index);
+    if (status != STATUS_OK) return error_set(error, status, "out of memory while applying events");
+    return project->mem.count >= SEAL_ROWS ? project_seal(project, context, error) : STATUS_OK;
+}
+
+enum status project_apply_link(struct project *project, struct project_context *context, struct str body, struct error *error)
+{
+    struct link_view link;
+    if (link_open(body, &link) != STATUS_OK) return error_set(error, STATUS_CORRUPT, "malformed link record");
+    uint32_t device, user;
+    enum status status = id_graph_intern(project->ids, link.device, &device);
+    if (status == STATUS_OK) status = id_graph_intern(project->ids, link.user, &user);
+    if (status != STATUS_OK) return error_set(error, status, "out of memory while applying a link");
+    (void)context->options->link(project->ids, link.mode, link.operation, device, user);
+    project->changed = true;
+    return STATUS_OK;
+}
+
+/* --- sealing ------------------------------------------------------------------------------------------------------- */
+
+static unsigned level(const struct section *section)
+{
+    unsigned n = 0;
+    for (uint32_t rows = section->rows; rows >= FAN_IN; rows /= FAN_IN) n++;
+    return n;
+}
+
+void live_publish_deletes(struct live *live)
+{
+    if (!live->pending) return;
+    if (live->deletes) roaring_bitmap_or_inplace(live->pending, live->deletes->rows);
+    deletes_unref(live->deletes);
+    live->deletes = deletes_new(live->pending);
+    live->pending = NULL;
+}
+
+/* Merges the newest RAM sections while there are FAN_IN of one size class, so that a query after every event does not leave a section
+ * per event behind. */
+static enum status merge_small(struct project *project, struct error *error)
+{
+    size_t frozen = project->flushing ? project->flush_first + project->flush_count : 0;
+    for (;;) {
+        size_t count = 0;
+        uint64_t rows = 0;
+        while (count < FAN_IN && project->live_count - count > frozen) {
+            const struct section *section = project->live[project->live_count - 1 - count].section;
+            if (!section->image || level(section) > level(project->live[project->live_count - 1].section)) break;
+            rows += section->rows;
+            count++;
+        }
+        if (count < FAN_IN || rows > MERGE_ROWS_MAX) return STATUS_OK;
+        size_t first = project->live_count - count;
+        struct version_section inputs[FAN_IN];
+        for (size_t i = 0; i < count; i++) {
+            live_publish_deletes(&project->live[first + i]);
+            inputs[i] = (struct version_section){project->live[first + i].section, project->live[first + i].deletes};
+        }
+        struct id_view *ids = id_graph_view(project->ids);
+        struct merge_job job = {.inputs = inputs,
+                                .input_count = count,
+                                .ids = ids,
+                                .links_applied = id_graph_mark(project->ids).links,
+                                .memory_bytes_max = MERGE_BYTES_MAX};
+        struct merge_output *outputs;
+        size_t output_count;
+        enum status status = merge_sections(&job, error, &outputs, &output_count);
+        id_view_unref(ids);
+        if (status != STATUS_OK) return status;
+        struct section *merged = NULL;
+        if (output_count) status = section_open_image(&outputs[0].image, outputs[0].directory, project->id, error, &merged);
+        merge_outputs_free(outputs, output_count);
+        if (status != STATUS_OK) return status;
+        for (size_t i = 0; i < count; i++) live_fini(&project->live[first + i]);
+        project->live_count = first;
+        project->changed = true;
+        if (merged) TRY(project_add_section(project, merged, NULL));
+    }
+}
+
+enum status project_seal(struct project *project, struct project_context *context, struct error *error)
+{
+    if (project->mem.count == 0) return STATUS_OK;
+    struct memtable_seal seal = {.ids = project->ids,
+                                 .reasons = context->options->link_reasons,
+                                 .reason_property = project->reason_property,
+                                 .links_applied = id_graph_mark(project->ids).links};
+    struct section *section = NULL;
+    TRY(memtable_seal(&project->mem, project->id, &seal, error, &section));
+    if (section && project_add_section(project, section, NULL) != STATUS_OK)
+        return error_set(error, STATUS_LIMIT, "out of memory while sealing");
+    return merge_small(project, error);
+}
+
+enum status project_publish(struct project *project, struct project_context *context, struct error *error,
+                            struct snapshot **ret_snapshot)
+{
+    if (project->changed || !project->published) {
+        TRY(project_seal(project, context, error));
+        struct snapshot *snapshot = calloc(1, sizeof *snapshot);
+        if (!snapshot) return error_set(error, STATUS_LIMIT, "out of memory for a snapshot");
+        atomic_init(&snapshot->refs, 1);
+        snapshot->project = project->id;
+        snapshot->sections = calloc(project->live_count ? project->live_count : 1, sizeof *snapshot->sections);
+        if (!snapshot->sections) {
+            free(snapshot);
+            return error_set(error, STATUS_LIMIT, "out of memory for a snapshot");
+        }
+        for (size_t i = 0; i < project->live_count; i++) {
+            live_publish_deletes(&project->live[i]);
+            snapshot->sections[i] = (struct version_section){section_ref_take(project->live[i].section),
+                                                             deletes_ref(project->live[i].deletes)};
+        }
+        snapshot->section_count = project->live_count;
+        snapshot->ids = id_graph_view(project->ids);
+        snapshot->events = project->events;
+        snapshot->properties = project->properties;
+        snapshot->event_count = names_count(project->events);
+        snapshot->property_count = names_count(project->properties);
+        snapshot_free(project->published);
+        project->published = snapshot;
+        project->changed = false;
+    }
+    *ret_snapshot = snapshot_ref(project->published);
+    return STATUS_OK;
+}
+
+/* --- flushing ------------------------------------------------------------------------------------------------------ */
+
+enum status project_flush_begin(struct project *project, struct version_section **ret_inputs, size_t *ret_count)
+{
+    assert(!project->flushing);
+    size_t first = project->live_count;
+    while (first > 0 && project->live[first - 1].section->image) first--;
+    size_t count = project->live_count - first;
+    struct version_section *inputs = calloc(count ? count : 1, sizeof *inputs);
+    if (!inputs) return STATUS_LIMIT;
+    for (size_t i = 0; i < count; i++) {
+        struct live *live = &project->live[first + i];
+        live_publish_deletes(live);
+        inputs[i] = (struct version_section){section_ref_take(live->section), deletes_ref(live->deletes)};
+    }
+    project->flushing = true;
+    project->flush_first = first;
+    project->flush_count = count;
+    *ret_inputs = inputs;
+    *ret_count = count;
+    return STATUS_OK;
+}
+
+void project_flush_abort(struct project *project)
+{
+    clear_marks(project);
+    project->flushing = false;
+}
+
+enum status project_flush_end(struct project *project, struct section *const *sections, size_t count, struct error *error)
+{
+    size_t first = project->flush_first, after = first + project->flush_count, rest = project->live_count - after;
+    struct live *live = calloc(first + count + rest + 1, sizeof *live);
+    if (!live) return error_set(error, STATUS_LIMIT, "out of memory after a flush");
+    if (first) memcpy(live, project->live, first * sizeof *live);
+    for (size_t i = 0; i < count; i++) live[first + i] = (struct live){.section = section_ref_take(sections[i])};
+    if (rest) memcpy(live + first + count, project->live + after, rest * sizeof *live);
+    for (size_t i = first; i < after; i++) live_fini(&project->live[i]);
+    free(project->live);
+    project->live = live;
+    project->live_count = first + count + rest;
+    project->live_capacity = project->live_count + 1;
+    project->flushing = false;
+    project->changed = true;
+    /* Rows that a newer duplicate replaced while the flush was reading them. */
+    enum status status = STATUS_OK;
+    for (size_t m = 0; m < project->mark_count && status == STATUS_OK; m++) {
+        const struct key_mark *key = &project->marks[m];
+        uint32_t persons[ID_HISTORY_MAX], row;
+        size_t persons_count = id_graph_history(project->ids, key->id, persons);
+        bool found = false;
+        for (size_t i = first; i < first + count && !found; i++) {
+            enum status probed = run_probe(live[i].section, key->event, persons, persons_count, key->id, key->time_ms,
+                                           key->insert_id, error, &row);
+            if (probed == STATUS_NOT_FOUND) continue;
+            status = probed == STATUS_OK ? mark(project, i, row) : probed;
+            found = true;
+        }
+    }
+    clear_marks(project);
+    return status;
+}

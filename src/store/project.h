@@ -1,0 +1,78 @@
+#pragma once
+/*
+ * The mutable state of one project: its names, ids, memtable and live sections. Everything here belongs to the applier, which applies log
+ * records in order; readers get snapshots (version.h).
+ */
+#include "store/memtable.h"
+#include "store/store.h"
+#include "store/version.h"
+
+/* A section that counts, and the rows deleted in it. */
+struct live {
+    struct section *section;
+    struct deletes *deletes;   /* as published */
+    roaring_bitmap_t *pending; /* marks since then; NULL: none */
+    bool unsaved;              /* marks that no delete file holds */
+};
+
+/* Makes the pending marks part of what the next snapshot sees. */
+void live_publish_deletes(struct live *live);
+
+struct key_mark { /* a row that was deleted while its section was being rewritten */
+    uint32_t event, id;
+    int64_t time_ms;
+    struct str insert_id; /* malloc'd */
+};
+
+struct project {
+    uint64_t id;
+    struct names *events, *properties;
+    struct id_graph *ids;
+    struct memtable mem;
+    struct live *live; /* older first; RAM sections behind file sections */
+    size_t live_count, live_capacity;
+    struct snapshot *published;
+    bool changed; /* since `published` */
+    uint32_t reason_property;
+    /* a flush that is under way */
+    bool flushing;
+    size_t flush_first, flush_count; /* live[flush_first .. +count) are its inputs */
+    struct key_mark *marks;
+    size_t mark_count, mark_capacity;
+    /* what the catalog files hold */
+    uint32_t saved_events, saved_properties;
+    struct id_mark saved_ids;
+};
+
+struct project_context { /* the store's side */
+    const struct store_options *options;
+    uint64_t duplicates, events, probe_failures;
+};
+
+struct project *project_new(uint64_t id);
+void project_free(struct project *project);
+
+/* Applies the body of an EVENTS or LINK record. `seq` is the LSN of the record; `frame` holds the bytes of `body`. LIMIT when memory refuses:
+ * the caller cannot go on. */
+enum status project_apply_events(struct project *project, struct project_context *context, struct frame_bytes *frame,
+                                 struct str body, uint64_t seq, struct arena *arena, struct error *error) MUST_USE;
+enum status project_apply_link(struct project *project, struct project_context *context, struct str body, struct error *error)
+    MUST_USE;
+/* Turns the memtable into a RAM section, and merges RAM sections when many small ones have gathered. */
+enum status project_seal(struct project *project, struct project_context *context, struct error *error) MUST_USE;
+/* The current state as a snapshot; seals first. */
+enum status project_publish(struct project *project, struct project_context *context, struct error *error,
+                            struct snapshot **ret_snapshot) MUST_USE;
+/* Adds a section behind the others; takes over the reference. */
+enum status project_add_section(struct project *project, struct section *section, struct deletes *deletes) MUST_USE;
+/* Forgets all events and everything learnt from them. */
+void project_clear(struct project *project);
+
+size_t project_memory(const struct project *project);
+uint64_t project_memory_rows(const struct project *project);
+
+/* Flushing: begin gives the inputs and freezes them; end replaces them by file sections. */
+enum status project_flush_begin(struct project *project, struct version_section **ret_inputs, size_t *ret_count) MUST_USE;
+enum status project_flush_end(struct project *project, struct section *const *sections, size_t count, struct error *error)
+    MUST_USE;
+void project_flush_abort(struct project *project);
