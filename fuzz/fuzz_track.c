@@ -3,12 +3,14 @@
  * rest the body. Decoded, checked and packed as the server does it; then what would be stored is read back with the
  * store's reader and must keep the limits, and the counts must add up.
  */
-#include "ingest/ingest.h"
 #include "identity/identity.h"
+#include "ingest/ingest.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define NOW INT64_C(1700000000000)
 

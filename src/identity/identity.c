@@ -16,14 +16,18 @@ bool identity_is_device(struct str id)
 
 bool identity_denied(struct str id)
 {
-    static const char *const denied[] = {
-        "anon", "anonymous", "nil", "none", "null", "n/a", "na", "undefined", "unknown", "<nil>",
-        "0", "-1", "true", "false", "[]", "{}", "00000000-0000-0000-0000-000000000000",
+#define DENIED(text) {(text), sizeof(text) - 1}
+    static const struct str denied[] = {
+        DENIED("anon"),    DENIED("anonymous"), DENIED("nil"),  DENIED("none"), DENIED("null"),  DENIED("n/a"),
+        DENIED("na"),      DENIED("undefined"), DENIED("<nil>"), DENIED("0"),   DENIED("-1"),    DENIED("true"),
+        DENIED("unknown"), DENIED("false"),     DENIED("[]"),   DENIED("{}"),
+        DENIED("00000000-0000-0000-0000-000000000000"),
     };
-    /* Real ids are longer than all but the last: most calls end here. */
-    if (id.size > 9 && id.size != 36) return false;
+#undef DENIED
+    /* Real ids are longer than all but the last, which begins unlike most of its size: nearly all calls end here. */
+    if (id.size > 9 && (id.size != 36 || id.data[0] != '0')) return false;
     for (size_t i = 0; i < sizeof denied / sizeof denied[0]; i++) {
-        if (str_eq_nocase(id, str_of(denied[i]))) return true;
+        if (str_eq_nocase(id, denied[i])) return true;
     }
     return false;
 }

@@ -44,18 +44,13 @@ static enum core core_of(struct str name)
     }
 }
 
-enum status event_encoder_init(struct event_encoder *encoder, struct arena *arena, const struct ingest_limits *limits,
-                               int64_t received_ms, size_t text_size)
+void event_encoder_init(struct event_encoder *encoder, struct arena *arena, const struct ingest_limits *limits,
+                        int64_t received_ms, size_t text_size)
 {
-    size_t slots = 64;
-    while (slots < 2 * (limits->properties_max + 1)) slots *= 2;
     *encoder = (struct event_encoder){.arena = arena,
                                       .limits = limits,
                                       .received_ms = received_ms,
-                                      .sizes_known = text_size <= limits->event_bytes_max,
-                                      .name_mask = slots - 1};
-    encoder->names = arena_new_array(arena, struct event_name_slot, slots);
-    return encoder->names ? STATUS_OK : STATUS_LIMIT;
+                                      .sizes_known = text_size <= limits->event_bytes_max};
 }
 
 enum status event_token(const struct json *event, struct str fallback_token, struct error *error,
@@ -146,10 +141,24 @@ static enum status property_refused(struct error *error, struct str name, const 
     return error_set(error, STATUS_INVALID, "'properties." STR_FMT "' is invalid: %s", STR_ARG(shown), wrong);
 }
 
+/* Empties the table of names and makes it at least half empty for `count` of them. */
+static enum status names_begin(struct event_encoder *encoder, size_t count)
+{
+    size_t slots = encoder->name_slots ? encoder->name_slots : 32;
+    if (count > encoder->limits->properties_max) count = encoder->limits->properties_max;
+    while (slots < 2 * count) slots *= 2;
+    encoder->generation++;
+    if (slots == encoder->name_slots) return STATUS_OK;
+    encoder->names = arena_new_array(encoder->arena, struct event_name_slot, slots);
+    encoder->name_slots = encoder->names ? slots : 0;
+    return encoder->names ? STATUS_OK : STATUS_LIMIT;
+}
+
 /* Of two properties of one name the later counts. Names can also become the same by being cut. */
 static void name_remember(struct event_encoder *encoder, struct json_member *member)
 {
-    for (size_t at = hash_str(member->key) & encoder->name_mask;; at = (at + 1) & encoder->name_mask) {
+    size_t mask = encoder->name_slots - 1;
+    for (size_t at = hash_str(member->key) & mask;; at = (at + 1) & mask) {
         struct event_name_slot *slot = &encoder->names[at];
         if (slot->generation != encoder->generation) {
             *slot = (struct event_name_slot){member, encoder->generation};
@@ -170,7 +179,7 @@ static enum status properties_check(struct event_encoder *encoder, struct json *
 {
     const struct ingest_limits *limits = encoder->limits;
     size_t stored = 0;
-    encoder->generation++;
+    TRY(names_begin(encoder, properties->object.count));
     for (size_t i = 0; i < properties->object.count; i++) {
         struct json_member *member = &properties->object.members[i];
         enum core kind = core_of(member->key);

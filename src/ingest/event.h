@@ -24,18 +24,18 @@ struct event_encoder {
     int64_t received_ms;
     bool sizes_known; /* no event can be larger than event_bytes_max */
     /* Property names of the event at hand, to find repeated ones: open addressing; a slot counts when it carries the
-     * event's generation. */
+     * event's generation. As large as the largest event so far needs. */
     struct event_name_slot {
         struct json_member *member;
         uint64_t generation;
     } *names;
-    size_t name_mask;
+    size_t name_slots;
     uint64_t generation;
 };
 
-/* `text_size` is that of the JSON in which the events came. LIMIT when the arena is full. */
-enum status event_encoder_init(struct event_encoder *encoder, struct arena *arena, const struct ingest_limits *limits,
-                               int64_t received_ms, size_t text_size) MUST_USE;
+/* `text_size` is that of the JSON in which the events came. */
+void event_encoder_init(struct event_encoder *encoder, struct arena *arena, const struct ingest_limits *limits,
+                        int64_t received_ms, size_t text_size);
 
 /* What can be said before the project is known: the event has a name and a token (its own, or else `fallback_token`).
  * INVALID with the reason. */

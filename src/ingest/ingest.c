@@ -109,8 +109,7 @@ static enum status encode_group(struct run *run, struct event_encoder *encoder, 
 static enum status encode(struct run *run)
 {
     struct event_encoder encoder;
-    TRY(event_encoder_init(&encoder, run->arena, run->limits, run->request->received_ms,
-                           run->request->records.text_size));
+    event_encoder_init(&encoder, run->arena, run->limits, run->request->received_ms, run->request->records.text_size);
     run->outcome.outputs = arena_new_array(run->arena, struct ingest_output, run->group_count);
     if (!run->outcome.outputs) return STATUS_LIMIT;
     struct batch batch;
