@@ -1,8 +1,8 @@
 /*
- * An expression and a row to evaluate it on: one byte of options, the expression up to the first line break, then the row as a JSON
- * object. Whatever the text is, compiling must end in an expression or in an error with a position inside the text; and
- * the ways of running an expression must agree: rows one by one as constants, all at once as flat vectors and as dictionary vectors,
- * twice each, and the filter. Budgets are allowed to differ.
+ * An expression and a row to evaluate it on: one byte of options, the expression up to the first line break, then the
+ * row as a JSON object. Whatever the text is, compiling must end in an expression or in an error with a position
+ * inside the text; and the ways of running an expression must agree: rows one by one as constants, all at once as
+ * flat vectors and as dictionary vectors, twice each, and the filter. Budgets are allowed to differ.
  */
 #include "base/json.h"
 #include "base/timezone.h"
@@ -122,7 +122,8 @@ static size_t read_members(struct arena *arena, struct str text, struct value *m
 {
     struct json row;
     size_t count = 0;
-    if (json_parse(arena, text, &(struct json_limits){.depth_max = VALUE_DEPTH_MAX}, NULL, &row) != STATUS_OK) return 0;
+    if (json_parse(arena, text, &(struct json_limits){.depth_max = VALUE_DEPTH_MAX}, NULL, &row) != STATUS_OK)
+        return 0;
     if (row.type != JSON_OBJECT) return 0;
     for (size_t i = 0; i < row.object.count && count < COLUMNS_MAX; i++) {
         struct buf bytes = BUF_INIT(INPUT_BYTES_MAX * 2);

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * The tree that the parser makes and the compiler turns into steps. Operators and functions are both calls of a row of the
- * function table (function.h); everything lives in the arena of the compilation.
+ * The tree that the parser makes and the compiler turns into steps. Operators and functions are both calls of a row
+ * of the function table (function.h); everything lives in the arena of the compilation.
  */
 #include "base/arena.h"
 #include "base/error.h"
@@ -27,9 +27,9 @@ struct binding {
     struct str name;
     bool lambda;         /* an item of a list, so not constant */
     uint16_t item_level; /* as node's; filled by expr_analyse */
-    uint16_t types;   /* what it can be; filled by expr_analyse */
-    int32_t column;   /* enum column_use or an index; filled by expr_analyse */
-    uint32_t operand; /* where its value is; filled by the compiler, OPERAND_NONE before */
+    uint16_t types;      /* what it can be; filled by expr_analyse */
+    int32_t column;      /* enum column_use or an index; filled by expr_analyse */
+    uint32_t operand;    /* where its value is; filled by the compiler, OPERAND_NONE before */
 };
 
 /* What a subtree reads. */
@@ -39,10 +39,10 @@ enum column_use { COLUMNS_NONE = -1, COLUMNS_MANY = -2 }; /* or the index of the
 
 struct node {
     enum node_kind kind;
-    uint32_t at;     /* byte in the text, from 0 */
-    uint16_t height; /* calls on top of each other, this one included */
-    uint16_t types;  /* what it can be, a set of 1 << enum value_type; filled by expr_analyse */
-    int32_t columns; /* filled by expr_analyse */
+    uint32_t at;         /* byte in the text, from 0 */
+    uint16_t height;     /* calls on top of each other, this one included */
+    uint16_t types;      /* what it can be, a set of 1 << enum value_type; filled by expr_analyse */
+    int32_t columns;     /* filled by expr_analyse */
     uint16_t item_level; /* the outermost lambda around it whose name it uses, or ITEM_NONE; filled by expr_analyse */
     uint32_t count;
     uint32_t column;

@@ -3,8 +3,8 @@
 #include "base/utf8.h"
 
 /*
- * Unicode 14 simple case mappings above ASCII, as runs: every `stride`-th code point from `first` to `last` maps to itself plus
- * `delta`. The runs are in order and do not overlap, so a binary search finds the only candidate.
+ * Unicode 14 simple case mappings above ASCII, as runs: every `stride`-th code point from `first` to `last` maps to
+ * itself plus `delta`. The runs are in order and do not overlap, so a binary search finds the only candidate.
  */
 struct case_range {
     uint32_t first, last;
@@ -161,7 +161,8 @@ bool expr_prefix_fold(struct str s, struct str prefix, size_t *ret_size)
     size_t i = 0, j = 0;
     while (j < prefix.size) {
         if (i == s.size) return false;
-        if (expr_fold(utf8_next(s.data, s.size, &i)) != expr_fold(utf8_next(prefix.data, prefix.size, &j))) return false;
+        if (expr_fold(utf8_next(s.data, s.size, &i)) != expr_fold(utf8_next(prefix.data, prefix.size, &j)))
+            return false;
     }
     *ret_size = i;
     return true;

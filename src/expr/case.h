@@ -1,8 +1,8 @@
 #pragma once
 /*
- * Upper case, lower case and comparison without case, by Unicode's simple mappings: one code point to one code point, no locale,
- * no context. Two strings are equal without case when they are equal after mapping each code point to upper and then to
- * lower case, which also joins letters with two lower cases (sigma). Stateless.
+ * Upper case, lower case and comparison without case, by Unicode's simple mappings: one code point to one code point,
+ * no locale, no context. Two strings are equal without case when they are equal after mapping each code point to
+ * upper and then to lower case, which also joins letters with two lower cases (sigma). Stateless.
  */
 #include "base/str.h"
 

@@ -7,11 +7,12 @@
 #include "expr/lex.h"
 
 /*
- * From tree to steps, in one walk. Temporaries are taken like a stack: the result of a subtree is at or above the first
- * temporary that was free when the walk entered it, and everything above the result is free again when the walk leaves.
+ * From tree to steps, in one walk. Temporaries are taken like a stack: the result of a subtree is at or above the
+ * first temporary that was free when the walk entered it, and everything above the result is free again when the walk
+ * leaves.
  *
- * A subtree that reads nothing is computed right away, by running the steps just emitted, and replaced by its value. Since
- * its parts were replaced before, each run is one step or one loop.
+ * A subtree that reads nothing is computed right away, by running the steps just emitted, and replaced by its value.
+ * Since its parts were replaced before, each run is one step or one loop.
  *
  * The largest subtrees that read one column become units, and so do lambdas (program.h says what for).
  */
@@ -36,11 +37,13 @@ struct compiler {
 
 static enum status no_memory(struct compiler *c)
 {
-    return error_set(c->error, STATUS_LIMIT, "expression needs too much memory");
+    error_set(c->error, STATUS_LIMIT, "expression needs too much memory");
+    return STATUS_LIMIT;
 }
 
 /* Makes room for `more` items in a growing array; NULL when the arena is full. */
-static void *grow(struct compiler *c, void *items, uint32_t count, uint32_t more, uint32_t *capacity, size_t item_size)
+static void *grow(struct compiler *c, void *items, uint32_t count, uint32_t more, uint32_t *capacity,
+                  size_t item_size)
 {
     if (*capacity - count >= more) return items;
     uint32_t wanted = *capacity ? *capacity * 2 : 16;
@@ -72,7 +75,8 @@ static enum status push_operands(struct compiler *c, const uint32_t *operands, u
 
 static enum status push_constant(struct compiler *c, struct value value, uint32_t *ret_operand)
 {
-    struct value *all = grow(c, c->program.constants, c->program.constant_count, 1, &c->constant_capacity, sizeof *all);
+    struct value *all =
+        grow(c, c->program.constants, c->program.constant_count, 1, &c->constant_capacity, sizeof *all);
     if (!all || !expr_copy(c->arena, &value)) return no_memory(c);
     c->program.constants = all;
     all[c->program.constant_count] = value;
@@ -196,8 +200,8 @@ static enum status emit_if(struct compiler *c, struct node *node, uint32_t *ret_
     return push_step(c, (struct step){.op = STEP_IF, .out = out, .a = condition, .b = yes, .c = no, .at = node->at});
 }
 
-/* ifs(c1, v1, c2, v2) is if(c1, v1, if(c2, v2, undefined)), but emitted by loops: first all conditions and values, each pair inside
- * the selection that the ones before left over, then the IFs from the innermost out. */
+/* ifs(c1, v1, c2, v2) is if(c1, v1, if(c2, v2, undefined)), but emitted by loops: first all conditions and values,
+ * each pair inside the selection that the ones before left over, then the IFs from the innermost out. */
 static enum status emit_ifs(struct compiler *c, struct node *node, uint32_t *ret_operand)
 {
     uint32_t mark = c->temps, pairs = node->count / 2, out, rest;
@@ -258,8 +262,12 @@ static enum status emit_lambda(struct compiler *c, struct node *node, uint32_t *
     TRY(take_temp(c, node->at, &item));
     node->binding->operand = item;
     at = c->program.step_count;
-    TRY(push_step(c, (struct step){.op = STEP_LAMBDA, .form = node->function->form, .function = node->function,
-                                   .a = list, .b = item, .at = node->at}));
+    TRY(push_step(c, (struct step){.op = STEP_LAMBDA,
+                                   .form = node->function->form,
+                                   .function = node->function,
+                                   .a = list,
+                                   .b = item,
+                                   .at = node->at}));
     TRY(emit(c, node->args[1], &body));
     TRY(result_temp(c, mark, node->at, &out));
     struct step *step = &c->program.steps[at];
@@ -271,7 +279,8 @@ static enum status emit_lambda(struct compiler *c, struct node *node, uint32_t *
     return STATUS_OK;
 }
 
-/* The registers that a subtree reads from outside: columns, and names bound around it. Those inside are not emitted yet. */
+/* The registers that a subtree reads from outside: columns, and names bound around it. Those inside are not emitted
+ * yet. */
 static void collect_inputs(const struct node *node, uint32_t *inputs, uint32_t *count)
 {
     uint32_t operand = OPERAND_NONE;
@@ -313,7 +322,8 @@ static enum status emit_call(struct compiler *c, struct node *node, uint32_t *re
     return STATUS_INTERNAL;
 }
 
-/* Computes the steps from `first` on, which read nothing, and puts a constant in their place. Leaves them when they cost too much. */
+/* Computes the steps from `first` on, which read nothing, and puts a constant in their place. Leaves them when they
+ * cost too much. */
 static enum status fold(struct compiler *c, const struct program *before, uint32_t mark, uint32_t *operand)
 {
     uint32_t first = before->step_count;
@@ -410,8 +420,8 @@ static enum status compile(struct compiler *c, struct str text, struct expr *exp
     return STATUS_OK;
 }
 
-enum status expr_compile(struct arena *arena, struct str text, const struct expr_options *options, struct error *error,
-                         const struct expr **ret_expr)
+enum status expr_compile(struct arena *arena, struct str text, const struct expr_options *options,
+                         struct error *error, const struct expr **ret_expr)
 {
     static const struct expr_options defaults;
     if (!options) options = &defaults;

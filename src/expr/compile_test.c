@@ -63,7 +63,8 @@ static void result_types(void **unused)
         {"properties['a'] and properties['b']", EXPR_BOOL},
         {"'x' in properties['a']", EXPR_BOOL},
         {"properties['a'] - 1", EXPR_NUMBER},
-        {"properties['a'] + 1", EXPR_ANY}, /* a string might be added to: only undefined then, but that is not tracked */
+        {"properties['a'] + 1",
+         EXPR_ANY}, /* a string might be added to: only undefined then, but that is not tracked */
         {"len(properties['a'])", EXPR_NUMBER},
         {"upper(properties['a'])", EXPR_STRING},
         {"string(properties['a'])", EXPR_STRING},
@@ -131,8 +132,9 @@ static void costly_constants(void **unused)
     (void)unused;
     struct error error;
     struct value v;
-    const struct expr *expr = compile("let(l, split('a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a', ' '),"
-                                      "any(a,l,any(b,l,any(c,l,any(d,l,any(e,l,a+b+c+d+e == 'x'))))))");
+    const struct expr *expr =
+        compile("let(l, split('a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a', ' '),"
+                "any(a,l,any(b,l,any(c,l,any(d,l,any(e,l,a+b+c+d+e == 'x'))))))");
     assert_false(expr_constant(expr, &v));
     struct expr_state *state = expr_state_new(expr, 1 << 20);
     struct vector result;
@@ -159,8 +161,9 @@ static void small_arenas(void **unused)
         struct arena *small = arena_new(budget);
         const struct expr *expr;
         struct error error = ERROR_INIT;
-        enum status status = expr_compile(small, STR("regex_match(properties['a'], 'x+') and properties['b'] in "
-                                                     "['a','b','c','d','e','f','g','h','i','j'] or upper('x') == 'X'"),
+        enum status status = expr_compile(small,
+                                          STR("regex_match(properties['a'], 'x+') and properties['b'] in "
+                                              "['a','b','c','d','e','f','g','h','i','j'] or upper('x') == 'X'"),
                                           NULL, &error, &expr);
         assert_true(status == STATUS_OK || status == STATUS_LIMIT);
         succeeded |= status == STATUS_OK;

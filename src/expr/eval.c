@@ -7,19 +7,20 @@
 /*
  * The program over vectors.
  *
- * Every register holds a vector. A step whose operands are all CONST gives CONST; a unit over one dictionary column gives DICT
- * with the codes of that column; everything else is written row by row into the register's own 1024 values. A register may be
- * an operand and the result of the same step: operands are read through views taken before the loop, a CONST view has its
- * value outside the values that the loop overwrites, and rows are read before they are written.
+ * Every register holds a vector. A step whose operands are all CONST gives CONST; a unit over one dictionary column
+ * gives DICT with the codes of that column; everything else is written row by row into the register's own 1024
+ * values. A register may be an operand and the result of the same step: operands are read through views taken before
+ * the loop, a CONST view has its value outside the values that the loop overwrites, and rows are read before they are
+ * written.
  *
- * The selection is the list of rows that matter; it only ever shrinks inside SELECT … UNSELECT. Values of other rows are
- * undefined memory contents of an earlier use and never looked at.
+ * The selection is the list of rows that matter; it only ever shrinks inside SELECT … UNSELECT. Values of other rows
+ * are undefined memory contents of an earlier use and never looked at.
  *
  * Faults travel as values (VALUE_FAULT). Only the faults of selected rows in the final result become an error.
  *
  * Memory: registers are allocated when first written and kept; what strings and lists need lives in `scratch` for one
- * evaluation; each dictionary unit keeps its results in its own arena until the dictionary changes. Half of the budget is
- * for registers, a quarter each for the other two.
+ * evaluation; each dictionary unit keeps its results in its own arena until the dictionary changes. Half of the
+ * budget is for registers, a quarter each for the other two.
  */
 
 struct reg {
@@ -109,7 +110,8 @@ static void no_memory(struct expr_state *state, const struct step *step)
 static struct vector view(const struct expr_state *state, uint32_t operand)
 {
     if (!(operand & OPERAND_CONSTANT)) return state->registers[operand].vector;
-    return (struct vector){.kind = VECTOR_CONST, .values = &state->expr->program.constants[operand & ~OPERAND_CONSTANT]};
+    return (struct vector){.kind = VECTOR_CONST,
+                           .values = &state->expr->program.constants[operand & ~OPERAND_CONSTANT]};
 }
 
 static void set_constant(struct expr_state *state, uint32_t out, struct value v)
@@ -160,7 +162,8 @@ static void step_call(struct expr_state *state, const struct step *step)
     set_flat(state, step->out);
 }
 
-/* AND, OR, IF and DEFAULT for one row. The operands that `a` makes superfluous may be anything: they are not looked at. */
+/* AND, OR, IF and DEFAULT for one row. The operands that `a` makes superfluous may be anything: they are not looked
+ * at. */
 static inline struct value join(const struct step *step, const struct vector *a, const struct vector *b,
                                 const struct vector *c, uint32_t row)
 {
@@ -252,14 +255,16 @@ static bool cache_begin(struct cache *cache, const struct vector *input)
 }
 
 /* Computes the entry for `code` if it is not known. False when the results no longer fit: the cache is empty then. */
-static bool cache_fill(struct expr_state *state, uint32_t at, struct cache *cache, const struct vector *input, uint32_t code)
+static bool cache_fill(struct expr_state *state, uint32_t at, struct cache *cache, const struct vector *input,
+                       uint32_t code)
 {
     const struct step *step = &state->expr->program.steps[at];
     if (cache->known[code]) return true;
     state->scalars[state->expr->program.operands[step->args]] = input->values[code];
     struct value v = run_unit(state, at);
     if (state->context.status != STATUS_OK) return true;
-    /* A result may point into the column's bytes, which need not stay where they are as long as the dictionary does. */
+    /* A result may point into the column's bytes, which need not stay where they are as long as the dictionary does.
+     */
     if (!expr_copy(cache->arena, &v)) {
         cache->dict_id = 0;
         return false;
@@ -359,8 +364,8 @@ static enum status run(struct expr_state *state, const struct vector *columns, s
     return state->context.status;
 }
 
-/* Only whole dictionaries may leave: all entries computed, none of them a fault, code 0 undefined. Completing one that is
- * much larger than what has been asked of it so far does not pay. */
+/* Only whole dictionaries may leave: all entries computed, none of them a fault, code 0 undefined. Completing one
+ * that is much larger than what has been asked of it so far does not pay. */
 static bool complete_dictionary(struct expr_state *state, struct vector *result)
 {
     const struct program *program = &state->expr->program;

@@ -1,6 +1,6 @@
 /*
- * The evaluator: that the ways of running a program agree on many rows, what is kept between calls, what is not evaluated, and
- * that every budget ends in LIMIT. Values of single cases are in the golden files.
+ * The evaluator: that the ways of running a program agree on many rows, what is kept between calls, what is not
+ * evaluated, and that every budget ends in LIMIT. Values of single cases are in the golden files.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -61,9 +61,11 @@ struct column {
 static void fill(struct column *column, uint64_t seed)
 {
     struct value items[] = {value_int(1), text_value("a"), value_null()};
-    struct value choice[16] = {value_absent(), value_null(), value_bool(true), value_bool(false), value_int(0), value_int(7),
-                               value_number(1.5), value_int(-3), text_value("a"), text_value("Bar"), text_value(""),
-                               text_value("12"), text_value("2024-02-01"), list_value(items, 3), list_value(items, 0),
+    struct value choice[16] = {value_absent(),           value_null(),         value_bool(true),
+                               value_bool(false),        value_int(0),         value_int(7),
+                               value_number(1.5),        value_int(-3),        text_value("a"),
+                               text_value("Bar"),        text_value(""),       text_value("12"),
+                               text_value("2024-02-01"), list_value(items, 3), list_value(items, 0),
                                text_value("b,c,d")};
     memcpy(column->dictionary, choice, sizeof choice);
     for (uint32_t row = 0; row < ROWS; row++) {
@@ -74,8 +76,12 @@ static void fill(struct column *column, uint64_t seed)
 
 static struct vector dictionary_vector(const struct column *column, uint64_t dict_id)
 {
-    return (struct vector){.kind = VECTOR_DICT, .count = ROWS, .dict_count = 16, .dict_id = dict_id,
-                           .values = column->dictionary, .codes = column->codes};
+    return (struct vector){.kind = VECTOR_DICT,
+                           .count = ROWS,
+                           .dict_count = 16,
+                           .dict_id = dict_id,
+                           .values = column->dictionary,
+                           .codes = column->codes};
 }
 
 static struct vector flat_vector(const struct column *column)
@@ -88,7 +94,8 @@ static const char *const texts[] = {
     "properties['a'] == properties['b']",
     "properties['a'] < properties['b'] or properties['a'] in properties['b'] or not properties['c']",
     "if(properties['a'] == true, upper(properties['b']), lower(properties['c']))",
-    "ifs(properties['a'] == 7, properties['b'] + 1, properties['b'] == 7, string(properties['c'], 'none'), true, len(properties['a']))",
+    "ifs(properties['a'] == 7, properties['b'] + 1, properties['b'] == 7, string(properties['c'], 'none'), true, "
+    "len(properties['a']))",
     "defined(properties['a']) and defined(properties['b']) and properties['a'] != properties['b']",
     "string(properties['a']) + string(properties['b'], '-') + string(properties['a'])",
     "number(properties['a'], number(properties['b'], -1)) * 2",
@@ -140,8 +147,8 @@ static void ways_agree(void **unused)
     }
 }
 
-/* Work on a dictionary is kept while dict_id stays: changed values under the same id are not looked at again. (A store never does that; here it
- * shows what is evaluated.) A new id is a new dictionary. */
+/* Work on a dictionary is kept while dict_id stays: changed values under the same id are not looked at again. (A
+ * store never does that; here it shows what is evaluated.) A new id is a new dictionary. */
 static void dictionary_results_are_kept(void **unused)
 {
     (void)unused;
@@ -169,7 +176,8 @@ static void dictionary_results_are_kept(void **unused)
     expr_state_free(state);
 }
 
-/* A result for which code 0 is not undefined is handed out flat, and so is a dictionary much larger than what is asked of it. */
+/* A result for which code 0 is not undefined is handed out flat, and so is a dictionary much larger than what is
+ * asked of it. */
 static void dictionaries_that_stay_inside(void **unused)
 {
     (void)unused;
@@ -205,7 +213,8 @@ static void dictionary_beyond_the_budget(void **unused)
     struct vector vector = {VECTOR_DICT, 2, LARGE, 5, values, codes}, result;
     struct error error = ERROR_INIT;
     for (size_t i = 1; i < LARGE; i++) values[i] = value_int((int64_t)i);
-    static const char *const each[] = {"properties['a'] + 1", "sum(map(X, [1, 2], X + properties['a'])) - properties['a'] - 2"};
+    static const char *const each[] = {"properties['a'] + 1",
+                                       "sum(map(X, [1, 2], X + properties['a'])) - properties['a'] - 2"};
     for (size_t i = 0; i < 2; i++) {
         struct expr_state *state = expr_state_new(compile(each[i]), 1 << 20);
         assert_int_equal(expr_eval(state, &vector, 2, &error, &result), STATUS_OK);
@@ -246,7 +255,8 @@ static void no_rows(void **unused)
     (void)unused;
     struct value five = value_int(5);
     struct vector vector = {.kind = VECTOR_CONST, .count = 1, .values = &five}, result;
-    struct expr_state *state = expr_state_new(compile("properties['a'] and true or properties['a'] == 1"), BUDGET_BYTES);
+    struct expr_state *state =
+        expr_state_new(compile("properties['a'] and true or properties['a'] == 1"), BUDGET_BYTES);
     struct error error = ERROR_INIT;
     uint8_t keep[] = {0, 0};
     assert_int_equal(expr_eval(state, &vector, 0, &error, &result), STATUS_OK);
@@ -256,7 +266,8 @@ static void no_rows(void **unused)
     expr_state_free(state);
 }
 
-/* Nested loops end at the work limit, growing strings and lists at the memory limit, with a position; the state works on afterwards. */
+/* Nested loops end at the work limit, growing strings and lists at the memory limit, with a position; the state works
+ * on afterwards. */
 static void budgets(void **unused)
 {
     (void)unused;
@@ -268,7 +279,8 @@ static void budgets(void **unused)
         const char *text, *what;
     } cases[] = {
         {"any(X, properties['l'], any(Y, properties['l'], any(Z, properties['l'], X + Y + Z == 0.5)))", "work"},
-        {"let(s, string(properties['l']), a, s+s+s+s+s+s+s+s, b, a+a+a+a+a+a+a+a, c, b+b+b+b+b+b+b+b, d, c+c+c+c, len(d))",
+        {"let(s, string(properties['l']), a, s+s+s+s+s+s+s+s, b, a+a+a+a+a+a+a+a, c, b+b+b+b+b+b+b+b, d, c+c+c+c, "
+         "len(d))",
          "memory"},
         {"let(a, map(X, properties['l'], properties['l']), b, map(X, properties['l'], a), len(b))", "memory"},
         {"len(map(X, properties['l'], map(Y, properties['l'], upper(string(properties['l'])))))", "memory"},
@@ -278,7 +290,8 @@ static void budgets(void **unused)
         struct error error = ERROR_INIT;
         struct value empty = list_value(items, 0);
         if (expr_eval(state, &vector, 1, &error, &result) != STATUS_LIMIT) fail_msg("%s", cases[i].text);
-        if (!strstr(error.primary, cases[i].what) || error.column == 0) fail_msg("%s: %s", cases[i].text, error.primary);
+        if (!strstr(error.primary, cases[i].what) || error.column == 0)
+            fail_msg("%s: %s", cases[i].text, error.primary);
         vector.values = &empty;
         assert_int_equal(expr_eval(state, &vector, 1, &error, &result), STATUS_OK);
         vector.values = &list;

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * The segmentation expression language: what `where`, `on` and selectors are written in (docs/api/expressions.md, which also
- * lists the decisions taken where the language was never documented).
+ * The segmentation expression language: what `where`, `on` and selectors are written in (docs/api/expressions.md,
+ * which also lists the decisions taken where the language was never documented).
  *
  * An expression is compiled once and evaluated over column vectors:
  *
@@ -10,25 +10,26 @@
  *   expr_state    what one thread needs to evaluate: registers, caches, an arena with a budget
  *   expr_eval     one vector per column -> one vector of results; expr_filter keeps the rows that are exactly true
  *
- * Ownership: struct expr lives in the arena it was compiled in (its regular expressions are freed when that arena is reset);
- * the text is copied. A state must be freed before its expression's arena. Column vectors are the caller's and are only
- * read during a call, but results may point into them.
+ * Ownership: struct expr lives in the arena it was compiled in (its regular expressions are freed when that arena is
+ * reset); the text is copied. A state must be freed before its expression's arena. Column vectors are the caller's
+ * and are only read during a call, but results may point into them.
  *
- * Errors: INVALID with error->column = 1-based byte position in the text, for a text that cannot be compiled, and, from
- * the evaluator, for a row in which `and` or `or` meets a value that is not boolean, null or undefined. LIMIT when a limit
- * below, the arena or the state's budget is exceeded. Nothing else fails: a value of the wrong type is `undefined`.
+ * Errors: INVALID with error->column = 1-based byte position in the text, for a text that cannot be compiled, and,
+ * from the evaluator, for a row in which `and` or `or` meets a value that is not boolean, null or undefined. LIMIT
+ * when a limit below, the arena or the state's budget is exceeded. Nothing else fails: a value of the wrong type is
+ * `undefined`.
  */
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/timezone.h"
 #include "column/vector.h"
 
-#define EXPR_TEXT_MAX     20000 /* bytes of text */
-#define EXPR_DEPTH_MAX    200   /* brackets, calls and prefix operators inside each other */
-#define EXPR_HEIGHT_MAX   1000  /* operators applied on top of each other, as in 1+1+1+… (and/or chains count as one) */
-#define EXPR_ITEMS_MAX    10000 /* items of one list literal, or arguments of one call */
-#define EXPR_STRING_MAX   (1u << 20) /* bytes of a string or list that an operator makes */
-#define EXPR_WORK_MAX     20000000 /* steps that one evaluation may take row by row (lambdas) */
+#define EXPR_TEXT_MAX   20000      /* bytes of text */
+#define EXPR_DEPTH_MAX  200        /* brackets, calls and prefix operators inside each other */
+#define EXPR_HEIGHT_MAX 1000       /* operators on top of each other, as in 1+1+1+…; and/or chains count as one */
+#define EXPR_ITEMS_MAX  10000      /* items of one list literal, or arguments of one call */
+#define EXPR_STRING_MAX (1u << 20) /* bytes of a string or list that an operator makes */
+#define EXPR_WORK_MAX   20000000   /* calls (and 64-byte pieces of their arguments) in one evaluation */
 
 /* Which record a column belongs to. `event["x"]` and `properties["x"]` are the same column. */
 enum expr_root { EXPR_PROPERTY, EXPR_USER, EXPR_BEHAVIOR };
@@ -46,11 +47,11 @@ struct expr_input {
 
 struct expr_options {
     const struct timezone_info *zone; /* the project's; NULL means UTC */
-    int64_t now_ms; /* TODAY() is the local day of this instant */
+    int64_t now_ms;                   /* TODAY() is the local day of this instant */
 
     bool bare_name_is_property; /* a text that is one name alone means properties["name"], for `on=plan` */
     bool profiles;              /* rows are profiles: user["p"] is properties["p"], event["p"] is undefined */
-    bool formula;               /* custom-property formulas: == and != (and so `in` a list) ignore the case of strings */
+    bool formula; /* custom-property formulas: == and != (and so `in` a list) ignore the case of strings */
     const struct expr_input *inputs;
     size_t input_count;
 };
@@ -62,8 +63,8 @@ struct expr;
 struct expr_state;
 
 /* `options` may be NULL and need not outlive the call (zones live as long as the process). */
-enum status expr_compile(struct arena *arena, struct str text, const struct expr_options *options, struct error *error,
-                         const struct expr **ret_expr) MUST_USE;
+enum status expr_compile(struct arena *arena, struct str text, const struct expr_options *options,
+                         struct error *error, const struct expr **ret_expr) MUST_USE;
 
 /* The columns, each once, in the order in which expr_eval wants them. A constant expression has none. */
 const struct expr_column *expr_columns(const struct expr *expr, size_t *ret_count);
@@ -71,20 +72,21 @@ enum expr_type expr_result_type(const struct expr *expr);
 /* True, and the value, when the expression needs no row: `on=undefined`, `true`, 1 + 1. */
 bool expr_constant(const struct expr *expr, struct value *ret_value);
 
-/* `budget_bytes` bounds what one evaluation allocates plus what is kept between evaluations; 1 MB serves most, lists and
- * long strings want more. One state per thread. Never NULL. */
+/* `budget_bytes` bounds what one evaluation allocates plus what is kept between evaluations; 4 MB serves most, 1 MB
+ * is the least. One state per thread. Never NULL. */
 struct expr_state *expr_state_new(const struct expr *expr, size_t budget_bytes);
 void expr_state_free(struct expr_state *state);
 
-/* Evaluates `rows` rows (at most VECTOR_ROWS_MAX). columns[i] belongs to expr_columns()[i] and has at least `rows` rows.
+/* Evaluates `rows` rows (at most VECTOR_ROWS_MAX). columns[i] belongs to expr_columns()[i] and has at least `rows`
+ * rows.
  *
- * The result is FLAT, CONST or DICT whatever the inputs are; a DICT result has the codes of one of the inputs, code 0 ABSENT,
- * and may hold the same value under several codes. Its values (ABSENT for undefined) are good until the next call on this state, and as long
- * as the columns are. A property by itself is passed through as it came. */
+ * The result is FLAT, CONST or DICT whatever the inputs are; a DICT result has the codes of one of the inputs, code 0
+ * ABSENT, and may hold the same value under several codes. Its values (ABSENT for undefined) are good until the next
+ * call on this state, and as long as the columns are. A property by itself is passed through as it came. */
 enum status expr_eval(struct expr_state *state, const struct vector *columns, uint32_t rows, struct error *error,
                       struct vector *ret_result) MUST_USE;
 
-/* Clears keep[row] for every row that is not exactly true. Rows whose keep is 0 already are not evaluated, so they raise no
- * errors either. On failure `keep` is unchanged. */
+/* Clears keep[row] for every row that is not exactly true. Rows whose keep is 0 already are not evaluated, so they
+ * raise no errors either. On failure `keep` is unchanged. */
 enum status expr_filter(struct expr_state *state, const struct vector *columns, uint32_t rows, struct error *error,
                         uint8_t *keep) MUST_USE;

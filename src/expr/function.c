@@ -14,7 +14,7 @@ const struct function *expr_function(struct str name, bool operator)
 {
     for (size_t i = 0; i < SUBJECTS; i++) {
         for (const struct function *row = subjects[i]; row->name; row++) {
-            if (row->operator == operator && str_eq_nocase(str_of(row->name), name)) return row;
+            if (row->operator== operator&& str_eq_nocase(str_of(row->name), name)) return row;
         }
     }
     return NULL;
@@ -47,7 +47,8 @@ const char *expr_function_near(struct str name)
     if (name.size > NEAR_BYTES_MAX) return NULL;
     for (size_t i = 0; i < SUBJECTS; i++) {
         for (const struct function *row = subjects[i]; row->name; row++) {
-            unsigned edits = row->operator || strlen(row->name) > NEAR_BYTES_MAX ? best : distance(name, str_of(row->name));
+            unsigned edits =
+                row->operator|| strlen(row->name) > NEAR_BYTES_MAX ? best : distance(name, str_of(row->name));
             if (edits < best) {
                 best = edits;
                 near = row->name;

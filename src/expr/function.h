@@ -1,11 +1,12 @@
 #pragma once
 /*
- * The function table: one row for every operator and function of the language. A row says how it is written, what it accepts,
- * what it gives and how it is computed, so nothing about an operator exists in a second place. The rows are spread over
- * function_*.c by subject; function.c joins them.
+ * The function table: one row for every operator and function of the language. A row says how it is written, what it
+ * accepts, what it gives and how it is computed, so nothing about an operator exists in a second place. The rows are
+ * spread over function_*.c by subject; function.c joins them.
  *
- * A strict row's run() is called with values of accepted types only: the caller (apply.c) has already answered `undefined` for
- * others. It never fails for bad values; it reports exhausted budgets through call->context and then returns anything.
+ * A strict row's run() is called with values of accepted types only: the caller (apply.c) has already answered
+ * `undefined` for others. It never fails for bad values; it reports exhausted budgets through call->context and then
+ * returns anything.
  */
 #include "column/value.h"
 #include "expr/ast.h"
@@ -16,7 +17,8 @@
 #define TYPES_UNSET  (uint16_t)(TYPE(ABSENT) | TYPE(NULL))
 #define TYPES_ANY    (uint16_t)((1u << VALUE_TYPES) - 1)
 
-/* A value that is an error when it is needed (decision 18): `size` is the byte in the text, `integer` what was found there. */
+/* A value that is an error when it is needed (decision 18): `size` is the byte in the text, `integer` what was found
+ * there. */
 #define VALUE_FAULT 15
 
 struct regex_cache;
@@ -71,13 +73,13 @@ struct function {
     uint16_t result;    /* types of the result for accepted arguments */
     struct value (*run)(struct expr_call *call, const struct value *args, uint32_t count);
     /* Optional: looks at the constant arguments once. May refuse the text. */
-    enum status (*prepare)(struct arena *arena, const struct expr_context *context, const struct expr_arguments *arguments,
-                           struct error *error, const void **ret_data);
+    enum status (*prepare)(struct arena *arena, const struct expr_context *context,
+                           const struct expr_arguments *arguments, struct error *error, const void **ret_data);
 };
 
 /* The rows of each subject; a row without a name ends them. */
-extern const struct function expr_logic_functions[], expr_cast_functions[], expr_math_functions[], expr_string_functions[],
-    expr_regex_functions[], expr_time_functions[], expr_list_functions[];
+extern const struct function expr_logic_functions[], expr_cast_functions[], expr_math_functions[],
+    expr_string_functions[], expr_regex_functions[], expr_time_functions[], expr_list_functions[];
 
 /* NULL when there is none. Operators are found by their spelling, only when `operator`. */
 const struct function *expr_function(struct str name, bool operator);
@@ -105,7 +107,10 @@ bool expr_equal(bool formula, struct value a, struct value b);
 struct value expr_add(struct value a, struct value b);
 /* Seconds of a time that is a number or a datetime text; false when it is neither. */
 bool expr_seconds(const struct expr_context *context, struct value v, double *ret_seconds);
-static inline bool expr_is_true(struct value v) { return v.type == VALUE_BOOL && v.boolean; }
+static inline bool expr_is_true(struct value v)
+{
+    return v.type == VALUE_BOOL && v.boolean;
+}
 
 /* Collects values into a LIST. Bounded by EXPR_STRING_MAX; heap-backed until expr_list_end, which always frees it. */
 struct list_builder {

@@ -71,8 +71,15 @@ static struct value run_boolean(struct expr_call *call, const struct value *args
 
 const struct function expr_cast_functions[] = {
     {"string", false, FORM_CAST, 1, 2, {TYPES_ANY, TYPES_ANY}, TYPE(STRING) | TYPES_UNSET, run_string, NULL},
-    {"number", false, FORM_CAST, 1, 2, {TYPES_NUMBER | TYPE(BOOL) | TYPE(STRING), TYPES_ANY},
-     TYPES_NUMBER | TYPE(ABSENT), run_number, NULL},
+    {"number",
+     false,
+     FORM_CAST,
+     1,
+     2,
+     {TYPES_NUMBER | TYPE(BOOL) | TYPE(STRING), TYPES_ANY},
+     TYPES_NUMBER | TYPE(ABSENT),
+     run_number,
+     NULL},
     {"boolean", false, FORM_CAST, 1, 2, {TYPES_ANY, TYPES_ANY}, TYPE(BOOL), run_boolean, NULL},
     {0},
 };

@@ -1,6 +1,7 @@
 #include "expr/function.h"
 
-/* List literals, subscripts and sum. any, all, map and filter are programs of their own: their loops are in scalar.c. */
+/* List literals, subscripts and sum. any, all, map and filter are programs of their own: their loops are in scalar.c.
+ */
 
 static struct value run_list(struct expr_call *call, const struct value *args, uint32_t count)
 {

@@ -5,7 +5,8 @@
 
 bool expr_equal(bool formula, struct value a, struct value b)
 {
-    if (formula && a.type == VALUE_STRING && b.type == VALUE_STRING) return expr_equal_fold(value_text(a), value_text(b));
+    if (formula && a.type == VALUE_STRING && b.type == VALUE_STRING)
+        return expr_equal_fold(value_text(a), value_text(b));
     return value_equal(a, b);
 }
 
@@ -69,8 +70,8 @@ static struct value run_greater_equal(struct expr_call *call, const struct value
     return compare(args, &order) ? value_bool(order >= 0) : value_absent();
 }
 
-/* `x in [long constant list of strings and integers]` is a probe of a hash set: with exact equality, only a string equals a
- * string, and only an integer equals an integer among the two. Other numbers are compared one by one. */
+/* `x in [long constant list of strings and integers]` is a probe of a hash set: with exact equality, only a string
+ * equals a string, and only an integer equals an integer among the two. Other numbers are compared one by one. */
 struct member_set {
     uint32_t mask;
     struct value *slots; /* type ABSENT: free */
@@ -80,7 +81,8 @@ struct member_set {
 static struct value *member_slot(const struct member_set *set, struct value v)
 {
     uint32_t at = (uint32_t)value_hash(v) & set->mask;
-    while (set->slots[at].type != VALUE_ABSENT && !(set->slots[at].type == v.type && value_equal(set->slots[at], v))) {
+    while (set->slots[at].type != VALUE_ABSENT &&
+           !(set->slots[at].type == v.type && value_equal(set->slots[at], v))) {
         at = (at + 1) & set->mask;
     }
     return &set->slots[at];
@@ -133,9 +135,9 @@ static struct value run_defined(struct expr_call *call, const struct value *args
     return value_bool(args[0].type != VALUE_ABSENT && args[0].type != VALUE_NULL);
 }
 
-#define ANY TYPES_ANY
+#define ANY        TYPES_ANY
 #define COMPARABLE (uint16_t)(TYPES_NUMBER | TYPE(STRING))
-#define MAYBE (uint16_t)(TYPE(BOOL) | TYPE(ABSENT))
+#define MAYBE      (uint16_t)(TYPE(BOOL) | TYPE(ABSENT))
 
 const struct function expr_logic_functions[] = {
     {"and", true, FORM_AND, 2, EXPR_ITEMS_MAX, {ANY, ANY, ANY}, TYPE(BOOL), NULL, NULL},

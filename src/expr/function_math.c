@@ -3,8 +3,8 @@
 #include "expr/function.h"
 
 /*
- * Arithmetic (decision 10): integers stay integers while they can, everything else is doubles, and whatever is not finite
- * is undefined. A bignum takes part as its double.
+ * Arithmetic (decision 10): integers stay integers while they can, everything else is doubles, and whatever is not
+ * finite is undefined. A bignum takes part as its double.
  */
 
 static bool both_int(const struct value *args)
@@ -55,7 +55,8 @@ static struct value run_multiply(struct expr_call *call, const struct value *arg
     (void)call, (void)count;
     int64_t product;
     double x, y;
-    if (both_int(args) && !__builtin_mul_overflow(args[0].integer, args[1].integer, &product)) return value_int(product);
+    if (both_int(args) && !__builtin_mul_overflow(args[0].integer, args[1].integer, &product))
+        return value_int(product);
     return both_double(args, &x, &y) ? expr_number(x * y) : value_absent();
 }
 

@@ -6,14 +6,14 @@
 #include "expr/function.h"
 
 /*
- * Regular expressions. A constant pattern is compiled, and compiled to machine code, with the expression, whose threads then
- * share it; a pattern that comes from the data is kept in a small cache of the state. Matching is bounded in steps, heap and stack,
- * and what exceeds a bound has no result (decision 34).
+ * Regular expressions. A constant pattern is compiled, and compiled to machine code, with the expression, whose
+ * threads then share it; a pattern that comes from the data is kept in a small cache of the state. Matching is
+ * bounded in steps, heap and stack, and what exceeds a bound has no result (decision 34).
  */
 
 #define MATCH_STEPS_MAX   100000u
 #define MATCH_HEAP_KB_MAX 8192u
-#define GROUPS_MAX        100u   /* that can be extracted */
+#define GROUPS_MAX        100u /* that can be extracted */
 #define PATTERN_BYTES_MAX EXPR_TEXT_MAX
 #define REPLACE_BYTES     8192u  /* subjects up to this size get the full number of steps for each match */
 #define COMPILE_WORK      1000   /* what compiling a pattern from the data costs */
@@ -74,7 +74,8 @@ static PCRE2_SPTR bytes_of(struct str s)
 static pcre2_code *compile(struct str pattern, int *ret_error, size_t *ret_offset)
 {
     return pcre2_compile(bytes_of(pattern), pattern.size,
-                         PCRE2_UTF | PCRE2_UCP | PCRE2_CASELESS | PCRE2_NEVER_BACKSLASH_C, ret_error, ret_offset, NULL);
+                         PCRE2_UTF | PCRE2_UCP | PCRE2_CASELESS | PCRE2_NEVER_BACKSLASH_C, ret_error, ret_offset,
+                         NULL);
 }
 
 static void free_code(void *code)
@@ -136,7 +137,8 @@ static const pcre2_code *code_of(struct expr_call *call, struct regex_cache *cac
     return cache->entries[slot].code;
 }
 
-/* Finds the pattern args[1] in args[0]; results are in cache->data. As pcre2_match: negative is no match or an error. */
+/* Finds the pattern args[1] in args[0]; results are in cache->data. As pcre2_match: negative is no match or an error.
+ */
 static int match(struct expr_call *call, const struct value *args, struct regex_cache **ret_cache)
 {
     struct regex_cache *cache = cache_of(call);

@@ -147,11 +147,12 @@ static bool is_host(struct str host, bool dot_needed)
 /* The registrable part of a host, guessed: country domains are mostly sold below one of a few second levels. */
 static struct str registrable(struct str host)
 {
-    static const struct str second_levels[] = {STR("ac"), STR("co"), STR("com"), STR("edu"), STR("gov"),
-                                               STR("ne"), STR("net"), STR("or"), STR("org")};
+    static const struct str second_levels[] = {STR("ac"), STR("co"),  STR("com"), STR("edu"), STR("gov"),
+                                               STR("ne"), STR("net"), STR("or"),  STR("org")};
     size_t dots[3], count = 0; /* from the end */
     bool numeric = true;
-    for (size_t i = 0; i < host.size; i++) numeric &= host.data[i] == '.' || (host.data[i] >= '0' && host.data[i] <= '9');
+    for (size_t i = 0; i < host.size; i++)
+        numeric &= host.data[i] == '.' || (host.data[i] >= '0' && host.data[i] <= '9');
     if (numeric) return host;
     for (size_t i = host.size; i > 0 && count < 3; i--) {
         if (host.data[i - 1] == '.') dots[count++] = i - 1;

@@ -1,4 +1,5 @@
-/* The table of functions: that its rows are well-formed, and how names are found. What they compute is in the golden cases. */
+/* The table of functions: that its rows are well-formed, and how names are found. What they compute is in the golden
+ * cases. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +12,8 @@ static const struct function *const subjects[] = {
     expr_regex_functions, expr_time_functions, expr_list_functions,
 };
 
-/* Every name is found, and finds its own row: no name has two rows. Every strict row accepts something for each argument it
- * takes, says what it gives, and can be run. */
+/* Every name is found, and finds its own row: no name has two rows. Every strict row accepts something for each
+ * argument it takes, says what it gives, and can be run. */
 static void rows_are_whole(void **unused)
 {
     (void)unused;
@@ -58,7 +59,8 @@ static void whole_numbers(void **unused)
 {
     (void)unused;
     int64_t whole;
-    struct value big = value_str(STR("123456789012345678901234567890")), fraction = value_str(STR("0.10000000000000000000001"));
+    struct value big = value_str(STR("123456789012345678901234567890")),
+                 fraction = value_str(STR("0.10000000000000000000001"));
     big.type = fraction.type = VALUE_BIGNUM;
     assert_true(expr_whole(value_int(-7), &whole) && whole == -7);
     assert_true(expr_whole(value_number(1e300), &whole) && whole == INT64_MAX);

@@ -1,7 +1,7 @@
 /*
- * Runs tests/golden/expr/NAME.txt (see the README there). Every case is evaluated over flat, constant and dictionary columns, by
- * expr_eval and by expr_filter, and all of them must agree with the expected result: the ways an expression can be run differ,
- * what it means does not.
+ * Runs tests/golden/expr/NAME.txt (see the README there). Every case is evaluated over flat, constant and dictionary
+ * columns, by expr_eval and by expr_filter, and all of them must agree with the expected result: the ways an
+ * expression can be run differ, what it means does not.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,7 +39,7 @@ static void complain(const struct golden *golden, const char *how, const char *g
     if (line == golden->line) return; /* the other ways of running it fail too */
     line = golden->line;
     print_error("%s:%u: %.*s (%s): expected %.*s, got %s\n", golden->file, golden->line, (int)golden->text.size,
-             golden->text.data, how, (int)golden->expected.size, golden->expected.data, got);
+                golden->text.data, how, (int)golden->expected.size, golden->expected.data, got);
 }
 
 /* `error COLUMN text`. */
@@ -82,7 +82,8 @@ static void check_value(struct arena *arena, const struct golden *golden, const 
 static struct value column_value(struct arena *arena, const struct golden *golden, const struct expr_column *column)
 {
     static const char *const roots[] = {NULL, "@user", "@behaviors"};
-    const struct json *root = roots[column->root] ? json_get(&golden->row, str_of(roots[column->root])) : &golden->row;
+    const struct json *root =
+        roots[column->root] ? json_get(&golden->row, str_of(roots[column->root])) : &golden->row;
     const struct json *json = root ? json_get(root, column->name) : NULL;
     struct value value = value_absent();
     struct buf bytes = BUF_INIT(1 << 20);
@@ -105,7 +106,8 @@ static void evaluate(struct arena *arena, const struct golden *golden, const str
     const struct expr_column *columns = expr_columns(expr, &count);
     struct vector *vectors = arena_new_array(arena, struct vector, count + 1);
     for (size_t i = 0; i < count; i++) {
-        struct value *values = arena_new_array(arena, struct value, ROWS), value = column_value(arena, golden, &columns[i]);
+        struct value *values = arena_new_array(arena, struct value, ROWS),
+                     value = column_value(arena, golden, &columns[i]);
         bool dictionary = kind == VECTOR_DICT;
         for (size_t row = dictionary ? 1 : 0; row < (dictionary ? 2 : ROWS); row++) values[row] = value;
         vectors[i] = (struct vector){.kind = kind, .count = ROWS, .values = values, .codes = codes};
@@ -126,7 +128,8 @@ static void evaluate(struct arena *arena, const struct golden *golden, const str
         for (uint32_t row = 0; row < ROWS; row++) check_value(arena, golden, kinds[kind], vector_at(&result, row));
         bool is_true = str_is(golden->expected, "true");
         assert_int_equal(expr_filter(state, vectors, ROWS, &error, keep), STATUS_OK);
-        if (keep[0] != is_true || keep[1] || keep[2] != is_true) complain(golden, "filter", keep[0] ? "kept" : "dropped");
+        if (keep[0] != is_true || keep[1] || keep[2] != is_true)
+            complain(golden, "filter", keep[0] ? "kept" : "dropped");
     }
     struct value constant;
     if (expr_constant(expr, &constant)) check_value(arena, golden, "expr_constant", constant);

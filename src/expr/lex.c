@@ -23,9 +23,9 @@ static const struct {
     struct str word;
     enum token_kind kind;
 } keywords[] = {
-    {STR("and"), TOKEN_AND},   {STR("or"), TOKEN_OR},       {STR("not"), TOKEN_NOT},
-    {STR("in"), TOKEN_IN},     {STR("true"), TOKEN_TRUE},   {STR("false"), TOKEN_FALSE},
-    {STR("null"), TOKEN_NULL}, {STR("event"), TOKEN_ROOT},  {STR("undefined"), TOKEN_UNDEFINED},
+    {STR("and"), TOKEN_AND},   {STR("or"), TOKEN_OR},           {STR("not"), TOKEN_NOT},
+    {STR("in"), TOKEN_IN},     {STR("true"), TOKEN_TRUE},       {STR("false"), TOKEN_FALSE},
+    {STR("null"), TOKEN_NULL}, {STR("event"), TOKEN_ROOT},      {STR("undefined"), TOKEN_UNDEFINED},
     {STR("user"), TOKEN_ROOT}, {STR("properties"), TOKEN_ROOT}, {STR("behaviors"), TOKEN_ROOT},
 };
 
@@ -34,10 +34,10 @@ static const struct {
     char text[3];
     enum token_kind kind;
 } symbols[] = {
-    {"==", TOKEN_EQ},      {"!=", TOKEN_NE},      {"<=", TOKEN_LE},   {">=", TOKEN_GE},    {"||", TOKEN_OR},
-    {"&&", TOKEN_AND},     {"=", TOKEN_EQ},       {"!", TOKEN_NOT},   {"<", TOKEN_LT},     {">", TOKEN_GT},
-    {"+", TOKEN_PLUS},     {"-", TOKEN_MINUS},    {"*", TOKEN_STAR},  {"/", TOKEN_SLASH},  {"%", TOKEN_PERCENT},
-    {"(", TOKEN_LPAREN},   {")", TOKEN_RPAREN},   {"[", TOKEN_LBRACKET}, {"]", TOKEN_RBRACKET}, {",", TOKEN_COMMA},
+    {"==", TOKEN_EQ},    {"!=", TOKEN_NE},    {"<=", TOKEN_LE},      {">=", TOKEN_GE},      {"||", TOKEN_OR},
+    {"&&", TOKEN_AND},   {"=", TOKEN_EQ},     {"!", TOKEN_NOT},      {"<", TOKEN_LT},       {">", TOKEN_GT},
+    {"+", TOKEN_PLUS},   {"-", TOKEN_MINUS},  {"*", TOKEN_STAR},     {"/", TOKEN_SLASH},    {"%", TOKEN_PERCENT},
+    {"(", TOKEN_LPAREN}, {")", TOKEN_RPAREN}, {"[", TOKEN_LBRACKET}, {"]", TOKEN_RBRACKET}, {",", TOKEN_COMMA},
 };
 
 static bool is_word_start(unsigned char c)
@@ -112,7 +112,7 @@ static enum status lex_string(struct lexer *lexer, struct error *error, struct t
             at++;
             continue;
         }
-        uint32_t code_point;
+        uint32_t code_point = 0;
         switch (next) {
         case 'u':
             TRY(lex_unicode(lexer, &at, error, &code_point));
@@ -159,8 +159,9 @@ static enum status lex_number(struct lexer *lexer, struct error *error, struct t
     }
     struct str text = str_slice(lexer->text, lexer->at, at);
     if (is_word_start(peek(lexer, at)) || peek(lexer, at) == '.') {
-        return expr_error_at(error, lexer->at, "malformed number \"" STR_FMT "%c\"", (int)(text.size > 40 ? 40 : text.size),
-                             text.data, peek(lexer, at) < 0x80 ? peek(lexer, at) : '?');
+        return expr_error_at(error, lexer->at, "malformed number \"" STR_FMT "%c\"",
+                             (int)(text.size > 40 ? 40 : text.size), text.data,
+                             peek(lexer, at) < 0x80 ? peek(lexer, at) : '?');
     }
     int64_t integer;
     double number;

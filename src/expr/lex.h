@@ -1,6 +1,7 @@
 #pragma once
 /*
- * Tokens of an expression. The lexer reads validated UTF-8 and keeps no more than its place; decoded strings go to the arena.
+ * Tokens of an expression. The lexer reads validated UTF-8 and keeps no more than its place; decoded strings go to
+ * the arena.
  */
 #include "base/arena.h"
 #include "base/error.h"

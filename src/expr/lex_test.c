@@ -19,8 +19,9 @@ static enum status lex_all(const char *text, struct token *tokens, size_t count,
 static void symbols_without_blanks(void **unused)
 {
     (void)unused;
-    static const enum token_kind kinds[] = {TOKEN_LE, TOKEN_EQ, TOKEN_NE, TOKEN_NE, TOKEN_EQ, TOKEN_LT, TOKEN_MINUS,
-                                            TOKEN_NUMBER, TOKEN_RPAREN, TOKEN_AND, TOKEN_OR, TOKEN_END, TOKEN_END};
+    static const enum token_kind kinds[] = {TOKEN_LE, TOKEN_EQ,    TOKEN_NE,     TOKEN_NE,     TOKEN_EQ,
+                                            TOKEN_LT, TOKEN_MINUS, TOKEN_NUMBER, TOKEN_RPAREN, TOKEN_AND,
+                                            TOKEN_OR, TOKEN_END,   TOKEN_END};
     static const uint32_t places[] = {0, 2, 4, 6, 8, 9, 10, 11, 12, 13, 15, 17, 17};
     struct token tokens[13];
     struct error error = ERROR_INIT;
@@ -50,7 +51,8 @@ static void error_places(void **unused)
     static const struct {
         const char *text;
         unsigned column;
-    } cases[] = {{"  ~", 3}, {" 'abc", 2}, {"'a\\ud800'", 3}, {" 1x", 2}, {" 1e999", 2}, {"'\\u00g0'", 2}, {"\x01", 1}};
+    } cases[] = {{"  ~", 3},    {" 'abc", 2},     {"'a\\ud800'", 3}, {" 1x", 2},
+                 {" 1e999", 2}, {"'\\u00g0'", 2}, {"\x01", 1}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct token token;
         struct error error = ERROR_INIT;
@@ -63,7 +65,10 @@ static void error_places(void **unused)
 static void nul_byte(void **unused)
 {
     (void)unused;
-    struct lexer lexer = {.arena = arena, .text = {"\0" "1", 2}};
+    struct lexer lexer = {.arena = arena,
+                          .text = {"\0"
+                                   "1",
+                                   2}};
     struct token token;
     struct error error = ERROR_INIT;
     assert_int_equal(expr_lex(&lexer, &error, &token), STATUS_INVALID);

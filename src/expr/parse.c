@@ -7,9 +7,10 @@
 #include "expr/lex.h"
 
 /*
- * Precedence climbing with one token of look-ahead (two for `not in`). Recursion happens only for what stands inside something else:
- * brackets, calls, prefix operators and right operands, all counted against EXPR_DEPTH_MAX; chains of operators are loops. Names are
- * resolved while parsing, against a list of scopes that grows and shrinks with the nesting.
+ * Precedence climbing with one token of look-ahead (two for `not in`). Recursion happens only for what stands inside
+ * something else: brackets, calls, prefix operators and right operands, all counted against EXPR_DEPTH_MAX; chains of
+ * operators are loops. Names are resolved while parsing, against a list of scopes that grows and shrinks with the
+ * nesting.
  */
 
 enum level { LEVEL_OR = 1, LEVEL_AND, LEVEL_NOT, LEVEL_COMPARE, LEVEL_ADD, LEVEL_MULTIPLY };
@@ -34,7 +35,8 @@ struct nodes {
 
 static enum status no_memory(struct parser *parser)
 {
-    return error_set(parser->error, STATUS_LIMIT, "expression needs too much memory");
+    error_set(parser->error, STATUS_LIMIT, "expression needs too much memory");
+    return STATUS_LIMIT;
 }
 
 static enum status advance(struct parser *parser)
@@ -92,8 +94,8 @@ static enum status nodes_add(struct parser *parser, struct nodes *nodes, struct 
         }
         uint32_t capacity = nodes->capacity ? nodes->capacity * 2 : 4;
         if (capacity > EXPR_ITEMS_MAX) capacity = EXPR_ITEMS_MAX;
-        struct node **items = arena_realloc(parser->arena, nodes->items, nodes->capacity * sizeof *items,
-                                            capacity * sizeof *items);
+        struct node **items =
+            arena_realloc(parser->arena, nodes->items, nodes->capacity * sizeof *items, capacity * sizeof *items);
         if (!items) return no_memory(parser);
         nodes->items = items;
         nodes->capacity = capacity;
@@ -119,8 +121,8 @@ static enum status constant_new(struct parser *parser, uint32_t at, struct value
     return STATUS_OK;
 }
 
-static enum status call_new(struct parser *parser, const struct function *function, uint32_t at, const struct nodes *args,
-                            struct node **ret_node)
+static enum status call_new(struct parser *parser, const struct function *function, uint32_t at,
+                            const struct nodes *args, struct node **ret_node)
 {
     struct node *node;
     TRY(node_new(parser, NODE_CALL, at, &node));
@@ -141,8 +143,8 @@ static enum status call_new(struct parser *parser, const struct function *functi
 }
 
 /* A call of an operator's row, which exists. */
-static enum status operator_new(struct parser *parser, const char *name, uint32_t at, struct node *left, struct node *right,
-                                struct node **ret_node)
+static enum status operator_new(struct parser *parser, const char *name, uint32_t at, struct node *left,
+                                struct node *right, struct node **ret_node)
 {
     struct nodes args = {0};
     TRY(nodes_add(parser, &args, left));
@@ -160,8 +162,8 @@ static enum status column_new(struct parser *parser, uint32_t at, struct expr_co
     if (index == parser->column_count) {
         if (index == parser->column_capacity) {
             size_t capacity = index ? index * 2 : 4;
-            struct expr_column *columns = arena_realloc(parser->arena, parser->columns, index * sizeof *columns,
-                                                        capacity * sizeof *columns);
+            struct expr_column *columns =
+                arena_realloc(parser->arena, parser->columns, index * sizeof *columns, capacity * sizeof *columns);
             if (!columns) return no_memory(parser);
             parser->columns = columns;
             parser->column_capacity = capacity;
@@ -201,8 +203,8 @@ static enum status parse_root(struct parser *parser, struct node **ret_node)
     struct token key = parser->token;
     if (key.kind == TOKEN_STRING) TRY(advance(parser));
     if (key.kind != TOKEN_STRING || parser->token.kind != TOKEN_RBRACKET) {
-        expr_error_at(parser->error, key.at, "the name after \"%.*s\" must be a string, not an expression", (int)name.size,
-                      name.data);
+        expr_error_at(parser->error, key.at, "the name after \"%.*s\" must be a string, not an expression",
+                      (int)name.size, name.data);
         error_hint(parser->error, "write %.*s[\"name\"]", (int)name.size, name.data);
         return STATUS_INVALID;
     }
@@ -215,7 +217,8 @@ static enum status parse_root(struct parser *parser, struct node **ret_node)
 }
 
 /* Items up to `close`, which is consumed; the opening bracket is consumed already. */
-static enum status parse_items(struct parser *parser, enum token_kind close, const char *close_text, struct nodes *items)
+static enum status parse_items(struct parser *parser, enum token_kind close, const char *close_text,
+                               struct nodes *items)
 {
     if (parser->token.kind == close) return advance(parser);
     for (;;) {
@@ -305,7 +308,8 @@ static enum status parse_call(struct parser *parser, const struct token *name, s
     const struct function *function = expr_function(text, false);
     if (!function) {
         const char *near = expr_function_near(text);
-        if (!near) return expr_error_at(parser->error, name->at, "unknown function \"%.*s\"", quote_size(text), text.data);
+        if (!near)
+            return expr_error_at(parser->error, name->at, "unknown function \"%.*s\"", quote_size(text), text.data);
         expr_error_at(parser->error, name->at, "unknown function \"%.*s\"", quote_size(text), text.data);
         error_hint(parser->error, "did you mean \"%s\"?", near);
         return STATUS_INVALID;
@@ -343,8 +347,9 @@ static enum status parse_word(struct parser *parser, struct node **ret_node)
     }
     expr_error_at(parser->error, word.at, "unknown name \"%.*s\"", quote_size(name), name.data);
     if (expr_function(name, false)) error_hint(parser->error, "a function needs its arguments in parentheses");
-    else error_hint(parser->error, "write properties[\"%.*s\"], or \"%.*s\" for a text", quote_size(name), name.data,
-                    quote_size(name), name.data);
+    else
+        error_hint(parser->error, "write properties[\"%.*s\"], or \"%.*s\" for a text", quote_size(name), name.data,
+                   quote_size(name), name.data);
     return STATUS_INVALID;
 }
 
@@ -409,11 +414,11 @@ static const char *binary_operator(const struct parser *parser, enum level *ret_
         enum level level;
         const char *name;
     } operators[] = {
-        {TOKEN_OR, LEVEL_OR, "or"},         {TOKEN_AND, LEVEL_AND, "and"},        {TOKEN_EQ, LEVEL_COMPARE, "=="},
-        {TOKEN_NE, LEVEL_COMPARE, "!="},    {TOKEN_LT, LEVEL_COMPARE, "<"},       {TOKEN_LE, LEVEL_COMPARE, "<="},
-        {TOKEN_GT, LEVEL_COMPARE, ">"},     {TOKEN_GE, LEVEL_COMPARE, ">="},      {TOKEN_IN, LEVEL_COMPARE, "in"},
-        {TOKEN_NOT, LEVEL_COMPARE, "not"},  {TOKEN_PLUS, LEVEL_ADD, "+"},         {TOKEN_MINUS, LEVEL_ADD, "-"},
-        {TOKEN_STAR, LEVEL_MULTIPLY, "*"},  {TOKEN_SLASH, LEVEL_MULTIPLY, "/"},   {TOKEN_PERCENT, LEVEL_MULTIPLY, "%"},
+        {TOKEN_OR, LEVEL_OR, "or"},        {TOKEN_AND, LEVEL_AND, "and"},      {TOKEN_EQ, LEVEL_COMPARE, "=="},
+        {TOKEN_NE, LEVEL_COMPARE, "!="},   {TOKEN_LT, LEVEL_COMPARE, "<"},     {TOKEN_LE, LEVEL_COMPARE, "<="},
+        {TOKEN_GT, LEVEL_COMPARE, ">"},    {TOKEN_GE, LEVEL_COMPARE, ">="},    {TOKEN_IN, LEVEL_COMPARE, "in"},
+        {TOKEN_NOT, LEVEL_COMPARE, "not"}, {TOKEN_PLUS, LEVEL_ADD, "+"},       {TOKEN_MINUS, LEVEL_ADD, "-"},
+        {TOKEN_STAR, LEVEL_MULTIPLY, "*"}, {TOKEN_SLASH, LEVEL_MULTIPLY, "/"}, {TOKEN_PERCENT, LEVEL_MULTIPLY, "%"},
     };
     for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++) {
         if (operators[i].kind != parser->token.kind) continue;
@@ -424,8 +429,8 @@ static const char *binary_operator(const struct parser *parser, enum level *ret_
 }
 
 /* and/or: all operands of one chain become arguments of one call, so that long chains stay flat. */
-static enum status parse_chain(struct parser *parser, enum token_kind kind, const char *name, enum level operand_level,
-                               struct node *left, struct node **ret_node)
+static enum status parse_chain(struct parser *parser, enum token_kind kind, const char *name,
+                               enum level operand_level, struct node *left, struct node **ret_node)
 {
     struct nodes args = {0};
     uint32_t at = parser->token.at;
@@ -518,7 +523,8 @@ static enum status parse_bare_name(struct parser *parser, struct node **ret_node
 enum status expr_parse(struct arena *arena, struct str text, const struct expr_options *options, struct error *error,
                        struct ast *ret_ast)
 {
-    struct parser parser = {.lexer = {.arena = arena, .text = text}, .arena = arena, .error = error, .options = options};
+    struct parser parser = {
+        .lexer = {.arena = arena, .text = text}, .arena = arena, .error = error, .options = options};
     struct node *root = NULL;
     TRY(advance(&parser));
     if (parser.token.kind == TOKEN_END) return expr_error_at(error, 0, "expression is empty");

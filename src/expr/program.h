@@ -2,19 +2,21 @@
 /*
  * The compiled form: a flat list of steps over registers, private to compile.c, scalar.c and eval.c.
  *
- * Registers: first one per column, then temporaries. An operand is a register's number or, with OPERAND_CONSTANT, an index into
- * the constants. The same steps are run in two ways:
+ * Registers: first one per column, then temporaries. An operand is a register's number or, with OPERAND_CONSTANT, an
+ * index into the constants. The same steps are run in two ways:
  *
  *   by vectors (eval.c)    each step handles all selected rows before the next step begins
  *   by scalars (scalar.c)  all steps for one row, item of a list or dictionary entry, before the next one
  *
- * Laziness. SELECT a, pred, skip begins a stretch of steps that matter only for rows whose operand `a` satisfies the predicate; it ends
- * with UNSELECT. By vectors, it narrows the selection, and skips the stretch when nothing is left; by scalars it is a
- * conditional jump. Whoever combines results afterwards (AND, OR, IF, DEFAULT) looks at `a` first and never at what was skipped.
+ * Laziness. SELECT a, pred, skip begins a stretch of steps that matter only for rows whose operand `a` satisfies the
+ * predicate; it ends with UNSELECT. By vectors, it narrows the selection, and skips the stretch when nothing is left;
+ * by scalars it is a conditional jump. Whoever combines results afterwards (AND, OR, IF, DEFAULT) looks at `a` first
+ * and never at what was skipped.
  *
- * UNIT skip stretches over a subtree that reads only its inputs. With one input that is a dictionary vector, the stretch is run
- * by scalars once per dictionary entry in use and the results are kept for as long as the dictionary is the same. A `rows` unit
- * (around a lambda, whose loops run by scalars) is otherwise run once per row; any other unit is then run by vectors.
+ * UNIT skip stretches over a subtree that reads only its inputs. With one input that is a dictionary vector, the
+ * stretch is run by scalars once per dictionary entry in use and the results are kept for as long as the dictionary
+ * is the same. A `rows` unit (around a lambda, whose loops run by scalars) is otherwise run once per row; any other
+ * unit is then run by vectors.
  */
 #include "expr/expr.h"
 #include "expr/function.h"
@@ -23,15 +25,16 @@
 #define TEMPS_MAX        1024
 
 enum step_op {
-    STEP_CALL,     /* out = function(operands[args .. args + count]) */
-    STEP_AND,      /* out = a and b */
-    STEP_OR,       /* out = a or b */
-    STEP_IF,       /* out = a ? b : c */
-    STEP_DEFAULT,  /* out = a, or b when a is undefined */
-    STEP_SELECT,   /* the next `skip` steps are for rows where pred(a) */
+    STEP_CALL,    /* out = function(operands[args .. args + count]) */
+    STEP_AND,     /* out = a and b */
+    STEP_OR,      /* out = a or b */
+    STEP_IF,      /* out = a ? b : c */
+    STEP_DEFAULT, /* out = a, or b when a is undefined */
+    STEP_SELECT,  /* the next `skip` steps are for rows where pred(a) */
     STEP_UNSELECT,
-    STEP_UNIT,     /* the next `skip` steps give out, from the registers operands[args .. args + count] */
-    STEP_LAMBDA,   /* out = any, all, map or filter over list a: the next `skip` steps give c for an item in register b */
+    STEP_UNIT,   /* the next `skip` steps give out, from the registers operands[args .. args + count] */
+    STEP_LAMBDA, /* out = any, all, map or filter over list a: the next `skip` steps give c for an item in register b
+                  */
 };
 
 enum predicate { SELECT_TRUE, SELECT_NOT_TRUE, SELECT_FALSE, SELECT_ABSENT }; /* FALSE: false, null or undefined */
@@ -90,10 +93,12 @@ enum status expr_fault_error(struct value fault, struct error *error);
 /* A copy of a value's bytes in the arena; false when it does not fit. */
 bool expr_copy(struct arena *arena, struct value *value);
 
-/* Runs steps [first, end) for one row; `args` has room for the arguments of any call. Stops early when the context fails. */
-void expr_run_scalar(struct expr_context *context, const struct program *program, struct value *registers, struct value *args,
-                     uint32_t first, uint32_t end);
-static inline struct value expr_operand(const struct program *program, const struct value *registers, uint32_t operand)
+/* Runs steps [first, end) for one row; `args` has room for the arguments of any call. Stops early when the context
+ * fails. */
+void expr_run_scalar(struct expr_context *context, const struct program *program, struct value *registers,
+                     struct value *args, uint32_t first, uint32_t end);
+static inline struct value expr_operand(const struct program *program, const struct value *registers,
+                                        uint32_t operand)
 {
     return operand & OPERAND_CONSTANT ? program->constants[operand & ~OPERAND_CONSTANT] : registers[operand];
 }

@@ -7,7 +7,8 @@
 /* VALUE_FAULT carries what is needed to report it later: which operator, and what it met. */
 static struct value fault(const struct step *step, uint32_t at, struct value found)
 {
-    return (struct value){.type = VALUE_FAULT, .size = at, .integer = (step->op == STEP_OR) | (int64_t)found.type << 1};
+    return (struct value){
+        .type = VALUE_FAULT, .size = at, .integer = (step->op == STEP_OR) | (int64_t)found.type << 1};
 }
 
 struct value expr_combine(const struct step *step, struct value a, struct value b)
@@ -23,11 +24,11 @@ struct value expr_combine(const struct step *step, struct value a, struct value 
 
 enum status expr_fault_error(struct value v, struct error *error)
 {
-    static const char *const types[] = {[VALUE_INT] = "number",   [VALUE_DOUBLE] = "number", [VALUE_STRING] = "string",
-                                        [VALUE_LIST] = "list",    [VALUE_OBJECT] = "object", [VALUE_BIGNUM] = "number"};
+    static const char *const types[] = {[VALUE_INT] = "number", [VALUE_DOUBLE] = "number", [VALUE_STRING] = "string",
+                                        [VALUE_LIST] = "list",  [VALUE_OBJECT] = "object", [VALUE_BIGNUM] = "number"};
     assert(v.type == VALUE_FAULT);
-    error_set(error, STATUS_INVALID, "\"%s\" needs true or false, but its operand is %s %s", v.integer & 1 ? "or" : "and",
-              v.integer >> 1 == VALUE_OBJECT ? "an" : "a", types[v.integer >> 1]);
+    error_set(error, STATUS_INVALID, "\"%s\" needs true or false, but its operand is %s %s",
+              v.integer & 1 ? "or" : "and", v.integer >> 1 == VALUE_OBJECT ? "an" : "a", types[v.integer >> 1]);
     error_hint(error, "compare it with something, or use boolean(…)");
     error_position(error, 0, v.size + 1);
     return STATUS_INVALID;
@@ -78,8 +79,8 @@ static struct value run_lambda(struct expr_context *context, const struct progra
     return result;
 }
 
-void expr_run_scalar(struct expr_context *context, const struct program *program, struct value *registers, struct value *args,
-                     uint32_t first, uint32_t end)
+void expr_run_scalar(struct expr_context *context, const struct program *program, struct value *registers,
+                     struct value *args, uint32_t first, uint32_t end)
 {
     for (uint32_t at = first; at < end && context->status == STATUS_OK; at++) {
         const struct step *step = &program->steps[at];

@@ -2,8 +2,8 @@
 #include "expr/function.h"
 
 /*
- * One pass from the leaves up that finds out, for every node, what it can be and what it reads. The recursion is bounded by
- * EXPR_HEIGHT_MAX, which the parser checked.
+ * One pass from the leaves up that finds out, for every node, what it can be and what it reads. The recursion is
+ * bounded by EXPR_HEIGHT_MAX, which the parser checked.
  */
 
 static int32_t columns_join(int32_t a, int32_t b)
