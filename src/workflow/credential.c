@@ -10,6 +10,7 @@
 #include "workflow/prepare.h"
 
 #include "base/base64.h"
+#include "workflow/parameter.h"
 
 #define SCHEMES_MAX 16 /* in one alternative */
 
@@ -39,8 +40,9 @@ static enum status read_scheme(struct preparation *p, const struct openapi_opera
         scheme.kind = SCHEME_KEY;
         scheme.in = string_member(node.value, "in");
         scheme.parameter = string_member(node.value, "name");
-        if (!scheme.parameter.size ||
-            !(str_is(scheme.in, "header") || str_is(scheme.in, "query") || str_is(scheme.in, "cookie")))
+        bool header = str_is(scheme.in, "header"),
+             known = header || str_is(scheme.in, "query") || str_is(scheme.in, "cookie");
+        if (!scheme.parameter.size || !known || (header && !parameter_header_name_fits(scheme.parameter)))
             scheme.kind = SCHEME_UNKNOWN;
     }
     *ret_scheme = scheme;

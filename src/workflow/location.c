@@ -97,7 +97,14 @@ enum status location_resolve(struct arena *arena, struct str base, struct str re
         return normalize(arena, str_slice(reference, 0, path), str_slice(reference, path, reference.size),
                          error, ret_location);
     }
-    if (starts_nocase(reference, STR("file:"))) return file_url_path(arena, reference, error, ret_location);
+    if (starts_nocase(reference, STR("file:"))) {
+        /* What came over the network has no say in which of our files are read. */
+        if (location_is_http(base))
+            return error_set(error, STATUS_INVALID,
+                             "\"" STR_FMT "\" may not refer to the file \"" STR_FMT "\"", STR_ARG(base),
+                             STR_ARG(reference));
+        return file_url_path(arena, reference, error, ret_location);
+    }
     if (location_has_scheme(reference)) {
         error_set(error, STATUS_INVALID, "\"" STR_FMT "\" cannot be read", STR_ARG(reference));
         error_hint(error, "use a relative reference, a file path, or a file:, http: or https: URL");
@@ -143,6 +150,26 @@ struct str location_join(struct arena *arena, struct str server, struct str path
     struct str joined = buf_status(&buf) == STATUS_OK ? arena_str(arena, buf_str(&buf)) : STR_NULL;
     buf_fini(&buf);
     return joined;
+}
+
+enum status location_check_server(struct str url, struct error *error)
+{
+    for (size_t i = 0; i < url.size; i++) {
+        if ((unsigned char)url.data[i] <= ' ' || url.data[i] == 0x7F)
+            return error_set(error, STATUS_INVALID, "the server URL has a blank or control character");
+    }
+    size_t host = location_is_http(url) ? str_find(url, STR("://"), 0) + 3 : SIZE_MAX, path = path_start(url);
+    struct str authority = host == SIZE_MAX ? STR_NULL : str_slice(url, host, path);
+    if (authority.size == 0 || authority.data[0] == ':')
+        return error_set(error, STATUS_INVALID, "\"" STR_FMT "\" is no http or https URL", STR_ARG(url));
+    if (str_find_byte(url, '?', 0) != SIZE_MAX || str_find_byte(url, '#', 0) != SIZE_MAX)
+        return error_set(error, STATUS_INVALID, "the server URL has a query or fragment");
+    if (str_find_byte(authority, '@', 0) != SIZE_MAX) {
+        error_set(error, STATUS_INVALID, "the server URL holds a user or password");
+        error_hint(error, "use --auth SCHEME=user:secret");
+        return STATUS_INVALID;
+    }
+    return STATUS_OK;
 }
 
 static enum status read_all(struct arena *arena, int file, struct str path, size_t size_max,

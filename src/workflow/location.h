@@ -20,6 +20,9 @@ enum status location_resolve(struct arena *arena, struct str base, struct str re
                              struct str *ret_location) MUST_USE;
 /* Puts a URL path behind a server URL without doubling or losing the slash between them. */
 struct str location_join(struct arena *arena, struct str server, struct str path) MUST_USE;
+/* Can requests be sent to paths below this URL? http or https, with a host, without user and password, query,
+ * fragment, blanks or control characters. INVALID otherwise. */
+enum status location_check_server(struct str url, struct error *error) MUST_USE;
 /* The whole text of a local file. NOT_FOUND, IO, or LIMIT when it is larger than size_max. Only regular
  * files: a pipe or a device would block. */
 enum status location_read_file(struct arena *arena, struct str path, size_t size_max, struct error *error,

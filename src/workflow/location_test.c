@@ -54,7 +54,25 @@ static void test_resolve(void **state)
     assert_int_equal(location_resolve(arena, STR("w.yml"), STR("urn:x"), NULL, &location), STATUS_INVALID);
     assert_int_equal(location_resolve(arena, STR("w.yml"), STR("file://other/x"), NULL, &location),
                      STATUS_INVALID);
+    assert_int_equal(
+        location_resolve(arena, STR("http://h/w.yml"), STR("file:///etc/passwd"), NULL, &location),
+        STATUS_INVALID);
     arena_free(arena);
+}
+
+static void test_check_server(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"http://h", "https://h:80/", "HTTP://127.0.0.1:8080/api/2.0",
+                                       "http://[::1]:80/a"};
+    static const char *const bad[] = {"",           "/",           "h",           "ftp://h",
+                                      "http://",    "http:///a",   "http://:80",  "http://u:p@h/",
+                                      "http://u@h", "http://h/?a", "http://h/#a", "http://h/a b",
+                                      "http://h\n"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_int_equal(location_check_server(str_of(good[i]), NULL), STATUS_OK);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(location_check_server(str_of(bad[i]), NULL), STATUS_INVALID);
 }
 
 static void test_join(void **state)
@@ -104,7 +122,7 @@ static void test_read(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_resolve), cmocka_unit_test(test_join),
-                                       cmocka_unit_test(test_read)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_resolve), cmocka_unit_test(test_check_server),
+                                       cmocka_unit_test(test_join), cmocka_unit_test(test_read)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -403,6 +403,7 @@ enum status openapi_server(struct openapi_set *set, const struct openapi_operati
         TRY(fill_variables(set, server, string_member(server, "url"), error, &url));
     if (location_is_http(url) || location_is_http(file->location)) {
         TRY(location_resolve(set->arena, file->location, url, error, &absolute));
+        TRY(location_check_server(absolute, error));
         *ret_url = absolute;
         return STATUS_OK;
     }

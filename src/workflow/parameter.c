@@ -195,6 +195,16 @@ void parameter_path(struct buf *buf, const struct openapi_parameter *declared, c
     }
 }
 
+bool parameter_header_name_fits(struct str name)
+{
+    for (size_t i = 0; i < name.size; i++) {
+        char c = name.data[i], lower = (char)(c | 0x20);
+        bool plain = (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9');
+        if (!plain && (c == 0 || !strchr("!#$%&'*+-.^_`|~", c))) return false;
+    }
+    return name.size > 0;
+}
+
 enum status parameter_header(struct buf *buf, const struct openapi_parameter *declared,
                              const struct json *value, struct error *error)
 {

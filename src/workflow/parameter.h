@@ -27,6 +27,8 @@ struct openapi_parameter parameter_undeclared(struct str name, struct str in);
 void parameter_query(struct buf *buf, const struct openapi_parameter *declared, const struct json *value);
 /* Appends what stands in place of {name} in the path. */
 void parameter_path(struct buf *buf, const struct openapi_parameter *declared, const struct json *value);
+/* Is this a name that a header can have (a token of RFC 9110)? */
+bool parameter_header_name_fits(struct str name);
 /* Appends the value of the header. INVALID when it has characters that a header cannot carry. */
 enum status parameter_header(struct buf *buf, const struct openapi_parameter *declared,
                              const struct json *value, struct error *error) MUST_USE;

@@ -85,28 +85,10 @@ static void check_options(struct preparation *p)
         if (!workflow_document_source(p->document, server->name))
             workflow_error_at(p->problems, STR_NULL, NULL, "--server names an unknown source \"" STR_FMT "\"",
                               STR_ARG(server->name));
-        size_t host = str_find(server->url, STR("://"), 0);
-        size_t path = host == SIZE_MAX ? SIZE_MAX : str_find_byte(server->url, '/', host + 3);
-        if (!location_is_http(server->url) || host + 3 >= server->url.size || path == host + 3) {
-            workflow_error_at(p->problems, STR_NULL, NULL, "\"" STR_FMT "\" is no http or https URL",
-                              STR_ARG(server->url));
-        } else if (str_find_byte(server->url, '?', 0) != SIZE_MAX ||
-                   str_find_byte(server->url, '#', 0) != SIZE_MAX) {
-            workflow_error_at(p->problems, STR_NULL, NULL,
-                              "the server URL of \"" STR_FMT "\" has a query or fragment",
-                              STR_ARG(server->name));
-        } else if (str_find_byte(str_slice(server->url, host + 3, path), '@', 0) != SIZE_MAX) {
-            workflow_error_at(p->problems, STR_NULL, NULL,
-                              "the server URL of \"" STR_FMT "\" holds a password", STR_ARG(server->name));
-            workflow_problem_hint(p->problems, "use --auth SCHEME=user:secret");
-        }
-        for (size_t k = 0; k < server->url.size; k++) {
-            if ((unsigned char)server->url.data[k] > ' ' && server->url.data[k] != 0x7F) continue;
-            workflow_error_at(p->problems, STR_NULL, NULL,
-                              "the server URL of \"" STR_FMT "\" has a blank or control character",
-                              STR_ARG(server->name));
-            break;
-        }
+        struct error problem = ERROR_INIT;
+        if (location_check_server(server->url, &problem) == STATUS_OK) continue;
+        error_prefix(&problem, "--server " STR_FMT, STR_ARG(server->name));
+        workflow_error_take(p->problems, STR_NULL, NULL, &problem);
     }
     for (size_t i = 0; i < options->auth_count; i++) {
         struct str scheme = options->auths[i].scheme;

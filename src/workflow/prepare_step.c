@@ -205,20 +205,10 @@ static bool same_parameter(const struct openapi_parameter *a, struct str name, s
     return str_is(in, "header") ? str_eq_nocase(a->name, name) : str_eq(a->name, name);
 }
 
-static bool header_name_fits(struct str name)
-{
-    for (size_t i = 0; i < name.size; i++) {
-        char c = name.data[i], lower = (char)(c | 0x20);
-        bool plain = (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9');
-        if (!plain && (c == 0 || !strchr("!#$%&'*+-.^_`|~", c))) return false;
-    }
-    return name.size > 0;
-}
-
 static void check_header_name(const struct step_work *w, const struct json *at, struct str name)
 {
     static const char *const reserved[] = {"Content-Length", "Transfer-Encoding", "Connection", "Host"};
-    if (!header_name_fits(name))
+    if (!parameter_header_name_fits(name))
         ERROR(w, at, "step \"" STR_FMT "\": \"" STR_FMT "\" is no header name", STR_ARG(w->id),
               STR_ARG(name));
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
@@ -249,6 +239,12 @@ static void add_parameter(struct step_work *w, const struct json *entry, size_t 
     }
     if (str_is(in->string, "querystring")) {
         ERROR(w, in, "step \"" STR_FMT "\": parameters in \"querystring\" are not supported", STR_ARG(w->id));
+        return;
+    }
+    if (!str_is(in->string, "path") && !str_is(in->string, "query") && !str_is(in->string, "header") &&
+        !str_is(in->string, "cookie")) {
+        ERROR(w, in, "step \"" STR_FMT "\": unknown parameter location \"" STR_FMT "\"", STR_ARG(w->id),
+              STR_ARG(in->string));
         return;
     }
     if (value->type == JSON_OBJECT && json_member(value, "selector") && json_member(value, "context")) {

@@ -118,8 +118,8 @@ enum status workflow_run(struct arena *arena, const struct workflow_document *do
                          struct error *error, struct workflow_result *ret_result) MUST_USE;
 
 /* Checks everything that workflow_run checks before its first request, except what belongs to a run: inputs,
- * credentials and servers may be missing. All workflows unless one is named. OK when that could be done: problems->error_count says whether the document is good.
- */
+ * credentials and servers may be missing. All workflows unless one is named. OK when that could be done:
+ * problems->error_count says whether the document is good. */
 enum status workflow_check(struct arena *arena, const struct workflow_document *document,
                            const struct workflow_options *options, struct workflow_problems *problems,
                            struct error *error) MUST_USE;

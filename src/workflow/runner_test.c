@@ -215,7 +215,7 @@ static void test_password_input(void **unused)
     assert_contains(f.sent[0], "{\"pin\":\"1234\",\"text\":\"pin 1234\"}");
     assert_result(&f, "/inputs", "{\"pin\":\"***\"}");
     assert_result(&f, "/outputs", "{\"pin\":\"***\"}");
-    assert_result(&f, "/steps/0/request/body/pin", "\"***\"");
+    assert_result(&f, "/steps/0/request/body", "{\"pin\":\"***\",\"text\":\"pin ***\"}");
     /* The API key that the operation asks for was not given: said, and sent without. */
     assert_contains(f.problem_text.data, "no credential for \"projectToken\", sending without");
     fixture_fini(&f);
@@ -509,6 +509,9 @@ static void test_refused_before_sending(void **unused)
         {"  - {stepId: a, operationId: trackEvent, parameters: [{name: content-length, in: header, value: "
          "1}]}\n",
          "header Content-Length cannot be set"},
+        {"  - {stepId: a, operationId: trackEvent, parameters: [{reference: $components.parameters.odd}]}\n"
+         "components: {parameters: {odd: {name: x, in: body, value: 1}}}\n",
+         "unknown parameter location \"body\""},
         {"  - {stepId: a, operationId: trackEvent}\n  inputs: {type: object, unevaluatedProperties: false}\n",
          "schema keyword \"unevaluatedProperties\" is not supported"},
     };
@@ -547,8 +550,8 @@ static void test_bad_options(void **unused)
     assert_int_equal(f.result.verdict, WORKFLOW_INVALID);
     assert_contains(f.problem_text.data, "--server names an unknown source \"nope\"");
     assert_contains(f.problem_text.data, "\"ftp://h\" is no http or https URL");
-    assert_contains(f.problem_text.data, "the server URL of \"queryApi\" holds a password");
-    assert_contains(f.problem_text.data, "the server URL of \"queryApi\" has a query or fragment");
+    assert_contains(f.problem_text.data, "--server queryApi: the server URL holds a user or password");
+    assert_contains(f.problem_text.data, "--server queryApi: the server URL has a query or fragment");
     assert_contains(f.problem_text.data, "warning: no source has a security scheme \"nope\"");
     assert_contains(f.problem_text.data, "the credential for \"basicAuth\" must be user:secret");
     fixture_fini(&f);

@@ -2,7 +2,7 @@
 
 #include "base/url.h"
 
-#define EMBEDDED_SIZE_MIN 6
+#define EMBEDDED_SIZE_MIN 4
 #define TEXT_SIZE_MAX     ((size_t)64 << 20)
 
 static enum status append(struct workflow_secrets *secrets, struct str secret)

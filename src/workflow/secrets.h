@@ -2,7 +2,7 @@
 /*
  * What must not be shown: a list of secret texts, and copies of values and texts in which they are `***`.
  *
- * A string that equals a secret is replaced whole. Inside longer texts only secrets of at least 6 bytes are
+ * A string that equals a secret is replaced whole. Inside longer texts only secrets of at least 4 bytes are
  * looked for, in their plain and percent-encoded form, because a secret of one letter would blot out
  * everything and hide nothing.
  */
