@@ -1,5 +1,6 @@
--- What wrk sends to /track: arguments EVENTS (per request) and TOKEN. The bodies are made beforehand, a few hundred that
--- differ in person and values, so that the client's own work stays small and the same for every server.
+-- What wrk sends to /track: arguments EVENTS (per request) and TOKEN. The bodies are made beforehand, a few
+-- hundred that differ in person and values, so that the client's own work stays small and the same for every
+-- server.
 
 local bodies, turn = {}, 0
 

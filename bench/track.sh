@@ -1,5 +1,6 @@
 #!/bin/sh
-# /track requests per second, durable, beside nginx answering `return 200` to the same requests, as a ratio of the same run.
+# /track requests per second, durable, beside nginx answering `return 200` to the same requests, as a ratio of the
+# same run.
 #
 #   bench/track.sh [BINARY]      default: build/cairn
 #
@@ -8,9 +9,9 @@
 #   BENCH_SECONDS   length of one measurement (5)      BENCH_ROUNDS   how many, the median counts (3)
 #   BENCH_CONNECTIONS   connections that send one request after the other (64)
 #
-# Each round measures all cells one after the other, so that a slow moment of the machine hits everyone. Every request is
-# acknowledged after its bytes are synced; at the end the server is asked how many events it has, and that has to be at
-# least what it acknowledged. Needs wrk and nginx. Writes nothing into the repository.
+# Each round measures all cells one after the other, so that a slow moment of the machine hits everyone. Every
+# request is acknowledged after its bytes are synced; at the end the server is asked how many events it has, and
+# that has to be at least what it acknowledged. Needs wrk and nginx. Writes nothing into the repository.
 set -eu
 . "$(dirname "$0")/../script/lib.sh"
 
@@ -90,7 +91,8 @@ EOF
 done
 [ -n "$peer" ] || die "nginx does not start: $(cat "$scratch/nginx/out")"
 
-# measure NAME URL EVENTS: appends the requests per second to the cell's file, and the number of requests to its total.
+# measure NAME URL EVENTS: appends the requests per second to the cell's file, and the number of requests to its
+# total.
 measure() {
     wrk -t1 -c"$connections" -d"${seconds}s" -s "$root/bench/track.lua" "$2" -- "$3" "$token" >"$scratch/wrk" 2>&1 ||
         die "wrk: $(cat "$scratch/wrk")"

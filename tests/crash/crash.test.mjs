@@ -1,10 +1,11 @@
-// The server is killed (SIGKILL) at random moments while clients write, and started again. Whatever it acknowledged must
-// then be there exactly once; what it did not acknowledge may be there, once, or not; nothing else may be there at all.
+// The server is killed (SIGKILL) at random moments while clients write, and started again. Whatever it
+// acknowledged must then be there exactly once; what it did not acknowledge may be there, once, or not; nothing
+// else may be there at all.
 //
-// Every round uses event names of its own and numbers its events, so that one /segmentation by that number is the whole
-// truth about the round. Clients send single events and batches, resend some of them with the same $insert_id (before
-// the crash, and after it those whose fate is unknown to them), and link identities. At the end all rounds are looked at
-// again, after one more kill.
+// Every round uses event names of its own and numbers its events, so that one /segmentation by that number is the
+// whole truth about the round. Clients send single events and batches, resend some of them with the same
+// $insert_id (before the crash, and after it those whose fate is unknown to them), and link identities. At the end
+// all rounds are looked at again, after one more kill.
 //
 //   CRASH_ROUNDS=50   CRASH_SEED=number   (the seed is printed; the timing of the machine stays its own)
 
@@ -24,7 +25,7 @@ function random(below) {
   let t = state;
   t = Math.imul(t ^ (t >>> 15), t | 1);
   t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-  return Math.floor(((t ^ (t >>> 14)) >>> 0) / 2 ** 32 * below);
+  return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below);
 }
 
 let world;
@@ -36,13 +37,25 @@ const now = Math.floor(Date.now() / 1000) - 3600;
 class Round {
   constructor(number) {
     Object.assign(this, {
-      number, name: `crash ${number}`, identity: `person ${number}`, events: 0, links: 0,
-      sent: new Set(), acknowledged: new Set(), unknown: [], resent: 0, linked: new Set(), tried: new Set(), devices: new Set(),
+      number,
+      name: `crash ${number}`,
+      identity: `person ${number}`,
+      events: 0,
+      links: 0,
+      sent: new Set(),
+      acknowledged: new Set(),
+      unknown: [],
+      resent: 0,
+      linked: new Set(),
+      tried: new Set(),
+      devices: new Set(),
     });
   }
 
   batch(numbers) {
-    return numbers.map((n) => world.event(this.name, { distinct_id: `u${n % 50}`, time: now, $insert_id: `r${this.number}-${n}`, n }));
+    return numbers.map((n) =>
+      world.event(this.name, { distinct_id: `u${n % 50}`, time: now, $insert_id: `r${this.number}-${n}`, n }),
+    );
   }
 
   async post(target, body, agent) {
@@ -67,7 +80,10 @@ class Round {
   async link(agent) {
     const n = this.links++;
     const device = `d${this.number}-${n}`;
-    assert.equal(await this.post('/track', [world.event(this.identity, { $device_id: device, time: now })], agent), '1');
+    assert.equal(
+      await this.post('/track', [world.event(this.identity, { $device_id: device, time: now })], agent),
+      '1',
+    );
     this.devices.add(n);
     this.tried.add(n);
     const body = { $token: world.token, $anon_id: device, $identified_id: `u${this.number}-${n}` };
@@ -116,8 +132,11 @@ class Round {
     assert.equal(answer.status, 200, answer.text.slice(0, 500));
     const { data, legend_size } = answer.json();
     assert.ok(legend_size <= labels_max, `${legend_size} labels`);
-    return new Map(Object.entries(data.values)
-      .map(([label, buckets]) => [label, Object.values(buckets).reduce((a, b) => a + b, 0)]).filter(([, count]) => count > 0));
+    return new Map(
+      Object.entries(data.values)
+        .map(([label, buckets]) => [label, Object.values(buckets).reduce((a, b) => a + b, 0)])
+        .filter(([, count]) => count > 0),
+    );
   }
 
   async verify(when) {
@@ -127,11 +146,13 @@ class Round {
       assert.ok(this.sent.has(Number(label)), `${where}: event ${label} was never sent`);
       assert.equal(count, 1, `${where}: event ${label} is there ${count} times`);
     }
-    for (const n of this.acknowledged) assert.ok(stored.has(String(n)), `${where}: event ${n} was acknowledged and is gone`);
+    for (const n of this.acknowledged)
+      assert.ok(stored.has(String(n)), `${where}: event ${n} was acknowledged and is gone`);
 
     const people = await this.stored(this.identity, 'properties["$distinct_id"]');
     for (const n of this.devices) {
-      const user = people.get(`u${this.number}-${n}`) ?? 0, device = people.get(`$device:d${this.number}-${n}`) ?? 0;
+      const user = people.get(`u${this.number}-${n}`) ?? 0,
+        device = people.get(`$device:d${this.number}-${n}`) ?? 0;
       assert.equal(user + device, 1, `${where}: the event of device ${n} is there ${user + device} times`);
       if (this.linked.has(n)) assert.equal(user, 1, `${where}: link ${n} was acknowledged and is gone`);
     }
@@ -149,7 +170,8 @@ class Round {
 
 test(`${rounds} kills under load, seed ${seed}`, { timeout: 3_500_000 }, async (t) => {
   world = await World.start();
-  const all = [], sum = { sent: 0, acknowledged: 0, found: 0, extra: 0, resent: 0, links: 0 };
+  const all = [],
+    sum = { sent: 0, acknowledged: 0, found: 0, extra: 0, resent: 0, links: 0 };
   for (let number = 1; number <= rounds; number++) {
     const round = new Round(number);
     all.push(round);
@@ -168,8 +190,10 @@ test(`${rounds} kills under load, seed ${seed}`, { timeout: 3_500_000 }, async (
     sum.resent += round.resent;
     sum.links += round.linked.size;
   }
-  t.diagnostic(`seed ${seed}: ${rounds} kills, ${sum.sent} events sent, ${sum.acknowledged} acknowledged, ${sum.found} found, ` +
-    `${sum.extra} found without acknowledgement right after a kill, ${sum.resent} requests sent twice, ${sum.links} links acknowledged; ` +
-    '0 lost, 0 doubled, 0 invented');
+  t.diagnostic(
+    `seed ${seed}: ${rounds} kills, ${sum.sent} events sent, ${sum.acknowledged} acknowledged, ${sum.found} found, ` +
+      `${sum.extra} found without acknowledgement right after a kill, ${sum.resent} requests sent twice, ${sum.links} links acknowledged; ` +
+      '0 lost, 0 doubled, 0 invented',
+  );
   assert.ok(sum.acknowledged > rounds, 'too little was written to mean anything');
 });

@@ -15,13 +15,16 @@ after(() => world?.end());
 
 const id = () => world.project.project_id;
 const account = () => `${world.account.username}:${world.account.secret}`;
-const ask = (authorization, params = {}, options = {}) => world.segmentation({ event, ...params },
-  { headers: { Authorization: authorization }, ...options });
+const ask = (authorization, params = {}, options = {}) =>
+  world.segmentation({ event, ...params }, { headers: { Authorization: authorization }, ...options });
 
 function assertCounted(answer) {
   assert.equal(answer.status, 200, answer.text);
   const values = answer.json().data.values[event];
-  assert.equal(Object.values(values).reduce((a, b) => a + b, 0), 1);
+  assert.equal(
+    Object.values(values).reduce((a, b) => a + b, 0),
+    1,
+  );
 }
 // Failures of the Query API always name the request and say what is wrong.
 function assertRefused(answer, ...statuses) {
@@ -36,12 +39,14 @@ function assertRefused(answer, ...statuses) {
 test('a service account with project_id, in the query or in the form', async () => {
   assertCounted(await ask(basic(account())));
   const inForm = await world.server.request('/api/2.0/segmentation', {
-    method: 'POST', headers: { Authorization: basic(account()), 'Content-Type': 'application/x-www-form-urlencoded' },
+    method: 'POST',
+    headers: { Authorization: basic(account()), 'Content-Type': 'application/x-www-form-urlencoded' },
     body: query({ event, project_id: id(), from_date: day(-1), to_date: day(1) }),
   });
   assertCounted(inForm);
   const inJson = await world.server.request('/api/2.0/segmentation', {
-    method: 'POST', headers: { Authorization: basic(account()), 'Content-Type': 'application/json' },
+    method: 'POST',
+    headers: { Authorization: basic(account()), 'Content-Type': 'application/json' },
     body: JSON.stringify({ event, project_id: id(), from_date: day(-1), to_date: day(1) }),
   });
   assertCounted(inJson);
@@ -80,7 +85,17 @@ test('wrong secrets, wrong names, and things that are no credentials', async () 
   assertRefused(await ask(basic(`nobody.abc123.mp-service-account:${world.account.secret}`)), 401);
   assertRefused(await ask(basic(`${'0'.repeat(32)}:`)), 401);
   assertRefused(await ask(basic(`${'0'.repeat(32)}:`), { project_id: undefined }), 401);
-  for (const header of ['', 'Basic', 'Basic ', 'Basic !!!', 'Bearer nothing', 'Digest x', basic(':'), basic(''), `Basic ${'A'.repeat(8000)}`])
+  for (const header of [
+    '',
+    'Basic',
+    'Basic ',
+    'Basic !!!',
+    'Bearer nothing',
+    'Digest x',
+    basic(':'),
+    basic(''),
+    `Basic ${'A'.repeat(8000)}`,
+  ])
     assertRefused(await ask(header), 400, 401);
   assertCounted(await ask(basic(account())));
 });
@@ -92,7 +107,7 @@ test('a service account without project_id, or with something else there', async
     assertRefused(await ask(basic(account()), { project_id: bad }), 400, 401, 403, 404);
 });
 
-test('another project\'s id', async () => {
+test("another project's id", async () => {
   assertRefused(await ask(basic(account()), { project_id: other.project_id }), 400, 401, 403);
   assertRefused(await ask(basic(account()), { project_id: 987654321 }), 400, 401, 403, 404);
   assertRefused(await ask(basic(`${world.project.secret}:`), { project_id: other.project_id }), 400, 401, 403);
@@ -115,7 +130,21 @@ test('a deleted account is nobody, at once', async () => {
 });
 
 test('an account with a chosen name and secret', async () => {
-  const result = cairn(['account', 'create', '--data', world.data, '--project', id(), '--username', 'reader', '--secret', 'correct horse:battery', '--role', 'consumer', '--json']);
+  const result = cairn([
+    'account',
+    'create',
+    '--data',
+    world.data,
+    '--project',
+    id(),
+    '--username',
+    'reader',
+    '--secret',
+    'correct horse:battery',
+    '--role',
+    'consumer',
+    '--json',
+  ]);
   assert.equal(result.code, 0, result.stderr);
   assertCounted(await ask(basic('reader:correct horse:battery')));
 });

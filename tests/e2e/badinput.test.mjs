@@ -1,5 +1,5 @@
-// Broken, oversized and malicious requests: each gets its answer, nothing of an invalid record is stored, and the server
-// is alive and correct afterwards. After every test it must still take an event and count it.
+// Broken, oversized and malicious requests: each gets its answer, nothing of an invalid record is stored, and the
+// server is alive and correct afterwards. After every test it must still take an event and count it.
 
 import assert from 'node:assert/strict';
 import net from 'node:net';
@@ -8,7 +8,9 @@ import { gzipSync } from 'node:zlib';
 import { base64, freshName, query, sleep, World } from './harness.mjs';
 
 let world;
-before(async () => { world = await World.start(); });
+before(async () => {
+  world = await World.start();
+});
 after(() => world?.end());
 afterEach(async () => {
   assert.ok(world.server.running, `the server is gone: ${world.server.log}`);
@@ -19,7 +21,8 @@ afterEach(async () => {
 
 const json = { 'Content-Type': 'application/json' };
 const form = { 'Content-Type': 'application/x-www-form-urlencoded' };
-const post = (body, headers = json, target = '/track?verbose=1') => world.server.request(target, { method: 'POST', headers, body });
+const post = (body, headers = json, target = '/track?verbose=1') =>
+  world.server.request(target, { method: 'POST', headers, body });
 
 // 200 with status 0, as /track says what is wrong with data.
 function assertMalformed(answer, pattern = /./) {
@@ -33,18 +36,36 @@ function assertMalformed(answer, pattern = /./) {
 function raw(bytes, { silence = 1500, chunk } = {}) {
   return new Promise((resolve) => {
     const socket = net.connect(world.server.port, '127.0.0.1');
-    let received = '', timer;
-    const end = () => { clearTimeout(timer); socket.destroy(); resolve(received); };
-    const wait = () => { clearTimeout(timer); timer = setTimeout(end, silence); };
-    socket.on('data', (data) => { received += data.toString('latin1'); wait(); });
+    let received = '',
+      timer;
+    const end = () => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(received);
+    };
+    const wait = () => {
+      clearTimeout(timer);
+      timer = setTimeout(end, silence);
+    };
+    socket.on('data', (data) => {
+      received += data.toString('latin1');
+      wait();
+    });
     socket.on('end', end);
     socket.on('close', end);
     socket.on('error', () => {});
     socket.on('connect', async () => {
       wait();
-      if (!chunk) { socket.write(bytes); return; }
+      if (!chunk) {
+        socket.write(bytes);
+        return;
+      }
       for (let at = 0; at < bytes.length && !socket.destroyed; at += chunk) {
-        if (!socket.write(bytes.subarray(at, at + chunk))) await Promise.race([new Promise((go) => socket.once('drain', go)), new Promise((go) => socket.once('close', go))]);
+        if (!socket.write(bytes.subarray(at, at + chunk)))
+          await Promise.race([
+            new Promise((go) => socket.once('drain', go)),
+            new Promise((go) => socket.once('close', go)),
+          ]);
         wait();
       }
     });
@@ -55,10 +76,31 @@ const status = (answer) => Number(/^HTTP\/1\.1 (\d{3}) /.exec(answer)?.[1] ?? 0)
 test('malformed JSON', async () => {
   const good = JSON.stringify(world.event('never'));
   for (const text of [
-    '{', '[', '[}', '{"event":}', `${good}x`, `${good}${good}`, good.slice(0, -1), `[${good},]`, '"text"', '17', 'null', 'true', '[1,2]', '[[]]',
-    '{"a":01}', '{"a":NaN}', "{'event':'x'}", '{"event":"a\nb"}', '{"event":"\\x"}', '{"event":"\\ud800"}', '\ufeff{',
-  ]) assertMalformed(await post(text));
-  for (const text of ['{', '[{]', good.slice(0, -1)]) assertMalformed(await post(`data=${encodeURIComponent(text)}`, form));
+    '{',
+    '[',
+    '[}',
+    '{"event":}',
+    `${good}x`,
+    `${good}${good}`,
+    good.slice(0, -1),
+    `[${good},]`,
+    '"text"',
+    '17',
+    'null',
+    'true',
+    '[1,2]',
+    '[[]]',
+    '{"a":01}',
+    '{"a":NaN}',
+    "{'event':'x'}",
+    '{"event":"a\nb"}',
+    '{"event":"\\x"}',
+    '{"event":"\\ud800"}',
+    '\ufeff{',
+  ])
+    assertMalformed(await post(text));
+  for (const text of ['{', '[{]', good.slice(0, -1)])
+    assertMalformed(await post(`data=${encodeURIComponent(text)}`, form));
   assert.equal((await post('{', json, '/track')).text, '0');
 });
 
@@ -71,7 +113,7 @@ test('malformed base64', async () => {
   assertMalformed(await world.server.request('/track?verbose=1&data=%zz'));
 });
 
-test('malformed UTF-8: in the event name, in a property, in a property\'s name', async () => {
+test("malformed UTF-8: in the event name, in a property, in a property's name", async () => {
   const name = freshName();
   const text = JSON.stringify(world.event(name, { p: 'PLACE' }));
   for (const broken of ['\xff', '\xc0\x80', '\xed\xa0\x80', '\xf5\x80\x80\x80', '\xe2\x82', '\x80']) {
@@ -91,9 +133,17 @@ test('gzip: broken, cut short, with something behind it, and a bomb', async () =
   const name = freshName();
   const gzip = { ...json, 'Content-Encoding': 'gzip' };
   const good = gzipSync(JSON.stringify(world.event(name)));
-  for (const body of [Buffer.from('no gzip'), good.subarray(0, good.length - 4), good.subarray(0, 12), Buffer.concat([good.subarray(0, 20), Buffer.from('xxxx'), good.subarray(24)])]) {
+  for (const body of [
+    Buffer.from('no gzip'),
+    good.subarray(0, good.length - 4),
+    good.subarray(0, 12),
+    Buffer.concat([good.subarray(0, 20), Buffer.from('xxxx'), good.subarray(24)]),
+  ]) {
     const answer = await post(body, gzip);
-    assert.ok(answer.status === 400 || (answer.status === 200 && answer.json().status === 0), `${answer.status} ${answer.text}`);
+    assert.ok(
+      answer.status === 400 || (answer.status === 200 && answer.json().status === 0),
+      `${answer.status} ${answer.text}`,
+    );
   }
   const bomb = gzipSync(Buffer.alloc(200 << 20, 0x20), { level: 9 });
   assert.ok(bomb.length < 1 << 20);
@@ -108,8 +158,11 @@ test('gzip: broken, cut short, with something behind it, and a bomb', async () =
 });
 
 test('a body of 20 MB is refused, without waiting for it where its length is declared', async () => {
-  const answer = await raw(Buffer.from(
-    'POST /track HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 20971520\r\n\r\n'));
+  const answer = await raw(
+    Buffer.from(
+      'POST /track HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 20971520\r\n\r\n',
+    ),
+  );
   assert.equal(status(answer), 413, answer.slice(0, 300));
   const body = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4));
   assert.equal(body.code, 413);
@@ -117,13 +170,17 @@ test('a body of 20 MB is refused, without waiting for it where its length is dec
   assert.match(body.error, /exceeds/);
 
   const huge = Buffer.concat([
-    Buffer.from('POST /track HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1400000\r\n'), Buffer.alloc(20 << 20, 0x20), Buffer.from('\r\n0\r\n\r\n'),
+    Buffer.from('POST /track HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1400000\r\n'),
+    Buffer.alloc(20 << 20, 0x20),
+    Buffer.from('\r\n0\r\n\r\n'),
   ]);
   assert.equal(status(await raw(huge, { chunk: 65536 })), 413);
 });
 
 test('a header of 100 KB', async () => {
-  const answer = await raw(Buffer.from(`GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(100 << 10)}\r\n\r\n`));
+  const answer = await raw(
+    Buffer.from(`GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(100 << 10)}\r\n\r\n`),
+  );
   assert.equal(status(answer), 431, answer.slice(0, 200));
   const target = await raw(Buffer.from(`GET /track?data=${'a'.repeat(200 << 10)} HTTP/1.1\r\nHost: x\r\n\r\n`));
   assert.ok([414, 431].includes(status(target)), target.slice(0, 200));
@@ -137,14 +194,21 @@ test('10^5 nested brackets', async () => {
   const inside = `{"event":"deep","properties":{"token":"${world.token}","p":${'['.repeat(depth)}${']'.repeat(depth)}}}`;
   assertMalformed(await post(inside));
   assertMalformed(await post(`data=${encodeURIComponent(base64('['.repeat(depth)))}`, form));
-  const identity = await world.server.request('/identity/create', { method: 'POST', headers: json, body: '['.repeat(depth) });
+  const identity = await world.server.request('/identity/create', {
+    method: 'POST',
+    headers: json,
+    body: '['.repeat(depth),
+  });
   assert.equal(identity.status, 400);
 });
 
 test('a batch of 2001', async () => {
   const name = freshName();
   const answer = await post(JSON.stringify(Array.from({ length: 2001 }, () => world.event(name))));
-  assert.ok(answer.status === 413 || (answer.status === 200 && answer.json().status === 0), `${answer.status} ${answer.text}`);
+  assert.ok(
+    answer.status === 413 || (answer.status === 200 && answer.json().status === 0),
+    `${answer.status} ${answer.text}`,
+  );
   assert.match(answer.text, /2000|2001/);
   const stored = await world.count(name);
   assert.ok(stored === 0 || stored === 2000, `stored ${stored}`);
@@ -154,10 +218,22 @@ test('records of the wrong shape, among good ones', async () => {
   const name = freshName();
   const token = world.token;
   const bad = [
-    null, 1, 'x', [], [[]], {}, { event: 1, properties: { token } }, { event: null, properties: { token } }, { event: {}, properties: { token } },
-    { event: name, properties: [] }, { event: name, properties: 'x' }, { event: name, properties: null },
-    { event: name, properties: { token: 5 } }, { event: name, properties: { token: {} } },
-    { event: name, properties: { token, time: {} } }, { event: name, properties: { token, time: 'soon' } },
+    null,
+    1,
+    'x',
+    [],
+    [[]],
+    {},
+    { event: 1, properties: { token } },
+    { event: null, properties: { token } },
+    { event: {}, properties: { token } },
+    { event: name, properties: [] },
+    { event: name, properties: 'x' },
+    { event: name, properties: null },
+    { event: name, properties: { token: 5 } },
+    { event: name, properties: { token: {} } },
+    { event: name, properties: { token, time: {} } },
+    { event: name, properties: { token, time: 'soon' } },
   ];
   for (const record of bad) {
     const answer = await post(JSON.stringify([world.event(name), record, world.event(name)]));
@@ -169,7 +245,17 @@ test('records of the wrong shape, among good ones', async () => {
 
 test('strange but legal values', async () => {
   const name = freshName();
-  const strange = { '': 1, ' ': 2, '"': 3, '\u0000': 4, '\ud83d\ude00': 5, __proto__x: 6, 'a\nb': 'c\td', big: 1e308, tiny: 5e-324 };
+  const strange = {
+    '': 1,
+    ' ': 2,
+    '"': 3,
+    '\u0000': 4,
+    '\ud83d\ude00': 5,
+    __proto__x: 6,
+    'a\nb': 'c\td',
+    big: 1e308,
+    tiny: 5e-324,
+  };
   assert.deepEqual((await post(JSON.stringify(world.event(name, strange)))).json(), { error: null, status: 1 });
   const exact = `{"event":${JSON.stringify(name)},"properties":{"token":"${world.token}","n":12345678901234567890,"m":1e400,"z":-0}}`;
   assert.equal((await post(exact)).status, 200);
@@ -181,17 +267,30 @@ test('strange but legal values', async () => {
 
 test('requests that would split differently in another server', async () => {
   const body = 'data=x';
-  const post1 = (headers, text = body) => raw(Buffer.from(`POST /track HTTP/1.1\r\n${headers}\r\n\r\n${text}`, 'latin1'));
+  const post1 = (headers, text = body) =>
+    raw(Buffer.from(`POST /track HTTP/1.1\r\n${headers}\r\n\r\n${text}`, 'latin1'));
   assert.equal(status(await post1('Host: a\r\nHost: b\r\nContent-Length: 6')), 400, 'two Hosts');
   assert.equal(status(await post1('Content-Length: 6')), 400, 'no Host');
-  assert.equal(status(await post1('Host: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked', '0\r\n\r\n')), 400, 'length and chunks');
+  assert.equal(
+    status(await post1('Host: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked', '0\r\n\r\n')),
+    400,
+    'length and chunks',
+  );
   assert.equal(status(await post1('Host: a\r\nContent-Length: 6\r\nContent-Length: 7')), 400, 'two lengths');
   for (const length of ['7, 7', '+6', '6x', '0x6', '-1', '99999999999999999999'])
     assert.ok([400, 413].includes(status(await post1(`Host: a\r\nContent-Length: ${length}`))), length);
   assert.equal(status(await post1('Host: a\r\nContent-Length : 6')), 400, 'a blank before the colon');
   assert.equal(status(await post1('Host: a\r\nX: y\r\n folded\r\nContent-Length: 6')), 400, 'a folded line');
-  assert.ok([400, 501].includes(status(await post1('Host: a\r\nTransfer-Encoding: xchunked', '0\r\n\r\n'))), 'xchunked');
-  assert.ok([400, 501].includes(status(await post1('Host: a\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: chunked', '0\r\n\r\n'))), 'two encodings');
+  assert.ok(
+    [400, 501].includes(status(await post1('Host: a\r\nTransfer-Encoding: xchunked', '0\r\n\r\n'))),
+    'xchunked',
+  );
+  assert.ok(
+    [400, 501].includes(
+      status(await post1('Host: a\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: chunked', '0\r\n\r\n')),
+    ),
+    'two encodings',
+  );
   assert.equal(status(await post1('Host: a\r\nX: a\0b\r\nContent-Length: 6')), 400, 'NUL');
   assert.equal(status(await post1('Host: a\r\nTransfer-Encoding: chunked', 'zz\r\n')), 400, 'a chunk without a size');
   assert.equal(status(await raw(Buffer.from('hello\r\n\r\n'))), 400);
@@ -199,15 +298,25 @@ test('requests that would split differently in another server', async () => {
 });
 
 test('pipelined requests are answered in order, and 100-continue is', async () => {
-  const one = 'GET /health HTTP/1.1\r\nHost: a\r\n\r\n', last = 'GET /no HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
+  const one = 'GET /health HTTP/1.1\r\nHost: a\r\n\r\n',
+    last = 'GET /no HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
   const answers = await raw(Buffer.from(one + one + last));
-  assert.deepEqual([...answers.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map((m) => m[1]), ['200', '200', '404']);
+  assert.deepEqual(
+    [...answers.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map((m) => m[1]),
+    ['200', '200', '404'],
+  );
   const name = freshName();
   const body = JSON.stringify([world.event(name)]);
-  const expect = await raw(Buffer.from(`POST /track HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`));
+  const expect = await raw(
+    Buffer.from(
+      `POST /track HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    ),
+  );
   assert.match(expect, /HTTP\/1\.1 200 /);
   assert.equal(await world.count(name), 1);
-  const asked = await raw(Buffer.from(`POST /track HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: ${body.length}\r\n\r\n`));
+  const asked = await raw(
+    Buffer.from(`POST /track HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: ${body.length}\r\n\r\n`),
+  );
   assert.equal(status(asked), 100);
 });
 
@@ -219,9 +328,10 @@ test('clients that go away in the middle', async () => {
     socket.on('error', () => {});
     await new Promise((go) => socket.once('connect', go));
     const text = `POST /track HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
-    socket.write(text.slice(0, Math.floor((text.length - 1) * n / 50)));
+    socket.write(text.slice(0, Math.floor(((text.length - 1) * n) / 50)));
     await sleep(2);
-    if (n % 2) socket.resetAndDestroy?.() ?? socket.destroy(); else socket.destroy();
+    if (n % 2) socket.resetAndDestroy?.() ?? socket.destroy();
+    else socket.destroy();
   }
   assert.equal(await world.count(name), 0);
 });
@@ -240,23 +350,34 @@ test('many idle connections do not keep others out', async () => {
 
 test('a seeded storm of mutated requests', async () => {
   let state = Number(process.env.BADINPUT_SEED ?? 20261121) >>> 0;
-  const random = (n) => { state = (Math.imul(state, 1664525) + 1013904223) >>> 0; return Math.floor(state / 2 ** 32 * n); };
+  const random = (n) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * n);
+  };
   const name = freshName();
-  const text = Buffer.from(JSON.stringify([world.event(name, { distinct_id: 'u', list: [1, { a: 'b' }], nested: { x: null } })]));
+  const text = Buffer.from(
+    JSON.stringify([world.event(name, { distinct_id: 'u', list: [1, { a: 'b' }], nested: { x: null } })]),
+  );
   const pending = [];
   for (let n = 0; n < 400; n++) {
     const bytes = Buffer.from(text);
     for (let change = 0; change <= random(4); change++) bytes[random(bytes.length)] = random(256);
     const body = random(4) === 0 ? bytes.subarray(0, random(bytes.length)) : bytes;
     const kind = random(4);
-    const send = kind === 0 ? post(body)
-      : kind === 1 ? post(`data=${encodeURIComponent(body.toString('base64'))}`, form)
-        : kind === 2 ? post(gzipSync(body), { ...json, 'Content-Encoding': 'gzip' })
-          : world.server.request(`/track?${query({ verbose: 1, data: body.toString('base64') })}`);
-    pending.push(send.then((answer) => {
-      assert.equal(answer.status, 200, answer.text);
-      assert.ok([0, 1].includes(answer.json().status));
-    }));
+    const send =
+      kind === 0
+        ? post(body)
+        : kind === 1
+          ? post(`data=${encodeURIComponent(body.toString('base64'))}`, form)
+          : kind === 2
+            ? post(gzipSync(body), { ...json, 'Content-Encoding': 'gzip' })
+            : world.server.request(`/track?${query({ verbose: 1, data: body.toString('base64') })}`);
+    pending.push(
+      send.then((answer) => {
+        assert.equal(answer.status, 200, answer.text);
+        assert.ok([0, 1].includes(answer.json().status));
+      }),
+    );
     if (pending.length >= 20) await Promise.all(pending.splice(0));
   }
   await Promise.all(pending);

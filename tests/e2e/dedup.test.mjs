@@ -1,11 +1,14 @@
-// The same event sent again, by its $insert_id: counted once for all time, and the newest version is the one that counts.
+// The same event sent again, by its $insert_id: counted once for all time, and the newest version is the one that
+// counts.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { freshName, World } from './harness.mjs';
 
 let world;
-before(async () => { world = await World.start(); });
+before(async () => {
+  world = await World.start();
+});
 after(() => world?.end());
 
 const now = Math.floor(Date.now() / 1000);
@@ -43,7 +46,12 @@ test('over restarts, polite and not', async () => {
 
 test('what differs in name, time, person or $insert_id is another event', async () => {
   const name = freshName();
-  await world.send(event(name, 'a-1'), event(name, 'a-1', { time: now - 601 }), event(name, 'a-1', { distinct_id: 'v' }), event(name, 'a-2'));
+  await world.send(
+    event(name, 'a-1'),
+    event(name, 'a-1', { time: now - 601 }),
+    event(name, 'a-1', { distinct_id: 'v' }),
+    event(name, 'a-2'),
+  );
   assert.equal(await world.count(name), 4);
   const twin = freshName();
   await world.send(event(twin, 'a-1'));
@@ -83,6 +91,10 @@ test('many, twice, in different batches', async () => {
 
 test('the same at the same time from many clients', async () => {
   const name = freshName();
-  await Promise.all(Array.from({ length: 40 }, (_, n) => world.send(...Array.from({ length: 5 }, (_, k) => event(name, `c-${k}`, { v: n })))));
+  await Promise.all(
+    Array.from({ length: 40 }, (_, n) =>
+      world.send(...Array.from({ length: 5 }, (_, k) => event(name, `c-${k}`, { v: n }))),
+    ),
+  );
   assert.equal(await world.count(name), 5);
 });

@@ -34,12 +34,17 @@ export function temporaryDirectory(name = 'test') {
   return directory;
 }
 
-// ---- the command line -------------------------------------------------------------------------------------------
+// ---- the command line -------------------------------------------------------------------------------------
 
 // Runs the binary to its end. `input` goes to standard input.
 export function cairn(args, { input, env = {}, cwd, timeout = 60_000 } = {}) {
   const result = spawnSync(binary, args.map(String), {
-    input, cwd, timeout, encoding: 'utf8', env: { ...process.env, ...env }, maxBuffer: 64 << 20,
+    input,
+    cwd,
+    timeout,
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+    maxBuffer: 64 << 20,
   });
   return { code: result.status, signal: result.signal, stdout: result.stdout ?? '', stderr: result.stderr ?? '' };
 }
@@ -47,11 +52,20 @@ export function cairn(args, { input, env = {}, cwd, timeout = 60_000 } = {}) {
 // The same without blocking this process, for when the test itself has to answer the binary's requests.
 export function cairnAsync(args, { env = {}, cwd, timeout = 60_000 } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(binary, args.map(String), { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(binary, args.map(String), {
+      cwd,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     children.add(child);
-    let stdout = '', stderr = '';
-    child.stdout.setEncoding('utf8').on('data', (text) => { stdout += text; });
-    child.stderr.setEncoding('utf8').on('data', (text) => { stderr += text; });
+    let stdout = '',
+      stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text) => {
+      stdout += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      stderr += text;
+    });
     const timer = setTimeout(() => child.kill('SIGKILL'), timeout);
     child.on('error', reject);
     child.on('close', (code, signal) => {
@@ -83,7 +97,7 @@ export function createAccount(data, project, { role = 'admin', name = 'Tester' }
   return cairnJson(['account', 'create', '--data', data, '--project', project, '--role', role, '--name', name]);
 }
 
-// ---- HTTP ---------------------------------------------------------------------------------------------------------
+// ---- HTTP -------------------------------------------------------------------------------------------------
 
 // One request on a connection of its own, nothing added but Host and the framing. The answer: {status, headers, body
 // (a Buffer), text, json()}.
@@ -100,7 +114,10 @@ export function request(url, { method = 'GET', headers = {}, body, agent = false
       incoming.on('end', () => {
         const whole = Buffer.concat(parts);
         resolve({
-          status: incoming.statusCode, headers: incoming.headers, body: whole, text: whole.toString('utf8'),
+          status: incoming.statusCode,
+          headers: incoming.headers,
+          body: whole,
+          text: whole.toString('utf8'),
           json: () => JSON.parse(whole.toString('utf8')),
         });
       });
@@ -116,25 +133,32 @@ export const query = (params) => {
   return pairs.map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join('&');
 };
 export const basic = (text) => `Basic ${Buffer.from(text).toString('base64')}`;
-export const base64 = (value) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64');
+export const base64 = (value) =>
+  Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64');
 export const base64url = (value) => base64(value).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
 
-// ---- the server -----------------------------------------------------------------------------------------------------
+// ---- the server -------------------------------------------------------------------------------------------
 
 export class Server {
   // Starts `cairn serve` and waits until it accepts connections.
   static async start(data, { args = [], env = {}, patience = 60_000 } = {}) {
     const server = new Server();
     Object.assign(server, { data, args, env, log: '' });
-    const child = spawn(binary, ['serve', '--data', data, '--listen', '127.0.0.1:0', ...args],
-      { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(binary, ['serve', '--data', data, '--listen', '127.0.0.1:0', ...args], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     server.child = child;
     children.add(child);
-    server.ended = new Promise((resolve) => child.on('close', (code, signal) => {
-      children.delete(child);
-      resolve({ code, signal });
-    }));
-    child.stderr.setEncoding('utf8').on('data', (text) => { server.log = (server.log + text).slice(-200_000); });
+    server.ended = new Promise((resolve) =>
+      child.on('close', (code, signal) => {
+        children.delete(child);
+        resolve({ code, signal });
+      }),
+    );
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      server.log = (server.log + text).slice(-200_000);
+    });
     let output = '';
     server.url = await new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -159,7 +183,9 @@ export class Server {
     return server;
   }
 
-  get running() { return this.child.exitCode === null && this.child.signalCode === null; }
+  get running() {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
 
   // Ends it politely; resolves with {code, signal}.
   async stop(signal = 'SIGTERM', patience = 60_000) {
@@ -170,17 +196,26 @@ export class Server {
     return end;
   }
 
-  async kill() { return this.stop('SIGKILL'); }
+  async kill() {
+    return this.stop('SIGKILL');
+  }
 
-  request(target, options) { return request(this.url + target, options); }
+  request(target, options) {
+    return request(this.url + target, options);
+  }
 }
 
-// ---- a server with one project and one account -----------------------------------------------------------------------
+// ---- a server with one project and one account ------------------------------------------------------------
 
 const day_ms = 86_400_000;
 // The calendar day of an instant in a zone, as YYYY-MM-DD.
 export function day(offset = 0, timezone = 'UTC', now = Date.now()) {
-  const format = new Intl.DateTimeFormat('en-CA', { timeZone: timezone, year: 'numeric', month: '2-digit', day: '2-digit' });
+  const format = new Intl.DateTimeFormat('en-CA', {
+    timeZone: timezone,
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+  });
   return format.format(new Date(now + offset * day_ms));
 }
 
@@ -199,9 +234,15 @@ export class World {
     return world;
   }
 
-  get url() { return this.server.url; }
-  get token() { return this.project.token; }
-  get authorization() { return basic(`${this.account.username}:${this.account.secret}`); }
+  get url() {
+    return this.server.url;
+  }
+  get token() {
+    return this.project.token;
+  }
+  get authorization() {
+    return basic(`${this.account.username}:${this.account.secret}`);
+  }
 
   async restart({ kill = false } = {}) {
     await (kill ? this.server.kill() : this.server.stop());
@@ -222,7 +263,9 @@ export class World {
   track(events, { params = {}, headers = {} } = {}) {
     const target = Object.keys(params).length ? `/track?${query(params)}` : '/track';
     return this.server.request(target, {
-      method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(events),
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', ...headers },
+      body: JSON.stringify(events),
     });
   }
 
@@ -236,17 +279,23 @@ export class World {
   // Asks /segmentation; by default about yesterday to tomorrow, so that midnight does not matter.
   segmentation(params, { headers, base = '/api/2.0', method = 'GET', ...rest } = {}) {
     const whole = query({
-      project_id: this.project.project_id, from_date: day(-1, this.project.timezone ?? 'UTC'),
-      to_date: day(1, this.project.timezone ?? 'UTC'), ...params,
+      project_id: this.project.project_id,
+      from_date: day(-1, this.project.timezone ?? 'UTC'),
+      to_date: day(1, this.project.timezone ?? 'UTC'),
+      ...params,
     });
-    return this.server.request(`${base}/segmentation?${whole}`,
-      { method, headers: { Authorization: this.authorization, ...headers }, ...rest });
+    return this.server.request(`${base}/segmentation?${whole}`, {
+      method,
+      headers: { Authorization: this.authorization, ...headers },
+      ...rest,
+    });
   }
 
   // {label: total over the range}; throws unless the answer is 200.
   async totals(params) {
     const answer = await this.segmentation(params);
-    if (answer.status !== 200) throw new Error(`/segmentation answered ${answer.status} ${answer.text.slice(0, 500)}`);
+    if (answer.status !== 200)
+      throw new Error(`/segmentation answered ${answer.status} ${answer.text.slice(0, 500)}`);
     const result = {};
     for (const [label, buckets] of Object.entries(answer.json().data.values))
       result[label] = Object.values(buckets).reduce((sum, n) => sum + n, 0);
@@ -262,7 +311,8 @@ export class World {
   // How many people did it. Events of a test happen "now", so all of them are in one month's bucket.
   async uniques(event, params = {}) {
     const answer = await this.segmentation({ event, type: 'unique', unit: 'month', ...params });
-    if (answer.status !== 200) throw new Error(`/segmentation answered ${answer.status} ${answer.text.slice(0, 500)}`);
+    if (answer.status !== 200)
+      throw new Error(`/segmentation answered ${answer.status} ${answer.text.slice(0, 500)}`);
     return Math.max(0, ...Object.values(answer.json().data.values).flatMap((buckets) => Object.values(buckets)));
   }
 }

@@ -6,11 +6,30 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { basic, cairn, createAccount, createProject, day, freshName, query, repository, Server, sleep, temporaryDirectory, World } from './harness.mjs';
+import {
+  basic,
+  cairn,
+  createAccount,
+  createProject,
+  day,
+  freshName,
+  query,
+  repository,
+  Server,
+  sleep,
+  temporaryDirectory,
+  World,
+} from './harness.mjs';
 
 const worlds = [];
-const start = async (options) => { const world = await World.start(options); worlds.push(world); return world; };
-after(async () => { for (const world of worlds) await world.end(); });
+const start = async (options) => {
+  const world = await World.start(options);
+  worlds.push(world);
+  return world;
+};
+after(async () => {
+  for (const world of worlds) await world.end();
+});
 
 test('/health and /ready', async () => {
   const world = await start();
@@ -67,8 +86,14 @@ test('an address in use: exit, and the address in the message', async () => {
 });
 
 test('wrong usage: exit 2', () => {
-  for (const args of [['serve'], ['serve', '--data'], ['serve', '--data', temporaryDirectory(), '--listen', 'nonsense'],
-    ['serve', '--data', temporaryDirectory(), '--set', 'no.such=1'], ['nonsense'], ['serve', '--nonsense']]) {
+  for (const args of [
+    ['serve'],
+    ['serve', '--data'],
+    ['serve', '--data', temporaryDirectory(), '--listen', 'nonsense'],
+    ['serve', '--data', temporaryDirectory(), '--set', 'no.such=1'],
+    ['nonsense'],
+    ['serve', '--nonsense'],
+  ]) {
     const { code, stderr } = cairn(args, { timeout: 30_000 });
     assert.equal(code, 2, `${args.join(' ')}: ${code} ${stderr}`);
     assert.notEqual(stderr, '');
@@ -76,7 +101,13 @@ test('wrong usage: exit 2', () => {
 });
 
 test('help and version', () => {
-  for (const args of [['--help'], ['serve', '--help'], ['project', '--help'], ['account', '--help'], ['workflow', '--help']]) {
+  for (const args of [
+    ['--help'],
+    ['serve', '--help'],
+    ['project', '--help'],
+    ['account', '--help'],
+    ['workflow', '--help'],
+  ]) {
     const { code, stdout } = cairn(args);
     assert.equal(code, 0, args.join(' '));
     assert.match(stdout, /cairn/);
@@ -96,7 +127,9 @@ test('the sample configuration is accepted', async () => {
   assert.equal((await server.stop()).code, 0);
   const broken = path.join(data, 'broken.conf');
   writeFileSync(broken, `${readFileSync(sample, 'utf8')}\nno.such.option = 1\n`);
-  const refused = cairn(['serve', '--data', data, '--config', broken, '--listen', '127.0.0.1:0'], { timeout: 30_000 });
+  const refused = cairn(['serve', '--data', data, '--config', broken, '--listen', '127.0.0.1:0'], {
+    timeout: 30_000,
+  });
   assert.equal(refused.code, 2);
   assert.match(refused.stderr, /no\.such\.option/);
 });
@@ -108,7 +141,9 @@ test('SIGTERM: requests under way are answered, then exit 0', async () => {
   const socket = net.connect(world.server.port, '127.0.0.1');
   await new Promise((go) => socket.once('connect', go));
   let received = '';
-  socket.on('data', (data) => { received += data; });
+  socket.on('data', (data) => {
+    received += data;
+  });
   const closed = new Promise((go) => socket.once('close', go));
   socket.write(`POST /track HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 10)}`);
   await sleep(300);
@@ -127,7 +162,9 @@ test('SIGTERM: requests under way are answered, then exit 0', async () => {
 test('SIGTERM under load: what was acknowledged is there, the rest was refused or cut', async () => {
   const world = await start();
   const name = freshName();
-  let acknowledged = 0, sent = 0, stop = false;
+  let acknowledged = 0,
+    sent = 0,
+    stop = false;
   const clients = Array.from({ length: 8 }, async (_, client) => {
     while (!stop) {
       sent++;
@@ -135,7 +172,9 @@ test('SIGTERM under load: what was acknowledged is there, the rest was refused o
         const answer = await world.track([world.event(name, { distinct_id: `c${client}` })]);
         if (answer.text === '1') acknowledged++;
         else assert.equal(answer.status, 503);
-      } catch { return; }
+      } catch {
+        return;
+      }
     }
   });
   await sleep(500);
@@ -157,7 +196,10 @@ test('SIGINT ends it politely as well', async () => {
 test('a restart keeps projects, accounts, events and links', async () => {
   const world = await start({ timezone: 'Asia/Tokyo' });
   const name = freshName();
-  await world.send(world.event(name, { $device_id: 'd', v: 'x' }), world.event(name, { $device_id: 'd', $user_id: 'u' }));
+  await world.send(
+    world.event(name, { $device_id: 'd', v: 'x' }),
+    world.event(name, { $device_id: 'd', $user_id: 'u' }),
+  );
   for (const kill of [false, true, false]) {
     await world.restart({ kill });
     assert.equal(await world.count(name), 2);
@@ -170,13 +212,22 @@ test('a project and an account made while the server runs work at once', async (
   const world = await start();
   const project = createProject(world.data, { name: 'Late', timezone: 'Europe/Paris' });
   const name = freshName();
-  const tracked = await world.server.request('/track', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify([{ event: name, properties: { token: project.token } }]) });
+  const tracked = await world.server.request('/track', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify([{ event: name, properties: { token: project.token } }]),
+  });
   assert.equal(tracked.text, '1');
   const account = createAccount(world.data, project.project_id, { role: 'analyst' });
-  const answer = await world.server.request(`/api/2.0/segmentation?${query({ project_id: project.project_id, event: name, from_date: day(-1), to_date: day(1) })}`,
-    { headers: { Authorization: basic(`${account.username}:${account.secret}`) } });
+  const answer = await world.server.request(
+    `/api/2.0/segmentation?${query({ project_id: project.project_id, event: name, from_date: day(-1), to_date: day(1) })}`,
+    { headers: { Authorization: basic(`${account.username}:${account.secret}`) } },
+  );
   assert.equal(answer.status, 200, answer.text);
-  assert.equal(Object.values(answer.json().data.values[name]).reduce((a, b) => a + b, 0), 1);
+  assert.equal(
+    Object.values(answer.json().data.values[name]).reduce((a, b) => a + b, 0),
+    1,
+  );
 
   const listed = cairn(['project', 'list', '--data', world.data, '--json']);
   assert.equal(listed.code, 0);
@@ -194,8 +245,13 @@ test('project create: chosen id, token and zone; wrong ones are refused', () => 
   assert.equal(createProject(data, { name: 'Default' }).timezone, 'UTC');
   assert.match(createProject(data, { name: 'Made up' }).token, /^[0-9a-f]{32}$/);
   const refused = [
-    ['--name', 'x', '--id', '4711'], ['--name', 'x', '--token', token], ['--name', 'x', '--timezone', 'Mars/Olympus'], ['--name', 'x', '--id', '-1'],
-    ['--name', 'x', '--token', 'short'], ['--name', 'x', '--identity', 'other'], [],
+    ['--name', 'x', '--id', '4711'],
+    ['--name', 'x', '--token', token],
+    ['--name', 'x', '--timezone', 'Mars/Olympus'],
+    ['--name', 'x', '--id', '-1'],
+    ['--name', 'x', '--token', 'short'],
+    ['--name', 'x', '--identity', 'other'],
+    [],
   ];
   for (const args of refused) {
     const { code, stderr, stdout } = cairn(['project', 'create', '--data', data, '--json', ...args]);
@@ -205,23 +261,29 @@ test('project create: chosen id, token and zone; wrong ones are refused', () => 
   }
   const account = cairn(['account', 'create', '--data', data, '--project', '999', '--role', 'admin', '--json']);
   assert.notEqual(account.code, 0);
-  assert.notEqual(cairn(['account', 'create', '--data', data, '--project', '4711', '--role', 'king', '--json']).code, 0);
+  assert.notEqual(
+    cairn(['account', 'create', '--data', data, '--project', '4711', '--role', 'king', '--json']).code,
+    0,
+  );
 });
 
-test('a data directory is nobody else\'s business', async () => {
+test("a data directory is nobody else's business", async () => {
   const world = await start();
   await world.send(world.event('x'));
   const secret = world.account.secret;
   const files = [];
-  const walk = (directory) => readdirSync(directory, { withFileTypes: true }).forEach((entry) => {
-    const file = path.join(directory, entry.name);
-    if (entry.isDirectory()) walk(file); else files.push(file);
-  });
+  const walk = (directory) =>
+    readdirSync(directory, { withFileTypes: true }).forEach((entry) => {
+      const file = path.join(directory, entry.name);
+      if (entry.isDirectory()) walk(file);
+      else files.push(file);
+    });
   walk(world.data);
   assert.ok(files.length > 0);
   for (const file of files) {
     assert.equal(statSync(file).mode & 0o007, 0, `${file} is open to everybody`);
-    if (statSync(file).isFile()) assert.ok(!readFileSync(file).includes(secret), `${file} holds an account's secret in the clear`);
+    if (statSync(file).isFile())
+      assert.ok(!readFileSync(file).includes(secret), `${file} holds an account's secret in the clear`);
   }
 });
 

@@ -14,7 +14,10 @@ import { day, freshName, repository, temporaryDirectory, World } from './harness
 
 const modules = path.join(repository, 'tests/clients/node_modules');
 const cli = path.join(modules, '@redocly/cli/bin/cli.js');
-const skip = existsSync(cli) || process.env.CI === 'true' ? false : `${cli} is not installed: script/bootstrap --tests installs it`;
+const skip =
+  existsSync(cli) || process.env.CI === 'true'
+    ? false
+    : `${cli} is not installed: script/bootstrap --tests installs it`;
 const ownNode = path.join(modules, `node-linux-${process.arch}/bin/node`);
 const node = existsSync(ownNode) ? ownNode : process.execPath;
 
@@ -25,12 +28,17 @@ before(async () => {
   world = await World.start();
   // Everything goes through, with credentials added.
   proxy = http.createServer((request, response) => {
-    const outgoing = http.request(world.url + request.url, {
-      method: request.method, headers: { ...request.headers, authorization: world.authorization },
-    }, (incoming) => {
-      response.writeHead(incoming.statusCode, incoming.headers);
-      incoming.pipe(response);
-    });
+    const outgoing = http.request(
+      world.url + request.url,
+      {
+        method: request.method,
+        headers: { ...request.headers, authorization: world.authorization },
+      },
+      (incoming) => {
+        response.writeHead(incoming.statusCode, incoming.headers);
+        incoming.pipe(response);
+      },
+    );
     outgoing.on('error', () => response.destroy());
     request.pipe(outgoing);
   });
@@ -57,24 +65,52 @@ after(async () => {
 function respect(file, inputs, sources) {
   const address = `http://127.0.0.1:${proxy.address().port}`;
   const servers = { ingestionApi: world.url, identityApi: world.url, queryApi: `${address}/api/2.0` };
-  const args = [cli, 'respect', file, '--input', JSON.stringify(inputs), '--severity', 'SCHEMA_CHECK=off',
-    ...sources.flatMap((name) => ['--server', `${name}=${servers[name]}`])];
-  const env = { ...process.env, REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true', NO_COLOR: '1', CI: 'true' };
+  const args = [
+    cli,
+    'respect',
+    file,
+    '--input',
+    JSON.stringify(inputs),
+    '--severity',
+    'SCHEMA_CHECK=off',
+    ...sources.flatMap((name) => ['--server', `${name}=${servers[name]}`]),
+  ];
+  const env = {
+    ...process.env,
+    REDOCLY_TELEMETRY: 'off',
+    REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true',
+    NO_COLOR: '1',
+    CI: 'true',
+  };
   delete env.NODE_TEST_CONTEXT;
   return new Promise((resolve, reject) => {
     const child = spawn(node, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
-    child.stdout.on('data', (text) => { output += text; });
-    child.stderr.on('data', (text) => { output += text; });
+    child.stdout.on('data', (text) => {
+      output += text;
+    });
+    child.stderr.on('data', (text) => {
+      output += text;
+    });
     const timer = setTimeout(() => child.kill('SIGKILL'), 120_000);
     child.on('error', reject);
-    child.on('close', (code) => { clearTimeout(timer); resolve({ code, output }); });
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      resolve({ code, output });
+    });
   });
 }
 
 test('track and segment', { skip }, async () => {
   const eventName = freshName();
-  const inputs = { projectToken: world.token, projectId: world.project.project_id, distinctId: 'ann', eventName, fromDate: day(-1), toDate: day(1) };
+  const inputs = {
+    projectToken: world.token,
+    projectId: world.project.project_id,
+    distinctId: 'ann',
+    eventName,
+    fromDate: day(-1),
+    toDate: day(1),
+  };
   const run = await respect(files.segment, inputs, ['ingestionApi', 'queryApi']);
   assert.equal(run.code, 0, run.output);
   assert.equal(await world.count(eventName), 1);
@@ -82,7 +118,15 @@ test('track and segment', { skip }, async () => {
 
 test('track and segment, with a split', { skip }, async () => {
   const eventName = freshName();
-  const inputs = { projectToken: world.token, projectId: world.project.project_id, distinctId: 'ann', eventName, fromDate: day(-1), toDate: day(1), segmentOn: 'properties["$distinct_id"]' };
+  const inputs = {
+    projectToken: world.token,
+    projectId: world.project.project_id,
+    distinctId: 'ann',
+    eventName,
+    fromDate: day(-1),
+    toDate: day(1),
+    segmentOn: 'properties["$distinct_id"]',
+  };
   const run = await respect(files.segment, inputs, ['ingestionApi', 'queryApi']);
   assert.equal(run.code, 0, run.output);
 });
@@ -90,7 +134,15 @@ test('track and segment, with a split', { skip }, async () => {
 test('resolve an identity and track', { skip }, async () => {
   const eventName = freshName();
   await world.send(world.event(eventName, { $device_id: 'respect-device' }));
-  const inputs = { projectToken: world.token, projectId: world.project.project_id, identifiedId: 'respect-user', anonId: 'respect-device', eventName, fromDate: day(-1), toDate: day(1) };
+  const inputs = {
+    projectToken: world.token,
+    projectId: world.project.project_id,
+    identifiedId: 'respect-user',
+    anonId: 'respect-device',
+    eventName,
+    fromDate: day(-1),
+    toDate: day(1),
+  };
   const run = await respect(files.identity, inputs, ['identityApi', 'ingestionApi', 'queryApi']);
   assert.equal(run.code, 0, run.output);
   assert.equal(await world.count(eventName), 2);
@@ -98,7 +150,14 @@ test('resolve an identity and track', { skip }, async () => {
 });
 
 test('it notices when something is wrong', { skip }, async () => {
-  const inputs = { projectToken: world.token, projectId: 987654, distinctId: 'ann', eventName: 'x', fromDate: day(-1), toDate: day(1) };
+  const inputs = {
+    projectToken: world.token,
+    projectId: 987654,
+    distinctId: 'ann',
+    eventName: 'x',
+    fromDate: day(-1),
+    toDate: day(1),
+  };
   const run = await respect(files.segment, inputs, ['ingestionApi', 'queryApi']);
   assert.notEqual(run.code, 0, 'otherwise the tests above mean nothing');
 });

@@ -1,5 +1,6 @@
-// `cairn workflow` runs the seed workflows (byte for byte, where the folder of seeds is there) and our own against a real
-// server, and everything that can be wrong is told before anything is sent, or with the step where it went wrong.
+// `cairn workflow` runs the seed workflows (byte for byte, where the folder of seeds is there) and our own against
+// a real server, and everything that can be wrong is told before anything is sent, or with the step where it went
+// wrong.
 
 import assert from 'node:assert/strict';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -15,8 +16,14 @@ function place(source) {
   const root = temporaryDirectory('workflows');
   cpSync(path.join(repository, 'openapi'), path.join(root, 'openapi'), { recursive: true });
   mkdirSync(path.join(root, 'arazzo'));
-  for (const name of readdirSync(source)) writeFileSync(path.join(root, 'arazzo', name), readFileSync(path.join(source, name)));
-  const find = (word) => path.join(root, 'arazzo', readdirSync(source).find((name) => name.includes(word)));
+  for (const name of readdirSync(source))
+    writeFileSync(path.join(root, 'arazzo', name), readFileSync(path.join(source, name)));
+  const find = (word) =>
+    path.join(
+      root,
+      'arazzo',
+      readdirSync(source).find((name) => name.includes(word)),
+    );
   return { root, segment: find('track-and-segment'), identity: find('identity-resolve') };
 }
 
@@ -31,12 +38,28 @@ after(() => world?.end());
 const servers = (url = world.url) => ['--server', `ingestionApi=${url}`, '--server', `queryApi=${url}/api/2.0`];
 const allServers = (url = world.url) => [...servers(url), '--server', `identityApi=${url}`];
 const auth = () => ['--auth', `basicAuth=${world.account.username}:${world.account.secret}`];
-const inputs = (values) => Object.entries(values).filter(([, v]) => v !== undefined).flatMap(([name, value]) => ['--input', `${name}=${value}`]);
+const inputs = (values) =>
+  Object.entries(values)
+    .filter(([, v]) => v !== undefined)
+    .flatMap(([name, value]) => ['--input', `${name}=${value}`]);
 const segmentInputs = (changes = {}) => ({
-  projectToken: world.token, projectId: world.project.project_id, distinctId: 'ann', eventName: 'Hello', fromDate: day(-1), toDate: day(1), ...changes,
+  projectToken: world.token,
+  projectId: world.project.project_id,
+  distinctId: 'ann',
+  eventName: 'Hello',
+  fromDate: day(-1),
+  toDate: day(1),
+  ...changes,
 });
 const identityInputs = (changes = {}) => ({
-  projectToken: world.token, projectId: world.project.project_id, identifiedId: 'ann', anonId: 'device-1', eventName: 'Hello', fromDate: day(-1), toDate: day(1), ...changes,
+  projectToken: world.token,
+  projectId: world.project.project_id,
+  identifiedId: 'ann',
+  anonId: 'device-1',
+  eventName: 'Hello',
+  fromDate: day(-1),
+  toDate: day(1),
+  ...changes,
 });
 const total = (buckets) => Object.values(buckets).reduce((a, b) => a + b, 0);
 
@@ -45,30 +68,47 @@ async function mock(handler) {
   const seen = [];
   const server = http.createServer((request, response) => {
     const parts = [];
-    request.on('data', (part) => parts.push(part)).on('end', () => {
-      const body = Buffer.concat(parts).toString();
-      seen.push({ method: request.method, url: request.url, headers: request.headers, body });
-      const answer = handler(request, body);
-      if (!answer) return; // never answers
-      response.writeHead(answer.status ?? 200, { 'Content-Type': 'application/json', ...answer.headers });
-      response.end(answer.body ?? '{"status":1,"data":{"series":[],"values":{}}}');
-    });
+    request
+      .on('data', (part) => parts.push(part))
+      .on('end', () => {
+        const body = Buffer.concat(parts).toString();
+        seen.push({ method: request.method, url: request.url, headers: request.headers, body });
+        const answer = handler(request, body);
+        if (!answer) return; // never answers
+        response.writeHead(answer.status ?? 200, { 'Content-Type': 'application/json', ...answer.headers });
+        response.end(answer.body ?? '{"status":1,"data":{"series":[],"values":{}}}');
+      });
   });
   await new Promise((go) => server.listen(0, '127.0.0.1', go));
-  return { seen, url: `http://127.0.0.1:${server.address().port}`, close: () => { server.closeAllConnections?.(); server.close(); } };
+  return {
+    seen,
+    url: `http://127.0.0.1:${server.address().port}`,
+    close: () => {
+      server.closeAllConnections?.();
+      server.close();
+    },
+  };
 }
 
-// ---- green --------------------------------------------------------------------------------------------------------------
+// ---- green ------------------------------------------------------------------------------------------------
 
 for (const which of ['seeds', 'own']) {
   const documents = () => (which === 'seeds' ? seeds : own);
 
   test(`${which}: track and segment, with progress and with --json`, () => {
     const eventName = freshName();
-    const args = ['workflow', 'run', documents().segment, ...servers(), ...auth(), ...inputs(segmentInputs({ eventName }))];
+    const args = [
+      'workflow',
+      'run',
+      documents().segment,
+      ...servers(),
+      ...auth(),
+      ...inputs(segmentInputs({ eventName })),
+    ];
     const text = cairn(args);
     assert.equal(text.code, 0, text.stdout + text.stderr);
-    for (const output of ['ingestStatus', 'series', 'values']) assert.ok(text.stdout.includes(output), `${output} in ${text.stdout}`);
+    for (const output of ['ingestStatus', 'series', 'values'])
+      assert.ok(text.stdout.includes(output), `${output} in ${text.stdout}`);
     assert.doesNotMatch(text.stdout + text.stderr, /\x1b|\r/, 'no colours and no cursor movements for a pipe');
 
     const run = cairn([...args, '--json']);
@@ -93,17 +133,34 @@ for (const which of ['seeds', 'own']) {
 
   test(`${which}: segment by an expression`, () => {
     const eventName = freshName();
-    const run = cairn(['workflow', 'run', documents().segment, ...servers(), ...auth(), '--json',
-      ...inputs(segmentInputs({ eventName, segmentOn: 'properties["$distinct_id"] == "a=b"' }))]);
+    const run = cairn([
+      'workflow',
+      'run',
+      documents().segment,
+      ...servers(),
+      ...auth(),
+      '--json',
+      ...inputs(segmentInputs({ eventName, segmentOn: 'properties["$distinct_id"] == "a=b"' })),
+    ]);
     assert.equal(run.code, 0, run.stdout + run.stderr);
     const { values } = JSON.parse(run.stdout).outputs;
     assert.equal(total(values.false), 1);
   });
 
   test(`${which}: an event from before the link counts for the user`, async () => {
-    const eventName = freshName(), identifiedId = freshName('user'), anonId = freshName('device').replaceAll(' ', '-');
+    const eventName = freshName(),
+      identifiedId = freshName('user'),
+      anonId = freshName('device').replaceAll(' ', '-');
     await world.send(world.event(eventName, { $device_id: anonId }));
-    const run = cairn(['workflow', 'run', documents().identity, ...allServers(), ...auth(), '--json', ...inputs(identityInputs({ eventName, identifiedId, anonId }))]);
+    const run = cairn([
+      'workflow',
+      'run',
+      documents().identity,
+      ...allServers(),
+      ...auth(),
+      '--json',
+      ...inputs(identityInputs({ eventName, identifiedId, anonId })),
+    ]);
     assert.equal(run.code, 0, run.stdout + run.stderr);
     const { outputs } = JSON.parse(run.stdout);
     assert.equal(outputs.identityStatus, 1);
@@ -124,7 +181,7 @@ for (const which of ['seeds', 'own']) {
   });
 }
 
-// ---- inputs and credentials -------------------------------------------------------------------------------------------------
+// ---- inputs and credentials -------------------------------------------------------------------------------
 
 test('inputs from a file and from standard input; --input prevails', () => {
   const eventName = freshName();
@@ -138,19 +195,35 @@ test('inputs from a file and from standard input; --input prevails', () => {
   const run = cairn([...base, '--inputs', file, '--input', `eventName=${other}`]);
   assert.equal(run.code, 0, run.stderr);
   assert.deepEqual(Object.keys(JSON.parse(run.stdout).outputs.values), [other]);
-  for (const broken of ['', '{', '[]', '1']) assert.equal(cairn([...base, '--inputs', '-'], { input: broken }).code, 2, JSON.stringify(broken));
+  for (const broken of ['', '{', '[]', '1'])
+    assert.equal(cairn([...base, '--inputs', '-'], { input: broken }).code, 2, JSON.stringify(broken));
   assert.equal(cairn([...base, '--inputs', `${file}.missing`]).code, 2);
 });
 
 test('a value may hold equals signs, commas and quotes', () => {
   const eventName = `${freshName()} a=b=c, "d" & ü %41`;
-  const run = cairn(['workflow', 'run', own.segment, ...servers(), ...auth(), '--json', ...inputs(segmentInputs({ eventName }))]);
+  const run = cairn([
+    'workflow',
+    'run',
+    own.segment,
+    ...servers(),
+    ...auth(),
+    '--json',
+    ...inputs(segmentInputs({ eventName })),
+  ]);
   assert.equal(run.code, 0, run.stdout + run.stderr);
   assert.equal(total(JSON.parse(run.stdout).outputs.values[eventName]), 1);
 });
 
 test('credentials from the environment; those of the command line prevail', () => {
-  const args = ['workflow', 'run', own.segment, ...servers(), '--json', ...inputs(segmentInputs({ eventName: freshName() }))];
+  const args = [
+    'workflow',
+    'run',
+    own.segment,
+    ...servers(),
+    '--json',
+    ...inputs(segmentInputs({ eventName: freshName() })),
+  ];
   const good = `${world.account.username}:${world.account.secret}`;
   const fromEnvironment = cairn(args, { env: { CAIRN_AUTH_basicAuth: good } });
   assert.equal(fromEnvironment.code, 0, fromEnvironment.stdout + fromEnvironment.stderr);
@@ -160,21 +233,37 @@ test('credentials from the environment; those of the command line prevail', () =
 
 test('secrets are not shown', () => {
   for (const extra of [[], ['--json']]) {
-    const run = cairn(['workflow', 'run', own.segment, ...servers(), ...auth(), ...inputs(segmentInputs({ eventName: freshName() })), ...extra]);
+    const run = cairn([
+      'workflow',
+      'run',
+      own.segment,
+      ...servers(),
+      ...auth(),
+      ...inputs(segmentInputs({ eventName: freshName() })),
+      ...extra,
+    ]);
     assert.equal(run.code, 0);
     const shown = run.stdout + run.stderr;
-    assert.ok(!shown.includes(world.account.secret), 'the account\'s secret');
-    assert.ok(!shown.includes(Buffer.from(`${world.account.username}:${world.account.secret}`).toString('base64')), 'nor in base64');
+    assert.ok(!shown.includes(world.account.secret), "the account's secret");
+    assert.ok(
+      !shown.includes(Buffer.from(`${world.account.username}:${world.account.secret}`).toString('base64')),
+      'nor in base64',
+    );
     assert.ok(!shown.includes(world.token), 'an input with format: password');
   }
 });
 
 test('credentials stay behind when a redirect leads to another origin', async () => {
   const thief = await mock(() => ({}));
-  const front = await mock((request) => (request.method === 'GET' ? { status: 307, headers: { Location: `${thief.url}${request.url}` } } : {}));
+  const front = await mock((request) =>
+    request.method === 'GET' ? { status: 307, headers: { Location: `${thief.url}${request.url}` } } : {},
+  );
   try {
     await cairnAsync(['workflow', 'run', own.segment, ...servers(front.url), ...auth(), ...inputs(segmentInputs())]);
-    assert.ok(front.seen.some((request) => request.headers.authorization), 'the origin itself was given them');
+    assert.ok(
+      front.seen.some((request) => request.headers.authorization),
+      'the origin itself was given them',
+    );
     for (const request of thief.seen) assert.equal(request.headers.authorization, undefined);
   } finally {
     thief.close();
@@ -185,7 +274,14 @@ test('credentials stay behind when a redirect leads to another origin', async ()
 test('what is sent is what the document says', async () => {
   const server = await mock(() => ({}));
   try {
-    const run = await cairnAsync(['workflow', 'run', seeds.segment, ...servers(server.url), ...auth(), ...inputs(segmentInputs({ eventName: 'A b' }))]);
+    const run = await cairnAsync([
+      'workflow',
+      'run',
+      seeds.segment,
+      ...servers(server.url),
+      ...auth(),
+      ...inputs(segmentInputs({ eventName: 'A b' })),
+    ]);
     assert.equal(run.code, 0, run.stdout + run.stderr);
     const [track, query] = server.seen;
     assert.equal(track.method, 'POST');
@@ -203,18 +299,30 @@ test('what is sent is what the document says', async () => {
     assert.equal(asked.searchParams.get('project_id'), String(world.project.project_id));
     assert.equal(asked.searchParams.get('event'), 'A b');
     assert.equal(asked.searchParams.has('on'), false);
-    assert.equal(query.headers.authorization, `Basic ${Buffer.from(`${world.account.username}:${world.account.secret}`).toString('base64')}`);
+    assert.equal(
+      query.headers.authorization,
+      `Basic ${Buffer.from(`${world.account.username}:${world.account.secret}`).toString('base64')}`,
+    );
   } finally {
     server.close();
   }
 });
 
-// ---- wrong before any request: exit 2 ---------------------------------------------------------------------------------------
+// ---- wrong before any request: exit 2 ---------------------------------------------------------------------
 
 test('inputs that are missing, of the wrong type or unknown: exit 2, all named, nothing sent', async () => {
   const server = await mock(() => ({}));
   try {
-    const run = (changes, ...extra) => cairnAsync(['workflow', 'run', seeds.segment, ...servers(server.url), ...auth(), ...inputs(segmentInputs(changes)), ...extra]);
+    const run = (changes, ...extra) =>
+      cairnAsync([
+        'workflow',
+        'run',
+        seeds.segment,
+        ...servers(server.url),
+        ...auth(),
+        ...inputs(segmentInputs(changes)),
+        ...extra,
+      ]);
     const missing = await run({ eventName: undefined, distinctId: undefined });
     assert.equal(missing.code, 2);
     assert.match(missing.stderr, /eventName/);
@@ -230,7 +338,10 @@ test('inputs that are missing, of the wrong type or unknown: exit 2, all named, 
     assert.equal(json.code, 2);
     const result = JSON.parse(json.stdout);
     assert.equal(result.status, 'invalid');
-    assert.ok(result.errors.some(({ text }) => text.includes('projectId')), json.stdout);
+    assert.ok(
+      result.errors.some(({ text }) => text.includes('projectId')),
+      json.stdout,
+    );
     assert.equal((await run({}, '--workflow', 'nonsense')).code, 2);
     assert.equal((await run({}, '--server', 'nonsense=http://127.0.0.1:1')).code, 2);
     assert.equal(server.seen.length, 0, 'nothing was sent');
@@ -252,14 +363,38 @@ function changed(change) {
 test('documents that are wrong: exit 2, with file and line, nothing sent; check agrees', async () => {
   const server = await mock(() => ({}));
   const cases = [
-    ['unknown operation', (text) => text.replace('ingestionApi.trackEvent', 'ingestionApi.trackNothing'), /trackNothing/],
-    ['unknown source', (text) => text.replace('$sourceDescriptions.ingestionApi', '$sourceDescriptions.nobody'), /nobody/],
+    [
+      'unknown operation',
+      (text) => text.replace('ingestionApi.trackEvent', 'ingestionApi.trackNothing'),
+      /trackNothing/,
+    ],
+    [
+      'unknown source',
+      (text) => text.replace('$sourceDescriptions.ingestionApi', '$sourceDescriptions.nobody'),
+      /nobody/,
+    ],
     ['source that is not there', (text) => text.replace('mixpanel-query-openapi.yml', 'missing.yml'), /missing\.yml/],
     ['two steps of one name', (text) => text.replace('stepId: count', 'stepId: send'), /send/],
-    ['reference to a step that does not exist', (text) => text.replace('$steps.count.outputs.series', '$steps.nowhere.outputs.series'), /nowhere/],
-    ['reference to an output that does not exist', (text) => text.replace('$steps.send.outputs.status', '$steps.send.outputs.nothing'), /nothing/],
-    ['reference to an input that does not exist', (text) => text.replace('event: $inputs.eventName', 'event: $inputs.noInput'), /noInput/],
-    ['criterion that cannot be read', (text) => text.replace('$statusCode == 200', '$statusCode === 200'), /\$statusCode/],
+    [
+      'reference to a step that does not exist',
+      (text) => text.replace('$steps.count.outputs.series', '$steps.nowhere.outputs.series'),
+      /nowhere/,
+    ],
+    [
+      'reference to an output that does not exist',
+      (text) => text.replace('$steps.send.outputs.status', '$steps.send.outputs.nothing'),
+      /nothing/,
+    ],
+    [
+      'reference to an input that does not exist',
+      (text) => text.replace('event: $inputs.eventName', 'event: $inputs.noInput'),
+      /noInput/,
+    ],
+    [
+      'criterion that cannot be read',
+      (text) => text.replace('$statusCode == 200', '$statusCode === 200'),
+      /\$statusCode/,
+    ],
     ['no steps', (text) => text.replace(/ {2}steps:\n[^]*?\n {2}outputs:/, '  outputs:'), /steps/],
     ['broken YAML', (text) => text.replace('workflows:\n', 'workflows: [\n'), /:\d+/],
     ['another version of Arazzo', (text) => text.replace('arazzo: 1.0.1', 'arazzo: 2.0.0'), /2\.0\.0/],
@@ -267,7 +402,14 @@ test('documents that are wrong: exit 2, with file and line, nothing sent; check 
   try {
     for (const [what, change, pattern] of cases) {
       const file = changed(change);
-      const run = await cairnAsync(['workflow', 'run', file, ...servers(server.url), ...auth(), ...inputs(segmentInputs())]);
+      const run = await cairnAsync([
+        'workflow',
+        'run',
+        file,
+        ...servers(server.url),
+        ...auth(),
+        ...inputs(segmentInputs()),
+      ]);
       assert.equal(run.code, 2, `${what}: ${run.code} ${run.stdout}${run.stderr}`);
       assert.match(run.stderr, pattern, what);
       const check = cairn(['workflow', 'check', file]);
@@ -286,13 +428,38 @@ test('documents that are wrong: exit 2, with file and line, nothing sent; check 
 test('what this version cannot do is refused by name, before anything is sent', async () => {
   const server = await mock(() => ({}));
   const cases = [
-    ['onFailure', (text) => text.replace('  - stepId: count\n', "  - stepId: count\n    onFailure:\n    - {name: again, type: retry, retryAfter: 1}\n")],
-    ['jsonpath', (text) => text.replace('- condition: $response.body#/status == 1', '- {context: $response.body, type: jsonpath, condition: "$.status"}')],
-    ['dependsOn', (text) => text.replace('- workflowId: track-and-segment\n', '- workflowId: track-and-segment\n  dependsOn: [other]\n')],
+    [
+      'onFailure',
+      (text) =>
+        text.replace(
+          '  - stepId: count\n',
+          '  - stepId: count\n    onFailure:\n    - {name: again, type: retry, retryAfter: 1}\n',
+        ),
+    ],
+    [
+      'jsonpath',
+      (text) =>
+        text.replace(
+          '- condition: $response.body#/status == 1',
+          '- {context: $response.body, type: jsonpath, condition: "$.status"}',
+        ),
+    ],
+    [
+      'dependsOn',
+      (text) =>
+        text.replace('- workflowId: track-and-segment\n', '- workflowId: track-and-segment\n  dependsOn: [other]\n'),
+    ],
   ];
   try {
     for (const [name, change] of cases) {
-      const run = await cairnAsync(['workflow', 'run', changed(change), ...servers(server.url), ...auth(), ...inputs(segmentInputs())]);
+      const run = await cairnAsync([
+        'workflow',
+        'run',
+        changed(change),
+        ...servers(server.url),
+        ...auth(),
+        ...inputs(segmentInputs()),
+      ]);
       assert.equal(run.code, 2, `${name}: ${run.stdout}${run.stderr}`);
       assert.match(run.stderr, new RegExp(name));
     }
@@ -303,20 +470,39 @@ test('what this version cannot do is refused by name, before anything is sent', 
 });
 
 test('wrong usage: exit 2 and a message', () => {
-  for (const args of [[], ['walk', own.segment], ['run'], ['run', own.segment, own.identity], ['run', own.segment, '--input', 'novalue'],
-    ['run', own.segment, '--nonsense'], ['run', own.segment, '--timeout', 'soon'], ['run', own.segment, '--timeout', '-1'], ['run', own.segment, '--timeout'],
-    ['run', path.join(own.root, 'missing.yml')], ['run', own.root], ['check', own.segment, '--input', 'a=b']]) {
+  for (const args of [
+    [],
+    ['walk', own.segment],
+    ['run'],
+    ['run', own.segment, own.identity],
+    ['run', own.segment, '--input', 'novalue'],
+    ['run', own.segment, '--nonsense'],
+    ['run', own.segment, '--timeout', 'soon'],
+    ['run', own.segment, '--timeout', '-1'],
+    ['run', own.segment, '--timeout'],
+    ['run', path.join(own.root, 'missing.yml')],
+    ['run', own.root],
+    ['check', own.segment, '--input', 'a=b'],
+  ]) {
     const { code, stderr } = cairn(['workflow', ...args]);
     assert.equal(code, 2, `${args.join(' ')}: ${code} ${stderr}`);
     assert.notEqual(stderr, '', args.join(' '));
   }
 });
 
-// ---- wrong on the way: exit 1 --------------------------------------------------------------------------------------------------
+// ---- wrong on the way: exit 1 -----------------------------------------------------------------------------
 
 test('nobody there: exit 1, the step and why', () => {
   for (const extra of [[], ['--json']]) {
-    const run = cairn(['workflow', 'run', seeds.segment, ...servers('http://127.0.0.1:1'), ...auth(), ...inputs(segmentInputs()), ...extra]);
+    const run = cairn([
+      'workflow',
+      'run',
+      seeds.segment,
+      ...servers('http://127.0.0.1:1'),
+      ...auth(),
+      ...inputs(segmentInputs()),
+      ...extra,
+    ]);
     assert.equal(run.code, 1, run.stdout + run.stderr);
     const step = seeds === own ? 'send' : 'trackEvent';
     if (extra.length === 0) {
@@ -334,7 +520,9 @@ test('nobody there: exit 1, the step and why', () => {
 });
 
 test('a criterion that does not hold: exit 1, the step, the condition and the status; nothing after it is sent', async () => {
-  const server = await mock((request) => (request.url.startsWith('/track') ? { status: 500, body: '{"error":"out of order"}' } : {}));
+  const server = await mock((request) =>
+    request.url.startsWith('/track') ? { status: 500, body: '{"error":"out of order"}' } : {},
+  );
   try {
     const args = ['workflow', 'run', own.segment, ...servers(server.url), ...auth(), ...inputs(segmentInputs())];
     const text = await cairnAsync(args);
@@ -348,24 +536,51 @@ test('a criterion that does not hold: exit 1, the step, the condition and the st
     const result = JSON.parse(json.stdout);
     assert.equal(result.status, 'failed');
     assert.equal(result.steps[0].status, 500);
-    assert.equal(result.steps[0].criteria.find((criterion) => criterion.condition === '$statusCode == 200').passed, false);
+    assert.equal(
+      result.steps[0].criteria.find((criterion) => criterion.condition === '$statusCode == 200').passed,
+      false,
+    );
   } finally {
     server.close();
   }
 });
 
 test('wrong credentials for the second step: exit 1 there', () => {
-  const run = cairn(['workflow', 'run', seeds.segment, ...servers(), '--auth', 'basicAuth=a:b', '--json', ...inputs(segmentInputs({ eventName: freshName() }))]);
+  const run = cairn([
+    'workflow',
+    'run',
+    seeds.segment,
+    ...servers(),
+    '--auth',
+    'basicAuth=a:b',
+    '--json',
+    ...inputs(segmentInputs({ eventName: freshName() })),
+  ]);
   assert.equal(run.code, 1);
   const result = JSON.parse(run.stdout);
-  assert.deepEqual(result.steps.map((step) => [step.status, step.passed]), [[200, true], [401, false]]);
+  assert.deepEqual(
+    result.steps.map((step) => [step.status, step.passed]),
+    [
+      [200, true],
+      [401, false],
+    ],
+  );
 });
 
 test('an answer that does not come: --timeout ends it', async () => {
   const server = await mock(() => null);
   try {
     const started = Date.now();
-    const run = await cairnAsync(['workflow', 'run', own.segment, ...servers(server.url), ...auth(), ...inputs(segmentInputs()), '--timeout', '0.5']);
+    const run = await cairnAsync([
+      'workflow',
+      'run',
+      own.segment,
+      ...servers(server.url),
+      ...auth(),
+      ...inputs(segmentInputs()),
+      '--timeout',
+      '0.5',
+    ]);
     assert.equal(run.code, 1);
     assert.match(run.stdout + run.stderr, /time/i);
     assert.ok(Date.now() - started < 20_000);
@@ -378,7 +593,14 @@ test('answers that are no JSON, empty, or want to drive the terminal', async () 
   for (const body of ['', 'not json', '{"status":"\u001b[31mred\u0007"}', '{"status":1', '[]']) {
     const server = await mock(() => ({ body }));
     try {
-      const run = await cairnAsync(['workflow', 'run', own.segment, ...servers(server.url), ...auth(), ...inputs(segmentInputs())]);
+      const run = await cairnAsync([
+        'workflow',
+        'run',
+        own.segment,
+        ...servers(server.url),
+        ...auth(),
+        ...inputs(segmentInputs()),
+      ]);
       assert.equal(run.code, 1, JSON.stringify(body));
       assert.doesNotMatch(run.stdout + run.stderr, /[\x00-\x08\x0b-\x1f]/);
     } finally {
