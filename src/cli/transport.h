@@ -2,8 +2,9 @@
 /*
  * The network of `cairn workflow`: the runner's transport interface over our HTTP client.
  *
- * Every request header that could carry a credential is marked secret, so that it stays behind when a redirect leads to
- * another origin; which headers those are only the runner knows, so everything but the few that describe the body counts.
+ * Every request header that could carry a credential is marked secret, so that it stays behind when a redirect
+ * leads to another origin. Which headers those are only the runner knows, so everything counts but the few that
+ * describe the body.
  *
  * The client belongs to the caller and must outlive the transport. One thread at a time, as both interfaces demand.
  */
