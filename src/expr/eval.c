@@ -237,9 +237,10 @@ static struct value run_unit(struct expr_state *state, uint32_t at)
     return state->scalars[step->out];
 }
 
-/* Makes the cache ready for a dictionary; false when it is too large to be kept. */
+/* Makes the cache ready for a dictionary; false when it is too large to be kept, or has no name to know it by. */
 static bool cache_begin(struct cache *cache, const struct vector *input)
 {
+    if (input->dict_id == 0) return false;
     if (cache->dict_id == input->dict_id && cache->dict_count == input->dict_count) return true;
     struct arena *arena = cache->arena;
     arena_reset(arena);
