@@ -195,7 +195,7 @@ static enum status write_body(struct draft *d)
     else if (!compound)
         expression_text(&buf, value);
     else
-        status = error_set(d->error, STATUS_INVALID, "a payload that is %s cannot be written as " STR_FMT,
+        status = error_set(d->error, STATUS_INVALID, "a payload of type %s cannot be written as " STR_FMT,
                            json_type_name(value), STR_ARG(d->step->content_type));
     if (status == STATUS_OK) {
         d->built->request.has_body = true;

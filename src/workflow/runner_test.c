@@ -784,6 +784,112 @@ static void test_memory_budget(void **unused)
     assert_true(finished);
 }
 
+/* OP-2: an operationId that several sources have is refused with their names, and accepted when qualified. */
+static void test_ambiguous_operation(void **unused)
+{
+    (void)unused;
+    static const char format[] =
+        "arazzo: 1.0.1\ninfo: {title: T, version: '1'}\n"
+        "sourceDescriptions: [{name: one, url: ../openapi/ingestion.yml}, "
+        "{name: two, url: ../openapi/ingestion.yml}]\n"
+        "workflows: [{workflowId: w, steps: [{stepId: a, operationId: %strackEvent}]}]\n";
+    char document[1024];
+    struct fixture f;
+    fixture_init(&f, files, good_answers, 1);
+    snprintf(document, sizeof document, format, "");
+    fixture_run(&f, document, NULL);
+    assert_int_equal(f.result.verdict, WORKFLOW_INVALID);
+    assert_contains(f.problem_text.data,
+                    "operationId \"trackEvent\" is not unique: one (POST /track), two (POST /track); "
+                    "write $sourceDescriptions.NAME.trackEvent");
+    fixture_fini(&f);
+    fixture_init(&f, files, good_answers, 1);
+    snprintf(document, sizeof document, format, "$sourceDescriptions.two.");
+    fixture_run(&f, document, NULL);
+    assert_int_equal(f.result.verdict, WORKFLOW_PASSED);
+    fixture_fini(&f);
+}
+
+/* 1.12: alternatives, sets of schemes, keys in every place; what the step sets itself stays. */
+static void test_credentials(void **unused)
+{
+    (void)unused;
+    static const struct file secured[] = {
+        {"api.yml",
+         "openapi: 3.1.0\nservers: [{url: 'http://h'}]\npaths:\n"
+         "  /both: {get: {operationId: both, security: [{key: [], cookie: []}]}}\n"
+         "  /either: {get: {operationId: either, security: [{missing: []}, {bearer: []}, {query: []}]}}\n"
+         "  /maybe: {get: {operationId: maybe, security: [{}, {missing: []}]}}\n"
+         "  /open: {get: {operationId: open, security: []}}\n"
+         "security: [{query: []}]\n"
+         "components:\n  securitySchemes:\n"
+         "    key: {type: apiKey, in: header, name: X-Key}\n"
+         "    cookie: {type: apiKey, in: cookie, name: sid}\n"
+         "    query: {type: apiKey, in: query, name: api_key}\n"
+         "    bearer: {type: http, scheme: Bearer}\n"
+         "    missing: {type: http, scheme: basic}\n"},
+        {NULL, NULL}};
+    static const char document[] =
+        "arazzo: 1.0.1\ninfo: {title: T, version: '1'}\nsourceDescriptions: [{name: s, url: ../api.yml}]\n"
+        "workflows:\n- workflowId: w\n  steps:\n"
+        "  - {stepId: a, operationId: both}\n"
+        "  - {stepId: b, operationId: either, parameters: [{name: c, in: cookie, value: 1}]}\n"
+        "  - {stepId: c, operationId: maybe}\n"
+        "  - {stepId: d, operationId: open}\n"
+        "  - {stepId: e, operationId: either, parameters: [{name: authorization, in: header, value: "
+        "mine}]}\n";
+    static const struct workflow_auth auths[] = {{STR("key"), STR("wrong")},
+                                                 {STR("s.key"), STR("k 1")},
+                                                 {STR("cookie"), STR("a;b")},
+                                                 {STR("bearer"), STR("t0ken")}};
+    struct fixture f;
+    fixture_init(&f, secured, good_answers, 1);
+    const struct workflow_options options = {.auths = auths, .auth_count = 4};
+    fixture_run(&f, document, &options);
+    if (f.result.verdict != WORKFLOW_PASSED) fail_msg("%s%s", f.problem_text.data, f.report.data);
+    assert_string_equal(f.sent[0], "GET http://h/both\nX-Key: k 1\nCookie: sid=a%3Bb\n");
+    assert_string_equal(f.sent[1], "GET http://h/either\nAuthorization: Bearer t0ken\nCookie: c=1\n");
+    assert_string_equal(f.sent[2], "GET http://h/maybe\n");
+    assert_string_equal(f.sent[3], "GET http://h/open\n");
+    assert_string_equal(f.sent[4], "GET http://h/either\nauthorization: mine\n");
+    assert_result(&f, "/steps/0/request/headers", "{\"X-Key\":\"***\",\"Cookie\":\"***\"}");
+    assert_result(&f, "/warnings", "[]");
+    fixture_fini(&f);
+}
+
+/* BODY-4, BODY-6, BODY-8: text payloads under a JSON type go out as they are, maps as forms, and no body
+ * means no type. */
+static void test_bodies(void **unused)
+{
+    (void)unused;
+    static const char document[] = HEAD
+        "workflows:\n- workflowId: w\n"
+        "  inputs: {type: object, properties: {e: {type: array}, s: {type: string}, nothing: {}}}\n"
+        "  steps:\n"
+        "  - {stepId: a, operationId: trackEvent, requestBody: {payload: "
+        "'{\"s\":\"{$inputs.s}\",\"e\":{$inputs.e}}'}}\n"
+        "  - {stepId: b, operationId: trackEvent, requestBody: {payload: $inputs.e}}\n"
+        "  - {stepId: c, operationId: trackEvent, requestBody: {contentType: "
+        "application/x-www-form-urlencoded,"
+        " payload: {data: $inputs.e, s: 'a {$inputs.s}', gone: $inputs.nothing}}}\n"
+        "  - {stepId: d, operationId: trackEvent, requestBody: {contentType: text/csv, payload: {a: 1}}}\n";
+    static const struct workflow_input inputs[] = {{STR("e"), STR("[{\"x\":1}]")}, {STR("s"), STR("q&r")}};
+    struct fixture f;
+    fixture_init(&f, files, good_answers, 1);
+    const struct workflow_options options = {.inputs = inputs, .input_count = 2};
+    fixture_run(&f, document, &options);
+    assert_int_equal(f.sent_count, 3);
+    assert_string_equal(f.sent[0], "POST https://api.test/track\nContent-Type: application/json\n\n"
+                                   "{\"s\":\"q&r\",\"e\":[{\"x\":1}]}");
+    assert_string_equal(f.sent[1],
+                        "POST https://api.test/track\nContent-Type: application/json\n\n[{\"x\":1}]");
+    assert_string_equal(f.sent[2],
+                        "POST https://api.test/track\nContent-Type: application/x-www-form-urlencoded\n\n"
+                        "data=%5B%7B%22x%22%3A1%7D%5D&s=a%20q%26r");
+    assert_result(&f, "/error", "\"step \\\"d\\\": a payload of type object cannot be written as text/csv\"");
+    fixture_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -804,6 +910,9 @@ int main(void)
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_http_source),
         cmocka_unit_test(test_memory_budget),
+        cmocka_unit_test(test_ambiguous_operation),
+        cmocka_unit_test(test_credentials),
+        cmocka_unit_test(test_bodies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
