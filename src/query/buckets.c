@@ -1,0 +1,127 @@
+/*
+ * Local time is cut into cells: minutes or hours for those units, days for all others. A table maps each cell of the range to its
+ * bucket; cells that the clocks skip have none and get no label. So finding a bucket is: instant → local time (the current piece of
+ * constant offset is remembered) → cell number → table.
+ */
+#include "query/buckets.h"
+
+#include "base/civil.h"
+
+struct buckets {
+    const struct timezone_info *zone;
+    int64_t cell_ms, first_cell, cell_count;
+    uint32_t *table; /* cell -> bucket */
+    struct str *labels;
+    uint32_t count;
+    int64_t span_from_ms, span_to_ms;
+    int64_t piece_from_ms, piece_to_ms, offset_ms; /* where the offset is known */
+};
+
+/* The cell's bucket in order: a number that grows with time and is equal within a bucket. */
+static int64_t bucket_key(const struct plan *plan, int64_t cell)
+{
+    int year, month, day;
+    switch (plan->unit) {
+    case UNIT_WEEK: return floor_div(cell + 3, 7); /* 1970-01-01 was a Thursday */
+    case UNIT_MONTH: civil_from_days(cell, &year, &month, &day); return (int64_t)year * 12 + month - 1;
+    case UNIT_DAYS: return floor_div(cell - plan->from_day, plan->interval_days);
+    default: return cell;
+    }
+}
+
+static int64_t bucket_start_ms(const struct plan *plan, int64_t cell, int64_t key, int64_t cell_ms)
+{
+    switch (plan->unit) {
+    case UNIT_WEEK: return (key * 7 - 3) * DAY_MS;
+    case UNIT_MONTH: return civil_to_days((int)floor_div(key, 12), (int)(key - floor_div(key, 12) * 12) + 1, 1) * DAY_MS;
+    case UNIT_DAYS: return (plan->from_day + key * plan->interval_days) * DAY_MS;
+    default: return cell * cell_ms;
+    }
+}
+
+static enum status mark_cells(struct buckets *b, unsigned char *exists)
+{
+    /* Walk the range in pieces of constant offset and mark the local cells that each covers. */
+    int64_t at = b->span_from_ms;
+    while (at < b->span_to_ms) {
+        int64_t next = timezone_next_change_ms(b->zone, at);
+        if (next > b->span_to_ms) next = b->span_to_ms;
+        int64_t offset = timezone_offset_ms(b->zone, at);
+        int64_t from = floor_div(at + offset, b->cell_ms) - b->first_cell;
+        int64_t to = floor_div(next - 1 + offset, b->cell_ms) - b->first_cell;
+        if (from < 0) from = 0;
+        if (to >= b->cell_count) to = b->cell_count - 1;
+        for (int64_t cell = from; cell <= to; cell++) exists[cell] = 1;
+        at = next;
+    }
+    return STATUS_OK;
+}
+
+enum status buckets_new(struct arena *arena, const struct plan *plan, uint32_t buckets_max, struct error *error,
+                        struct buckets **ret_buckets)
+{
+    if (plan->from_day > plan->to_day) return error_set(error, STATUS_INVALID, "from_date is later than to_date");
+    struct buckets *b = arena_new_array(arena, struct buckets, 1);
+    if (!b) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+    b->zone = plan->zone;
+    b->cell_ms = plan->unit == UNIT_MINUTE ? 60000 : plan->unit == UNIT_HOUR ? HOUR_MS : DAY_MS;
+    int64_t days = plan->to_day - plan->from_day + 1;
+    b->first_cell = plan->from_day * (DAY_MS / b->cell_ms);
+    b->cell_count = days * (DAY_MS / b->cell_ms);
+    /* Offsets stay below a day, so a day on either side holds the range. */
+    b->span_from_ms = (plan->from_day - 1) * DAY_MS;
+    b->span_to_ms = (plan->to_day + 2) * DAY_MS;
+    b->piece_from_ms = b->piece_to_ms = INT64_MIN;
+    bool fine = plan->unit <= UNIT_DAY;
+    if ((fine && b->cell_count > buckets_max) || days > 1000000) {
+        error_set(error, STATUS_LIMIT, "the range has more than %u buckets", buckets_max);
+        error_hint(error, "choose a larger unit or a shorter range");
+        return STATUS_LIMIT;
+    }
+    unsigned char *exists = arena_calloc(arena, (size_t)b->cell_count, 1);
+    b->table = arena_alloc(arena, (size_t)b->cell_count * sizeof *b->table);
+    b->labels = arena_alloc(arena, (size_t)b->cell_count * sizeof *b->labels);
+    if (!exists || !b->table || !b->labels) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+    TRY(mark_cells(b, exists));
+    int64_t last_key = INT64_MIN;
+    for (int64_t i = 0; i < b->cell_count; i++) {
+        if (!exists[i]) {
+            b->table[i] = BUCKET_NONE;
+            continue;
+        }
+        int64_t key = bucket_key(plan, b->first_cell + i);
+        if (b->count == 0 || key != last_key) {
+            char text[19];
+            civil_format_datetime(bucket_start_ms(plan, b->first_cell + i, key, b->cell_ms), text);
+            b->labels[b->count] = arena_str(arena, str_from(text, b->cell_ms == DAY_MS ? 10 : 19));
+            if (!b->labels[b->count].data) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+            b->count++;
+            last_key = key;
+        }
+        b->table[i] = b->count - 1;
+    }
+    if (b->count > buckets_max) return error_set(error, STATUS_LIMIT, "the range has more than %u buckets", buckets_max);
+    *ret_buckets = b;
+    return STATUS_OK;
+}
+
+uint32_t buckets_count(const struct buckets *buckets) { return buckets->count; }
+struct str buckets_label(const struct buckets *buckets, uint32_t index) { return buckets->labels[index]; }
+
+uint32_t buckets_find(struct buckets *b, int64_t utc_ms)
+{
+    if (utc_ms < b->piece_from_ms || utc_ms >= b->piece_to_ms) {
+        b->offset_ms = timezone_offset_ms(b->zone, utc_ms);
+        b->piece_to_ms = timezone_next_change_ms(b->zone, utc_ms);
+        /* The piece's true beginning is not needed: from here to the next change the offset holds. */
+        b->piece_from_ms = utc_ms;
+    }
+    int64_t cell = floor_div(utc_ms + b->offset_ms, b->cell_ms) - b->first_cell;
+    return cell < 0 || cell >= b->cell_count ? BUCKET_NONE : b->table[cell];
+}
+
+void buckets_span(const struct buckets *b, int64_t *ret_from_ms, int64_t *ret_to_ms)
+{
+    *ret_from_ms = b->span_from_ms;
+    *ret_to_ms = b->span_to_ms;
+}

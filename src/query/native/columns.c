@@ -1,0 +1,157 @@
+#include "query/native/columns.h"
+
+#include <stdio.h>
+
+enum source {
+    SOURCE_ABSENT,
+    SOURCE_PROPERTY,
+    SOURCE_TIME,        /* seconds */
+    SOURCE_DISTINCT_ID, /* of the resolved user */
+    SOURCE_INSERT_ID,
+    SOURCE_EVENT_NAME,
+    SOURCE_RECEIVED,
+    SOURCE_IMPORT,
+};
+
+struct column {
+    enum source source;
+    uint32_t property;
+    struct value *values; /* VECTOR_ROWS_MAX, for computed columns */
+    char (*texts)[17];    /* generated insert ids */
+};
+
+struct columns {
+    const struct snapshot *snapshot;
+    struct column *columns;
+    struct vector *vectors;
+    size_t count;
+};
+
+/* expressions.md §1, "pseudo-properties". $device_id, $user_id and the geo names are stored as properties. */
+static enum source pseudo(struct str name)
+{
+    static const struct {
+        struct str name;
+        enum source source;
+    } names[] = {
+        {STR("time"), SOURCE_TIME},
+        {STR("$time"), SOURCE_TIME},
+        {STR("distinct_id"), SOURCE_DISTINCT_ID},
+        {STR("$distinct_id"), SOURCE_DISTINCT_ID},
+        {STR("$insert_id"), SOURCE_INSERT_ID},
+        {STR("$event_name"), SOURCE_EVENT_NAME},
+        {STR("mp_processing_time_ms"), SOURCE_RECEIVED},
+        {STR("$import"), SOURCE_IMPORT},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (str_eq(names[i].name, name)) return names[i].source;
+    }
+    return SOURCE_PROPERTY;
+}
+
+enum status columns_new(struct arena *arena, const struct expr *expr, const struct snapshot *snapshot, struct error *error,
+                        struct columns **ret_columns)
+{
+    size_t count;
+    const struct expr_column *wanted = expr_columns(expr, &count);
+    struct columns *columns = arena_new_array(arena, struct columns, 1);
+    if (columns) {
+        columns->columns = arena_new_array(arena, struct column, count + 1);
+        columns->vectors = arena_new_array(arena, struct vector, count + 1);
+    }
+    if (!columns || !columns->columns || !columns->vectors) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+    columns->snapshot = snapshot;
+    columns->count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct column *column = &columns->columns[i];
+        if (wanted[i].root != EXPR_PROPERTY) continue;
+        column->source = pseudo(wanted[i].name);
+        if (column->source == SOURCE_PROPERTY) {
+            column->property = snapshot_property_id(snapshot, wanted[i].name);
+            if (column->property == PROPERTY_ID_NONE) column->source = SOURCE_ABSENT;
+            continue;
+        }
+        column->values = arena_new_array(arena, struct value, VECTOR_ROWS_MAX);
+        if (column->source == SOURCE_INSERT_ID) column->texts = arena_alloc(arena, VECTOR_ROWS_MAX * sizeof *column->texts);
+        if (!column->values || (column->source == SOURCE_INSERT_ID && !column->texts))
+            return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+    }
+    *ret_columns = columns;
+    return STATUS_OK;
+}
+
+static enum status compute(const struct columns *columns, struct column *column, struct scan *scan, uint32_t event_id,
+                           uint32_t rows, struct error *error, struct vector *ret)
+{
+    *ret = (struct vector){.kind = VECTOR_FLAT, .count = rows, .values = column->values};
+    switch (column->source) {
+    case SOURCE_TIME: {
+        const int64_t *times;
+        TRY(scan_times(scan, error, &times));
+        for (uint32_t i = 0; i < rows; i++)
+            column->values[i] = times[i] % 1000 ? value_number((double)times[i] / 1000) : value_int(times[i] / 1000);
+        return STATUS_OK;
+    }
+    case SOURCE_DISTINCT_ID: {
+        const uint32_t *persons;
+        TRY(scan_persons(scan, error, &persons));
+        uint32_t last = 0;
+        struct str text = STR("");
+        for (uint32_t i = 0; i < rows; i++) {
+            if (persons[i] != last) {
+                last = persons[i];
+                text = snapshot_id_text(columns->snapshot, snapshot_person_id(columns->snapshot, last));
+            }
+            column->values[i] = value_str(text);
+        }
+        return STATUS_OK;
+    }
+    case SOURCE_INSERT_ID: {
+        struct vector ids;
+        TRY(scan_insert_ids(scan, error, &ids));
+        for (uint32_t i = 0; i < rows; i++) {
+            struct value v = vector_at(&ids, i);
+            if (v.type == VALUE_INT) {
+                snprintf(column->texts[i], sizeof column->texts[i], "%016llx", (unsigned long long)v.integer);
+                v = value_str(str_from(column->texts[i], 16));
+            }
+            column->values[i] = v;
+        }
+        return STATUS_OK;
+    }
+    case SOURCE_EVENT_NAME:
+        column->values[0] = value_str(snapshot_event_name(columns->snapshot, event_id));
+        ret->kind = VECTOR_CONST;
+        return STATUS_OK;
+    case SOURCE_RECEIVED: {
+        const int64_t *received;
+        TRY(scan_received(scan, error, &received));
+        for (uint32_t i = 0; i < rows; i++) column->values[i] = value_int(received[i]);
+        return STATUS_OK;
+    }
+    case SOURCE_IMPORT: {
+        const uint8_t *flags;
+        TRY(scan_flags(scan, error, &flags));
+        for (uint32_t i = 0; i < rows; i++) column->values[i] = flags[i] & BATCH_IMPORT ? value_bool(true) : value_absent();
+        return STATUS_OK;
+    }
+    default: return error_set(error, STATUS_INTERNAL, "unknown column source");
+    }
+}
+
+enum status columns_read(struct columns *columns, struct scan *scan, uint32_t event_id, uint32_t rows, struct error *error,
+                         const struct vector **ret_vectors)
+{
+    static const struct value absent = {.type = VALUE_ABSENT};
+    for (size_t i = 0; i < columns->count; i++) {
+        struct column *column = &columns->columns[i];
+        if (column->source == SOURCE_PROPERTY)
+            TRY(scan_property(scan, column->property, error, &columns->vectors[i]));
+        else if (column->source == SOURCE_ABSENT)
+            columns->vectors[i] = (struct vector){.kind = VECTOR_CONST, .count = rows, .values = &absent};
+        else
+            TRY(compute(columns, column, scan, event_id, rows, error, &columns->vectors[i]));
+    }
+    *ret_vectors = columns->vectors;
+    return STATUS_OK;
+}
