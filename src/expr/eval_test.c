@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
@@ -299,6 +300,49 @@ static void budgets(void **unused)
     }
 }
 
+struct worker {
+    const struct expr *expr;
+    struct column *column;
+    unsigned wrong;
+};
+
+static void *evaluate_often(void *argument)
+{
+    struct worker *worker = argument;
+    struct expr_state *state = expr_state_new(worker->expr, BUDGET_BYTES);
+    struct vector vector = flat_vector(worker->column), result;
+    struct error error = ERROR_INIT;
+    for (int round = 0; round < 20; round++) {
+        worker->wrong += expr_eval(state, &vector, ROWS, &error, &result) != STATUS_OK;
+        for (uint32_t row = 0; row < ROWS; row++) {
+            struct value in = worker->column->flat[row], out = vector_at(&result, row);
+            bool bar = in.type == VALUE_STRING && str_is(value_text(in), "Bar");
+            worker->wrong += bar != (out.type == VALUE_STRING && str_is(value_text(out), "<ar>"));
+        }
+    }
+    expr_state_free(state);
+    return NULL;
+}
+
+/* One expression, with a compiled pattern, serves several threads at once. */
+static void threads_share_an_expression(void **unused)
+{
+    (void)unused;
+    struct column *column = arena_new_array(arena, struct column, 1);
+    struct worker workers[3];
+    pthread_t threads[3];
+    const struct expr *expr = compile("regex_replace(regex_extract(properties['a'], 'b(.+)', 1), '^.*$', '<$0>')");
+    fill(column, 5);
+    for (size_t i = 0; i < 3; i++) {
+        workers[i] = (struct worker){.expr = expr, .column = column};
+        assert_int_equal(pthread_create(&threads[i], NULL, evaluate_often, &workers[i]), 0);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(workers[i].wrong, 0);
+    }
+}
+
 static int setup(void **unused)
 {
     (void)unused;
@@ -323,6 +367,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(errors_only_of_needed_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(no_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(budgets, setup, teardown),
+        cmocka_unit_test_setup_teardown(threads_share_an_expression, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
