@@ -25,6 +25,7 @@ struct answer {
     unsigned status; /* 0: fails with `failure` */
     const char *content_type, *body;
     enum status failure;
+    const char *redirected_to; /* NULL: nowhere */
 };
 
 struct fixture {
@@ -83,6 +84,7 @@ static inline enum status fixture_send(void *ctx, const struct workflow_request 
         .headers = headers,
         .header_count = 2,
         .body = arena_str(arena, str_of(answer->body)),
+        .url = str_of(answer->redirected_to),
         .elapsed_us = 12345,
     };
     return STATUS_OK;

@@ -143,8 +143,8 @@ static void test_http_source(void **unused)
     static const struct answer answers[] = {
         {200, "application/yaml",
          "openapi: 3.1.0\nservers: [{url: ../v1}]\npaths: {\"/p/{id}\": {get: {operationId: getP}}}\n",
-         STATUS_OK},
-        {200, "application/json", "[1]", STATUS_OK}};
+         STATUS_OK, NULL},
+        {200, "application/json", "[1]", STATUS_OK, "http://other.test/p"}};
     static const char document_text[] =
         "arazzo: 1.0.1\ninfo: {title: T, version: '1'}\n"
         "sourceDescriptions:\n- {name: s, url: 'http://h.test/specs/api.yml'}\n"
@@ -165,6 +165,7 @@ static void test_http_source(void **unused)
     assert_int_equal(f.result.verdict, WORKFLOW_PASSED);
     assert_contains(f.sent[0], "GET http://h.test/specs/api.yml\n");
     assert_string_equal(f.sent[1], "GET http://h.test/v1/p/a%2Fb%20c\n");
+    assert_result(&f, "/steps/0/redirected_to", "\"http://other.test/p\"");
     assert_result(&f, "/steps/0/outputs",
                   "{\"u\":\"http://h.test/v1/p/a%2Fb%20c\",\"m\":\"GET\",\"p\":\"a/b c\"}");
     fixture_fini(&f);

@@ -135,7 +135,6 @@ static enum status send(struct run *run, struct workflow_state *state, struct st
     }
     s->answered = true;
     s->context.response = &s->response;
-    s->context.url = s->response.url.size ? s->response.url : request->url;
     read_body(run, s);
     state->event.status = s->response.status;
     state->event.elapsed_us = s->response.elapsed_us;
@@ -268,6 +267,11 @@ static enum status show_step(struct run *run, struct workflow_state *state, cons
     if (s->answered) {
         TRY(json_put(arena, &entry, STR("status"), json_int(s->response.status)));
         TRY(json_put(arena, &entry, STR("time_ms"), json_number((double)s->response.elapsed_us / 1000)));
+        if (s->response.url.size && !str_eq(s->response.url, s->request.request.url)) {
+            struct str masked = secrets_mask(&run->p.secrets, s->response.url);
+            if (!masked.data) return STATUS_LIMIT;
+            TRY(put_str(arena, &entry, "redirected_to", masked));
+        }
     }
     TRY(json_put(arena, &entry, STR("criteria"), s->criteria));
     TRY(json_put(arena, &entry, STR("outputs"), s->outputs_masked));

@@ -97,10 +97,15 @@ const char *workflow_verdict_name(enum workflow_verdict verdict);
 
 /*
  * The result for programs. For one workflow:
+ *
  *   {"workflowId", "status": "passed"|"failed"|"invalid", "inputs": {...},
- *    "steps": [{"stepId", "operation", "request": {"method", "url", "headers": {...}, "body"}, "status",
- * "time_ms", "criteria": [{"condition", "passed", "message"?}], "outputs": {...}, "passed", "error"?}],
+ *    "steps": [{"stepId", "operation",
+ *               "request": {"method", "url", "headers": {...}, "body"?},
+ *               "status", "time_ms", "redirected_to"?,          when there was a response
+ *               "criteria": [{"condition", "passed", "message"?}],
+ *               "outputs": {...}, "passed", "error"?}],
  *    "outputs": {...}, "error"?, "warnings": [...], "errors": [...]}
+ *
  * where a warning or an error is {"text", "file"?, "line"?, "column"?, "hint"?}. Steps that did not run are
  * not listed. For several workflows: {"status", "workflows": [the above without warnings and errors],
  * "warnings", "errors"}. An invalid run has no workflows and no steps.

@@ -107,9 +107,9 @@ static const char track_and_segment[] =
          "    values: $steps.segmentEvent.outputs.values\n";
 
 static const struct answer good_answers[] = {
-    {200, "application/json", "{\"status\":1,\"error\":null}", STATUS_OK},
+    {200, "application/json", "{\"status\":1,\"error\":null}", STATUS_OK, NULL},
     {200, "application/json; charset=utf-8",
-     "{\"data\":{\"series\":[\"2024-01-01\"],\"values\":{\"Sign up\":{\"2024-01-01\":3}}}}", STATUS_OK},
+     "{\"data\":{\"series\":[\"2024-01-01\"],\"values\":{\"Sign up\":{\"2024-01-01\":3}}}}", STATUS_OK, NULL},
 };
 
 static const struct workflow_input good_inputs[] = {{STR("projectToken"), STR("abcdef123456")},

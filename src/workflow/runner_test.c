@@ -57,8 +57,8 @@ static void test_secrets_are_masked(void **unused)
 {
     (void)unused;
     static const struct answer echo[] = {
-        {200, "application/json", "{\"status\":\"got abcdef123456\"}", STATUS_OK},
-        {401, "text/plain", "bad s3cret:x", STATUS_OK}};
+        {200, "application/json", "{\"status\":\"got abcdef123456\"}", STATUS_OK, NULL},
+        {401, "text/plain", "bad s3cret:x", STATUS_OK, NULL}};
     struct fixture f;
     fixture_init(&f, files, echo, 2);
     const struct workflow_options options = {
@@ -148,8 +148,8 @@ static void test_identity(void **unused)
         "    requestBody: {payload: {event: 'by {$inputs.user}'}}\n"
         "  outputs:\n"
         "    identityStatus: $steps.createIdentity.outputs.identityStatus\n";
-    static const struct answer answers[] = {{200, "application/json", "{\"status\":\"ok\"}", STATUS_OK},
-                                            {200, "text/plain", "1", STATUS_OK}};
+    static const struct answer answers[] = {{200, "application/json", "{\"status\":\"ok\"}", STATUS_OK, NULL},
+                                            {200, "text/plain", "1", STATUS_OK, NULL}};
     static const struct workflow_input inputs[] = {
         {STR("token"), STR("42")}, {STR("user"), STR("a=b=c")}, {STR("anon"), STR("true")}};
     static const struct workflow_server servers[] = {{STR("identityApi"), STR("http://127.0.0.1:8080/base/")},
@@ -178,7 +178,7 @@ static void test_failing_criterion(void **unused)
 {
     (void)unused;
     static const struct answer answers[] = {
-        {400, "application/json", "{\"status\":0,\"error\":\"bad token\"}", STATUS_OK}};
+        {400, "application/json", "{\"status\":0,\"error\":\"bad token\"}", STATUS_OK, NULL}};
     struct fixture f;
     fixture_init(&f, files, answers, 1);
     const struct workflow_options options = {.inputs = good_inputs, .input_count = 3};
@@ -201,7 +201,7 @@ static void test_failing_criterion(void **unused)
 static void test_network_failures(void **unused)
 {
     (void)unused;
-    static const struct answer none[] = {{0, NULL, NULL, STATUS_UNAVAILABLE}};
+    static const struct answer none[] = {{0, NULL, NULL, STATUS_UNAVAILABLE, NULL}};
     struct fixture f;
     fixture_init(&f, files, none, 1);
     const struct workflow_options options = {.inputs = good_inputs, .input_count = 3};
@@ -242,8 +242,8 @@ static void test_network_failures(void **unused)
 static void test_bodies_that_disappoint(void **unused)
 {
     (void)unused;
-    static const struct answer plain[] = {{200, "text/plain", "1", STATUS_OK},
-                                          {200, "application/json", "{}", STATUS_OK}};
+    static const struct answer plain[] = {{200, "text/plain", "1", STATUS_OK, NULL},
+                                          {200, "application/json", "{}", STATUS_OK, NULL}};
     struct fixture f;
     fixture_init(&f, files, plain, 2);
     const struct workflow_options options = {.inputs = good_inputs, .input_count = 3};
@@ -253,7 +253,7 @@ static void test_bodies_that_disappoint(void **unused)
     assert_contains(f.report.data, "warning: step \"trackEvent\": output \"ingestStatus\" has no value");
     fixture_fini(&f);
 
-    static const struct answer broken[] = {{200, "application/json", "{oops", STATUS_OK}};
+    static const struct answer broken[] = {{200, "application/json", "{oops", STATUS_OK, NULL}};
     fixture_init(&f, files, broken, 1);
     fixture_run(&f, track_and_segment, &options);
     assert_int_equal(f.result.verdict, WORKFLOW_FAILED);
@@ -278,8 +278,8 @@ static void test_several_workflows(void **unused)
              "payload: '{$inputs.b}!'}}\n"
              "- workflowId: three\n"
              "  steps:\n  - {stepId: s, operationId: trackEvent}\n";
-    static const struct answer answers[] = {{200, "text/plain", "1", STATUS_OK},
-                                            {500, "text/plain", "0", STATUS_OK}};
+    static const struct answer answers[] = {{200, "text/plain", "1", STATUS_OK, NULL},
+                                            {500, "text/plain", "0", STATUS_OK, NULL}};
     static const struct workflow_input inputs[] = {{STR("a"), STR("5")}, {STR("b"), STR("x")}};
     struct fixture f;
     fixture_init(&f, files, answers, 2);
