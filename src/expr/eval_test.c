@@ -95,8 +95,7 @@ static const char *const texts[] = {
     "properties['a'] == properties['b']",
     "properties['a'] < properties['b'] or properties['a'] in properties['b'] or not properties['c']",
     "if(properties['a'] == true, upper(properties['b']), lower(properties['c']))",
-    "ifs(properties['a'] == 7, properties['b'] + 1, properties['b'] == 7, string(properties['c'], 'none'), true, "
-    "len(properties['a']))",
+    "ifs(properties['a'] == 7, properties['b'] + 1, properties['b'] == 7, string(properties['c'], 'none'))",
     "defined(properties['a']) and defined(properties['b']) and properties['a'] != properties['b']",
     "string(properties['a']) + string(properties['b'], '-') + string(properties['a'])",
     "number(properties['a'], number(properties['b'], -1)) * 2",
