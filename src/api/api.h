@@ -6,15 +6,37 @@
 #include "base/status.h"
 #include "ingest/limits.h"
 
+struct executor;
 struct meta;
+struct meta_reader;
 struct meta_view;
 struct store;
+struct workers;
+
+struct api_query_limits {
+    size_t memory_bytes_max;
+    uint32_t buckets_max, labels_max;
+    int64_t timeout_ms;
+    int64_t rate_per_hour; /* per project; 0: any number */
+};
 
 struct api {
     struct store *store;
     struct meta *meta;
     const struct ingest_limits *limits;
+    struct meta_reader **readers; /* one per loop */
+    struct workers *workers;
+    struct executor *executor;
+    struct api_query_limits query;
 };
+
+struct http_route;
+/* The routing table of the whole API, for http_options. */
+const struct http_route *api_routes(size_t *ret_count);
+/* http_options.render_error: Mixpanel's JSON, readable by a browser's page of another origin. */
+struct http_request;
+struct error;
+void api_render_error(struct http_request *request, int status, const struct error *error);
 
 /* The control plane as it is now, for a handler on that loop; borrowed until the next call on it. Never NULL. */
 struct meta_view *api_meta_view(struct api *api, unsigned loop_index);

@@ -85,7 +85,9 @@ enum status buckets_new(struct arena *arena, const struct plan *plan, uint32_t b
     TRY(mark_cells(b, exists));
     int64_t last_key = INT64_MIN;
     for (int64_t i = 0; i < b->cell_count; i++) {
-        if (!exists[i]) {
+        int64_t start_ms = (b->first_cell + i) * b->cell_ms;
+        bool narrowed = plan->to_local_ms && (start_ms < plan->from_local_ms || start_ms >= plan->to_local_ms);
+        if (!exists[i] || narrowed) {
             b->table[i] = BUCKET_NONE;
             continue;
         }

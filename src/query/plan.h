@@ -15,6 +15,7 @@ struct plan {
     uint64_t project;
     const struct timezone_info *zone;
     int64_t from_day, to_day; /* local days since 1970-01-01, inclusive */
+    int64_t from_local_ms, to_local_ms; /* for "the last N hours": narrows the days to [from, to); both 0: whole days */
     enum plan_unit unit;
     unsigned interval_days; /* UNIT_DAYS */
     enum plan_measure measure;

@@ -33,6 +33,7 @@ struct project {
     size_t live_count, live_capacity;
     struct snapshot *published;
     bool changed; /* since `published` */
+    bool dropped; /* its events were forgotten for good */
     uint32_t reason_property;
     /* a flush that is under way */
     bool flushing;

@@ -43,13 +43,15 @@ struct request {
     void *arg;
 };
 
-enum message_kind { MESSAGE_FRAME, MESSAGE_SNAPSHOT, MESSAGE_FLUSH, MESSAGE_FLUSHED, MESSAGE_STOP };
+enum message_kind { MESSAGE_FRAME, MESSAGE_SNAPSHOT, MESSAGE_FLUSH, MESSAGE_FLUSHED, MESSAGE_PROJECTS, MESSAGE_STOP };
 
 struct waiter { /* lives on the asking thread's stack */
     bool done;
     enum status status;
     struct error error;
     struct snapshot *snapshot;
+    uint64_t *ids;
+    size_t id_count;
     struct waiter *next;
 };
 
@@ -407,7 +409,11 @@ static enum status drop_project(struct store *store, uint64_t id)
     if (!grown) return STATUS_LIMIT;
     store->dropped = grown;
     store->dropped[store->dropped_count++] = id;
-    if (known) project_clear((struct project *)(uintptr_t)*known);
+    if (known) {
+        struct project *project = (struct project *)(uintptr_t)*known;
+        project_clear(project);
+        project->dropped = true;
+    }
     return STATUS_OK;
 }
 
@@ -563,6 +569,33 @@ static void publish(struct store *store, struct message *message)
     wake(store, waiter, status);
 }
 
+static void list_projects(struct store *store, struct waiter *waiter)
+{
+    struct project *project;
+    waiter->ids = malloc((store->projects.count + 1) * sizeof *waiter->ids);
+    if (!waiter->ids) {
+        wake(store, waiter, STATUS_LIMIT);
+        return;
+    }
+    each_project(store, at, project)
+    {
+        if (!project->dropped) waiter->ids[waiter->id_count++] = project->id;
+    }
+    wake(store, waiter, STATUS_OK);
+}
+
+enum status store_projects(struct store *store, void (*each)(void *ctx, uint64_t project), void *ctx)
+{
+    struct waiter waiter = {.error = ERROR_INIT};
+    struct message *message = message_new(MESSAGE_PROJECTS);
+    message->waiter = &waiter;
+    post(store, message);
+    TRY(wait_for(store, &waiter));
+    for (size_t i = 0; i < waiter.id_count; i++) each(ctx, waiter.ids[i]);
+    free(waiter.ids);
+    return STATUS_OK;
+}
+
 static void *applier_main(void *arg)
 {
     struct store *store = arg;
@@ -588,6 +621,7 @@ static void *applier_main(void *arg)
                 message->waiter->next = store->flush_waiters;
                 store->flush_waiters = message->waiter;
                 break;
+            case MESSAGE_PROJECTS: list_projects(store, message->waiter); break;
             case MESSAGE_FLUSHED: flush_finished(store, message->job); break;
             case MESSAGE_STOP: stop = true; break;
             }
@@ -696,6 +730,10 @@ static enum status recover(struct store *store, struct error *error, struct stor
 {
     TRY(manifest_open(store->options.fs, error, &store->manifest));
     TRY(files_load(store->options.fs, &store->manifest, store->cache, find_project, store, error));
+    for (size_t i = 0; i < store->manifest.dropped_count; i++) {
+        uint64_t *known = u64map_get(&store->projects, store->manifest.dropped[i]);
+        if (known) ((struct project *)(uintptr_t)*known)->dropped = true;
+    }
     struct wal_options wal = {.fs = store->options.fs, .file_bytes = store->options.wal_file_bytes, .salvage = store->options.salvage};
     memcpy(wal.node, store->manifest.node, sizeof wal.node);
     struct replay replay = {.store = store, .error = ERROR_INIT};

@@ -59,6 +59,10 @@ enum status store_writable(struct store *store, struct error *error) MUST_USE;
 /* Writes everything in memory to section files; waits. */
 enum status store_flush(struct store *store, struct error *error) MUST_USE;
 
+/* Calls each(ctx, id) for every project that has had events or ids and was not dropped. From the calling thread, after a
+ * picture was taken. */
+enum status store_projects(struct store *store, void (*each)(void *ctx, uint64_t project), void *ctx) MUST_USE;
+
 struct store_stats {
     uint64_t frames, records, events, duplicates, bytes_logged, sync_ns;
     uint64_t queue_bytes, memory_bytes, rows_in_memory, flushes, sections, section_bytes, ids, projects;

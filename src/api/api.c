@@ -1,0 +1,61 @@
+#include "api/api.h"
+
+#include "api/health.h"
+#include "api/identity.h"
+#include "api/response.h"
+#include "api/segmentation.h"
+#include "api/track.h"
+#include "base/log.h"
+#include "http/server.h"
+#include "meta/meta.h"
+#include "os/workers.h"
+
+#include <stdatomic.h>
+
+#define GET_POST (HTTP_METHOD_GET | HTTP_METHOD_POST)
+
+static const struct http_route routes[] = {
+    {.methods = GET_POST, .path = "/track", .handler = api_track},
+    {.methods = HTTP_METHOD_OPTIONS, .path = "/track", .handler = response_preflight},
+    {.methods = HTTP_METHOD_POST, .path = "/identity/create", .handler = api_identity_create},
+    {.methods = HTTP_METHOD_POST, .path = "/identity/create-alias", .handler = api_identity_create_alias},
+    {.methods = HTTP_METHOD_POST, .path = "/identity/merge", .handler = api_identity_merge},
+    {.methods = HTTP_METHOD_OPTIONS, .path = "/identity/create", .handler = response_preflight},
+    {.methods = HTTP_METHOD_OPTIONS, .path = "/identity/create-alias", .handler = response_preflight},
+    {.methods = HTTP_METHOD_OPTIONS, .path = "/identity/merge", .handler = response_preflight},
+    {.methods = GET_POST, .path = "/api/2.0/segmentation", .handler = api_segmentation, .body_bytes_max = 1 << 20},
+    {.methods = GET_POST, .path = "/api/query/segmentation", .handler = api_segmentation, .body_bytes_max = 1 << 20},
+    {.methods = HTTP_METHOD_GET, .path = "/health", .handler = api_health},
+    {.methods = HTTP_METHOD_GET, .path = "/ready", .handler = api_ready},
+};
+
+const struct http_route *api_routes(size_t *ret_count)
+{
+    *ret_count = sizeof routes / sizeof *routes;
+    return routes;
+}
+
+void api_render_error(struct http_request *request, int status, const struct error *error)
+{
+    response_allow_origin(request);
+    http_render_error_json(request, status, error);
+}
+
+struct meta_view *api_meta_view(struct api *api, unsigned loop_index)
+{
+    static atomic_bool complained;
+    struct error error = ERROR_INIT;
+    struct meta_view *view = meta_reader_view(api->readers[loop_index], &error);
+    /* The last view that could be read still serves; say so once, not once a request. */
+    if (error.status == STATUS_OK) {
+        atomic_store_explicit(&complained, false, memory_order_relaxed);
+    } else if (!atomic_exchange(&complained, true)) {
+        log_failure(LOG_ERROR, "control_plane_unreadable", &error);
+    }
+    return view;
+}
+
+enum status api_run_blocking(struct api *api, void (*work)(void *arg), void *arg)
+{
+    return workers_submit(api->workers, work, arg);
+}

@@ -1,0 +1,48 @@
+#include "api/credentials.h"
+
+#include "base/base64.h"
+
+static void split(struct str text, struct credentials *credentials)
+{
+    size_t colon = str_find_byte(text, ':', 0);
+    credentials->username = str_slice(text, 0, colon);
+    credentials->secret = colon == SIZE_MAX ? STR("") : str_slice(text, colon + 1, text.size);
+}
+
+enum status credentials_parse(struct http_request *request, struct error *error, struct credentials *ret_credentials)
+{
+    struct credentials credentials = {STR_NULL, STR_NULL};
+    struct str header = str_trim(http_request_field(request, "authorization")), text;
+    if (header.size) {
+        if (!str_eq_nocase(str_slice(header, 0, 6), STR("basic "))) {
+            error_set(error, STATUS_INVALID, "Authorization scheme not supported");
+            error_hint(error, "use Basic with a service account's username and secret");
+            return STATUS_INVALID;
+        }
+        header = str_trim(str_slice(header, 6, header.size));
+        /* A colon is no base64 digit, so `user:secret` without encoding cannot be taken for it. */
+        if (str_find_byte(header, ':', 0) != SIZE_MAX) split(header, &credentials);
+        else if (base64_decode(request->arena, header, &text) == STATUS_OK) split(text, &credentials);
+        else return error_set(error, STATUS_INVALID, "Authorization is not base64");
+        if (credentials.username.size == 0) credentials.username = STR_NULL;
+    }
+    *ret_credentials = credentials;
+    return STATUS_OK;
+}
+
+bool credentials_resolve(struct meta *meta, const struct meta_view *view, const struct credentials *credentials,
+                         struct meta_credential *ret_credential)
+{
+    struct meta_credential credential = {.kind = META_CREDENTIAL_NONE};
+    if ((credential.project = meta_view_project_by_token(view, credentials->username))) {
+        credential.kind = META_CREDENTIAL_PROJECT_TOKEN;
+    } else if ((credential.project = meta_view_project_by_secret(view, credentials->username))) {
+        credential.kind = META_CREDENTIAL_PROJECT_SECRET;
+    } else if ((credential.account = meta_account_cached(meta, view, credentials->username, credentials->secret))) {
+        credential.kind = META_CREDENTIAL_ACCOUNT;
+    } else {
+        return false;
+    }
+    *ret_credential = credential;
+    return true;
+}

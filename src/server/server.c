@@ -1,0 +1,257 @@
+/*
+ * Order of life: lock the directory, open the control plane, recover the store, start workers and loops, serve; and back in the
+ * opposite order. A signal thread turns SIGTERM and SIGINT into a drain, and once a second looks whether a project was deleted, so
+ * that its events go too.
+ */
+#include "server/server.h"
+
+#include "api/api.h"
+#include "base/log.h"
+#include "http/server.h"
+#include "identity/identity.h"
+#include "meta/meta.h"
+#include "os/workers.h"
+#include "query/backend.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct server {
+    const struct options *options;
+    struct os_lock *lock;
+    struct os_fs *fs;
+    struct meta *meta;
+    struct store *store;
+    struct workers *workers;
+    struct executor *executor;
+    struct ingest_limits limits;
+    struct api api;
+    struct http_server *http;
+    unsigned loops;
+    pthread_t signal_thread;
+    bool signal_thread_started;
+    volatile bool stopping;
+};
+
+static enum status open_store(struct server *server, struct error *error)
+{
+    const struct options *o = server->options;
+    struct store_options options;
+    struct store_report report;
+    store_options_defaults(&options);
+    options.fs = server->fs;
+    options.link = identity_link;
+    options.link_reasons = identity_link_reasons;
+    options.wal_file_bytes = o->store_wal_file_bytes;
+    options.memory_bytes_max = o->store_memory_max_bytes;
+    options.flush_rows = (uint64_t)o->store_flush_rows;
+    options.flush_interval_ms = (uint64_t)o->store_flush_interval_ms;
+    options.cache_bytes = o->store_cache_bytes;
+    options.queue_bytes_max = o->store_queue_bytes_max;
+    TRY(store_open(&options, error, &report, &server->store));
+    log_info("recovered", LOG_INT("frames", report.frames), LOG_INT("events", report.events),
+             LOG_INT("bytes_torn", report.bytes_torn), LOG_INT("bytes_lost", report.bytes_lost));
+    return STATUS_OK;
+}
+
+static void fill_api(struct server *server)
+{
+    const struct options *o = server->options;
+    server->limits = INGEST_LIMITS_DEFAULT;
+    server->limits.request_bytes_max = o->http_body_bytes_max;
+    server->limits.record_bytes_max = o->store_wal_file_bytes / 4 * 3;
+    server->limits.events_max = (size_t)o->ingest_batch_events_max;
+    server->limits.event_bytes_max = o->ingest_event_bytes_max;
+    server->limits.properties_max = (size_t)o->ingest_properties_max;
+    server->limits.string_bytes_max = (size_t)o->ingest_string_bytes_max;
+    server->limits.depth_max = (unsigned)o->ingest_depth_max;
+    server->limits.elements_max = (size_t)o->ingest_elements_max;
+    server->limits.age_max_ms = o->ingest_age_max_ms;
+    server->limits.reject_unknown_tokens = o->ingest_reject_unknown_tokens;
+    server->api = (struct api){
+        .store = server->store,
+        .meta = server->meta,
+        .limits = &server->limits,
+        .workers = server->workers,
+        .executor = server->executor,
+        .query =
+            {
+                .memory_bytes_max = o->query_memory_max_bytes,
+                .buckets_max = (uint32_t)o->query_buckets_max,
+                .labels_max = (uint32_t)o->query_labels_max,
+                .timeout_ms = o->query_timeout_ms,
+                .rate_per_hour = o->query_rate_per_hour,
+            },
+    };
+}
+
+static enum status open_readers(struct server *server, struct error *error)
+{
+    server->api.readers = calloc(server->loops, sizeof *server->api.readers);
+    if (!server->api.readers) return error_set(error, STATUS_LIMIT, "out of memory");
+    for (unsigned i = 0; i < server->loops; i++) TRY(meta_reader_new(server->meta, error, &server->api.readers[i]));
+    return STATUS_OK;
+}
+
+static void on_finished(void *context, const struct http_access *access)
+{
+    (void)context;
+    if (!log_enabled(LOG_DEBUG)) return;
+    log_debug("request", LOG_INT("id", access->request->id), LOG_STR("method", access->request->method_name),
+              LOG_STR("path", access->request->path), LOG_INT("status", access->status), LOG_INT("bytes_in", access->bytes_in),
+              LOG_INT("bytes_out", access->bytes_out), LOG_INT("us", access->duration_us));
+}
+
+static enum status open_http(struct server *server, struct error *error)
+{
+    const struct options *o = server->options;
+    struct http_options options;
+    http_options_default(&options);
+    options.listen = o->http_listen.items;
+    options.listen_count = o->http_listen.count;
+    options.loops = server->loops;
+    options.routes = api_routes(&options.route_count);
+    options.render_error = api_render_error;
+    options.context = &server->api;
+    options.header_bytes_max = o->http_header_bytes_max;
+    options.target_bytes_max = o->http_url_bytes_max;
+    options.fields_max = (size_t)o->http_headers_max;
+    options.body_bytes_max = o->http_body_bytes_max;
+    options.connections_max = (size_t)o->http_connections_max;
+    options.pipeline_max = (size_t)o->http_pipeline_max;
+    options.header_timeout_ms = (uint64_t)o->http_header_timeout_ms;
+    options.body_timeout_ms = (uint64_t)o->http_body_timeout_ms;
+    options.idle_timeout_ms = (uint64_t)o->http_idle_timeout_ms;
+    options.write_timeout_ms = (uint64_t)o->http_write_timeout_ms;
+    options.on_finished = on_finished;
+    return http_server_new(&options, error, &server->http);
+}
+
+/* --- deleted projects ----------------------------------------------------------------------------------------------- */
+
+struct purge {
+    struct server *server;
+    struct meta_view *view;
+};
+
+static void purge_project(void *ctx, uint64_t project)
+{
+    struct purge *purge = ctx;
+    if (meta_view_project(purge->view, (int64_t)project)) return;
+    struct buf record = BUF_INIT(64);
+    if (record_project_drop(&record, project) == STATUS_OK &&
+        store_append_wait(purge->server->store, &record) == STATUS_OK)
+        log_info("project_events_dropped", LOG_INT("project", project));
+    buf_fini(&record);
+}
+
+static void purge_deleted(struct server *server, struct meta_reader *reader, struct meta_view **last)
+{
+    struct error error = ERROR_INIT;
+    struct meta_view *view = meta_reader_view(reader, &error);
+    /* Only a view that was really read tells that a project is gone. */
+    if (error.status != STATUS_OK || view == *last) return;
+    struct purge purge = {server, view};
+    if (store_projects(server->store, purge_project, &purge) != STATUS_OK) return;
+    meta_view_unref(*last);
+    *last = meta_view_ref(view);
+}
+
+static void *signal_main(void *arg)
+{
+    struct server *server = arg;
+    struct meta_reader *reader = NULL;
+    struct meta_view *last = NULL;
+    struct error error;
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    if (meta_reader_new(server->meta, &error, &reader) != STATUS_OK) log_failure(LOG_WARN, "cannot_watch_projects", &error);
+    while (!server->stopping) {
+        struct timespec second = {.tv_sec = 1};
+        int signal = sigtimedwait(&signals, NULL, &second);
+        if (signal == SIGTERM || signal == SIGINT) {
+            log_info("draining", LOG_CSTR("signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"));
+            http_server_drain(server->http, (uint64_t)server->options->http_drain_timeout_ms);
+        } else if (reader && !server->stopping) {
+            purge_deleted(server, reader, &last);
+        }
+    }
+    meta_view_unref(last);
+    meta_reader_free(reader);
+    return NULL;
+}
+
+/* --- life ------------------------------------------------------------------------------------------------------------ */
+
+static enum status start(struct server *server, struct error *error)
+{
+    const struct options *o = server->options;
+    struct meta_options meta = META_OPTIONS_DEFAULT;
+    meta.argon2_memory_bytes = o->auth_argon2_memory_bytes;
+    meta.argon2_ops = (unsigned)o->auth_argon2_ops;
+    meta.cache_entries_max = (size_t)o->auth_cache_entries;
+    /* Before the first thread is started: they inherit the mask, and the signal thread alone takes the signals. */
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    server->loops = o->http_threads ? (unsigned)o->http_threads : os_cores();
+    TRY(os_make_directories(o->data_dir, error));
+    TRY(os_lock_acquire(o->data_dir, error, &server->lock));
+    TRY(os_posix_new(o->data_dir, error, &server->fs));
+    TRY(meta_open(o->data_dir, &meta, error, &server->meta));
+    TRY(open_store(server, error));
+    server->executor = executor_native_new(server->store);
+    unsigned threads = o->query_threads ? (unsigned)o->query_threads : os_cores();
+    if (workers_new(threads, (size_t)o->query_queue_max, &server->workers) != STATUS_OK)
+        return error_set(error, STATUS_LIMIT, "cannot start %u query threads", threads);
+    fill_api(server);
+    TRY(open_readers(server, error));
+    TRY(open_http(server, error));
+    server->signal_thread_started = pthread_create(&server->signal_thread, NULL, signal_main, server) == 0;
+    if (!server->signal_thread_started) return error_set(error, STATUS_LIMIT, "cannot start the signal thread");
+    return STATUS_OK;
+}
+
+static void stop(struct server *server)
+{
+    if (server->signal_thread_started) {
+        server->stopping = true;
+        pthread_kill(server->signal_thread, SIGTERM);
+        pthread_join(server->signal_thread, NULL);
+    }
+    workers_free(server->workers);
+    http_server_free(server->http);
+    for (unsigned i = 0; server->api.readers && i < server->loops; i++) meta_reader_free(server->api.readers[i]);
+    free(server->api.readers);
+    executor_free(server->executor);
+    store_close(server->store);
+    meta_close(server->meta);
+    os_fs_free(server->fs);
+    os_lock_release(server->lock);
+}
+
+enum status server_run(const struct options *options, struct error *error)
+{
+    struct server server = {.options = options};
+    enum status status = start(&server, error);
+    if (status == STATUS_OK) {
+        for (size_t i = 0; i < options->http_listen.count; i++) {
+            printf("listening on http://%s\n", http_server_address(server.http, i));
+            log_info("listening", LOG_CSTR("address", http_server_address(server.http, i)));
+        }
+        fflush(stdout);
+        status = http_server_run(server.http, error);
+    }
+    stop(&server);
+    if (status == STATUS_OK) log_info("stopped");
+    return status;
+}
