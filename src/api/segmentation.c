@@ -11,6 +11,8 @@
 #include "os/clock.h"
 #include "query/backend.h"
 
+#include <stdio.h>
+
 #define LIMIT_DEFAULT      60
 #define ANSWER_BYTES_MAX   ((size_t)512 << 20)
 #define INTERVAL_MAX       100000
@@ -254,6 +256,10 @@ static void answer(struct http_request *request, void *arg)
     buf_lit(&body, "{\"request\":");
     json_write_str(&body, request->target);
     buf_lit(&body, ",\"error\":");
+    if (job->error.column) {
+        size_t used = strlen(job->error.primary);
+        snprintf(job->error.primary + used, sizeof job->error.primary - used, " at position %u", job->error.column);
+    }
     json_write_str(&body, str_of(error_text(&job->error, text, sizeof text)));
     if (job->error.column) buf_printf(&body, ",\"position\":%u", job->error.column);
     buf_byte(&body, '}');

@@ -89,6 +89,8 @@ static int on_header_field(llhttp_t *parser, const char *at, size_t size)
     struct http_request *request = &connection->receiving->request;
     if (request->field_count >= connection->fields_room)
         return refuse_later(connection, 431, "too many header fields");
+    /* From the first field on: render_error may look at the fields of a request that is refused half-read. */
+    request->fields = connection->fields;
     connection->fields[request->field_count++] =
         (struct http_field){.name = str_from(at, size), .value = STR("")};
     return 0;
@@ -169,7 +171,6 @@ static int on_headers_complete(llhttp_t *parser)
     request->method_name = str_of(llhttp_method_name((llhttp_method_t)llhttp_get_method(parser)));
     request->method = method_of((llhttp_method_t)llhttp_get_method(parser));
     request->version_minor = llhttp_get_http_minor(parser);
-    request->fields = connection->fields;
     if (llhttp_get_http_major(parser) != 1 || request->version_minor > 1) {
         return refuse_later(connection, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
     }

@@ -76,7 +76,15 @@ enum status database_failed(sqlite3 *db, const char *path, struct error *error, 
     int code = sqlite3_extended_errcode(db);
     enum status status = status_of_code(code);
     (void)error_set(error, status, "cannot %s in the control plane %s", what, path);
-    error_detail(error, "SQLite: %s, code %d", sqlite3_errmsg(db), code);
+    /* SQLite says "disk I/O error" for everything that the system refused; the system's own word tells a full disk. */
+    int os_errno = (code & 0xFF) == SQLITE_IOERR || (code & 0xFF) == SQLITE_CANTOPEN ? sqlite3_system_errno(db) : 0;
+    if (os_errno == ENOSPC || os_errno == EDQUOT) {
+        status = STATUS_UNAVAILABLE;
+        if (error) error->status = status;
+    }
+    error_detail(error, "SQLite: %s, code %d%s%s", sqlite3_errmsg(db), code, os_errno ? ": " : "",
+                 os_errno ? strerror(os_errno) : "");
+    if (status == STATUS_UNAVAILABLE && os_errno) error_hint(error, "make space on the disk and try again");
     switch (code & 0xFF) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:

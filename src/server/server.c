@@ -176,10 +176,11 @@ static void *signal_main(void *arg)
     while (!server->stopping) {
         struct timespec second = {.tv_sec = 1};
         int signal = sigtimedwait(&signals, NULL, &second);
+        if (server->stopping) break;
         if (signal == SIGTERM || signal == SIGINT) {
             log_info("draining", LOG_CSTR("signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"));
             http_server_drain(server->http, (uint64_t)server->options->http_drain_timeout_ms);
-        } else if (reader && !server->stopping) {
+        } else if (reader) {
             purge_deleted(server, reader, &last);
         }
     }
