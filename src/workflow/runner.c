@@ -356,6 +356,32 @@ static enum status workflow_outputs(struct run *run, struct workflow_state *stat
     return STATUS_OK;
 }
 
+static void note_other_root(void *ctx, const struct expression *expression)
+{
+    bool *other = ctx;
+    if (expression->root != EXPRESSION_INPUTS) *other = true;
+}
+
+/* API keys that come straight from the inputs are secret from the first step on, also where an earlier step
+ * sends the same text as something else. Values that only a step can give are learnt when they are used
+ * (request.c). */
+static enum status learn_secrets(struct run *run, const struct prepared_workflow *prepared)
+{
+    const struct expression_context context = {.document = run->p.document, .inputs = &prepared->inputs};
+    for (size_t i = 0; i < prepared->workflow->step_count; i++) {
+        const struct prepared_step *step = &prepared->steps[i];
+        for (size_t k = 0; k < step->parameter_count; k++) {
+            const struct json *source = step->parameters[k].value, *value;
+            bool other = source->type != JSON_STRING;
+            if (!other) expression_each(source->string, note_other_root, &other);
+            if (!step->parameters[k].secret || other) continue;
+            TRY(expression_tree(run->arena, &context, source, NULL, &value));
+            if (value) TRY(secrets_add_json(&run->p.secrets, value));
+        }
+    }
+    return STATUS_OK;
+}
+
 static enum status run_workflow(struct run *run, const struct prepared_workflow *prepared, bool *ret_passed,
                                 struct json *ret_shown, struct error *error)
 {
@@ -372,6 +398,7 @@ static enum status run_workflow(struct run *run, const struct prepared_workflow 
     struct json shown = JSON_OBJECT_EMPTY, outputs = JSON_OBJECT_EMPTY, inputs;
     struct str reason = STR_NULL, failed_step = STR_NULL;
     bool passed = true;
+    TRY(learn_secrets(run, prepared));
     tell(run, &state, WORKFLOW_EVENT_WORKFLOW_STARTED);
     for (size_t i = 0; i < prepared->workflow->step_count && passed; i++) {
         TRY(run_step(run, &state, i, &passed, &reason));

@@ -167,6 +167,8 @@ static void test_identity(void **unused)
                                    "Content-Type: application/json\n\n{\"event\":\"by a=b=c\"}");
     assert_result(&f, "/outputs", "{\"identityStatus\":\"ok\"}");
     assert_result(&f, "/steps/1/criteria", "[{\"condition\":\"$statusCode is 2xx\",\"passed\":true}]");
+    /* The key of the second step is masked in the first already. */
+    assert_result(&f, "/steps/0/request/body/$token", "\"***\"");
     /* basicAuth by inheritance, no credential: a warning, and the request goes out without (1.12). */
     assert_contains(f.problem_text.data,
                     "step \"createIdentity\": no credential for \"basicAuth\", sending without");
