@@ -37,3 +37,6 @@ endif()
 if(CAIRN_FUZZ)
   target_compile_options(cairn_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
+if(CMAKE_INTERPROCEDURAL_OPTIMIZATION AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  target_link_options(cairn_flags INTERFACE -flto=auto) # CMake's own flag compiles on one core and warns about it
+endif()
