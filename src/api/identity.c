@@ -1,9 +1,9 @@
 #include "api/identity.h"
 
 #include "api/api.h"
+#include "api/credentials.h"
 #include "api/project.h"
 #include "api/response.h"
-#include "base/base64.h"
 #include "base/number.h"
 #include "identity/identity.h"
 #include "os/clock.h"
@@ -23,7 +23,7 @@ struct identity_job {
     struct json document;
     struct decode_form form;
     /* For a service account: */
-    struct str username, secret;
+    struct credentials credentials;
     struct meta_view *view; /* a reference, while a worker looks at it */
     enum status status;
     struct error error;
@@ -218,23 +218,11 @@ static void verify(void *arg)
     struct identity_job *job = arg;
     struct api *api = job->request->context;
     const struct meta_account *account;
-    job->status = meta_account_verify(api->meta, job->view, job->username, job->secret, &job->error, &account);
+    job->status = meta_account_verify(api->meta, job->view, job->credentials.username, job->credentials.secret,
+                                      &job->error, &account);
     if (job->status == STATUS_OK) job->status = account_authorize(job, job->view, account, &job->error);
     meta_view_unref(job->view);
     http_request_complete(job->request, verified, job);
-}
-
-/* User name and password of Basic credentials; the colon may be missing. False when there are none. */
-static bool basic_credentials(struct http_request *request, struct str *ret_username, struct str *ret_secret)
-{
-    struct str header = http_request_field(request, "authorization"), text;
-    if (!str_eq_nocase(str_slice(header, 0, 6), STR("basic "))) return false;
-    header = str_trim(str_slice(header, 6, header.size));
-    if (base64_decode(request->arena, header, &text) != STATUS_OK) return false;
-    size_t colon = str_find_byte(text, ':', 0);
-    *ret_username = str_slice(text, 0, colon);
-    *ret_secret = colon == SIZE_MAX ? STR("") : str_slice(text, colon + 1, text.size);
-    return ret_username->size > 0;
 }
 
 static void authenticate(struct identity_job *job)
@@ -256,12 +244,13 @@ static void authenticate(struct identity_job *job)
         authorized(job);
         return;
     }
-    if (!basic_credentials(request, &job->username, &job->secret)) {
+    if (credentials_parse(request, &error, &job->credentials) != STATUS_OK || !job->credentials.username.data) {
         respond(request, 401, "$token, missing or empty, and no credentials");
         return;
     }
-    const struct meta_project *project = meta_view_project_by_token(view, job->username);
-    if (!project) project = meta_view_project_by_secret(view, job->username);
+    struct meta_credential credential = {.kind = META_CREDENTIAL_NONE};
+    bool known = credentials_resolve(api->meta, view, &job->credentials, &credential);
+    const struct meta_project *project = credential.project;
     if (project) {
         int64_t project_id;
         if (project_id_of(job, &error, &project_id) == STATUS_OK && project_id != 0 && project_id != project->id)
@@ -274,9 +263,8 @@ static void authenticate(struct identity_job *job)
         authorized(job);
         return;
     }
-    const struct meta_account *account = meta_account_cached(api->meta, view, job->username, job->secret);
-    if (account) {
-        if (account_authorize(job, view, account, &error) == STATUS_OK) authorized(job);
+    if (known) {
+        if (account_authorize(job, view, credential.account, &error) == STATUS_OK) authorized(job);
         else respond_failure(request, &error);
         return;
     }

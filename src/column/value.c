@@ -71,7 +71,8 @@ void value_encode(struct buf *buf, struct value v)
     }
 }
 
-static enum status decode(struct reader *reader, struct value *ret_value, unsigned depth)
+/* Reads one value and checks its own bytes, but not what is inside a container. CORRUPT also for an unknown tag. */
+static enum status decode_outer(struct reader *reader, struct value *ret_value)
 {
     struct value v = {.type = read_u8(reader)};
     switch (v.type) {
@@ -97,22 +98,31 @@ static enum status decode(struct reader *reader, struct value *ret_value, unsign
         if (bytes.size > UINT32_MAX) return STATUS_CORRUPT;
         v.size = (uint32_t)bytes.size;
         v.data = bytes.data;
-        if (reader->failed || v.type == VALUE_STRING || v.type == VALUE_BIGNUM) break;
+        break;
+    }
+    default: return STATUS_CORRUPT;
+    }
+    if (reader->failed) return STATUS_CORRUPT;
+    *ret_value = v;
+    return STATUS_OK;
+}
+
+static enum status decode(struct reader *reader, struct value *ret_value, unsigned depth)
+{
+    struct value v;
+    TRY(decode_outer(reader, &v));
+    if (v.type == VALUE_LIST || v.type == VALUE_OBJECT) {
         if (depth == 0) return STATUS_CORRUPT;
-        struct reader inner = reader_of(bytes);
+        struct reader inner = reader_of(value_text(v));
         uint64_t count = read_varint(&inner);
-        if (count > bytes.size) return STATUS_CORRUPT;
+        if (count > v.size) return STATUS_CORRUPT;
         for (uint64_t i = 0; i < count; i++) {
             struct value item;
             if (v.type == VALUE_OBJECT) read_str(&inner);
             TRY(decode(&inner, &item, depth - 1));
         }
         if (inner.failed || reader_left(&inner)) return STATUS_CORRUPT;
-        break;
     }
-    default: return STATUS_CORRUPT;
-    }
-    if (reader->failed) return STATUS_CORRUPT;
     *ret_value = v;
     return STATUS_OK;
 }
@@ -188,39 +198,14 @@ struct value_iter value_iter(struct value container)
 
 uint64_t value_count(struct value container) { return value_iter(container).left; }
 
-/* One value whose bytes were checked by value_decode: containers are not walked again. */
-static struct value decode_trusted(struct reader *reader)
-{
-    struct value v = {.type = read_u8(reader)};
-    switch (v.type) {
-    case VALUE_BOOL: v.boolean = read_u8(reader) != 0; break;
-    case VALUE_INT: v.integer = unzigzag(read_varint(reader)); break;
-    case VALUE_DOUBLE: {
-        uint64_t bits = read_u64(reader);
-        memcpy(&v.number, &bits, 8);
-        break;
-    }
-    case VALUE_STRING:
-    case VALUE_BIGNUM:
-    case VALUE_LIST:
-    case VALUE_OBJECT: {
-        struct str bytes = read_str(reader);
-        v.size = (uint32_t)bytes.size;
-        v.data = bytes.data;
-        break;
-    }
-    default: break;
-    }
-    return v;
-}
-
 bool value_next(struct value_iter *iter, struct str *ret_key, struct value *ret_value)
 {
     if (iter->left == 0) return false;
     iter->left--;
     struct str key = iter->object ? read_str(&iter->reader) : STR("");
-    struct value v = decode_trusted(&iter->reader);
-    if (iter->reader.failed) {
+    struct value v;
+    /* value_decode checked these bytes in depth: what is inside a container is not walked again. */
+    if (decode_outer(&iter->reader, &v) != STATUS_OK || iter->reader.failed) {
         iter->left = 0;
         return false;
     }
