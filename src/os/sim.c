@@ -157,8 +157,11 @@ static bool is_in(const char *name, const char *directory)
 
 static void apply_name(struct entries *entries, const struct name_change *change)
 {
-    /* When the creation under the old name was itself lost, the file has no other name than the new one. */
     if (change->from[0]) drop_name(entries, change->from);
+    /* When the renames that led to the old name were lost, a file still has one name only. */
+    for (size_t i = entries->count; change->from[0] && change->to[0] && i-- > 0;) {
+        if (entries->list[i].inode == change->inode) entries->list[i] = entries->list[--entries->count];
+    }
     if (change->to[0]) set_name(entries, change->to, change->inode);
 }
 

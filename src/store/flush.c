@@ -581,6 +581,7 @@ enum status files_load(struct os_fs *fs, struct manifest *manifest, struct cache
                        struct project *(*find)(void *ctx, uint64_t id), void *ctx, struct error *error)
 {
     TRY(os_mkdir(fs, "events", error));
+    TRY(os_sync_dir(fs, "", error)); /* without its name the directory holds nothing */
     for (size_t i = 0; i < manifest->catalog_count; i++) TRY(load_catalog(fs, manifest, &manifest->catalogs[i], find, ctx, error));
     uint64_t *empty = calloc(manifest->section_count + 1, sizeof *empty);
     size_t empty_count = 0;

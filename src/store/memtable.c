@@ -104,7 +104,7 @@ void window_around(int64_t time_min_ms, int64_t time_max_ms, int64_t *ret_day, u
     int64_t first = floor_div(time_min_ms, DAY_MS), last = floor_div(time_max_ms, DAY_MS);
     uint32_t log2 = 0;
     while (log2 < SECTION_LOG2_MAX && first >> log2 != last >> log2) log2++;
-    *ret_day = first >> log2 << log2;
+    *ret_day = window_start(first, log2);
     *ret_log2 = log2;
 }
 

@@ -60,5 +60,7 @@ struct memtable_seal {
 /* Sorts and encodes the live rows as a RAM section and empties the memtable. *ret_section is NULL when no row lived. */
 enum status memtable_seal(struct memtable *mem, uint64_t project, const struct memtable_seal *seal, struct error *error,
                           struct section **ret_section) MUST_USE;
+/* First day of the window of 2^log2 days around a day (shifting a negative day left would be undefined). */
+static inline int64_t window_start(int64_t day, uint32_t log2) { return day & -((int64_t)1 << log2); }
 /* The smallest dyadic window that holds both times. */
 void window_around(int64_t time_min_ms, int64_t time_max_ms, int64_t *ret_day, uint32_t *ret_log2);

@@ -60,7 +60,7 @@ static size_t find_window(const struct merge *m, int64_t time_ms)
 {
     if (!m->job->split) return 0;
     uint32_t log2 = m->windows[0].log2;
-    int64_t day = floor_div(time_ms, DAY_MS) >> log2 << log2;
+    int64_t day = window_start(floor_div(time_ms, DAY_MS), log2);
     size_t low = 0, high = m->window_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -159,7 +159,7 @@ static enum status make_windows(struct merge *m)
         }
         m->windows = calloc(count ? count : 1, sizeof *m->windows);
         for (size_t i = 0; i < count && m->windows; i++) {
-            int64_t day = days[i] >> log2 << log2;
+            int64_t day = window_start(days[i], log2);
             if (i == 0 || day != m->windows[m->window_count - 1].day)
                 m->windows[m->window_count++] = (struct window){.day = day, .log2 = log2};
         }

@@ -319,6 +319,7 @@ enum status wal_open(const struct wal_options *options, uint64_t flushed_lsn,
     wal->options = *options;
     struct listing listing = {.wal = wal};
     enum status status = os_mkdir(options->fs, "wal", error);
+    if (status == STATUS_OK) status = os_sync_dir(options->fs, "", error); /* without its name the directory holds nothing */
     if (status == STATUS_OK) status = os_list(options->fs, "wal", note_file, &listing, error);
     if (status == STATUS_OK && listing.failed) status = error_set(error, STATUS_LIMIT, "too many log files");
     struct recovery recovery = {.wal = wal, .flushed_lsn = flushed_lsn, .each = each, .ctx = ctx};
