@@ -92,7 +92,7 @@ static void test_dump_reads_back(void **state)
     struct options *options = options_new(), *again = options_new();
     struct error error = ERROR_INIT;
     static const char *const sets[] = {"http.listen=a:1,b:2", "http.body_bytes_max=1025", "http.idle_timeout=1h",
-                                       "http.trust_proxy=yes", "log.format=json", "data.dir=/x y"};
+                                       "ingest.reject_unknown_tokens=yes", "log.format=json", "data.dir=/x y"};
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
         assert_int_equal(options_set_flag(options, str_of(sets[i]), &error), STATUS_OK);
     struct buf dump = BUF_INIT(1 << 20), second = BUF_INIT(1 << 20);

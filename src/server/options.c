@@ -12,8 +12,8 @@
 #define ARENA_SIZE_MAX ((size_t)16 << 20)
 
 const struct option_spec option_specs[OPTION_COUNT] = {
-#define OPTION(type, field, name, value_default, range, reloadable, help)                                              \
-    {OPTION_##type, offsetof(struct options, field), name, value_default, range, help, reloadable},
+#define OPTION(type, field, name, value_default, range, help)                                                          \
+    {OPTION_##type, offsetof(struct options, field), name, value_default, range, help},
 #include "server/options_table.h"
 #undef OPTION
 };

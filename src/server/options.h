@@ -67,7 +67,6 @@ struct option_spec {
     enum option_type type;
     size_t offset; /* of the member in struct options */
     const char *name, *value_default, *range, *help;
-    bool reloadable;
 };
 extern const struct option_spec option_specs[OPTION_COUNT];
 

@@ -1,89 +1,85 @@
 /*
- * The one list of the server's options. Whoever includes it defines OPTION(type, field, name, default, range, reload,
- * help):
+ * The one list of the server's options. Whoever includes it defines OPTION(type, field, name, default, range, help):
  *
  *   type     TEXT, FLAG (yes/no), INTEGER, BYTES (suffix k, m, g), DURATION (ms, s, m, h, d), CHOICE or LIST (comma
  *            separated)
  *   field    the member of struct options
  *   range    "LOW..HIGH" in the option's own notation, the choices as "a|b|c", "ADDR:PORT", or "" for any value
- *   reload   true when the value may change while the server runs
  *
  * The part of the name before the dot is the group. The sample conf/cairn.conf says more about each; a test holds the
  * two together. No include guard: it is included more than once.
  */
-OPTION(TEXT, data_dir, "data.dir", "", "", false,
+OPTION(TEXT, data_dir, "data.dir", "", "",
        "the data directory: everything that the server keeps; required")
 
-OPTION(LIST, http_listen, "http.listen", "127.0.0.1:8080", "ADDR:PORT", false,
+OPTION(LIST, http_listen, "http.listen", "127.0.0.1:8080", "ADDR:PORT",
        "where to accept connections; port 0 picks a free one")
-OPTION(INTEGER, http_threads, "http.threads", "0", "0..1024", false, "event loops; 0: one per core")
-OPTION(BYTES, http_header_bytes_max, "http.header_bytes_max", "64k", "1k..16m", false,
+OPTION(INTEGER, http_threads, "http.threads", "0", "0..1024", "event loops; 0: one per core")
+OPTION(BYTES, http_header_bytes_max, "http.header_bytes_max", "64k", "1k..16m",
        "all header lines of a request together; more is answered with 431")
-OPTION(BYTES, http_url_bytes_max, "http.url_bytes_max", "64k", "256..16m", false,
+OPTION(BYTES, http_url_bytes_max, "http.url_bytes_max", "64k", "256..16m",
        "the request target; longer is answered with 414")
-OPTION(INTEGER, http_headers_max, "http.headers_max", "200", "8..10000", false,
+OPTION(INTEGER, http_headers_max, "http.headers_max", "200", "8..10000",
        "header lines of a request; more is answered with 431")
-OPTION(BYTES, http_body_bytes_max, "http.body_bytes_max", "10m", "1k..1g", false,
+OPTION(BYTES, http_body_bytes_max, "http.body_bytes_max", "10m", "1k..1g",
        "a request body, as sent and as unpacked; more is answered with 413")
-OPTION(INTEGER, http_connections_max, "http.connections_max", "10000", "1..1000000", false,
+OPTION(INTEGER, http_connections_max, "http.connections_max", "10000", "1..1000000",
        "open connections; more are answered with 503 and closed")
-OPTION(INTEGER, http_pipeline_max, "http.pipeline_max", "64", "1..10000", false,
+OPTION(INTEGER, http_pipeline_max, "http.pipeline_max", "64", "1..10000",
        "requests of one connection in work at a time")
-OPTION(DURATION, http_header_timeout_ms, "http.header_timeout", "10s", "10ms..1h", false,
+OPTION(DURATION, http_header_timeout_ms, "http.header_timeout", "10s", "10ms..1h",
        "from the first byte of a request to the end of its header")
-OPTION(DURATION, http_body_timeout_ms, "http.body_timeout", "60s", "10ms..1d", false,
+OPTION(DURATION, http_body_timeout_ms, "http.body_timeout", "60s", "10ms..1d",
        "from the end of the header to the end of the body")
-OPTION(DURATION, http_idle_timeout_ms, "http.idle_timeout", "75s", "10ms..1d", false,
+OPTION(DURATION, http_idle_timeout_ms, "http.idle_timeout", "75s", "10ms..1d",
        "a connection without a request is closed after this")
-OPTION(DURATION, http_write_timeout_ms, "http.write_timeout", "30s", "10ms..1d", false,
+OPTION(DURATION, http_write_timeout_ms, "http.write_timeout", "30s", "10ms..1d",
        "a client that takes no byte of its answer for this long is disconnected")
-OPTION(DURATION, http_drain_timeout_ms, "http.drain_timeout", "30s", "0..1d", false,
+OPTION(DURATION, http_drain_timeout_ms, "http.drain_timeout", "30s", "0..1d",
        "on SIGTERM, requests in work get this long to finish")
-OPTION(FLAG, http_trust_proxy, "http.trust_proxy", "no", "", false,
-       "take the client's address from X-Forwarded-For; only behind a proxy that sets it")
 
-OPTION(INTEGER, ingest_batch_events_max, "ingest.batch_events_max", "2000", "1..100000", false,
+OPTION(INTEGER, ingest_batch_events_max, "ingest.batch_events_max", "2000", "1..100000",
        "records in one request")
-OPTION(BYTES, ingest_event_bytes_max, "ingest.event_bytes_max", "1m", "1k..64m", false, "the JSON of one record")
-OPTION(INTEGER, ingest_properties_max, "ingest.properties_max", "255", "1..10000", false, "properties of one event")
-OPTION(INTEGER, ingest_string_bytes_max, "ingest.string_bytes_max", "255", "16..1000000", false,
+OPTION(BYTES, ingest_event_bytes_max, "ingest.event_bytes_max", "1m", "1k..64m", "the JSON of one record")
+OPTION(INTEGER, ingest_properties_max, "ingest.properties_max", "255", "1..10000", "properties of one event")
+OPTION(INTEGER, ingest_string_bytes_max, "ingest.string_bytes_max", "255", "16..1000000",
        "a string value in bytes; longer ones are cut at a character")
-OPTION(INTEGER, ingest_depth_max, "ingest.depth_max", "3", "1..32", false, "nesting of lists and objects in a property")
-OPTION(INTEGER, ingest_elements_max, "ingest.elements_max", "255", "1..10000", false,
+OPTION(INTEGER, ingest_depth_max, "ingest.depth_max", "3", "1..32", "nesting of lists and objects in a property")
+OPTION(INTEGER, ingest_elements_max, "ingest.elements_max", "255", "1..10000",
        "elements of a list, members of an object")
-OPTION(DURATION, ingest_age_max_ms, "ingest.age_max", "5d", "1m..36500d", false,
+OPTION(DURATION, ingest_age_max_ms, "ingest.age_max", "5d", "1m..36500d",
        "/track takes no event that is older; /import takes any age")
-OPTION(FLAG, ingest_reject_unknown_tokens, "ingest.reject_unknown_tokens", "no", "", false,
+OPTION(FLAG, ingest_reject_unknown_tokens, "ingest.reject_unknown_tokens", "no", "",
        "answer 401 to an unknown token; no: accept and drop, as Mixpanel does")
 
-OPTION(INTEGER, query_threads, "query.threads", "0", "0..1024", false, "threads that run queries; 0: one per core")
-OPTION(INTEGER, query_queue_max, "query.queue_max", "256", "1..100000", false,
+OPTION(INTEGER, query_threads, "query.threads", "0", "0..1024", "threads that run queries; 0: one per core")
+OPTION(INTEGER, query_queue_max, "query.queue_max", "256", "1..100000",
        "queries that wait for a thread; more are answered with 503")
-OPTION(BYTES, query_memory_max_bytes, "query.memory_max", "1g", "1m..1024g", false, "memory of one query")
-OPTION(DURATION, query_timeout_ms, "query.timeout", "60s", "10ms..1d", false, "a query is given up after this")
-OPTION(INTEGER, query_buckets_max, "query.buckets_max", "100000", "1..10000000", false,
+OPTION(BYTES, query_memory_max_bytes, "query.memory_max", "1g", "1m..1024g", "memory of one query")
+OPTION(DURATION, query_timeout_ms, "query.timeout", "60s", "10ms..1d", "a query is given up after this")
+OPTION(INTEGER, query_buckets_max, "query.buckets_max", "100000", "1..10000000",
        "points on the time axis of one answer")
-OPTION(INTEGER, query_labels_max, "query.labels_max", "10000", "1..10000000", false, "segments in one answer")
-OPTION(INTEGER, query_rate_per_hour, "query.rate_per_hour", "0", "0..1000000000", false,
+OPTION(INTEGER, query_labels_max, "query.labels_max", "10000", "1..10000000", "segments in one answer")
+OPTION(INTEGER, query_rate_per_hour, "query.rate_per_hour", "0", "0..1000000000",
        "queries of one project in an hour; more are answered with 429; 0: any number")
 
-OPTION(BYTES, store_wal_file_bytes, "store.wal_file_bytes", "64m", "64k..4g", false,
+OPTION(BYTES, store_wal_file_bytes, "store.wal_file_bytes", "64m", "64k..4g",
        "a write-ahead log file is closed at this size and the next one begun")
-OPTION(BYTES, store_memory_max_bytes, "store.memory_max", "256m", "1m..1024g", false,
+OPTION(BYTES, store_memory_max_bytes, "store.memory_max", "256m", "1m..1024g",
        "new events kept in memory before they are written as a segment")
-OPTION(INTEGER, store_flush_rows, "store.flush_rows", "1000000", "1..100000000", false,
+OPTION(INTEGER, store_flush_rows, "store.flush_rows", "1000000", "1..100000000",
        "so many new events are written as a segment, whatever their size")
-OPTION(DURATION, store_flush_interval_ms, "store.flush_interval", "10m", "100ms..30d", false,
+OPTION(DURATION, store_flush_interval_ms, "store.flush_interval", "10m", "100ms..30d",
        "new events are written as a segment after this long, however few")
-OPTION(BYTES, store_cache_bytes, "store.cache_bytes", "256m", "0..1024g", false, "decoded columns kept in memory")
-OPTION(BYTES, store_queue_bytes_max, "store.queue_bytes_max", "64m", "1m..64g", false,
+OPTION(BYTES, store_cache_bytes, "store.cache_bytes", "256m", "0..1024g", "decoded columns kept in memory")
+OPTION(BYTES, store_queue_bytes_max, "store.queue_bytes_max", "64m", "1m..64g",
        "records that wait to be written; beyond it requests are answered with 503")
 
-OPTION(BYTES, auth_argon2_memory_bytes, "auth.argon2_memory", "19m", "8k..4g", false,
+OPTION(BYTES, auth_argon2_memory_bytes, "auth.argon2_memory", "19m", "8k..4g",
        "memory for the argon2id hash of a new account's secret")
-OPTION(INTEGER, auth_argon2_ops, "auth.argon2_ops", "2", "1..100", false, "passes of that hash over its memory")
-OPTION(INTEGER, auth_cache_entries, "auth.cache_entries", "10000", "0..10000000", false,
+OPTION(INTEGER, auth_argon2_ops, "auth.argon2_ops", "2", "1..100", "passes of that hash over its memory")
+OPTION(INTEGER, auth_cache_entries, "auth.cache_entries", "10000", "0..10000000",
        "verified credentials remembered in memory, as keyed digests; 0: every request pays for argon2id")
 
-OPTION(CHOICE, log_level, "log.level", "info", "error|warn|info|debug", true, "the least important lines to write")
-OPTION(CHOICE, log_format, "log.format", "text", "text|json", false, "log lines as name=value or as JSON objects")
+OPTION(CHOICE, log_level, "log.level", "info", "error|warn|info|debug", "the least important lines to write")
+OPTION(CHOICE, log_format, "log.format", "text", "text|json", "log lines as name=value or as JSON objects")

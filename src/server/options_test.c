@@ -38,7 +38,7 @@ static void test_defaults(void **state)
     assert_int_equal(options->http_header_bytes_max, 65536);
     assert_int_equal(options->http_body_bytes_max, 10 << 20);
     assert_int_equal(options->http_header_timeout_ms, 10000);
-    assert_false(options->http_trust_proxy);
+    assert_false(options->ingest_reject_unknown_tokens);
     assert_int_equal(options->ingest_age_max_ms, 5LL * 86400000);
     assert_int_equal(options->query_memory_max_bytes, 1 << 30);
     assert_int_equal(options->store_flush_interval_ms, 600000);
@@ -99,8 +99,8 @@ static void test_good_values(void **state)
         {"http.drain_timeout=0", "http.drain_timeout", "0"},
         {"ingest.age_max=48h", "ingest.age_max", "2d"},
         {"http.threads=1024", "http.threads", "1024"},
-        {"http.trust_proxy=yes", "http.trust_proxy", "yes"},
-        {"http.trust_proxy=false", "http.trust_proxy", "no"},
+        {"ingest.reject_unknown_tokens=yes", "ingest.reject_unknown_tokens", "yes"},
+        {"ingest.reject_unknown_tokens=false", "ingest.reject_unknown_tokens", "no"},
         {"log.level=debug", "log.level", "debug"},
         {"log.format=json", "log.format", "json"},
         {"data.dir=/var/lib/c\xC3\xA6irn = odd", "data.dir", "/var/lib/c\xC3\xA6irn = odd"},
@@ -135,7 +135,7 @@ static void test_bad_values(void **state)
         {"http.idle_timeout=1.5s", "time from 10ms to 1d"},
         {"http.threads=1k", "number from 0 to 1024"},
         {"http.threads=0x10", "number from 0 to 1024"},
-        {"http.trust_proxy=maybe", "use yes or no"},
+        {"ingest.reject_unknown_tokens=maybe", "use yes or no"},
         {"log.level=verbose", "use error, warn, info or debug"},
         {"log.level=", "use error, warn, info or debug"},
         {"http.listen=", "list of ADDR:PORT"},
