@@ -1,8 +1,8 @@
 // What every end-to-end test needs: a data directory, a project, an account, a real server, and plain HTTP.
 //
-// CAIRN_BIN names the binary (default: build/cairn of this repository). Nothing here depends on npm packages or on a
-// fixed port. Everything a test starts is killed and everything it creates is deleted when its process ends, in
-// whatever way. Works with Node 18.
+// CAIRN_BIN names the binary (default: build/cairn of this repository), CAIRN_SERVE_ARGS further arguments for
+// every server, separated by blanks. Nothing here depends on npm packages or on a fixed port. Everything a test
+// starts is killed and everything it creates is deleted when its process ends, in whatever way. Works with Node 18.
 
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
@@ -20,6 +20,7 @@ if (!existsSync(binary)) {
   process.exit(1);
 }
 
+const serveArgs = (process.env.CAIRN_SERVE_ARGS ?? '').split(' ').filter(Boolean);
 const directories = new Set();
 const children = new Set();
 process.on('exit', () => {
@@ -144,7 +145,7 @@ export class Server {
   static async start(data, { args = [], env = {}, patience = 60_000 } = {}) {
     const server = new Server();
     Object.assign(server, { data, args, env, log: '' });
-    const child = spawn(binary, ['serve', '--data', data, '--listen', '127.0.0.1:0', ...args], {
+    const child = spawn(binary, ['serve', '--data', data, '--listen', '127.0.0.1:0', ...serveArgs, ...args], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
