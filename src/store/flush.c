@@ -338,14 +338,34 @@ static bool delete_file_used(const struct manifest *manifest, uint64_t file_id)
     return false;
 }
 
+/* What a flush has written before it failed; a full disk must not fill up with attempts. */
+static void remove_files(struct os_fs *fs, uint64_t first_id)
+{
+    static const char *const kinds[] = {"sec", "cat", "del"};
+    for (uint64_t i = 0; i < 3; i++) {
+        char name[64];
+        struct error ignored;
+        event_file_name(name, first_id + i, kinds[i]);
+        (void)!os_unlink(fs, name, &ignored); /* most often it was not written at all */
+    }
+}
+
 void flush_job_run(struct flush_job *job, struct os_fs *fs, struct manifest *manifest, struct cache *cache,
                    size_t memory_bytes_max)
 {
     struct merge_output **outputs = NULL;
     size_t *counts = NULL;
     struct written written = {0};
+    enum status status = STATUS_OK;
+    if (manifest->failed) {
+        /* The edit that failed may yet count after a crash, so its files must stay as they are until a new manifest rules it out. */
+        status = manifest_renew(manifest, &job->error);
+        if (status == STATUS_OK) files_sweep(fs, manifest);
+    }
+    /* A number is used once, even when the flush fails: for the reason above, and because the cache knows blocks by file number. */
     uint64_t id = manifest->next_file_id;
-    enum status status = merge_projects(job, &outputs, &counts, memory_bytes_max);
+    manifest->next_file_id = id + 3;
+    if (status == STATUS_OK) status = merge_projects(job, &outputs, &counts, memory_bytes_max);
     if (status == STATUS_OK)
         status = write_sections(job, fs, manifest, cache, outputs, counts, id, &written);
     if (status == STATUS_OK) status = write_catalog(job, fs, manifest, id + 1, &written);
@@ -355,6 +375,7 @@ void flush_job_run(struct flush_job *job, struct os_fs *fs, struct manifest *man
     uint64_t *old_deletes = calloc(manifest->delete_count + 1, sizeof *old_deletes);
     size_t old_count = 0;
     if (!old_deletes) status = STATUS_LIMIT;
+    if (status != STATUS_OK) remove_files(fs, id);
     for (size_t i = 0; i < manifest->delete_count && old_deletes; i++) old_deletes[old_count++] = manifest->deletes[i].delete_file;
     if (status == STATUS_OK) {
         struct manifest_edit edit = {.flushed_lsn = job->flushed_lsn,

@@ -225,11 +225,14 @@ static enum status rotate(struct manifest *m, struct str body, struct error *err
     } else {
         os_close(file);
         m->number = number; /* the name may exist: take another next time */
+        m->failed = true;
     }
     buf_fini(&picture);
     buf_fini(&out);
     return status;
 }
+
+enum status manifest_renew(struct manifest *m, struct error *error) { return rotate(m, STR_NULL, error); }
 
 enum status manifest_append(struct manifest *m, const struct manifest_edit *edit, struct error *error)
 {
@@ -350,6 +353,17 @@ enum status manifest_open(struct os_fs *fs, struct error *error, struct manifest
     for (size_t i = 0; i < listing.count && status != STATUS_OK; i++) {
         status = load(&m, listing.numbers[i], error);
         if (status == STATUS_UNSUPPORTED || status == STATUS_LIMIT || status == STATUS_IO) break;
+    }
+    if (status == STATUS_OK) {
+        /* What was read may have sat in the page cache only, and from now on files go away that it does not list. */
+        status = os_sync(m.file, error);
+        if (status == STATUS_OK) status = os_sync_dir(fs, "", error);
+        for (size_t i = 0; i < listing.count && status == STATUS_OK; i++) {
+            char name[64];
+            struct error ignored;
+            manifest_name(name, listing.numbers[i]);
+            if (listing.numbers[i] < m.number) (void)!os_unlink(fs, name, &ignored); /* clutter: the highest number counts */
+        }
     }
     if (listing.count == 0) {
         reset(&m);

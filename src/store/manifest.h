@@ -23,7 +23,7 @@ struct manifest {
     size_t delete_count, delete_capacity;
     uint64_t *dropped; /* projects */
     size_t dropped_count, dropped_capacity;
-    bool failed; /* the last append did not finish: the next one starts a new file */
+    bool failed; /* the last append did not finish, and its edit may count after a crash: the next one starts a new file */
 };
 
 /* Opens the current manifest, or makes the first one in an empty directory. */
@@ -43,4 +43,6 @@ struct manifest_edit {
 };
 /* Durable when it returns OK. On failure nothing changed, and the call may be repeated. */
 enum status manifest_append(struct manifest *manifest, const struct manifest_edit *edit, struct error *error) MUST_USE;
+/* Starts a new file with the present state. Once it is durable, an edit whose append failed does not count in any case. */
+enum status manifest_renew(struct manifest *manifest, struct error *error) MUST_USE;
 bool manifest_is_dropped(const struct manifest *manifest, uint64_t project);

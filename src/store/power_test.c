@@ -32,6 +32,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define THREADS      8
 #define PROJECTS     2
 #define USERS        4
 #define DEVICES      12
@@ -559,10 +560,10 @@ static void *pool_main(void *arg)
 static uint64_t run_seeds(uint64_t first, uint64_t count, bool lies)
 {
     struct pool pool = {.next = first, .end = first + count, .lies = lies};
-    pthread_t threads[4];
+    pthread_t threads[THREADS];
     assert_int_equal(pthread_mutex_init(&pool.lock, NULL), 0);
-    for (size_t i = 0; i < 4; i++) assert_int_equal(pthread_create(&threads[i], NULL, pool_main, &pool), 0);
-    for (size_t i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    for (size_t i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, pool_main, &pool), 0);
+    for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
     pthread_mutex_destroy(&pool.lock);
     if (!lies) fprintf(stderr, "%s", pool.report); /* at the end, behind the store's many log lines about refusals */
     return pool.failures;
@@ -572,7 +573,7 @@ static void nothing_acknowledged_is_lost(void **state)
 {
     (void)state;
     const char *one = getenv("CAIRN_SEED"), *many = getenv("CAIRN_SEEDS");
-    uint64_t first = one ? strtoull(one, NULL, 10) : 1, count = one ? 1 : many ? strtoull(many, NULL, 10) : 150;
+    uint64_t first = one ? strtoull(one, NULL, 10) : 1, count = one ? 1 : many ? strtoull(many, NULL, 10) : 200;
     assert_int_equal(run_seeds(first, count, false), 0);
 }
 

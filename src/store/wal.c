@@ -214,77 +214,107 @@ struct recovery {
     void *ctx;
     struct wal_report report;
     uint64_t at; /* everything below is read; frames go on here */
-    uint64_t bad; /* LSN of the first bad frame of the last file read, UINT64_MAX: none */
 };
+
+/* Reports lost bytes [from, to); OK when the caller has asked to go on without them. */
+static enum status lose(struct recovery *r, uint64_t from, uint64_t to, struct error *error)
+{
+    r->report.bytes_lost += to - from;
+    if (r->wal->options.salvage) return STATUS_OK;
+    error_set(error, STATUS_CORRUPT, "acknowledged log bytes %llu to %llu are damaged", (unsigned long long)from,
+              (unsigned long long)to);
+    error_hint(error, "restore the log from a backup, or start with --salvage to go on without those bytes");
+    return STATUS_CORRUPT;
+}
+
+/* Follows frames from LSN r->at on, up to the first bad one. */
+static enum status follow_frames(struct recovery *r, const struct wal_file *file, struct str bytes, uint64_t limit,
+                                 struct error *error)
+{
+    struct frame frame;
+    while (r->at < limit &&
+           parse_frame((const unsigned char *)bytes.data, bytes.size, r->at - file->base + FILE_HEADER, file, &frame)) {
+        if (frame.durable_lsn > r->at) break; /* cannot be: a frame knows only of bytes before it */
+        if (frame.type == FRAME_DATA) {
+            r->report.frames++;
+            enum status status = r->each(r->ctx, r->at + WAL_FRAME_HEADER, r->at + frame.size, frame.records);
+            if (status != STATUS_OK)
+                return error_set(error, status, "cannot replay the log frame at %llu", (unsigned long long)r->at);
+        }
+        r->at += frame.size;
+    }
+    return STATUS_OK;
+}
+
+/* Looks behind the bad frame at r->at. *ret_lost_to: up to where bytes were known to be durable, 0: nothing says so; *ret_next: LSN of the
+ * next good frame, 0: none. */
+static void look_behind(struct recovery *r, const struct wal_file *file, struct str bytes, uint64_t limit, uint64_t *ret_lost_to,
+                        uint64_t *ret_next)
+{
+    struct frame frame;
+    *ret_lost_to = *ret_next = 0;
+    for (uint64_t lsn = r->at; lsn < limit && lsn - file->base + FILE_HEADER + WAL_FRAME_HEADER <= bytes.size; lsn += ALIGNMENT) {
+        if (!parse_frame((const unsigned char *)bytes.data, bytes.size, lsn - file->base + FILE_HEADER, file, &frame)) continue;
+        if (frame.durable_lsn > r->at && frame.durable_lsn > *ret_lost_to) *ret_lost_to = frame.durable_lsn;
+        if (lsn == r->at) continue;
+        if (!*ret_next) *ret_next = lsn;
+        if (frame.durable_lsn <= r->at && lsn + frame.size - r->at > r->report.bytes_torn)
+            r->report.bytes_torn = lsn + frame.size - r->at;
+    }
+}
 
 /* Reads one file up to LSN `limit` (the next file's base). */
 static enum status recover_file(struct recovery *r, const struct wal_file *file, uint64_t limit, bool last, struct error *error)
 {
-    unsigned char *bytes;
-    uint64_t size, id, epoch;
-    TRY(load_file(r->wal, file, error, &bytes, &size));
-    enum status status = STATUS_OK;
-    if (size < FILE_HEADER || file_header_check(bytes, wal_magic, r->wal->options.node, error, &id, &epoch) != STATUS_OK ||
-        id != file->base || epoch != file->epoch) {
-        /* Put to use and not finished: no frame can be in it, unless it is not the last. */
-        free(bytes);
-        if (last) return STATUS_OK;
-        return error_set(error, STATUS_CORRUPT, "the header of log file %016llx is damaged", (unsigned long long)file->base);
-    }
-    uint64_t lsn = r->at > file->base ? r->at : file->base, offset;
-    struct frame frame;
+    unsigned char *content;
+    uint64_t size, id = 0, epoch = 0, lost_to, next;
+    TRY(load_file(r->wal, file, error, &content, &size));
+    struct str bytes = str_from(content, size);
     if (file->base > r->at) r->at = file->base;
-    for (offset = lsn - file->base + FILE_HEADER; lsn < limit && parse_frame(bytes, size, offset, file, &frame);
-         offset += frame.size, lsn += frame.size) {
-        if (frame.durable_lsn > lsn) break; /* cannot be: a frame knows only of bytes before it */
-        if (frame.type == FRAME_DATA) {
-            r->report.frames++;
-            status = r->each(r->ctx, lsn + WAL_FRAME_HEADER, lsn + frame.size, frame.records);
-            if (status != STATUS_OK) {
-                error_set(error, status, "cannot replay the log frame at %llu", (unsigned long long)lsn);
-                break;
-            }
-        }
-        r->at = lsn + frame.size;
+    enum status status = size < FILE_HEADER ? error_set(error, STATUS_CORRUPT, "it is cut short")
+                                            : file_header_check(content, wal_magic, r->wal->options.node, error, &id, &epoch);
+    if (status == STATUS_OK && (id != file->base || epoch != file->epoch))
+        status = error_set(error, STATUS_CORRUPT, "its header is another file's");
+    if (status == STATUS_CORRUPT) {
+        /* The header was durable before the file got its name, so this is damage; harmless only when the file was never used. */
+        look_behind(r, file, bytes, limit, &lost_to, &next);
+        struct frame frame;
+        bool used = next || parse_frame(content, size, r->at - file->base + FILE_HEADER, file, &frame);
+        error_prefix(error, "log file %016llx", (unsigned long long)file->base);
+        error_hint(error, "restore the log from a backup, or start with --salvage");
+        /* Its name says what the header says, and frames verify by themselves. */
+        if (r->wal->options.salvage || (last && !used)) status = STATUS_OK;
     }
-    /* Valid frames further on that knew of durable bytes beyond this place prove damage to acknowledged bytes. */
-    uint64_t lost_to = 0;
-    for (uint64_t o = offset; status == STATUS_OK && lsn < limit && o + WAL_FRAME_HEADER <= size; o += ALIGNMENT) {
-        if (o - FILE_HEADER + file->base >= limit || !parse_frame(bytes, size, o, file, &frame)) continue;
-        if (frame.lsn > r->at && frame.lsn + frame.size - r->at > r->report.bytes_torn && frame.durable_lsn <= r->at)
-            r->report.bytes_torn = frame.lsn + frame.size - r->at;
-        if (frame.durable_lsn > r->at && frame.durable_lsn > lost_to) lost_to = frame.durable_lsn;
+    while (status == STATUS_OK) {
+        status = follow_frames(r, file, bytes, limit, error);
+        if (status != STATUS_OK || r->at >= limit) break;
+        /* Valid frames further on that knew of durable bytes beyond this place prove damage to acknowledged bytes. */
+        look_behind(r, file, bytes, limit, &lost_to, &next);
+        if (!lost_to) break;
+        status = lose(r, r->at, next ? next : lost_to, error);
+        r->at = next ? next : lost_to;
     }
-    free(bytes);
-    if (status == STATUS_OK && lost_to) {
-        r->report.bytes_lost += lost_to - r->at;
-        if (!r->wal->options.salvage) {
-            error_set(error, STATUS_CORRUPT, "acknowledged log bytes %llu to %llu are damaged", (unsigned long long)r->at,
-                      (unsigned long long)lost_to);
-            error_hint(error, "restore the log from a backup, or start with --salvage to go on without those bytes");
-            return STATUS_CORRUPT;
-        }
-        r->at = file->base + size - FILE_HEADER; /* behind everything of this file */
+    if (status == STATUS_OK && last && r->at - file->base > size - FILE_HEADER && size >= FILE_HEADER) {
+        status = error_set(error, STATUS_CORRUPT, "the log from %llu on is missing", (unsigned long long)r->at);
+        error_hint(error, "restore the files of wal/ from a backup, or start with --salvage");
+        if (r->wal->options.salvage) status = STATUS_OK;
     }
+    free(content);
     return status;
 }
 
-/* What the first frame of the next file knew to be durable must have been found. */
+/* The log had reached the next file's base when that file was begun, so what this file does not give up to there is lost; but for a mark,
+ * which the next file's first frame tells apart. */
 static enum status check_durable(struct recovery *r, const struct wal_file *next, struct error *error)
 {
     unsigned char *bytes;
     uint64_t size;
     struct frame frame;
+    if (r->at >= next->base) return STATUS_OK;
     TRY(load_file(r->wal, next, error, &bytes, &size));
-    bool known = parse_frame(bytes, size, FILE_HEADER, next, &frame);
+    uint64_t durable = parse_frame(bytes, size, FILE_HEADER, next, &frame) ? frame.durable_lsn : next->base;
     free(bytes);
-    if (!known || frame.durable_lsn <= r->at) return STATUS_OK;
-    r->report.bytes_lost += frame.durable_lsn - r->at;
-    if (r->wal->options.salvage) return STATUS_OK;
-    error_set(error, STATUS_CORRUPT, "acknowledged log bytes %llu to %llu are damaged", (unsigned long long)r->at,
-              (unsigned long long)frame.durable_lsn);
-    error_hint(error, "restore the log from a backup, or start with --salvage to go on without those bytes");
-    return STATUS_CORRUPT;
+    return durable > r->at ? lose(r, r->at, durable, error) : STATUS_OK;
 }
 
 static enum status recover(struct recovery *r, struct error *error)
@@ -293,12 +323,13 @@ static enum status recover(struct recovery *r, struct error *error)
     r->at = r->flushed_lsn;
     size_t first = 0;
     while (first + 1 < wal->file_count && wal->files[first + 1].base <= r->flushed_lsn) first++;
-    if (wal->file_count && wal->files[first].base > r->flushed_lsn) {
-        error_set(error, STATUS_CORRUPT, "the log from %llu to %llu is missing", (unsigned long long)r->flushed_lsn,
-                  (unsigned long long)wal->files[first].base);
-        error_hint(error, "restore the files of wal/ from a backup");
+    /* The newest file is never removed, so a log that got anywhere has one. */
+    uint64_t begin = wal->file_count ? wal->files[first].base : UINT64_MAX;
+    if (begin > r->flushed_lsn && (wal->file_count || r->flushed_lsn)) {
+        error_set(error, STATUS_CORRUPT, "the log from %llu on is missing", (unsigned long long)r->flushed_lsn);
+        error_hint(error, "restore the files of wal/ from a backup, or start with --salvage to go on without those bytes");
         if (!wal->options.salvage) return STATUS_CORRUPT;
-        r->report.bytes_lost += wal->files[first].base - r->flushed_lsn;
+        r->report.bytes_lost += wal->file_count ? begin - r->flushed_lsn : 0;
     }
     for (size_t i = first; i < wal->file_count; i++) {
         bool last = i + 1 == wal->file_count;
@@ -439,6 +470,9 @@ enum status wal_reopen(struct wal *wal, struct error *error)
     wal->epoch = epoch; /* a failed attempt may have left a name on disk: do not use it again */
     if (status != STATUS_OK) {
         os_close(file);
+        /* No frame is in it, under either name; a disk that fails for hours must not fill up with attempts. */
+        struct error ignored;
+        if (os_unlink(wal->options.fs, from, &ignored) != STATUS_OK) (void)!os_unlink(wal->options.fs, to, &ignored);
         return status;
     }
     wal->file = file;
