@@ -2,6 +2,7 @@
 // server is alive and correct afterwards. After every test it must still take an event and count it.
 
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import net from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -346,6 +347,63 @@ test('many idle connections do not keep others out', async () => {
   await sleep(100);
   assert.equal((await world.server.request('/health')).status, 200);
   for (const socket of sockets) socket.destroy();
+});
+
+test('clients that dribble are cut off at the deadline, however busy they look', async () => {
+  const slow = await World.start({
+    server: { args: ['--set', 'http.header_timeout=400ms', '--set', 'http.body_timeout=400ms'] },
+  });
+  const dribble = (start) =>
+    new Promise((resolve) => {
+      const started = Date.now();
+      const socket = net.connect(slow.server.port, '127.0.0.1');
+      let received = '';
+      socket.write(start);
+      const timer = setInterval(() => socket.write('x'), 50);
+      socket.on('data', (data) => (received += data));
+      socket.on('error', () => {});
+      socket.on('end', () => socket.destroy());
+      socket.on('close', () => {
+        clearInterval(timer);
+        resolve({ received, after: Date.now() - started });
+      });
+    });
+  try {
+    for (const start of [
+      'GET /health HTTP/1.1\r\nHost: a\r\nX: ',
+      'POST /track HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\n',
+    ]) {
+      const { received, after } = await dribble(start);
+      assert.equal(status(received), 408, received);
+      assert.ok(after >= 300 && after < 15_000, `after ${after} ms`);
+    }
+    assert.equal((await slow.server.request('/health')).status, 200);
+  } finally {
+    await slow.end();
+  }
+});
+
+test('more connections than allowed: the others go on', async () => {
+  const small = await World.start({ server: { args: ['--set', 'http.connections_max=20'] } });
+  try {
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    assert.equal((await small.server.request('/health', { agent })).status, 200);
+    const sockets = Array.from({ length: 60 }, () => {
+      const socket = net.connect(small.server.port, '127.0.0.1');
+      socket.on('error', () => {});
+      return socket;
+    });
+    await sleep(300);
+    assert.equal((await small.server.request('/health', { agent })).status, 200, 'who is connected stays connected');
+    const late = await small.server.request('/health').catch((error) => error);
+    assert.ok(late instanceof Error || late.status === 503, `${late.status}`);
+    for (const socket of sockets) socket.destroy();
+    await sleep(300);
+    assert.equal((await small.server.request('/health')).status, 200, 'and there is room again');
+    agent.destroy();
+  } finally {
+    await small.end();
+  }
 });
 
 test('a seeded storm of mutated requests', async () => {
