@@ -484,9 +484,19 @@ test('errors in expressions tell the position', async () => {
     ['true and (false', 16],
     ['nosuch(1)', 1],
   ]) {
-    const { error } = (await world.segmentation({ event: 'none', where })).json();
-    assert.match(error, new RegExp(`\\b(${position}|${position - 1})\\b`), error);
+    const body = (await world.segmentation({ event: 'none', where })).json();
+    assert.equal(body.position, position, body.error);
+    assert.match(body.error, new RegExp(`\\b${position}\\b`));
   }
+});
+
+test('a row on which an expression has no meaning is an error with a position, too', async () => {
+  const name = freshName();
+  await world.send(world.event(name, { flag: 'yes' }));
+  const answer = await world.segmentation({ event: name, where: 'true and properties["flag"]' });
+  assert.equal(answer.status, 400);
+  assert.equal(typeof answer.json().position, 'number');
+  assert.match(answer.json().error, /where/);
 });
 
 test('ranges and expressions without end are refused, quickly', async () => {
