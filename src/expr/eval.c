@@ -399,17 +399,38 @@ static struct value *flatten(struct expr_state *state, const struct vector *resu
     return flat;
 }
 
+/* The rows that are asked for: all, or those whose keep is not 0. */
+static void select_rows(struct selection *selection, uint32_t rows, const uint8_t *keep)
+{
+    selection->count = 0;
+    for (uint32_t row = 0; row < rows; row++) {
+        selection->rows[selection->count] = (uint16_t)row;
+        selection->count += !keep || keep[row] != 0;
+    }
+}
+
 enum status expr_eval(struct expr_state *state, const struct vector *columns, uint32_t rows, struct error *error,
                       struct vector *ret_result)
 {
+    return expr_eval_kept(state, columns, rows, NULL, error, ret_result);
+}
+
+enum status expr_eval_kept(struct expr_state *state, const struct vector *columns, uint32_t rows, const uint8_t *keep,
+                           struct error *error, struct vector *ret_result)
+{
+    static const struct value absent = {.type = VALUE_ABSENT};
     assert(rows <= VECTOR_ROWS_MAX);
-    state->first.count = rows;
-    for (uint32_t row = 0; row < rows; row++) state->first.rows[row] = (uint16_t)row;
+    const struct selection *selection = &state->first;
+    select_rows(&state->first, rows, keep);
+    if (selection->count == 0) {
+        *ret_result = (struct vector){.kind = VECTOR_CONST, .count = rows, .values = &absent};
+        return STATUS_OK;
+    }
     TRY(run(state, columns, error));
     struct vector result = view(state, state->expr->result);
     result.count = rows;
-    for (uint32_t row = 0; row < (result.kind == VECTOR_CONST && rows ? 1 : rows); row++) {
-        struct value v = vector_at(&result, row);
+    for (uint32_t k = 0; k < (result.kind == VECTOR_CONST ? 1 : selection->count); k++) {
+        struct value v = vector_at(&result, selection->rows[k]);
         if (v.type == VALUE_FAULT) return expr_fault_error(v, error);
     }
     if (result.kind == VECTOR_DICT && state->expr->result >= state->expr->column_count) {
@@ -428,12 +449,8 @@ enum status expr_filter(struct expr_state *state, const struct vector *columns, 
                         uint8_t *keep)
 {
     assert(rows <= VECTOR_ROWS_MAX);
-    struct selection *selection = &state->first;
-    selection->count = 0;
-    for (uint32_t row = 0; row < rows; row++) {
-        selection->rows[selection->count] = (uint16_t)row;
-        selection->count += keep[row] != 0;
-    }
+    const struct selection *selection = &state->first;
+    select_rows(&state->first, rows, keep);
     if (selection->count == 0) return STATUS_OK;
     TRY(run(state, columns, error));
     struct vector result = view(state, state->expr->result);

@@ -356,9 +356,43 @@ static int teardown(void **unused)
     return 0;
 }
 
+/* Rows that nobody asks for raise no errors, whatever the kind of column; those that are asked for do. */
+static void rows_not_kept_raise_no_errors(void **state)
+{
+    (void)state;
+    struct error error = ERROR_INIT;
+    const struct expr *expr;
+    assert_int_equal(expr_compile(arena, STR("properties[\"a\"] and true"), NULL, &error, &expr), STATUS_OK);
+    static const struct value dictionary[] = {
+        {.type = VALUE_ABSENT}, {.type = VALUE_BOOL, .boolean = true}, {.type = VALUE_INT, .integer = 5}};
+    static const uint32_t codes[] = {1, 2, 0};
+    struct value flat[] = {dictionary[1], dictionary[2], dictionary[0]};
+    const struct vector columns[] = {
+        {.kind = VECTOR_FLAT, .count = 3, .values = flat},
+        {.kind = VECTOR_DICT, .count = 3, .dict_count = 3, .dict_id = 77, .values = dictionary, .codes = codes},
+        {.kind = VECTOR_CONST, .count = 3, .values = &dictionary[2]},
+    };
+    static const uint8_t first_and_last[] = {1, 0, 1}, second[] = {0, 1, 0}, none[] = {0, 0, 0};
+    struct expr_state *evaluator = expr_state_new(expr, (size_t)4 << 20);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < 3; i++) {
+            struct vector result;
+            assert_int_equal(expr_eval_kept(evaluator, &columns[i], 3, second, &error, &result), STATUS_INVALID);
+            assert_int_equal(expr_eval_kept(evaluator, &columns[i], 3, none, &error, &result), STATUS_OK);
+            if (columns[i].kind == VECTOR_CONST) continue;
+            assert_int_equal(expr_eval(evaluator, &columns[i], 3, &error, &result), STATUS_INVALID);
+            assert_int_equal(expr_eval_kept(evaluator, &columns[i], 3, first_and_last, &error, &result), STATUS_OK);
+            assert_true(same(vector_at(&result, 0), value_bool(true)));
+            assert_true(same(vector_at(&result, 2), value_bool(false)));
+        }
+    }
+    expr_state_free(evaluator);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(rows_not_kept_raise_no_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(ways_agree, setup, teardown),
         cmocka_unit_test_setup_teardown(dictionary_results_are_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(dictionaries_that_stay_inside, setup, teardown),

@@ -86,6 +86,10 @@ void expr_state_free(struct expr_state *state);
 enum status expr_eval(struct expr_state *state, const struct vector *columns, uint32_t rows, struct error *error,
                       struct vector *ret_result) MUST_USE;
 
+/* The same for the rows whose keep is not 0 (keep NULL: all). The other rows raise no errors, and their results mean nothing. */
+enum status expr_eval_kept(struct expr_state *state, const struct vector *columns, uint32_t rows, const uint8_t *keep,
+                           struct error *error, struct vector *ret_result) MUST_USE;
+
 /* Clears keep[row] for every row that is not exactly true. Rows whose keep is 0 already are not evaluated, so they
  * raise no errors either. On failure `keep` is unchanged. */
 enum status expr_filter(struct expr_state *state, const struct vector *columns, uint32_t rows, struct error *error,

@@ -179,7 +179,7 @@ static enum status scan_rows(struct segment *s, struct scan *scan, uint32_t even
     }
     if (s->on) {
         TRY(columns_read(s->on_columns, scan, event_id, rows, s->error, &vectors));
-        TRY(evaluate(s, "on", expr_eval(s->on_state, vectors, rows, s->error, &on)));
+        TRY(evaluate(s, "on", expr_eval_kept(s->on_state, vectors, rows, keep, s->error, &on)));
     }
     if (s->users) TRY(scan_persons(scan, s->error, &persons));
     for (uint32_t i = 0; i < rows; i++) {
