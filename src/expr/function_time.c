@@ -12,10 +12,9 @@
 /* The milliseconds (UTC) of a datetime text (decision 36). */
 static bool text_ms(const struct expr_context *context, struct str text, int64_t *ret_ms)
 {
-    int64_t ms, days;
+    int64_t ms;
     bool has_zone = false;
-    if (civil_parse_date(text, &days)) ms = days * DAY_MS;
-    else if (!civil_parse_datetime(text, &ms, &has_zone)) return false;
+    if (!civil_parse_datetime(text, &ms, &has_zone)) return false;
     *ret_ms = has_zone ? ms : timezone_to_utc_ms(context->zone, ms);
     return true;
 }
