@@ -1,0 +1,24 @@
+#pragma once
+/* What the reference remembers: every event in the order of arrival, and whose each device is. */
+#include "reference/internal.h"
+
+struct ref_event {
+    struct str name, id, insert_id; /* NULL data: none */
+    int64_t time_ms, received_ms;
+    struct ref_value properties;
+    bool replaced; /* by a newer one with the same insert id */
+    struct ref_event *next;
+};
+struct ref_link {
+    struct str device, user;
+    struct ref_link *next;
+};
+struct reference {
+    struct arena *arena;
+    enum reference_mode mode;
+    struct ref_event *first, *last;
+    struct ref_link *links;
+};
+
+/* Who the id belongs to now; NULL data for nobody. */
+struct str ref_person(const struct reference *reference, struct str id);
