@@ -286,6 +286,35 @@ static void an_edit_that_only_the_cache_has(void **state)
     }
 }
 
+/* A duplicate arrives while the row it replaces is being flushed, and the new file cannot be read for a while: the store lives on, and
+ * the row goes when it can be found again. */
+static void a_duplicate_during_a_flush(void **state)
+{
+    (void)state;
+    for (int unreadable = 0; unreadable < 2; unreadable++) {
+        struct world w = new_world(1);
+        struct error error;
+        apply(&w, 5);
+        struct flush_job *job = flush_job_new(w.lsn);
+        assert_int_equal(project_seal(w.project, &w.context, &error), STATUS_OK);
+        assert_int_equal(flush_job_project(job, w.project), STATUS_OK);
+        apply(&w, 1); /* sends the fifth event again */
+        flush_job_run(job, sim_fs(w.sim), &w.manifest, w.cache, (size_t)1 << 28);
+        assert_int_equal(job->status, STATUS_OK);
+        if (unreadable) sim_fail(w.sim, SIM_READ, SIM_ERROR, 1, UINT32_MAX, ".sec");
+        assert_int_equal(flush_job_finish(&job->projects[0], job, w.project, &error), STATUS_OK);
+        flush_job_free(job);
+        sim_heal(w.sim);
+        assert_int_equal(read_all(&w), w.next);
+        assert_int_equal(flush(&w), STATUS_OK);
+        stop(&w);
+        sim_crash(w.sim, 1);
+        start(&w);
+        assert_int_equal(read_all(&w), w.next);
+        end_world(&w);
+    }
+}
+
 /* Any flipped bit of a file that counts is noticed: at opening, or by the read that meets it. */
 static void damage_is_noticed(void **state)
 {
@@ -369,6 +398,7 @@ int main(void)
         cmocka_unit_test(a_failed_flush_changes_nothing),
         cmocka_unit_test(a_crash_in_the_attempt_after_a_failed_one),
         cmocka_unit_test(an_edit_that_only_the_cache_has),
+        cmocka_unit_test(a_duplicate_during_a_flush),
         cmocka_unit_test(damage_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,17 @@ static void clear_marks(struct project *project)
     project->mark_count = 0;
 }
 
+/* Those of a flush that came to nothing. */
+static void clear_new_marks(struct project *project)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < project->mark_count; i++) {
+        if (project->marks[i].file_id) project->marks[kept++] = project->marks[i];
+        else free((void *)(uintptr_t)project->marks[i].insert_id.data);
+    }
+    project->mark_count = kept;
+}
+
 void project_free(struct project *project)
 {
     if (!project) return;
@@ -137,8 +148,42 @@ static enum status remember(struct project *project, uint32_t event, uint32_t id
     char *copy = malloc(insert_id.size ? insert_id.size : 1);
     if (!copy) return STATUS_LIMIT;
     memcpy(copy, insert_id.data, insert_id.size);
-    project->marks[project->mark_count++] = (struct key_mark){event, id, time_ms, {copy, insert_id.size}};
+    project->marks[project->mark_count++] =
+        (struct key_mark){.event = event, .id = id, .time_ms = time_ms, .insert_id = {copy, insert_id.size}};
     return STATUS_OK;
+}
+
+/* Deletes a remembered row in the file that holds it now. */
+static enum status repeat_mark(struct project *project, const struct key_mark *key, struct error *error)
+{
+    uint32_t persons[ID_HISTORY_MAX], row;
+    size_t person_count = id_graph_history(project->ids, key->id, persons);
+    for (size_t i = 0; i < project->live_count; i++) {
+        const struct section *section = project->live[i].section;
+        if (!section->file || section->file->file_id != key->file_id) continue;
+        enum status status = run_probe(section, key->event, persons, person_count, key->id, key->time_ms, key->insert_id, error, &row);
+        if (status == STATUS_OK) return mark(project, i, row);
+        if (status != STATUS_NOT_FOUND) return status;
+    }
+    return STATUS_OK;
+}
+
+/* Repeats what is remembered. What a disk error prevents is tried again with the next snapshot or flush: until then the replaced row shows,
+ * to those who can read its block. */
+static void repeat_marks(struct project *project)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < project->mark_count; i++) {
+        struct key_mark *key = &project->marks[i];
+        struct error error = ERROR_INIT;
+        if (key->file_id && repeat_mark(project, key, &error) == STATUS_OK) {
+            free((void *)(uintptr_t)key->insert_id.data);
+            continue;
+        }
+        if (key->file_id && kept == 0) log_failure(LOG_ERROR, "cannot_delete_duplicate", &error);
+        project->marks[kept++] = *key;
+    }
+    project->mark_count = kept;
 }
 
 /* Deletes the stored row with these four fields, if there is one. At most one can live. */
@@ -338,6 +383,7 @@ enum status project_seal(struct project *project, struct project_context *contex
 enum status project_publish(struct project *project, struct project_context *context, struct error *error,
                             struct snapshot **ret_snapshot)
 {
+    if (project->mark_count) repeat_marks(project);
     if (project->changed || !project->published) {
         TRY(project_seal(project, context, error));
         struct snapshot *snapshot = calloc(1, sizeof *snapshot);
@@ -373,6 +419,7 @@ enum status project_publish(struct project *project, struct project_context *con
 enum status project_flush_begin(struct project *project, struct version_section **ret_inputs, size_t *ret_count)
 {
     assert(!project->flushing);
+    repeat_marks(project);
     size_t first = project->live_count;
     while (first > 0 && project->live[first - 1].section->image) first--;
     size_t count = project->live_count - first;
@@ -393,7 +440,7 @@ enum status project_flush_begin(struct project *project, struct version_section 
 
 void project_flush_abort(struct project *project)
 {
-    clear_marks(project);
+    clear_new_marks(project);
     project->flushing = false;
 }
 
@@ -413,20 +460,9 @@ enum status project_flush_end(struct project *project, struct section *const *se
     project->flushing = false;
     project->changed = true;
     /* Rows that a newer duplicate replaced while the flush was reading them. */
-    enum status status = STATUS_OK;
-    for (size_t m = 0; m < project->mark_count && status == STATUS_OK; m++) {
-        const struct key_mark *key = &project->marks[m];
-        uint32_t persons[ID_HISTORY_MAX], row;
-        size_t persons_count = id_graph_history(project->ids, key->id, persons);
-        bool found = false;
-        for (size_t i = first; i < first + count && !found; i++) {
-            enum status probed = run_probe(live[i].section, key->event, persons, persons_count, key->id, key->time_ms,
-                                           key->insert_id, error, &row);
-            if (probed == STATUS_NOT_FOUND) continue;
-            status = probed == STATUS_OK ? mark(project, i, row) : probed;
-            found = true;
-        }
+    for (size_t m = 0; m < project->mark_count; m++) {
+        if (project->marks[m].file_id == 0) project->marks[m].file_id = count ? sections[0]->file->file_id : UINT64_MAX;
     }
-    clear_marks(project);
-    return status;
+    repeat_marks(project);
+    return STATUS_OK;
 }

@@ -19,6 +19,7 @@ struct live {
 void live_publish_deletes(struct live *live);
 
 struct key_mark { /* a row that was deleted while its section was being rewritten */
+    uint64_t file_id; /* the file it is in now; 0: the flush is under way */
     uint32_t event, id;
     int64_t time_ms;
     struct str insert_id; /* malloc'd */
@@ -74,6 +75,7 @@ uint64_t project_memory_rows(const struct project *project);
 
 /* Flushing: begin gives the inputs and freezes them; end replaces them by file sections. */
 enum status project_flush_begin(struct project *project, struct version_section **ret_inputs, size_t *ret_count) MUST_USE;
+/* LIMIT when memory refuses. */
 enum status project_flush_end(struct project *project, struct section *const *sections, size_t count, struct error *error)
     MUST_USE;
 void project_flush_abort(struct project *project);
