@@ -358,7 +358,7 @@ void flush_job_run(struct flush_job *job, struct os_fs *fs, struct manifest *man
     struct written written = {0};
     enum status status = STATUS_OK;
     if (manifest->failed) {
-        /* The edit that failed may yet count after a crash, so its files must stay as they are until a new manifest rules it out. */
+        /* An edit that failed may yet count after a crash, one that was read may not: no file is touched until a new manifest says so. */
         status = manifest_renew(manifest, &job->error);
         if (status == STATUS_OK) files_sweep(fs, manifest);
     }

@@ -49,5 +49,5 @@ enum status flush_job_finish(struct flush_project *part, const struct flush_job 
 /* At start: everything that the manifest lists. find(ctx, id) gives the project, making it if needed. */
 enum status files_load(struct os_fs *fs, struct manifest *manifest, struct cache *cache,
                        struct project *(*find)(void *ctx, uint64_t id), void *ctx, struct error *error) MUST_USE;
-/* Removes files of events/ that the manifest does not list: left-overs of a crash. After a successful start only. */
+/* Removes files of events/ that the manifest, which must be durable, does not list: left-overs of crashes and failed flushes. */
 void files_sweep(struct os_fs *fs, const struct manifest *manifest);

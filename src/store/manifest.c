@@ -175,6 +175,33 @@ static void write_edit(struct buf *out, struct str body, uint64_t *check)
     buf_str_add(out, body);
 }
 
+struct listing {
+    uint64_t numbers[256];
+    size_t count;
+};
+
+static void note_name(void *ctx, const char *name)
+{
+    struct listing *listing = ctx;
+    unsigned long long number;
+    char rest;
+    if (sscanf(name, "MANIFEST-%16llx%c", &number, &rest) == 1 && listing->count < 256)
+        listing->numbers[listing->count++] = number;
+}
+
+/* Older manifests are only clutter: the highest number counts. */
+static void remove_older(const struct manifest *m)
+{
+    struct listing listing = {.count = 0};
+    struct error ignored;
+    if (os_list(m->fs, "", note_name, &listing, &ignored) != STATUS_OK) return;
+    for (size_t i = 0; i < listing.count; i++) {
+        char name[64];
+        manifest_name(name, listing.numbers[i]);
+        if (listing.numbers[i] < m->number) (void)!os_unlink(m->fs, name, &ignored);
+    }
+}
+
 /* A new file with a full picture, then the edit of `body` on top. The old file is removed when the new one is durable. */
 static enum status rotate(struct manifest *m, struct str body, struct error *error)
 {
@@ -193,14 +220,13 @@ static enum status rotate(struct manifest *m, struct str body, struct error *err
     struct buf picture = BUF_INIT(MANIFEST_MAX), out = BUF_INIT(MANIFEST_MAX);
     unsigned char header[FILE_HEADER];
     uint64_t number = m->number + 1, check = 0;
-    char name[64], temporary[72], old[64];
+    char name[64], temporary[72];
     file_header_write(header, manifest_magic, m->node, number, m->flushed_lsn);
     buf_add(&out, header, sizeof header);
     write_body(&picture, &full);
     write_edit(&out, buf_str(&picture), &check);
     if (body.size) write_edit(&out, body, &check);
     manifest_name(name, number);
-    manifest_name(old, m->number);
     snprintf(temporary, sizeof temporary, "%s.tmp", name);
     struct os_file *file = NULL;
     enum status status = buf_status(&out) == STATUS_OK ? buf_status(&picture) : STATUS_LIMIT;
@@ -212,16 +238,13 @@ static enum status rotate(struct manifest *m, struct str body, struct error *err
     if (status == STATUS_OK) status = os_rename(m->fs, temporary, name, error);
     if (status == STATUS_OK) status = os_sync_dir(m->fs, "", error);
     if (status == STATUS_OK) {
-        bool first = !m->file;
         os_close(m->file);
         m->file = file;
         m->number = number;
         m->offset = out.size;
         m->last_check = check;
         m->failed = false;
-        struct error ignored;
-        /* A left-over older manifest is only clutter: the highest number counts. */
-        if (!first && os_unlink(m->fs, old, &ignored) != STATUS_OK) m->failed = false;
+        remove_older(m);
     } else {
         os_close(file);
         m->number = number; /* the name may exist: take another next time */
@@ -260,20 +283,6 @@ enum status manifest_append(struct manifest *m, const struct manifest_edit *edit
     buf_fini(&body);
     buf_fini(&out);
     return status;
-}
-
-struct listing {
-    uint64_t numbers[256];
-    size_t count;
-};
-
-static void note_name(void *ctx, const char *name)
-{
-    struct listing *listing = ctx;
-    unsigned long long number;
-    char rest;
-    if (sscanf(name, "MANIFEST-%16llx%c", &number, &rest) == 1 && listing->count < 256)
-        listing->numbers[listing->count++] = number;
 }
 
 static void reset(struct manifest *m)
@@ -331,9 +340,9 @@ static enum status load(struct manifest *m, uint64_t number, struct error *error
     m->file = file;
     m->number = number;
     m->offset = at;
-    /* What follows the last good edit was never acknowledged, but it may be longer than the next edit: a fresh file is
-     * simpler than reasoning about left-overs. */
-    m->failed = at != size;
+    /* What was read may have sat in the page cache only, of a process that died before (or because) its sync failed, and then no later
+     * sync would make it durable. So this file is not written again: the first append starts a new one. */
+    m->failed = true;
     return STATUS_OK;
 }
 
@@ -353,17 +362,6 @@ enum status manifest_open(struct os_fs *fs, struct error *error, struct manifest
     for (size_t i = 0; i < listing.count && status != STATUS_OK; i++) {
         status = load(&m, listing.numbers[i], error);
         if (status == STATUS_UNSUPPORTED || status == STATUS_LIMIT || status == STATUS_IO) break;
-    }
-    if (status == STATUS_OK) {
-        /* What was read may have sat in the page cache only, and from now on files go away that it does not list. */
-        status = os_sync(m.file, error);
-        if (status == STATUS_OK) status = os_sync_dir(fs, "", error);
-        for (size_t i = 0; i < listing.count && status == STATUS_OK; i++) {
-            char name[64];
-            struct error ignored;
-            manifest_name(name, listing.numbers[i]);
-            if (listing.numbers[i] < m.number) (void)!os_unlink(fs, name, &ignored); /* clutter: the highest number counts */
-        }
     }
     if (listing.count == 0) {
         reset(&m);

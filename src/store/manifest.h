@@ -23,7 +23,9 @@ struct manifest {
     size_t delete_count, delete_capacity;
     uint64_t *dropped; /* projects */
     size_t dropped_count, dropped_capacity;
-    bool failed; /* the last append did not finish, and its edit may count after a crash: the next one starts a new file */
+    /* What is durable is not certain: nothing was appended since opening, or the last append did not finish and its edit may count after a
+     * crash. The next append starts a new file; until then nothing may be removed that an older state needs. */
+    bool failed;
 };
 
 /* Opens the current manifest, or makes the first one in an empty directory. */

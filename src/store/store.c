@@ -747,7 +747,7 @@ static enum status recover(struct store *store, struct error *error, struct stor
     store->applied_lsn = report.end_lsn;
     replay.report.bytes_torn = report.bytes_torn;
     replay.report.bytes_lost = report.bytes_lost;
-    files_sweep(store->options.fs, &store->manifest);
+    if (!store->manifest.failed) files_sweep(store->options.fs, &store->manifest);
     /* What was read may have sat in the page cache only (a write that was never synced): it goes to files before anything else is
      * accepted, see docs/formats/wal.md. A mark alone counts too: the log goes on behind it. */
     atomic_store(&store->recovering, report.end_lsn > store->manifest.flushed_lsn);
