@@ -33,7 +33,7 @@ struct api {
 struct http_route;
 /* The routing table of the whole API, for http_options. */
 const struct http_route *api_routes(size_t *ret_count);
-/* http_options.render_error: Mixpanel's JSON, readable by a browser's page of another origin. */
+/* http_options.render_error: Mixpanel's JSON; on the tracking paths readable by a browser's page of another origin. */
 struct http_request;
 struct error;
 void api_render_error(struct http_request *request, int status, const struct error *error);

@@ -246,7 +246,6 @@ static int status_of(enum status status)
 static void answer(struct http_request *request, void *arg)
 {
     struct job *job = arg;
-    response_allow_origin(request);
     if (job->status == 200) {
         http_respond_buf(request, 200, job->csv ? "text/csv; charset=utf-8" : "application/json", &job->body);
         return;

@@ -35,7 +35,7 @@ struct server {
     unsigned loops;
     pthread_t signal_thread;
     bool signal_thread_started;
-    volatile bool stopping;
+    _Atomic bool stopping;
 };
 
 static enum status open_store(struct server *server, struct error *error)
