@@ -1,9 +1,11 @@
 /*
- * The engine against the slow reference evaluator (tests/reference): the same events go to both, the same questions are asked of
- * both, and every answer must be equal: labels, their order, all buckets, and whether there is an answer at all.
+ * The engine against the slow reference evaluator (tests/reference): the same events go to both, the same
+ * questions are asked of both, and every answer must be equal: labels, their order, all buckets, and whether
+ * there is an answer at all.
  *
- * Each seed is a data set of its own in a store of its own, with flushes and reopenings between the batches. CAIRN_SEEDS is the
- * number of seeds, CAIRN_SEED the first: CAIRN_SEED=17 CAIRN_SEEDS=1 repeats one that failed.
+ * Each seed is a data set of its own in a store of its own, with flushes and reopenings between the batches.
+ * CAIRN_SEEDS is the number of seeds, CAIRN_SEED the first: CAIRN_SEED=17 CAIRN_SEEDS=1 repeats one that
+ * failed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -84,8 +86,8 @@ static void world_init(struct world *w, uint64_t seed)
     if (os_posix_new(w->directory, &error, &w->fs) != STATUS_OK) fail_with(&error);
     w->flush_rows = generate_once_in(&w->g, 2) ? 1000000 : 20 + generate_below(&w->g, 200);
     w->mode = generate_once_in(&w->g, 8) ? IDENTITY_ORIGINAL : IDENTITY_SIMPLIFIED;
-    w->reference =
-        reference_new(w->arena, w->mode == IDENTITY_SIMPLIFIED ? REFERENCE_SIMPLIFIED : REFERENCE_BY_DISTINCT_ID);
+    w->reference = reference_new(w->arena, w->mode == IDENTITY_SIMPLIFIED ? REFERENCE_SIMPLIFIED
+                                                                          : REFERENCE_BY_DISTINCT_ID);
     open_store(w);
 }
 
@@ -99,7 +101,7 @@ static void world_fini(struct world *w)
     assert_int_equal(system(command), 0);
 }
 
-/* --- data ------------------------------------------------------------------------------------------------------------ */
+/* --- data --------------------------------------------------------------------------------------------- */
 
 static bool project_of(void *context, struct str token, struct ingest_project *ret_project)
 {
@@ -136,7 +138,8 @@ static void link_ids(struct world *w, enum link_operation operation, const char 
 {
     struct buf record = BUF_INIT(1 << 16);
     assert_int_equal(
-        record_link(&record, PROJECT, RECEIVED_MS, w->mode, operation, str_of(device), str_of(user)), STATUS_OK);
+        record_link(&record, PROJECT, RECEIVED_MS, w->mode, operation, str_of(device), str_of(user)),
+        STATUS_OK);
     assert_int_equal(store_append_wait(w->store, &record), STATUS_OK);
     reference_link(w->reference, str_of(device), str_of(user), operation != LINK_CREATE);
 }
@@ -151,12 +154,15 @@ static void flush(struct world *w)
 static void disturb(struct world *w)
 {
     switch (generate_below(&w->g, 8)) {
-    case 0: flush(w); return;
+    case 0:
+        flush(w);
+        return;
     case 1:
         close_store(w);
         open_store(w);
         return;
-    default: return;
+    default:
+        return;
     }
 }
 
@@ -191,21 +197,25 @@ static void fill(struct world *w)
     }
 }
 
-/* --- questions ------------------------------------------------------------------------------------------------------- */
+/* --- questions ---------------------------------------------------------------------------------------- */
 
-static void write_engine(struct buf *out, enum status status, const struct error *error, const struct segmentation *result)
+static void write_engine(struct buf *out, enum status status, const struct error *error,
+                         const struct segmentation *result)
 {
     char text[1200];
     if (status != STATUS_OK) {
-        buf_printf(out, "%s: %s, at %u", status_name(status), error_text(error, text, sizeof text), error->column);
+        buf_printf(out, "%s: %s, at %u", status_name(status), error_text(error, text, sizeof text),
+                   error->column);
         return;
     }
     buf_printf(out, "%u labels, buckets", result->label_count);
-    for (uint32_t b = 0; b < result->bucket_count; b++) buf_printf(out, " " STR_FMT, STR_ARG(result->buckets[b]));
+    for (uint32_t b = 0; b < result->bucket_count; b++)
+        buf_printf(out, " " STR_FMT, STR_ARG(result->buckets[b]));
     for (uint32_t i = 0; i < result->series_count; i++) {
         buf_lit(out, "\n    ");
         json_write_str(out, result->series[i].label);
-        for (uint32_t b = 0; b < result->bucket_count; b++) buf_printf(out, " %.17g", result->series[i].values[b]);
+        for (uint32_t b = 0; b < result->bucket_count; b++)
+            buf_printf(out, " %.17g", result->series[i].values[b]);
     }
 }
 
@@ -216,24 +226,29 @@ static void write_reference(struct buf *out, const struct reference_answer *answ
         return;
     }
     buf_printf(out, "%zu labels, buckets", answer->label_count);
-    for (size_t b = 0; b < answer->bucket_count; b++) buf_printf(out, " " STR_FMT, STR_ARG(answer->buckets[b]));
+    for (size_t b = 0; b < answer->bucket_count; b++)
+        buf_printf(out, " " STR_FMT, STR_ARG(answer->buckets[b]));
     for (size_t i = 0; i < answer->series_count; i++) {
         buf_lit(out, "\n    ");
         json_write_str(out, answer->series[i].label);
-        for (size_t b = 0; b < answer->bucket_count; b++) buf_printf(out, " %.17g", answer->series[i].values[b]);
+        for (size_t b = 0; b < answer->bucket_count; b++)
+            buf_printf(out, " %.17g", answer->series[i].values[b]);
     }
 }
 
-static void complain(struct world *w, const struct plan *plan, const char *zone, struct str engine, struct str reference)
+static void complain(struct world *w, const struct plan *plan, const char *zone, struct str engine,
+                     struct str reference)
 {
     w->failures++;
-    fprintf(stderr, "seed %" PRIu64 ": zone %s, days %" PRId64 "..%" PRId64 ", unit %d, interval %u, measure %d, limit %u, event " STR_FMT
-                "\n  where: " STR_FMT "\n  on: " STR_FMT "\n  engine: %.*s\n  reference: %.*s\n",
-                w->seed, zone, plan->from_day, plan->to_day, (int)plan->unit, plan->interval_days, (int)plan->measure,
-                plan->limit, STR_ARG(plan->event.data ? plan->event : STR("(any)")),
-                STR_ARG(plan->where.data ? plan->where : STR("(none)")), STR_ARG(plan->on.data ? plan->on : STR("(none)")),
-                (int)(engine.size > 8000 ? 8000 : engine.size), engine.data,
-                (int)(reference.size > 8000 ? 8000 : reference.size), reference.data);
+    fprintf(stderr,
+            "seed %" PRIu64 ": zone %s, days %" PRId64 "..%" PRId64
+            ", unit %d, interval %u, measure %d, limit %u, event " STR_FMT "\n  where: " STR_FMT
+            "\n  on: " STR_FMT "\n  engine: %.*s\n  reference: %.*s\n",
+            w->seed, zone, plan->from_day, plan->to_day, (int)plan->unit, plan->interval_days,
+            (int)plan->measure, plan->limit, STR_ARG(plan->event.data ? plan->event : STR("(any)")),
+            STR_ARG(plan->where.data ? plan->where : STR("(none)")),
+            STR_ARG(plan->on.data ? plan->on : STR("(none)")), (int)(engine.size > 8000 ? 8000 : engine.size),
+            engine.data, (int)(reference.size > 8000 ? 8000 : reference.size), reference.data);
 }
 
 /* Asks both and compares. The texts of the answers are compared: what is not in them is not in the answer. */
@@ -276,7 +291,8 @@ static void ask(struct world *w, struct plan *plan, const char *zone)
 
 static void ask_something(struct world *w)
 {
-    static const unsigned spans[] = {[UNIT_MINUTE] = 1, [UNIT_HOUR] = 5, [UNIT_DAY] = 40, [UNIT_WEEK] = 60, [UNIT_MONTH] = 100, [UNIT_DAYS] = 50};
+    static const unsigned spans[] = {[UNIT_MINUTE] = 1, [UNIT_HOUR] = 5,    [UNIT_DAY] = 40,
+                                     [UNIT_WEEK] = 60,  [UNIT_MONTH] = 100, [UNIT_DAYS] = 50};
     struct generator *g = &w->g;
     struct buf where = BUF_INIT(1 << 16), on = BUF_INIT(1 << 16);
     struct plan plan = {.kind = PLAN_SEGMENT,
@@ -332,12 +348,13 @@ static void engine_and_reference_agree(void **state)
         empty += w.empty;
         world_fini(&w);
     }
-    print_message("%u questions, of which %u were refused and %u had no labels\n", questions, refusals, empty);
+    print_message("%u questions, of which %u were refused and %u had no labels\n", questions, refusals,
+                  empty);
     assert_int_equal(failures, 0);
     assert_true(refusals < questions / 2);
 }
 
-/* --- the golden cases ------------------------------------------------------------------------------------------------ */
+/* --- the golden cases --------------------------------------------------------------------------------- */
 
 /* One file of tests/golden/expr; cases of formulas and of profiles are not the reference's. */
 static unsigned golden_file(const char *path, unsigned *failures)
@@ -357,16 +374,21 @@ static unsigned golden_file(const char *path, unsigned *failures)
             if (str_is(line, "%plain")) {
                 other = bare = false;
                 snprintf(zone, sizeof zone, "UTC");
-            } else if (str_is(line, "%bare")) bare = true;
-            else if (str_starts(line, STR("%zone "))) snprintf(zone, sizeof zone, "%.*s", (int)line.size - 6, line.data + 6);
-            else other = true;
+            } else if (str_is(line, "%bare"))
+                bare = true;
+            else if (str_starts(line, STR("%zone ")))
+                snprintf(zone, sizeof zone, "%.*s", (int)line.size - 6, line.data + 6);
+            else
+                other = true;
             continue;
         }
         size_t one = str_find(line, STR(" :: "), 0), two = str_find(line, STR(" :: "), one + 4);
-        struct str expression = str_slice(line, 0, one), expected = str_slice(line, (two == SIZE_MAX ? one : two) + 4, line.size);
+        struct str expression = str_slice(line, 0, one),
+                   expected = str_slice(line, (two == SIZE_MAX ? one : two) + 4, line.size);
         struct arena *arena = arena_new(MEMORY);
         struct json row = JSON_OBJECT_EMPTY, wanted;
-        if (two != SIZE_MAX) assert_int_equal(json_parse(arena, str_slice(line, one + 4, two), NULL, NULL, &row), STATUS_OK);
+        if (two != SIZE_MAX)
+            assert_int_equal(json_parse(arena, str_slice(line, one + 4, two), NULL, NULL, &row), STATUS_OK);
         bool limits = str_find(expected, STR("nested"), 0) != SIZE_MAX;
         if (!other && !limits && !json_member(&row, "@user") && !json_member(&row, "@behaviors")) {
             struct buf buf = BUF_INIT(1 << 20);
@@ -377,8 +399,8 @@ static unsigned golden_file(const char *path, unsigned *failures)
             if (str_starts(expected, STR("error "))) expected = STR("error");
             struct str got = reference_evaluate(arena, expression, &row, zone, INT64_C(1709249400000), bare);
             if (!str_eq(got, expected)) {
-                print_error("%s:%u: " STR_FMT ": expected " STR_FMT ", got " STR_FMT "\n", path, number, STR_ARG(expression),
-                            STR_ARG(expected), STR_ARG(got));
+                print_error("%s:%u: " STR_FMT ": expected " STR_FMT ", got " STR_FMT "\n", path, number,
+                            STR_ARG(expression), STR_ARG(expected), STR_ARG(got));
                 ++*failures;
             }
             cases++;

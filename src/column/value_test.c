@@ -55,8 +55,7 @@ static const char *written(void (*write)(struct buf *, struct value), struct val
     return text;
 }
 
-/* --- encoding
- * -------------------------------------------------------------------------------------------------------- */
+/* --- encoding ----------------------------------------------------------------------------------------- */
 
 static const char *const samples[] = {
     "null",
@@ -288,9 +287,7 @@ static void the_last_of_repeated_keys(void **state)
     assert_int_equal(value_count(value_int(1)), 0);
 }
 
-/* --- numbers
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- numbers ------------------------------------------------------------------------------------------ */
 
 static void one_number_has_one_form(void **state)
 {
@@ -352,8 +349,7 @@ static void numbers_compare_exactly(void **state)
     assert_int_not_equal(value_cmp(value_of("0"), value_of("-0.0")), 0); /* dictionaries keep both */
 }
 
-/* --- equality, order, labels
- * ----------------------------------------------------------------------------------------- */
+/* --- equality, order, labels -------------------------------------------------------------------------- */
 
 static void equality_is_deep(void **state)
 {

@@ -102,8 +102,7 @@ static unsigned hours_of(const char *label)
     return hours;
 }
 
-/* --- calendar
- * -------------------------------------------------------------------------------------------------------- */
+/* --- calendar ----------------------------------------------------------------------------------------- */
 
 static void days_include_both_ends(void **state)
 {
@@ -178,9 +177,7 @@ static void minutes(void **state)
     check_find("2024-02-29T23:59:59.999Z", "2024-02-29 23:59:00");
 }
 
-/* --- clocks
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- clocks ------------------------------------------------------------------------------------------- */
 
 /* In spring a day has 23 hours, and the hour that clocks skip has no bucket. */
 static void clocks_go_forward(void **state)
@@ -285,8 +282,7 @@ static void a_day_without_midnight(void **state)
     check_find("2018-11-04T01:00:00-02:00", "2018-11-04 01:00:00");
 }
 
-/* --- limits, and the order of questions
- * ------------------------------------------------------------------------------ */
+/* --- limits, and the order of questions --------------------------------------------------------------- */
 
 static void ranges_that_are_refused(void **state)
 {

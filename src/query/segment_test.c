@@ -75,9 +75,7 @@ static int teardown(void **state)
     return system(command);
 }
 
-/* --- events
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- events ------------------------------------------------------------------------------------------- */
 
 struct sent {
     const char *name;
@@ -120,8 +118,7 @@ static void send(const struct sent *events, size_t count, unsigned flags)
         send(events_, sizeof events_ / sizeof *events_, 0);                                                  \
     } while (0)
 
-/* --- questions
- * ------------------------------------------------------------------------------------------------------- */
+/* --- questions ---------------------------------------------------------------------------------------- */
 
 static enum status run(char *text, size_t size)
 {
@@ -162,9 +159,7 @@ static void where(const char *text)
     plan.where = str_of(text);
 }
 
-/* --- people
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- people ------------------------------------------------------------------------------------------- */
 
 /* The example of docs/api/identity.md: eight events, two people, whether the rows are in memory or in files.
  */
@@ -231,9 +226,7 @@ static void averages(void **state)
     check("A 2 0 1");
 }
 
-/* --- labels
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- labels ------------------------------------------------------------------------------------------- */
 
 /* Many more labels than `limit`: the largest are chosen by events, whatever is measured, ties by their bytes.
  */
@@ -321,8 +314,7 @@ static void lists_nulls_and_absence(void **state)
     check("undefined 7 0 0");
 }
 
-/* --- which events
- * ---------------------------------------------------------------------------------------------------- */
+/* --- which events ------------------------------------------------------------------------------------- */
 
 static void zeros_and_nothing(void **state)
 {
@@ -431,9 +423,7 @@ static void faulty_texts(void **state)
     assert_int_equal(run(text, sizeof text), STATUS_INVALID);
 }
 
-/* --- size
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- size --------------------------------------------------------------------------------------------- */
 
 /* More rows than one vector, in memory and in files, in hours of a zone with half an hour. */
 static void many_rows(void **state)

@@ -14,15 +14,19 @@ struct reference *reference_new(struct arena *arena, enum reference_mode mode)
     return reference;
 }
 
-/* --- ids ------------------------------------------------------------------------------------------------------------- */
+/* --- ids ---------------------------------------------------------------------------------------------- */
 
-static bool is_device(struct str id) { return str_starts(id, STR("$device:")); }
+static bool is_device(struct str id)
+{
+    return str_starts(id, STR("$device:"));
+}
 
 static bool is_denied(struct str id)
 {
     static const char *const denied[] = {
-        "",  "anon", "anonymous", "nil",  "none",    "null",  "n/a", "na", "undefined", "<nil>",
-        "0", "-1",   "true",      "unknown", "false", "[]", "{}", "00000000-0000-0000-0000-000000000000"};
+        "",     "anon",    "anonymous", "nil",   "none", "null",
+        "n/a",  "na",      "undefined", "<nil>", "0",    "-1",
+        "true", "unknown", "false",     "[]",    "{}",   "00000000-0000-0000-0000-000000000000"};
     for (size_t i = 0; i < sizeof denied / sizeof *denied; i++) {
         if (str_eq_nocase(id, str_of(denied[i]))) return true;
     }
@@ -65,8 +69,10 @@ static bool link_device(struct reference *reference, struct str device, struct s
 void reference_link(struct reference *reference, struct str device, struct str user, bool either_way)
 {
     if (reference->mode != REFERENCE_SIMPLIFIED) return;
-    if (is_device(device) && !is_device(user)) link_device(reference, device, user);
-    else if (either_way && is_device(user) && !is_device(device)) link_device(reference, user, device);
+    if (is_device(device) && !is_device(user))
+        link_device(reference, device, user);
+    else if (either_way && is_device(user) && !is_device(device))
+        link_device(reference, user, device);
 }
 
 struct str ref_person(const struct reference *reference, struct str id)
@@ -75,7 +81,7 @@ struct str ref_person(const struct reference *reference, struct str id)
     return link ? link->user : id;
 }
 
-/* --- events ---------------------------------------------------------------------------------------------------------- */
+/* --- events ------------------------------------------------------------------------------------------- */
 
 static bool is_stored_property(struct str name)
 {
@@ -90,8 +96,10 @@ static int64_t time_of(const struct json *time, int64_t received_ms)
 {
     double number = 0;
     if (!time || time->type == JSON_NULL) return received_ms;
-    if (time->type != JSON_STRING) number = json_double(time);
-    else if (!number_parse(time->string, &number)) abort(); /* such events are not for here */
+    if (time->type != JSON_STRING)
+        number = json_double(time);
+    else if (!number_parse(time->string, &number))
+        abort(); /* such events are not for here */
     int64_t time_ms = llround(number < 1e11 ? number * 1000 : number);
     return time_ms > received_ms ? received_ms : time_ms;
 }
@@ -100,14 +108,15 @@ static bool is_insert_id(struct str id)
 {
     for (size_t i = 0; i < id.size; i++) {
         char c = id.data[i];
-        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && c != '-') return false;
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && c != '-')
+            return false;
     }
     return id.size >= 1 && id.size <= 36;
 }
 
 /* Whose event it is, and the device that it links, by the table in docs/api/identity.md. */
-static void ids_of(const struct reference *reference, const struct json *properties, bool verb, struct str *ret_id,
-                   struct str *ret_device)
+static void ids_of(const struct reference *reference, const struct json *properties, bool verb,
+                   struct str *ret_id, struct str *ret_device)
 {
     struct arena *arena = reference->arena;
     struct str distinct = id_of(arena, json_member(properties, "distinct_id"));
@@ -142,7 +151,8 @@ void reference_track(struct reference *reference, const struct json *json, int64
     event->time_ms = time_of(json_member(properties, "time"), received_ms);
     event->insert_id = id_of(arena, json_member(properties, "$insert_id"));
     if (!is_insert_id(event->insert_id)) event->insert_id = STR_NULL;
-    bool verb = str_is(event->name, "$identify") || str_is(event->name, "$create_alias") || str_is(event->name, "$merge");
+    bool verb = str_is(event->name, "$identify") || str_is(event->name, "$create_alias") ||
+                str_is(event->name, "$merge");
     ids_of(reference, properties, verb, &event->id, &device);
 
     struct ref_value all = ref_from_json(arena, properties);
@@ -157,15 +167,18 @@ void reference_track(struct reference *reference, const struct json *json, int64
     }
     if (device.data && !link_device(reference, device, event->id)) {
         event->properties.keys[event->properties.count] = STR("$identity_failure_reason");
-        event->properties.items[event->properties.count++] = ref_string(STR("errAnonDistinctIdAssignedAlready"));
+        event->properties.items[event->properties.count++] =
+            ref_string(STR("errAnonDistinctIdAssignedAlready"));
     }
 
     for (struct ref_event *old = reference->first; old && event->insert_id.data; old = old->next) {
-        if (old->insert_id.data && str_eq(old->insert_id, event->insert_id) && str_eq(old->name, event->name) &&
-            str_eq(old->id, event->id) && old->time_ms == event->time_ms)
+        if (old->insert_id.data && str_eq(old->insert_id, event->insert_id) &&
+            str_eq(old->name, event->name) && str_eq(old->id, event->id) && old->time_ms == event->time_ms)
             old->replaced = true;
     }
-    if (reference->last) reference->last->next = event;
-    else reference->first = event;
+    if (reference->last)
+        reference->last->next = event;
+    else
+        reference->first = event;
     reference->last = event;
 }

@@ -1,6 +1,6 @@
 /*
- * Expressions are grown from templates: `%n` in "(%n + %n)" is replaced by an expression that is likely a number, and so on,
- * until the depth is used up. See grow() for the letters.
+ * Expressions are grown from templates: `%n` in "(%n + %n)" is replaced by an expression that is likely a
+ * number, and so on, until the depth is used up. See grow() for the letters.
  */
 #include "reference/generate.h"
 
@@ -9,7 +9,6 @@
 #include <stdio.h>
 
 #define COUNT(array) ((unsigned)(sizeof(array) / sizeof *(array)))
-
 
 uint64_t generate_bits(struct generator *g)
 {
@@ -24,24 +23,33 @@ struct generator generator_of(uint64_t seed)
     g.state = generate_bits(&g); /* far from the numbers of the seeds next to it */
     return g;
 }
-unsigned generate_below(struct generator *g, unsigned limit) { return (unsigned)((generate_bits(g) >> 11) % limit); }
-bool generate_once_in(struct generator *g, unsigned n) { return generate_below(g, n) == 0; }
+unsigned generate_below(struct generator *g, unsigned limit)
+{
+    return (unsigned)((generate_bits(g) >> 11) % limit);
+}
+bool generate_once_in(struct generator *g, unsigned n)
+{
+    return generate_below(g, n) == 0;
+}
 
 #define PICK(g, array) (array)[generate_below((g), COUNT(array))]
 
 struct generated_place generate_place(struct generator *g)
 {
     static const struct generated_place places[] = {
-        {"America/New_York", 2024, 3, 10}, {"America/New_York", 2024, 11, 3},  {"Europe/Berlin", 2024, 3, 31},
-        {"Europe/Berlin", 2024, 10, 27},   {"Asia/Kolkata", 2024, 2, 29},      {"Pacific/Apia", 2011, 12, 30},
-        {"America/St_Johns", 2024, 3, 10}, {"America/St_Johns", 2010, 11, 7},  {"Australia/Lord_Howe", 2024, 4, 7},
-        {"UTC", 2023, 12, 31},             {"America/Sao_Paulo", 2018, 11, 4}, {"Asia/Kathmandu", 2024, 1, 1},
+        {"America/New_York", 2024, 3, 10},   {"America/New_York", 2024, 11, 3},
+        {"Europe/Berlin", 2024, 3, 31},      {"Europe/Berlin", 2024, 10, 27},
+        {"Asia/Kolkata", 2024, 2, 29},       {"Pacific/Apia", 2011, 12, 30},
+        {"America/St_Johns", 2024, 3, 10},   {"America/St_Johns", 2010, 11, 7},
+        {"Australia/Lord_Howe", 2024, 4, 7}, {"UTC", 2023, 12, 31},
+        {"America/Sao_Paulo", 2018, 11, 4},  {"Asia/Kathmandu", 2024, 1, 1},
     };
     return PICK(g, places);
 }
 
-/* --- events ---------------------------------------------------------------------------------------------------------- */
+/* --- events ------------------------------------------------------------------------------------------- */
 
+/* clang-format off */
 static const char *const strings[] = {
     "",      "a",     "b",       "A",          "abc",        "Abc",     "x/y/z",   "a,b,,c",
     "true",  "false", "1",       "1.0",        " 12 ",       "1e3",     "0x10",    "null",
@@ -65,8 +73,12 @@ static const char *const urls[] = {
 };
 static const char *const keys[] = {"k", "brand", "price", "x", "\xC3\xBC"};
 static const char *const properties[] = {"n", "s", "b", "l", "cart", "o", "m", "d", "u", "rare", "\xD0\xBA\xD0\xBB"};
+/* clang-format on */
 
-static void string_json(struct generator *g, struct buf *out) { json_write_str(out, str_of(PICK(g, strings))); }
+static void string_json(struct generator *g, struct buf *out)
+{
+    json_write_str(out, str_of(PICK(g, strings)));
+}
 
 static void any_json(struct generator *g, struct buf *out, unsigned depth);
 
@@ -97,16 +109,30 @@ static void object_json(struct generator *g, struct buf *out, unsigned depth)
 static void any_json(struct generator *g, struct buf *out, unsigned depth)
 {
     switch (generate_below(g, depth ? 10 : 7)) {
-    case 0: buf_lit(out, "null"); return;
-    case 1: buf_lit(out, "true"); return;
-    case 2: buf_lit(out, "false"); return;
+    case 0:
+        buf_lit(out, "null");
+        return;
+    case 1:
+        buf_lit(out, "true");
+        return;
+    case 2:
+        buf_lit(out, "false");
+        return;
     case 3:
-    case 4: buf_str_add(out, str_of(PICK(g, numbers))); return;
+    case 4:
+        buf_str_add(out, str_of(PICK(g, numbers)));
+        return;
     case 5:
-    case 6: string_json(g, out); return;
+    case 6:
+        string_json(g, out);
+        return;
     case 7:
-    case 8: list_json(g, out, depth - 1); return;
-    default: object_json(g, out, depth - 1); return;
+    case 8:
+        list_json(g, out, depth - 1);
+        return;
+    default:
+        object_json(g, out, depth - 1);
+        return;
     }
 }
 
@@ -115,27 +141,39 @@ static void cart_json(struct generator *g, struct buf *out)
     unsigned count = generate_below(g, 4);
     buf_byte(out, '[');
     for (unsigned i = 0; i < count; i++)
-        buf_printf(out, "%s{\"brand\":\"%c\",\"price\":%u}", i ? "," : "", 'a' + (int)generate_below(g, 3), generate_below(g, 20));
+        buf_printf(out, "%s{\"brand\":\"%c\",\"price\":%u}", i ? "," : "", 'a' + (int)generate_below(g, 3),
+                   generate_below(g, 20));
     buf_byte(out, ']');
 }
 
 static void property_json(struct generator *g, const char *name, struct buf *out)
 {
-    if (generate_once_in(g, 12)) any_json(g, out, 3);
-    else if (strcmp(name, "n") == 0) buf_str_add(out, str_of(PICK(g, numbers)));
-    else if (strcmp(name, "s") == 0) string_json(g, out);
-    else if (strcmp(name, "b") == 0) buf_str_add(out, generate_once_in(g, 2) ? STR("true") : STR("false"));
-    else if (strcmp(name, "l") == 0) list_json(g, out, 2);
-    else if (strcmp(name, "cart") == 0) cart_json(g, out);
-    else if (strcmp(name, "o") == 0) object_json(g, out, 2);
-    else if (strcmp(name, "d") == 0) json_write_str(out, str_of(PICK(g, dates)));
-    else if (strcmp(name, "u") == 0) json_write_str(out, str_of(PICK(g, urls)));
-    else any_json(g, out, 2);
+    if (generate_once_in(g, 12))
+        any_json(g, out, 3);
+    else if (strcmp(name, "n") == 0)
+        buf_str_add(out, str_of(PICK(g, numbers)));
+    else if (strcmp(name, "s") == 0)
+        string_json(g, out);
+    else if (strcmp(name, "b") == 0)
+        buf_str_add(out, generate_once_in(g, 2) ? STR("true") : STR("false"));
+    else if (strcmp(name, "l") == 0)
+        list_json(g, out, 2);
+    else if (strcmp(name, "cart") == 0)
+        cart_json(g, out);
+    else if (strcmp(name, "o") == 0)
+        object_json(g, out, 2);
+    else if (strcmp(name, "d") == 0)
+        json_write_str(out, str_of(PICK(g, dates)));
+    else if (strcmp(name, "u") == 0)
+        json_write_str(out, str_of(PICK(g, urls)));
+    else
+        any_json(g, out, 2);
 }
 
 const char *generate_device(struct generator *g)
 {
-    static const char *const ids[] = {"$device:D1", "$device:D2", "$device:D3", "$device:D4", "$device:42", "$device:$device:D1"};
+    static const char *const ids[] = {"$device:D1", "$device:D2", "$device:D3",
+                                      "$device:D4", "$device:42", "$device:$device:D1"};
     return PICK(g, ids);
 }
 const char *generate_user(struct generator *g)
@@ -158,13 +196,19 @@ static const char *id_member(struct generator *g, const char *name, const char *
 
 static void ids_json(struct generator *g, struct buf *out)
 {
-    static const char *const devices[] = {"\"D1\"", "\"D2\"", "\"D3\"", "\"D4\"", "42", "\"$device:D1\"", "\"\"", "\"null\"", "[]"};
-    static const char *const users[] = {"\"U1\"", "\"U2\"", "\"U3\"", "\"U4\"", "7", "\"\xC3\xBC\"", "\"anonymous\"", "null", "\"$device:D2\""};
-    static const char *const distinct[] = {"\"U1\"", "\"U5\"", "\"$device:D1\"", "\"$device:D4\"", "\"$device:\"", "\"undefined\"", "5.5", "true"};
+    /* clang-format off */
+    static const char *const devices[] = {"\"D1\"", "\"D2\"", "\"D3\"", "\"D4\"", "42",
+        "\"$device:D1\"", "\"\"", "\"null\"", "[]"};
+    static const char *const users[] = {"\"U1\"", "\"U2\"", "\"U3\"", "\"U4\"", "7",
+        "\"\xC3\xBC\"", "\"anonymous\"", "null", "\"$device:D2\""};
+    static const char *const distinct[] = {"\"U1\"", "\"U5\"", "\"$device:D1\"", "\"$device:D4\"",
+        "\"$device:\"", "\"undefined\"", "5.5", "true"};
+    /* clang-format on */
     unsigned kind = generate_below(g, 8);
     if (kind == 0 || kind >= 4) buf_str_add(out, str_of(id_member(g, "$device_id", devices, COUNT(devices))));
     if (kind == 1 || kind >= 5) buf_str_add(out, str_of(id_member(g, "$user_id", users, COUNT(users))));
-    if (kind == 2 || kind == 7) buf_str_add(out, str_of(id_member(g, "distinct_id", distinct, COUNT(distinct))));
+    if (kind == 2 || kind == 7)
+        buf_str_add(out, str_of(id_member(g, "distinct_id", distinct, COUNT(distinct))));
 }
 
 static void time_json(struct generator *g, int64_t utc_ms, int64_t spread_ms, struct buf *out)
@@ -172,29 +216,41 @@ static void time_json(struct generator *g, int64_t utc_ms, int64_t spread_ms, st
     int64_t ms = utc_ms - spread_ms + (int64_t)(generate_bits(g) % (uint64_t)(2 * spread_ms));
     if (generate_once_in(g, 3)) ms = ms / 900000 * 900000 + (int64_t)generate_below(g, 3) - 1;
     switch (generate_below(g, 4)) {
-    case 0: buf_printf(out, "%lld", (long long)ms); break;
-    case 1: buf_printf(out, "%lld", (long long)(ms / 1000)); break;
-    case 2: buf_printf(out, "\"%lld\"", (long long)ms); break;
-    default: buf_printf(out, "%lld.%03d", (long long)(ms / 1000), (int)(ms % 1000)); break;
+    case 0:
+        buf_printf(out, "%lld", (long long)ms);
+        break;
+    case 1:
+        buf_printf(out, "%lld", (long long)(ms / 1000));
+        break;
+    case 2:
+        buf_printf(out, "\"%lld\"", (long long)ms);
+        break;
+    default:
+        buf_printf(out, "%lld.%03d", (long long)(ms / 1000), (int)(ms % 1000));
+        break;
     }
 }
 
-void generate_event(struct generator *g, struct generated_heads *heads, int64_t utc_ms, int64_t spread_ms, struct buf *out)
+void generate_event(struct generator *g, struct generated_heads *heads, int64_t utc_ms, int64_t spread_ms,
+                    struct buf *out)
 {
     if (heads->count == GENERATED_HEADS && generate_once_in(g, 6)) {
         buf_str_add(out, str_of(PICK(g, heads->texts)));
     } else {
         struct buf head = BUF_INIT(4096);
-        buf_printf(&head, "{\"event\":\"%s\",\"properties\":{\"token\":\"t\",\"time\":", generate_event_name(g));
+        buf_printf(&head,
+                   "{\"event\":\"%s\",\"properties\":{\"token\":\"t\",\"time\":", generate_event_name(g));
         time_json(g, utc_ms, spread_ms, &head);
         ids_json(g, &head);
-        if (g->insert_ids || !generate_once_in(g, 3)) buf_printf(&head, ",\"$insert_id\":\"i-%u\"", heads->serial % 50);
+        if (g->insert_ids || !generate_once_in(g, 3))
+            buf_printf(&head, ",\"$insert_id\":\"i-%u\"", heads->serial % 50);
         if (!g->insert_ids && generate_once_in(g, 9)) buf_lit(&head, ",\"$insert_id\":\"not an id\"");
         heads->serial++;
         buf_byte(&head, 0);
         if (head.size <= sizeof heads->texts[0]) {
             memcpy(heads->texts[heads->serial % GENERATED_HEADS], head.data, head.size);
-            if (heads->count < GENERATED_HEADS && heads->serial % GENERATED_HEADS == 0) heads->count = GENERATED_HEADS;
+            if (heads->count < GENERATED_HEADS && heads->serial % GENERATED_HEADS == 0)
+                heads->count = GENERATED_HEADS;
         }
         buf_str_add(out, str_of(head.data));
         buf_fini(&head);
@@ -210,8 +266,9 @@ void generate_event(struct generator *g, struct generated_heads *heads, int64_t 
     buf_lit(out, "}}");
 }
 
-/* --- expressions ----------------------------------------------------------------------------------------------------- */
+/* --- expressions -------------------------------------------------------------------------------------- */
 
+/* clang-format off */
 static const char *const booleans[] = {
     "(%n %= %n)",        "(%n != %n)",          "(%n < %n)",           "(%n >= %n)",          "(%s <= %s)",
     "(%s %= %s)",        "(%a %= %a)",          "(%a != %a)",          "(%a in %l)",          "(%s in %s)",
@@ -242,6 +299,7 @@ static const char *const lists[] = {
     "[%a, %a]",  "[]", "[%n, %s, %b]", "split(%s, %D)", "map(%{, %l, %|%a)%}", "filter(%{, %l, %|%b)%}", "%c",
     "map(%{, %c, %|%v[\"brand\"])%}", "if(%b, %l, %l)", "[%p]", "let(%{, %l, %|%l)%}",
 };
+/* clang-format on */
 
 static void grow(struct generator *g, struct buf *out, const char *template, unsigned depth);
 
@@ -252,18 +310,23 @@ static void literal(struct generator *g, struct buf *out, const char *text)
     buf_byte(out, quote);
     for (; *text; text++) {
         if (*text == quote || (*text == '\\' && !generate_once_in(g, 3))) buf_byte(out, '\\');
-        if (*text == '\n') buf_lit(out, "\\n");
+        if (*text == '\n')
+            buf_lit(out, "\\n");
         else if ((unsigned char)*text < 0x80 && isalpha((unsigned char)*text) && generate_once_in(g, 40))
             buf_printf(out, "\\u%04x", (unsigned)*text);
-        else buf_byte(out, *text);
+        else
+            buf_byte(out, *text);
     }
     buf_byte(out, quote);
 }
 
 static void property(struct generator *g, struct buf *out, const char *name)
 {
-    static const char *const roots[] = {"properties", "properties", "properties", "event", "PROPERTIES", "Event"};
-    const char *root = generate_once_in(g, 60) ? "user" : generate_once_in(g, 90) ? "behaviors" : PICK(g, roots);
+    static const char *const roots[] = {"properties", "properties", "properties",
+                                        "event",      "PROPERTIES", "Event"};
+    const char *root = generate_once_in(g, 60)   ? "user"
+                       : generate_once_in(g, 90) ? "behaviors"
+                                                 : PICK(g, roots);
     buf_printf(out, "%s[", root);
     literal(g, out, name);
     buf_byte(out, ']');
@@ -271,18 +334,27 @@ static void property(struct generator *g, struct buf *out, const char *name)
 
 static void any_property(struct generator *g, struct buf *out)
 {
-    static const char *const facts[] = {"$time", "time", "$distinct_id", "$event_name", "mp_processing_time_ms", "$device_id", "never"};
-    if (g->insert_ids && generate_once_in(g, 12)) property(g, out, "$insert_id");
-    else property(g, out, generate_once_in(g, 6) ? PICK(g, facts) : PICK(g, properties));
+    /* clang-format off */
+    static const char *const facts[] = {"$time", "time", "$distinct_id", "$event_name",
+        "mp_processing_time_ms", "$device_id", "never"};
+    /* clang-format on */
+    if (g->insert_ids && generate_once_in(g, 12))
+        property(g, out, "$insert_id");
+    else
+        property(g, out, generate_once_in(g, 6) ? PICK(g, facts) : PICK(g, properties));
 }
 
 static void number_atom(struct generator *g, struct buf *out)
 {
     static const char *const spellings[] = {"5.", ".5", "1E2", "0x1", "1.5e-3", "007"};
-    if (generate_once_in(g, 2)) property(g, out, generate_once_in(g, 4) ? "m" : "n");
-    else if (generate_once_in(g, 12)) buf_str_add(out, str_of(PICK(g, spellings)));
-    else if (generate_once_in(g, 3)) buf_printf(out, "%u", generate_below(g, 12));
-    else buf_str_add(out, str_of(PICK(g, numbers)));
+    if (generate_once_in(g, 2))
+        property(g, out, generate_once_in(g, 4) ? "m" : "n");
+    else if (generate_once_in(g, 12))
+        buf_str_add(out, str_of(PICK(g, spellings)));
+    else if (generate_once_in(g, 3))
+        buf_printf(out, "%u", generate_below(g, 12));
+    else
+        buf_str_add(out, str_of(PICK(g, numbers)));
 }
 
 static void leaf(struct generator *g, struct buf *out, char kind)
@@ -294,19 +366,31 @@ static void leaf(struct generator *g, struct buf *out, char kind)
     }
     switch (kind) {
     case 'b':
-        if (generate_once_in(g, 2)) property(g, out, "b");
-        else buf_str_add(out, str_of(words[generate_below(g, 2)]));
+        if (generate_once_in(g, 2))
+            property(g, out, "b");
+        else
+            buf_str_add(out, str_of(words[generate_below(g, 2)]));
         return;
-    case 'n': number_atom(g, out); return;
+    case 'n':
+        number_atom(g, out);
+        return;
     case 's':
-        if (generate_once_in(g, 2)) property(g, out, "s");
-        else literal(g, out, PICK(g, strings));
+        if (generate_once_in(g, 2))
+            property(g, out, "s");
+        else
+            literal(g, out, PICK(g, strings));
         return;
-    case 'l': property(g, out, generate_once_in(g, 3) ? "cart" : "l"); return;
-    case 'o': property(g, out, "o"); return;
+    case 'l':
+        property(g, out, generate_once_in(g, 3) ? "cart" : "l");
+        return;
+    case 'o':
+        property(g, out, "o");
+        return;
     default:
-        if (generate_once_in(g, 6)) buf_str_add(out, str_of(PICK(g, words)));
-        else any_property(g, out);
+        if (generate_once_in(g, 6))
+            buf_str_add(out, str_of(PICK(g, words)));
+        else
+            any_property(g, out);
         return;
     }
 }
@@ -315,39 +399,63 @@ static void expression(struct generator *g, struct buf *out, char kind, unsigned
 {
     static const char kinds[] = "bnslo";
     if (kind == 'a' || generate_once_in(g, 14)) kind = kinds[generate_below(g, 5)];
-    if (generate_once_in(g, 9)) leaf(g, out, 'a');
-    else if (depth == 0 || generate_once_in(g, 4)) leaf(g, out, kind);
-    else if (kind == 'b') grow(g, out, PICK(g, booleans), depth - 1);
-    else if (kind == 'n') grow(g, out, PICK(g, numerics), depth - 1);
-    else if (kind == 's') grow(g, out, PICK(g, texts), depth - 1);
-    else if (kind == 'l') grow(g, out, PICK(g, lists), depth - 1);
-    else if (generate_once_in(g, 2)) grow(g, out, "%c[%w]", depth - 1);
-    else leaf(g, out, 'o');
+    if (generate_once_in(g, 9))
+        leaf(g, out, 'a');
+    else if (depth == 0 || generate_once_in(g, 4))
+        leaf(g, out, kind);
+    else if (kind == 'b')
+        grow(g, out, PICK(g, booleans), depth - 1);
+    else if (kind == 'n')
+        grow(g, out, PICK(g, numerics), depth - 1);
+    else if (kind == 's')
+        grow(g, out, PICK(g, texts), depth - 1);
+    else if (kind == 'l')
+        grow(g, out, PICK(g, lists), depth - 1);
+    else if (generate_once_in(g, 2))
+        grow(g, out, "%c[%w]", depth - 1);
+    else
+        leaf(g, out, 'o');
 }
 
 static void small_literal(struct generator *g, struct buf *out, char kind)
 {
-    static const char *const patterns[] = {"a", "A+", "^a", "b$", "(a)(b)?", "\\d+", "[[:alpha:]]+", "(?-i)A", "x*", "(",
+    /* clang-format off */
+    static const char *const patterns[] = {"a", "A+", "^a", "b$", "(a)(b)?", "\\d+",
+        "[[:alpha:]]+", "(?-i)A", "x*", "(",
                                            "(a|b)+", "\xC3\xA4", ".", "^$", "(\\w+)@(\\w+)"};
     static const char *const replacements[] = {"", "-", "$0$0", "[$1]", "$2", "$$", "$", "${1}", "$9"};
     static const char *const units[] = {"D", "M", "Y", "MD", "YM", "YD", "d", "ym", "W"};
     static const char *const delimiters[] = {"/", ",", "@", "a", "", "ab", "\xC3\xA9", " "};
     static const char *const wholes[] = {"0", "1", "2", "3", "5", "-1", "1.5", "100", "1.0"};
+    /* clang-format on */
     switch (kind) {
-    case 'r': literal(g, out, PICK(g, patterns)); return;
-    case 'R': literal(g, out, PICK(g, replacements)); return;
-    case 'U': literal(g, out, PICK(g, units)); return;
-    case 'D': literal(g, out, PICK(g, delimiters)); return;
-    case 'd':
-        if (generate_once_in(g, 3)) property(g, out, "d");
-        else literal(g, out, PICK(g, dates));
+    case 'r':
+        literal(g, out, PICK(g, patterns));
         return;
-    default: buf_str_add(out, str_of(PICK(g, wholes))); return;
+    case 'R':
+        literal(g, out, PICK(g, replacements));
+        return;
+    case 'U':
+        literal(g, out, PICK(g, units));
+        return;
+    case 'D':
+        literal(g, out, PICK(g, delimiters));
+        return;
+    case 'd':
+        if (generate_once_in(g, 3))
+            property(g, out, "d");
+        else
+            literal(g, out, PICK(g, dates));
+        return;
+    default:
+        buf_str_add(out, str_of(PICK(g, wholes)));
+        return;
     }
 }
 
-/* %b %n %s %l %o %a: an expression of that kind; %i a number without operator; %p a property; %c a list of objects; %T a
- * time; %r %R %U %D %d %w: literals; %{ a new name, visible from %| to %}, and %v uses it; %= %& %/ %! spellings. */
+/* %b %n %s %l %o %a: an expression of that kind; %i a number without operator; %p a property; %c a list of
+ * objects; %T a time; %r %R %U %D %d %w: literals; %{ a new name, visible from %| to %}, and %v uses it; %=
+ * %& %/ %! spellings. */
 static void grow(struct generator *g, struct buf *out, const char *template, unsigned depth)
 {
     static const char *const names[] = {"X", "Y", "item", "len", "$x", "a.b"};
@@ -361,26 +469,57 @@ static void grow(struct generator *g, struct buf *out, const char *template, uns
             continue;
         }
         switch (*++at) {
-        case '=': buf_str_add(out, generate_once_in(g, 4) ? STR("=") : STR("==")); break;
-        case '&': buf_str_add(out, str_of(PICK(g, ands))); break;
-        case '/': buf_str_add(out, str_of(PICK(g, ors))); break;
-        case '!': buf_str_add(out, str_of(PICK(g, nots))); break;
-        case '%': buf_byte(out, '%'); break;
-        case '{': name = PICK(g, names); buf_str_add(out, str_of(name)); break;
-        case '|': if (g->bound_count < COUNT(g->bound)) g->bound[g->bound_count++] = name; break;
-        case '}': g->bound_count = bound; break;
-        case 'v': buf_str_add(out, str_of(name)); break;
-        case 'i': number_atom(g, out); break;
-        case 'p': any_property(g, out); break;
-        case 'c': property(g, out, "cart"); break;
-        case 'T': property(g, out, generate_once_in(g, 2) ? "time" : "$time"); break;
+        case '=':
+            buf_str_add(out, generate_once_in(g, 4) ? STR("=") : STR("=="));
+            break;
+        case '&':
+            buf_str_add(out, str_of(PICK(g, ands)));
+            break;
+        case '/':
+            buf_str_add(out, str_of(PICK(g, ors)));
+            break;
+        case '!':
+            buf_str_add(out, str_of(PICK(g, nots)));
+            break;
+        case '%':
+            buf_byte(out, '%');
+            break;
+        case '{':
+            name = PICK(g, names);
+            buf_str_add(out, str_of(name));
+            break;
+        case '|':
+            if (g->bound_count < COUNT(g->bound)) g->bound[g->bound_count++] = name;
+            break;
+        case '}':
+            g->bound_count = bound;
+            break;
+        case 'v':
+            buf_str_add(out, str_of(name));
+            break;
+        case 'i':
+            number_atom(g, out);
+            break;
+        case 'p':
+            any_property(g, out);
+            break;
+        case 'c':
+            property(g, out, "cart");
+            break;
+        case 'T':
+            property(g, out, generate_once_in(g, 2) ? "time" : "$time");
+            break;
         case 'b':
         case 'n':
         case 's':
         case 'l':
         case 'o':
-        case 'a': expression(g, out, *at, depth); break;
-        default: small_literal(g, out, *at); break;
+        case 'a':
+            expression(g, out, *at, depth);
+            break;
+        default:
+            small_literal(g, out, *at);
+            break;
         }
     }
     g->bound_count = bound;
@@ -415,9 +554,15 @@ void generate_where(struct generator *g, struct buf *out)
 
 void generate_on(struct generator *g, struct buf *out)
 {
-    static const char *const bare[] = {"n", "s", "time", "undefined", "NULL", "len", "properties", "\xD0\xBA\xD0\xBB", " l ", "$distinct_id", "not"};
-    if (generate_once_in(g, 6)) buf_str_add(out, str_of(PICK(g, bare)));
-    else if (generate_once_in(g, 3)) any_property(g, out);
-    else expression(g, out, 'a', 1 + generate_below(g, 4));
+    /* clang-format off */
+    static const char *const bare[] = {"n", "s", "time", "undefined", "NULL", "len", "properties",
+        "\xD0\xBA\xD0\xBB", " l ", "$distinct_id", "not"};
+    /* clang-format on */
+    if (generate_once_in(g, 6))
+        buf_str_add(out, str_of(PICK(g, bare)));
+    else if (generate_once_in(g, 3))
+        any_property(g, out);
+    else
+        expression(g, out, 'a', 1 + generate_below(g, 4));
     if (generate_once_in(g, 15)) damage(g, out);
 }

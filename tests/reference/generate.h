@@ -23,14 +23,15 @@ struct generated_place {
 };
 struct generated_place generate_place(struct generator *g);
 
-/* Appends one event as JSON. `utc_ms` is in the middle of the interesting time. Every few events repeat an earlier one's
- * name, time, ids and insert id: `memory` remembers them. */
+/* Appends one event as JSON. `utc_ms` is in the middle of the interesting time. Every few events repeat an
+ * earlier one's name, time, ids and insert id: `memory` remembers them. */
 #define GENERATED_HEADS 16
 struct generated_heads {
     char texts[GENERATED_HEADS][256];
     unsigned count, serial;
 };
-void generate_event(struct generator *g, struct generated_heads *heads, int64_t utc_ms, int64_t spread_ms, struct buf *out);
+void generate_event(struct generator *g, struct generated_heads *heads, int64_t utc_ms, int64_t spread_ms,
+                    struct buf *out);
 /* A device or user id, as it is stored. */
 const char *generate_device(struct generator *g);
 const char *generate_user(struct generator *g);

@@ -2,13 +2,13 @@
 /* What the files of the reference evaluator share. */
 #include "reference/reference.h"
 
-/* --- memory ---------------------------------------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------------------- */
 
 void *ref_alloc(struct arena *arena, size_t size); /* zeroed; never NULL */
 struct str ref_copy(struct arena *arena, struct str s);
 struct str ref_join(struct arena *arena, struct str a, struct str b);
 
-/* --- values ---------------------------------------------------------------------------------------------------------- */
+/* --- values ------------------------------------------------------------------------------------------- */
 
 enum ref_type { REF_UNDEFINED, REF_NULL, REF_BOOLEAN, REF_NUMBER, REF_STRING, REF_LIST, REF_OBJECT };
 
@@ -16,19 +16,25 @@ struct ref_value {
     enum ref_type type;
     bool boolean;
     long double number; /* holds every int64 and every double exactly; infinite for a text that overflows */
-    struct str text;    /* of a string; of a number that neither int64 nor a double holds, NULL data otherwise */
+    struct str text; /* of a string; of a number that neither int64 nor a double holds, NULL data otherwise */
     struct ref_value *items; /* of lists and objects */
     struct str *keys;        /* of objects, each once */
     size_t count;
 };
 
 static const struct ref_value ref_undefined = {.type = REF_UNDEFINED};
-static inline struct ref_value ref_bool(bool b) { return (struct ref_value){.type = REF_BOOLEAN, .boolean = b}; }
+static inline struct ref_value ref_bool(bool b)
+{
+    return (struct ref_value){.type = REF_BOOLEAN, .boolean = b};
+}
 static inline struct ref_value ref_int(int64_t i)
 {
     return (struct ref_value){.type = REF_NUMBER, .number = (long double)i};
 }
-static inline struct ref_value ref_string(struct str s) { return (struct ref_value){.type = REF_STRING, .text = s}; }
+static inline struct ref_value ref_string(struct str s)
+{
+    return (struct ref_value){.type = REF_STRING, .text = s};
+}
 struct ref_value ref_double(double d); /* undefined when not finite; -0 becomes 0 */
 struct ref_value ref_list(struct arena *arena, size_t count);
 struct ref_value ref_from_json(struct arena *arena, const struct json *json);
@@ -43,7 +49,7 @@ bool ref_whole(struct ref_value v, long double *ret_number);
 struct ref_value ref_member(struct ref_value object, struct str key);
 unsigned ref_depth(struct ref_value v);
 
-/* --- trees ----------------------------------------------------------------------------------------------------------- */
+/* --- trees -------------------------------------------------------------------------------------------- */
 
 enum ref_kind {
     REF_LITERAL,
@@ -105,7 +111,7 @@ bool ref_pattern_malformed(struct str pattern);
 struct ref_value ref_add(struct ref_value a, struct ref_value b);
 struct ref_value ref_cast_string(struct arena *arena, struct ref_value v);
 
-/* --- time ------------------------------------------------------------------------------------------------------------ */
+/* --- time --------------------------------------------------------------------------------------------- */
 
 void ref_set_zone(const char *zone);
 struct ref_local {

@@ -41,7 +41,7 @@ static void add_part(struct parser *p, struct ref_node *node, struct ref_node *p
     node->parts = parts;
 }
 
-/* --- letters --------------------------------------------------------------------------------------------------------- */
+/* --- letters ------------------------------------------------------------------------------------------ */
 
 static int peek(const struct parser *p, size_t ahead)
 {
@@ -53,12 +53,18 @@ static void blanks(struct parser *p)
     while (peek(p, 0) == ' ' || peek(p, 0) == '\t' || peek(p, 0) == '\r' || peek(p, 0) == '\n') p->at++;
 }
 
-static bool digit(int c) { return c >= '0' && c <= '9'; }
+static bool digit(int c)
+{
+    return c >= '0' && c <= '9';
+}
 static bool word_start(int c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '$' || c >= 0x80;
 }
-static bool word_part(int c) { return word_start(c) || digit(c) || c == '.'; }
+static bool word_part(int c)
+{
+    return word_start(c) || digit(c) || c == '.';
+}
 
 /* The word that comes next, without taking it; empty when something else does. */
 static struct str next_word(struct parser *p)
@@ -100,7 +106,8 @@ static bool one_of(struct str word, const char *const *words)
 
 static bool is_keyword(struct str word)
 {
-    static const char *const keywords[] = {"and", "or", "not", "in", "true", "false", "null", "undefined", NULL};
+    static const char *const keywords[] = {"and",   "or",   "not",       "in", "true",
+                                           "false", "null", "undefined", NULL};
     return one_of(word, keywords);
 }
 
@@ -110,7 +117,7 @@ static bool is_root(struct str word)
     return one_of(word, roots);
 }
 
-/* --- literals -------------------------------------------------------------------------------------------------------- */
+/* --- literals ----------------------------------------------------------------------------------------- */
 
 static bool hex4(struct parser *p, uint32_t *ret_unit)
 {
@@ -161,10 +168,18 @@ static bool parse_string(struct parser *p, struct str *ret_text)
         case '"':
         case '\'':
         case '\\':
-        case '/': text[size++] = (char)next; break;
-        case 'n': text[size++] = '\n'; break;
-        case 't': text[size++] = '\t'; break;
-        case 'r': text[size++] = '\r'; break;
+        case '/':
+            text[size++] = (char)next;
+            break;
+        case 'n':
+            text[size++] = '\n';
+            break;
+        case 't':
+            text[size++] = '\t';
+            break;
+        case 'r':
+            text[size++] = '\r';
+            break;
         case 'u':
             if (!unicode_escape(p, &code_point)) return false;
             size += utf8_encode(code_point, text + size);
@@ -212,19 +227,26 @@ static struct ref_node *parse_number(struct parser *p)
     return node;
 }
 
-/* --- functions ------------------------------------------------------------------------------------------------------- */
+/* --- functions ---------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
     size_t min, max;
 } functions[] = {
-    {"defined", 1, 1},       {"if", 3, 3},        {"ifs", 2, 200},          {"string", 1, 2},
-    {"number", 1, 2},        {"boolean", 1, 2},   {"min", 2, SIZE_MAX},     {"max", 2, SIZE_MAX},
-    {"floor", 1, 1},         {"ceil", 1, 1},      {"round", 1, 1},          {"len", 1, 1},
-    {"left", 2, 2},          {"right", 2, 2},     {"mid", 3, 3},            {"upper", 1, 1},
-    {"lower", 1, 1},         {"has_prefix", 2, 2}, {"has_suffix", 2, 2},    {"split", 2, 3},
-    {"regex_match", 2, 2},   {"regex_extract", 2, 3}, {"regex_replace", 3, 3}, {"parse_url", 2, 2},
-    {"datetime", 1, 1},      {"datedif", 3, 3},   {"today", 0, 0},          {"sum", 1, 1},
+    {"defined", 1, 1},       {"if", 3, 3},
+    {"ifs", 2, 200},         {"string", 1, 2},
+    {"number", 1, 2},        {"boolean", 1, 2},
+    {"min", 2, SIZE_MAX},    {"max", 2, SIZE_MAX},
+    {"floor", 1, 1},         {"ceil", 1, 1},
+    {"round", 1, 1},         {"len", 1, 1},
+    {"left", 2, 2},          {"right", 2, 2},
+    {"mid", 3, 3},           {"upper", 1, 1},
+    {"lower", 1, 1},         {"has_prefix", 2, 2},
+    {"has_suffix", 2, 2},    {"split", 2, 3},
+    {"regex_match", 2, 2},   {"regex_extract", 2, 3},
+    {"regex_replace", 3, 3}, {"parse_url", 2, 2},
+    {"datetime", 1, 1},      {"datedif", 3, 3},
+    {"today", 0, 0},         {"sum", 1, 1},
 };
 
 static bool arguments_fit(const struct ref_node *call)
@@ -301,7 +323,7 @@ static struct ref_node *parse_call(struct parser *p, struct str name)
     return arguments_fit(call) ? call : fail(p);
 }
 
-/* --- grammar --------------------------------------------------------------------------------------------------------- */
+/* --- grammar ------------------------------------------------------------------------------------------ */
 
 static struct ref_node *parse_root(struct parser *p, struct str root)
 {
@@ -315,12 +337,18 @@ static struct ref_node *parse_word(struct parser *p, struct str word)
 {
     struct ref_node *node = node_new(p, REF_LITERAL);
     p->at += word.size;
-    if (str_eq_nocase(word, STR("true"))) node->value = ref_bool(true);
-    else if (str_eq_nocase(word, STR("false"))) node->value = ref_bool(false);
-    else if (str_eq_nocase(word, STR("null"))) node->value.type = REF_NULL;
-    else if (str_eq_nocase(word, STR("undefined"))) node->value.type = REF_UNDEFINED;
-    else if (is_keyword(word)) return fail(p);
-    else if (is_root(word)) return parse_root(p, word);
+    if (str_eq_nocase(word, STR("true")))
+        node->value = ref_bool(true);
+    else if (str_eq_nocase(word, STR("false")))
+        node->value = ref_bool(false);
+    else if (str_eq_nocase(word, STR("null")))
+        node->value.type = REF_NULL;
+    else if (str_eq_nocase(word, STR("undefined")))
+        node->value.type = REF_UNDEFINED;
+    else if (is_keyword(word))
+        return fail(p);
+    else if (is_root(word))
+        return parse_root(p, word);
     else {
         blanks(p);
         if (peek(p, 0) == '(') return parse_call(p, word);
@@ -378,7 +406,8 @@ static struct ref_node *parse_unary(struct parser *p)
     return node;
 }
 
-static struct ref_node *binary(struct parser *p, const char *name, struct ref_node *left, struct ref_node *right)
+static struct ref_node *binary(struct parser *p, const char *name, struct ref_node *left,
+                               struct ref_node *right)
 {
     struct ref_node *node = node_new(p, REF_OPERATOR);
     node->name = str_of(name);
@@ -392,10 +421,14 @@ static struct ref_node *parse_mul(struct parser *p)
     struct ref_node *left = parse_unary(p);
     for (;;) {
         if (p->failed) return left;
-        if (take_sign(p, "*")) left = binary(p, "*", left, parse_unary(p));
-        else if (take_sign(p, "/")) left = binary(p, "/", left, parse_unary(p));
-        else if (take_sign(p, "%")) left = binary(p, "%", left, parse_unary(p));
-        else return left;
+        if (take_sign(p, "*"))
+            left = binary(p, "*", left, parse_unary(p));
+        else if (take_sign(p, "/"))
+            left = binary(p, "/", left, parse_unary(p));
+        else if (take_sign(p, "%"))
+            left = binary(p, "%", left, parse_unary(p));
+        else
+            return left;
     }
 }
 
@@ -404,9 +437,12 @@ static struct ref_node *parse_add(struct parser *p)
     struct ref_node *left = parse_mul(p);
     for (;;) {
         if (p->failed) return left;
-        if (take_sign(p, "+")) left = binary(p, "+", left, parse_mul(p));
-        else if (take_sign(p, "-")) left = binary(p, "-", left, parse_mul(p));
-        else return left;
+        if (take_sign(p, "+"))
+            left = binary(p, "+", left, parse_mul(p));
+        else if (take_sign(p, "-"))
+            left = binary(p, "-", left, parse_mul(p));
+        else
+            return left;
     }
 }
 
@@ -416,7 +452,8 @@ static struct ref_node *parse_cmp(struct parser *p)
     struct ref_node *left = parse_add(p);
     if (p->failed) return left;
     for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
-        if (take_sign(p, signs[i])) return binary(p, strcmp(signs[i], "=") == 0 ? "==" : signs[i], left, parse_add(p));
+        if (take_sign(p, signs[i]))
+            return binary(p, strcmp(signs[i], "=") == 0 ? "==" : signs[i], left, parse_add(p));
     }
     if (take_word(p, "in")) return binary(p, "in", left, parse_add(p));
     size_t start = p->at;

@@ -24,7 +24,7 @@ struct segmenting {
     size_t label_count;
 };
 
-/* --- buckets --------------------------------------------------------------------------------------------------------- */
+/* --- buckets ------------------------------------------------------------------------------------------ */
 
 static struct str date_label(struct arena *arena, int64_t day)
 {
@@ -40,12 +40,19 @@ static struct str bucket_label(const struct segmenting *s, struct ref_local at)
     int64_t first = s->query->from_day;
     struct str date = date_label(s->arena, at.day);
     switch (s->query->unit) {
-    case REFERENCE_MINUTE: return arena_printf(s->arena, "%.10s %02d:%02d:00", date.data, at.hour, at.minute);
-    case REFERENCE_HOUR: return arena_printf(s->arena, "%.10s %02d:00:00", date.data, at.hour);
-    case REFERENCE_DAY: return date;
-    case REFERENCE_WEEK: return date_label(s->arena, at.day - ((at.day + 3) % 7 + 7) % 7);
-    case REFERENCE_MONTH: ref_date(at.day, &y, &m, &d); return date_label(s->arena, ref_days(y, m, 1));
-    case REFERENCE_DAYS: return date_label(s->arena, at.day - (at.day - first) % s->query->interval_days);
+    case REFERENCE_MINUTE:
+        return arena_printf(s->arena, "%.10s %02d:%02d:00", date.data, at.hour, at.minute);
+    case REFERENCE_HOUR:
+        return arena_printf(s->arena, "%.10s %02d:00:00", date.data, at.hour);
+    case REFERENCE_DAY:
+        return date;
+    case REFERENCE_WEEK:
+        return date_label(s->arena, at.day - ((at.day + 3) % 7 + 7) % 7);
+    case REFERENCE_MONTH:
+        ref_date(at.day, &y, &m, &d);
+        return date_label(s->arena, ref_days(y, m, 1));
+    case REFERENCE_DAYS:
+        return date_label(s->arena, at.day - (at.day - first) % s->query->interval_days);
     }
     abort();
 }
@@ -62,7 +69,10 @@ static size_t find(const struct str *texts, size_t count, struct str text)
     return i;
 }
 
-static int by_text(const void *a, const void *b) { return str_cmp(*(const struct str *)a, *(const struct str *)b); }
+static int by_text(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
 
 /* Time is walked through in steps that no bucket is shorter than, and every label met is noted. */
 static void make_buckets(struct segmenting *s)
@@ -86,7 +96,7 @@ static void make_buckets(struct segmenting *s)
     s->bucket_count = kept;
 }
 
-/* --- counting -------------------------------------------------------------------------------------------------------- */
+/* --- counting ----------------------------------------------------------------------------------------- */
 
 static void count(struct segmenting *s, struct str label, size_t bucket, struct str user)
 {
@@ -127,7 +137,7 @@ static void count_value(struct segmenting *s, struct ref_value v, size_t bucket,
     for (size_t i = 0; i < label_count; i++) count(s, labels[i], bucket, user);
 }
 
-/* --- expressions ----------------------------------------------------------------------------------------------------- */
+/* --- expressions -------------------------------------------------------------------------------------- */
 
 struct event_row {
     const struct reference *reference;
@@ -144,7 +154,8 @@ static struct ref_value event_property(void *context, struct str name)
         return ref_string(person);
     }
     if (str_is(name, "$event_name")) return ref_string(event->name);
-    if (str_is(name, "$insert_id")) return event->insert_id.data ? ref_string(event->insert_id) : ref_undefined;
+    if (str_is(name, "$insert_id"))
+        return event->insert_id.data ? ref_string(event->insert_id) : ref_undefined;
     if (str_is(name, "mp_processing_time_ms")) return ref_int(event->received_ms);
     return ref_member(event->properties, name);
 }
@@ -157,7 +168,7 @@ static bool compile(struct segmenting *s, struct str text, bool bare, struct ref
     return *ret_tree && !ref_check(s->arena, *ret_tree, s->query->now_ms);
 }
 
-/* --- the answer ------------------------------------------------------------------------------------------------------ */
+/* --- the answer --------------------------------------------------------------------------------------- */
 
 static int most_events_first(const void *a, const void *b)
 {
@@ -212,7 +223,8 @@ struct reference_answer reference_segment(struct reference *reference, struct ar
     }
     if (s.label_count) qsort(s.labels, s.label_count, sizeof *s.labels, most_events_first);
 
-    struct reference_answer answer = {.bucket_count = s.bucket_count, .buckets = s.buckets, .label_count = s.label_count};
+    struct reference_answer answer = {
+        .bucket_count = s.bucket_count, .buckets = s.buckets, .label_count = s.label_count};
     answer.series_count = on && s.label_count > query->limit ? query->limit : s.label_count;
     answer.series = ref_alloc(arena, answer.series_count * sizeof *answer.series);
     for (size_t i = 0; i < answer.series_count; i++) {

@@ -1,4 +1,5 @@
-/* Functions on texts. Texts are taken apart into code points; the cases of letters come from the C library. */
+/* Functions on texts. Texts are taken apart into code points; the cases of letters come from the C library.
+ */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "reference/internal.h"
 
@@ -37,8 +38,14 @@ static locale_t letters(void)
     if (!locale) abort();
     return locale;
 }
-static uint32_t upper(uint32_t c) { return (uint32_t)towupper_l((wint_t)c, letters()); }
-static uint32_t lower(uint32_t c) { return (uint32_t)towlower_l((wint_t)c, letters()); }
+static uint32_t upper(uint32_t c)
+{
+    return (uint32_t)towupper_l((wint_t)c, letters());
+}
+static uint32_t lower(uint32_t c)
+{
+    return (uint32_t)towlower_l((wint_t)c, letters());
+}
 
 static struct ref_value mapped(struct arena *arena, struct ref_value s, uint32_t (*map)(uint32_t))
 {
@@ -79,7 +86,8 @@ static struct ref_value prefix(struct arena *arena, struct ref_value s, struct r
 static struct ref_value split(struct arena *arena, const struct ref_value *args, size_t count)
 {
     long double n = 0;
-    if (args[0].type != REF_STRING || args[1].type != REF_STRING || args[1].text.size != 1) return ref_undefined;
+    if (args[0].type != REF_STRING || args[1].type != REF_STRING || args[1].text.size != 1)
+        return ref_undefined;
     if (count == 3 && !ref_number(args[2], &n)) return ref_undefined;
     struct ref_value list = ref_list(arena, args[0].text.size + 1);
     struct str rest = args[0].text, part;
@@ -88,10 +96,11 @@ static struct ref_value split(struct arena *arena, const struct ref_value *args,
     while (str_next_part(&rest, args[1].text.data[0], &part)) list.items[list.count++] = ref_string(part);
     if (count == 2) return list;
     if (list.count == 1) return args[0];
-    return n == floorl(n) && n >= 1 && n <= (long double)list.count ? list.items[(size_t)n - 1] : ref_undefined;
+    return n == floorl(n) && n >= 1 && n <= (long double)list.count ? list.items[(size_t)n - 1]
+                                                                    : ref_undefined;
 }
 
-/* --- regular expressions --------------------------------------------------------------------------------------------- */
+/* --- regular expressions ------------------------------------------------------------------------------ */
 
 static pcre2_code *compile(struct str pattern)
 {
@@ -133,13 +142,15 @@ static struct ref_value replace(struct arena *arena, const pcre2_code *code, str
 {
     size_t size = (size_t)1 << 16;
     char *out = ref_alloc(arena, size);
-    uint32_t options = PCRE2_SUBSTITUTE_GLOBAL | PCRE2_SUBSTITUTE_UNSET_EMPTY | PCRE2_SUBSTITUTE_UNKNOWN_UNSET;
-    int count = pcre2_substitute(code, (PCRE2_SPTR)s.data, s.size, 0, options, NULL, NULL, (PCRE2_SPTR)by.data, by.size,
-                                 (PCRE2_UCHAR *)out, &size);
+    uint32_t options =
+        PCRE2_SUBSTITUTE_GLOBAL | PCRE2_SUBSTITUTE_UNSET_EMPTY | PCRE2_SUBSTITUTE_UNKNOWN_UNSET;
+    int count = pcre2_substitute(code, (PCRE2_SPTR)s.data, s.size, 0, options, NULL, NULL,
+                                 (PCRE2_SPTR)by.data, by.size, (PCRE2_UCHAR *)out, &size);
     return count < 0 ? ref_undefined : ref_string(str_from(out, size));
 }
 
-static struct ref_value regex(struct ref_row *row, struct str name, const struct ref_value *args, size_t count)
+static struct ref_value regex(struct ref_row *row, struct str name, const struct ref_value *args,
+                              size_t count)
 {
     long double group = 0;
     bool replacing = str_is(name, "regex_replace");
@@ -151,17 +162,25 @@ static struct ref_value regex(struct ref_row *row, struct str name, const struct
     struct str s = args[0].text.data ? args[0].text : STR("");
     struct ref_value result;
     bool given_up = false;
-    if (replacing) result = replace(row->arena, code, s, args[2].text.data ? args[2].text : STR(""));
-    else result = extract(row->arena, code, s, group, &given_up);
+    if (replacing)
+        result = replace(row->arena, code, s, args[2].text.data ? args[2].text : STR(""));
+    else
+        result = extract(row->arena, code, s, group, &given_up);
     if (str_is(name, "regex_match") && !given_up) result = ref_bool(result.type == REF_STRING);
     pcre2_code_free(code);
     return result;
 }
 
-/* --- parse_url ------------------------------------------------------------------------------------------------------- */
+/* --- parse_url ---------------------------------------------------------------------------------------- */
 
-static bool letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-static bool alphanumeric(char c) { return letter(c) || (c >= '0' && c <= '9'); }
+static bool letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+static bool alphanumeric(char c)
+{
+    return letter(c) || (c >= '0' && c <= '9');
+}
 
 /* Where the host begins, and whether a scheme or `//` said so. */
 static size_t host_start(struct str s, bool *ret_explicit)
@@ -170,7 +189,9 @@ static size_t host_start(struct str s, bool *ret_explicit)
     *ret_explicit = true;
     if (str_starts(s, STR("//"))) return 2;
     if (s.size && letter(s.data[0])) {
-        while (i < s.size && (alphanumeric(s.data[i]) || s.data[i] == '+' || s.data[i] == '-' || s.data[i] == '.')) i++;
+        while (i < s.size &&
+               (alphanumeric(s.data[i]) || s.data[i] == '+' || s.data[i] == '-' || s.data[i] == '.'))
+            i++;
         if (str_starts(str_slice(s, i, s.size), STR("://"))) return i + 3;
     }
     *ret_explicit = false;
@@ -227,7 +248,8 @@ static struct str domain_of(struct arena *arena, struct str host)
     struct str labels[256], rest = host, label;
     size_t count = 0, wanted = 2;
     bool digits = true;
-    for (size_t i = 0; i < host.size; i++) digits &= host.data[i] == '.' || (host.data[i] >= '0' && host.data[i] <= '9');
+    for (size_t i = 0; i < host.size; i++)
+        digits &= host.data[i] == '.' || (host.data[i] >= '0' && host.data[i] <= '9');
     if (digits || host.data[0] == '[') return host;
     while (count < 256 && str_next_part(&rest, '.', &label)) labels[count++] = label;
     if (count < 3) return host;
@@ -240,7 +262,8 @@ static struct str domain_of(struct arena *arena, struct str host)
 static struct ref_value parse_url(struct arena *arena, struct ref_value s, struct ref_value part)
 {
     struct str host;
-    if (s.type != REF_STRING || part.type != REF_STRING || !host_of(arena, s.text, &host)) return ref_undefined;
+    if (s.type != REF_STRING || part.type != REF_STRING || !host_of(arena, s.text, &host))
+        return ref_undefined;
     if (str_is(part.text, "full_domain")) return ref_string(host);
     return str_is(part.text, "domain") ? ref_string(domain_of(arena, host)) : ref_undefined;
 }
@@ -251,9 +274,12 @@ bool ref_call_text(struct ref_row *row, struct str name, const struct ref_value 
     struct arena *arena = row->arena;
     long double n, start;
     *ret_value = ref_undefined;
-    if (str_is(name, "len")) *ret_value = length(arena, args[0]);
-    else if (str_is(name, "upper")) *ret_value = mapped(arena, args[0], upper);
-    else if (str_is(name, "lower")) *ret_value = mapped(arena, args[0], lower);
+    if (str_is(name, "len"))
+        *ret_value = length(arena, args[0]);
+    else if (str_is(name, "upper"))
+        *ret_value = mapped(arena, args[0], upper);
+    else if (str_is(name, "lower"))
+        *ret_value = mapped(arena, args[0], lower);
     else if (str_is(name, "left")) {
         if (args[0].type == REF_STRING && ref_whole(args[1], &n)) *ret_value = piece(arena, args[0], 1, n);
     } else if (str_is(name, "right")) {
@@ -263,11 +289,17 @@ bool ref_call_text(struct ref_row *row, struct str name, const struct ref_value 
     } else if (str_is(name, "mid")) {
         if (args[0].type == REF_STRING && ref_whole(args[1], &start) && ref_whole(args[2], &n))
             *ret_value = piece(arena, args[0], start, n);
-    } else if (str_is(name, "has_prefix")) *ret_value = prefix(arena, args[0], args[1], false);
-    else if (str_is(name, "has_suffix")) *ret_value = prefix(arena, args[0], args[1], true);
-    else if (str_is(name, "split")) *ret_value = split(arena, args, count);
-    else if (str_starts(name, STR("regex_"))) *ret_value = regex(row, name, args, count);
-    else if (str_is(name, "parse_url")) *ret_value = parse_url(arena, args[0], args[1]);
-    else return false;
+    } else if (str_is(name, "has_prefix"))
+        *ret_value = prefix(arena, args[0], args[1], false);
+    else if (str_is(name, "has_suffix"))
+        *ret_value = prefix(arena, args[0], args[1], true);
+    else if (str_is(name, "split"))
+        *ret_value = split(arena, args, count);
+    else if (str_starts(name, STR("regex_")))
+        *ret_value = regex(row, name, args, count);
+    else if (str_is(name, "parse_url"))
+        *ret_value = parse_url(arena, args[0], args[1]);
+    else
+        return false;
     return true;
 }

@@ -7,7 +7,10 @@
 
 #define DAY_SECONDS 86400
 
-static int64_t floor_by(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+static int64_t floor_by(int64_t a, int64_t b)
+{
+    return a / b - (a % b < 0);
+}
 
 void ref_set_zone(const char *zone)
 {
@@ -49,10 +52,12 @@ void ref_date(int64_t days, int *ret_year, int *ret_month, int *ret_day)
 
 static int month_days(int year, int month)
 {
-    return (int)(ref_days(month == 12 ? year + 1 : year, month == 12 ? 1 : month + 1, 1) - ref_days(year, month, 1));
+    return (int)(ref_days(month == 12 ? year + 1 : year, month == 12 ? 1 : month + 1, 1) -
+                 ref_days(year, month, 1));
 }
 
-/* The first instant at which clocks show `local`; when they skip it, what the offset before the gap makes of it. */
+/* The first instant at which clocks show `local`; when they skip it, what the offset before the gap makes of
+ * it. */
 static int64_t to_utc(int64_t local)
 {
     int64_t before = local_seconds(local - 2 * DAY_SECONDS) - (local - 2 * DAY_SECONDS);
@@ -66,7 +71,7 @@ static int64_t to_utc(int64_t local)
     return best == INT64_MAX ? local - before : best;
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------------ */
 
 static bool digits(struct str *rest, size_t count, int *ret_number)
 {
@@ -143,7 +148,7 @@ static struct ref_value datetime(struct ref_value v)
     return v.type == REF_STRING && read_datetime(v.text, &seconds) ? ref_double(seconds) : ref_undefined;
 }
 
-/* --- differences ----------------------------------------------------------------------------------------------------- */
+/* --- differences -------------------------------------------------------------------------------------- */
 
 static bool local_day(struct ref_value v, int64_t *ret_day)
 {
@@ -169,7 +174,8 @@ static struct ref_value datedif(struct ref_value start, struct ref_value end, st
 {
     int64_t from, to;
     int y1, m1, d1, y2, m2, d2;
-    if (unit.type != REF_STRING || !local_day(start, &from) || !local_day(end, &to) || to < from) return ref_undefined;
+    if (unit.type != REF_STRING || !local_day(start, &from) || !local_day(end, &to) || to < from)
+        return ref_undefined;
     ref_date(from, &y1, &m1, &d1);
     ref_date(to, &y2, &m2, &d2);
     int64_t months = (int64_t)(y2 - y1) * 12 + m2 - m1 - (d2 < d1);
@@ -186,9 +192,13 @@ bool ref_call_time(struct ref_row *row, struct str name, const struct ref_value 
                    struct ref_value *ret_value)
 {
     (void)count;
-    if (str_is(name, "datetime")) *ret_value = datetime(args[0]);
-    else if (str_is(name, "datedif")) *ret_value = datedif(args[0], args[1], args[2]);
-    else if (str_is(name, "today")) *ret_value = ref_int(to_utc(ref_local(row->now_ms).day * DAY_SECONDS));
-    else return false;
+    if (str_is(name, "datetime"))
+        *ret_value = datetime(args[0]);
+    else if (str_is(name, "datedif"))
+        *ret_value = datedif(args[0], args[1], args[2]);
+    else if (str_is(name, "today"))
+        *ret_value = ref_int(to_utc(ref_local(row->now_ms).day * DAY_SECONDS));
+    else
+        return false;
     return true;
 }
