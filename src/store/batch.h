@@ -15,7 +15,7 @@
  *   batch_finish(&batch, &record);     the record's bytes, owned by the caller: give them to store_append
  *   batch_fini(&batch);
  *
- * Failures are sticky and surface in batch_finish (LIMIT). Strings passed in are copied.
+ * Failures (too much, a time beyond 2^53 ms) are sticky and surface in batch_finish (LIMIT). Strings passed in are copied.
  */
 #include "base/buf.h"
 #include "base/map.h"

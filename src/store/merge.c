@@ -411,6 +411,10 @@ static enum status merge_event(struct merge *m, uint32_t event_id)
     for (uint32_t i = 0; i < count; i++) flags[i] = (uint8_t)scratch[i];
     TRY(gather_ints(m, CORE_RECEIVED, received));
     TRY(gather(m, CORE_INSERT, m->arena, inserts));
+    for (uint32_t i = 0; i < count; i++) {
+        if (inserts[i].type != VALUE_STRING && inserts[i].type != VALUE_INT)
+            return error_set(m->error, STATUS_CORRUPT, "a column chunk is malformed");
+    }
     for (size_t s = 0; s < slice_count; s++) {
         uint32_t from = slices[s].from;
         struct section_rows part = {slices[s].to - from, persons + from, ids + from, times + from, received + from,

@@ -209,8 +209,13 @@ enum status run_read_times(struct run *run, uint32_t vector, struct error *error
     TRY(run_read_ints(run, CORE_MS, vector, error, ms));
     int64_t window_ms = run->section->window_day * DAY_MS;
     uint32_t rows = run_vector_rows(run, vector);
-    for (uint32_t i = 0; i < rows; i++) ret_times_ms[i] = window_ms + ret_times_ms[i] * 60000 + ms[i];
-    return STATUS_OK;
+    bool inside = true;
+    for (uint32_t i = 0; i < rows; i++) {
+        /* unsigned: damaged minutes may overflow, and do not pass the check */
+        ret_times_ms[i] = (int64_t)((uint64_t)window_ms + (uint64_t)ret_times_ms[i] * 60000 + (uint64_t)ms[i]);
+        inside &= ret_times_ms[i] >= run->event->time_min_ms && ret_times_ms[i] <= run->event->time_max_ms;
+    }
+    return inside ? STATUS_OK : damaged(run, STATUS_CORRUPT, error);
 }
 
 /* The rows [*ret_first, *ret_first + *ret_count) of one person; false in *ret_found when the run has none. */

@@ -9,6 +9,7 @@
 
 #define DIRECTORY_MAGIC   0x44434553u
 #define DIRECTORY_VERSION 1
+#define TIME_MS_LIMIT     ((int64_t)1 << 53) /* as in the log */
 #define EVENT_BYTES       (16 + 16 + 2 * SECTION_REF_BYTES)
 
 struct section_file *section_file_ref(struct section_file *file)
@@ -62,6 +63,11 @@ const struct section_event *section_find_event(const struct section *section, ui
     return low < section->event_count && section->events[low].event_id == event_id ? &section->events[low] : NULL;
 }
 
+static bool is_range(int64_t min_ms, int64_t max_ms)
+{
+    return min_ms > -TIME_MS_LIMIT && min_ms <= max_ms && max_ms < TIME_MS_LIMIT;
+}
+
 static enum status parse_directory(struct section *section, struct str bytes, struct section_ref *ret_filter)
 {
     struct reader r = reader_of(bytes);
@@ -77,6 +83,8 @@ static enum status parse_directory(struct section *section, struct str bytes, st
     uint32_t kind = read_u32(&r);
     (void)read_u32(&r);
     if (r.failed || section->window_log2 > SECTION_LOG2_MAX || section->rows > SECTION_ROWS_MAX ||
+        !is_range(section->time_min_ms, section->time_max_ms) || section->window_day > TIME_MS_LIMIT / DAY_MS ||
+        section->window_day < floor_div(-TIME_MS_LIMIT, DAY_MS) - (1 << SECTION_LOG2_MAX) ||
         section->event_count > reader_left(&r) / EVENT_BYTES || (ret_filter->size && kind != FILTER_KIND_SPLIT_BLOCK) ||
         ret_filter->size % 32)
         return STATUS_CORRUPT;
@@ -93,7 +101,9 @@ static enum status parse_directory(struct section *section, struct str bytes, st
         event->time_max_ms = (int64_t)read_u64(&r);
         event->table = section_ref_read(&r);
         (void)section_ref_read(&r); /* statistics: none yet */
-        if (event->first_row != rows || event->persons > event->rows || (i && event->event_id <= event[-1].event_id))
+        if (event->first_row != rows || event->persons > event->rows || event->rows == 0 ||
+            !is_range(event->time_min_ms, event->time_max_ms) || event->time_min_ms < section->time_min_ms ||
+            event->time_max_ms > section->time_max_ms || (i && event->event_id <= event[-1].event_id))
             return STATUS_CORRUPT;
         rows += event->rows;
     }
