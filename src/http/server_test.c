@@ -367,7 +367,7 @@ static void dribble_until_408(const char *begin)
     testing_send_text(fd, begin);
     /* One byte every 20 ms until the server has had enough: it has not more than an idle timer if this never
      * ends. */
-    while (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN) {
+    while (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EINTR)) {
         if (!testing_send(fd, STR("x"))) break;
         usleep(20 * 1000);
     }

@@ -81,6 +81,7 @@ static inline bool testing_send(int fd, struct str bytes)
 {
     while (bytes.size > 0) {
         ssize_t sent = send(fd, bytes.data, bytes.size, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR) continue;
         if (sent <= 0) return false;
         bytes = str_slice(bytes, (size_t)sent, bytes.size);
     }
@@ -114,10 +115,20 @@ static inline bool answer_field(const struct answer *answer, const char *name, c
     return false;
 }
 
+/* A receive with a timeout (testing_dial) is not restarted after an interruption, and libuv's use of io_uring interrupts
+ * the threads of its process on some systems. */
+static inline ssize_t testing_recv(int fd, void *data, size_t size)
+{
+    ssize_t got;
+    do got = recv(fd, data, size, 0);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
 static inline bool recv_exactly(int fd, char *data, size_t size)
 {
     while (size > 0) {
-        ssize_t got = recv(fd, data, size, 0);
+        ssize_t got = testing_recv(fd, data, size);
         if (got <= 0) return false;
         data += got;
         size -= (size_t)got;
@@ -134,7 +145,7 @@ static inline bool answer_read(int fd, bool to_head, struct answer *answer)
     *answer = (struct answer){.body = BUF_INIT(64 << 20)};
     while (size < 4 || memcmp(answer->head + size - 4, "\r\n\r\n", 4) != 0) {
         if (size == sizeof answer->head - 1) fail_msg("answer without end: %s", answer->head);
-        ssize_t got = recv(fd, answer->head + size, 1, 0);
+        ssize_t got = testing_recv(fd, answer->head + size, 1);
         if (got <= 0) {
             if (size > 0) fail_msg("answer cut short: \"%s\"", answer->head);
             if (got < 0 && errno != ECONNRESET) fail_msg("recv: errno %d", errno);
@@ -165,6 +176,6 @@ static inline bool answer_read(int fd, bool to_head, struct answer *answer)
 static inline bool testing_closed(int fd)
 {
     char byte;
-    ssize_t got = recv(fd, &byte, 1, 0);
+    ssize_t got = testing_recv(fd, &byte, 1);
     return got == 0 || (got < 0 && errno == ECONNRESET);
 }
