@@ -119,10 +119,13 @@ static enum status open_common(struct section *section, struct section_ref direc
     status = parse_directory(section, pinned.bytes, &filter);
     pinned_release(&pinned);
     if (status == STATUS_OK && filter.size) {
-        section->filter = malloc(filter.size);
-        if (!section->filter) return error_set(error, STATUS_LIMIT, "out of memory for a filter");
         status = section_fetch(section, filter, error, &pinned);
         if (status != STATUS_OK) return status;
+        section->filter = malloc(filter.size);
+        if (!section->filter) {
+            pinned_release(&pinned);
+            return error_set(error, STATUS_LIMIT, "out of memory for a filter");
+        }
         memcpy(section->filter, pinned.bytes.data, filter.size);
         section->filter_bytes = filter.size;
         pinned_release(&pinned);
