@@ -3,13 +3,20 @@
 #include "expr/function.h"
 
 /*
- * Arithmetic (decision 10): integers stay integers while they can, everything else is doubles, and whatever is not
- * finite is undefined. A bignum takes part as its double.
+ * Arithmetic (decision 10): integers stay integers while they can, everything else is doubles, and whatever
+ * is not finite is undefined. A bignum takes part as its double.
  */
 
-static bool both_int(const struct value *args)
+/* A stored -0.0 is a double only so that it prints as it came: it is the integer 0 here. */
+static bool is_int(struct value v, int64_t *ret_integer)
 {
-    return args[0].type == VALUE_INT && args[1].type == VALUE_INT;
+    *ret_integer = v.type == VALUE_INT ? v.integer : 0;
+    return v.type == VALUE_INT || (v.type == VALUE_DOUBLE && v.number == 0);
+}
+
+static bool both_int(const struct value *args, int64_t *ret_a, int64_t *ret_b)
+{
+    return is_int(args[0], ret_a) && is_int(args[1], ret_b);
 }
 
 static bool both_double(const struct value *args, double *ret_a, double *ret_b)
@@ -20,9 +27,9 @@ static bool both_double(const struct value *args, double *ret_a, double *ret_b)
 struct value expr_add(struct value a, struct value b)
 {
     const struct value args[] = {a, b};
-    int64_t sum;
+    int64_t i, j, sum;
     double x, y;
-    if (both_int(args) && !__builtin_add_overflow(a.integer, b.integer, &sum)) return value_int(sum);
+    if (both_int(args, &i, &j) && !__builtin_add_overflow(i, j, &sum)) return value_int(sum);
     return both_double(args, &x, &y) ? expr_number(x + y) : value_absent();
 }
 
@@ -42,21 +49,18 @@ static struct value run_add(struct expr_call *call, const struct value *args, ui
 static struct value run_subtract(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
-    int64_t difference;
+    int64_t i, j, difference;
     double x, y;
-    if (both_int(args) && !__builtin_sub_overflow(args[0].integer, args[1].integer, &difference)) {
-        return value_int(difference);
-    }
+    if (both_int(args, &i, &j) && !__builtin_sub_overflow(i, j, &difference)) return value_int(difference);
     return both_double(args, &x, &y) ? expr_number(x - y) : value_absent();
 }
 
 static struct value run_multiply(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
-    int64_t product;
+    int64_t i, j, product;
     double x, y;
-    if (both_int(args) && !__builtin_mul_overflow(args[0].integer, args[1].integer, &product))
-        return value_int(product);
+    if (both_int(args, &i, &j) && !__builtin_mul_overflow(i, j, &product)) return value_int(product);
     return both_double(args, &x, &y) ? expr_number(x * y) : value_absent();
 }
 
@@ -70,10 +74,11 @@ static struct value run_divide(struct expr_call *call, const struct value *args,
 static struct value run_remainder(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
+    int64_t i, j;
     double x, y;
-    if (both_int(args)) {
-        if (args[1].integer == 0) return value_absent();
-        return value_int(args[1].integer == -1 ? 0 : args[0].integer % args[1].integer);
+    if (both_int(args, &i, &j)) {
+        if (j == 0) return value_absent();
+        return value_int(j == -1 ? 0 : i % j);
     }
     return both_double(args, &x, &y) && y != 0 ? expr_number(fmod(x, y)) : value_absent();
 }
@@ -84,7 +89,8 @@ static struct value run_negate(struct expr_call *call, const struct value *args,
     return run_subtract(call, operands, count + 1);
 }
 
-/* The three differ in one libm function; integers, and bignums too large to have a fraction, come back whole. */
+/* The three differ in one libm function; integers, and bignums too large to have a fraction, come back whole.
+ */
 static struct value round_by(struct value v, double (*rounding)(double))
 {
     double number;
@@ -139,7 +145,15 @@ static struct value run_max(struct expr_call *call, const struct value *args, ui
 #define MAYBE (uint16_t)(TYPES_NUMBER | TYPE(ABSENT))
 
 const struct function expr_math_functions[] = {
-    {"+", true, FORM_STRICT, 2, 2, {NUM | TYPE(STRING), NUM | TYPE(STRING)}, MAYBE | TYPE(STRING), run_add, NULL},
+    {"+",
+     true,
+     FORM_STRICT,
+     2,
+     2,
+     {NUM | TYPE(STRING), NUM | TYPE(STRING)},
+     MAYBE | TYPE(STRING),
+     run_add,
+     NULL},
     {"-", true, FORM_STRICT, 2, 2, {NUM, NUM}, MAYBE, run_subtract, NULL},
     {"*", true, FORM_STRICT, 2, 2, {NUM, NUM}, MAYBE, run_multiply, NULL},
     {"/", true, FORM_STRICT, 2, 2, {NUM, NUM}, MAYBE, run_divide, NULL},
