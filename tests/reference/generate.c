@@ -53,23 +53,32 @@ struct generated_place generate_place(struct generator *g)
 static const char *const strings[] = {
     "",      "a",     "b",       "A",          "abc",        "Abc",     "x/y/z",   "a,b,,c",
     "true",  "false", "1",       "1.0",        " 12 ",       "1e3",     "0x10",    "null",
-    "undefined", "stra\xC3\x9F""e", "\xC3\x84\xC3\x96", "\xC3\xA4\xC3\xB6", "\xE6\x97\xA5\xE6\x9C\xAC", "\xF0\x9F\x98\x80x",
-    "\xCE\xA3\xCE\xAF\xCF\x83\xCF\x85\xCF\x86\xCE\xBF\xCF\x82", "\xCE\xA3\xCE\x91\xCE\xA3", "\xC3\xA9", "dwight@dm.com", "<b>&",
-    "line\nbreak", "quote\"s", "it's", "back\\slash", "aaab", "ab ab", "-5", "9007199254740993", "18446744073709551616",
+    "undefined", "gro\xC3\x9F", "\xC3\x84\xC3\x96", "\xC3\xA4\xC3\xB6", "\xE6\x97\xA5\xE6\x9C\xAC",
+    "\xF0\x9F\x98\x80x",
+    "\xCE\xA3\xCE\xAF\xCF\x83\xCF\x85\xCF\x86\xCE\xBF\xCF\x82", "\xCE\xA3\xCE\x91\xCE\xA3", "\xC3\xA9",
+    "dwight@dm.com", "<b>&",
+    "line\nbreak", "quote\"s", "it's", "back\\slash", "aaab", "ab ab", "-5", "9007199254740993",
+    "18446744073709551616",
 };
 static const char *const numbers[] = {
-    "0",    "1",     "2",    "3",    "-1",  "10",   "0.5", "1.5", "-2.5", "2.5", "1e3", "1.0", "7", "-3", "100", "4",
+    "0",    "1",     "2",    "3",    "-1",  "10",   "0.5", "1.5", "-2.5", "2.5", "1e3", "1.0", "7", "-3",
+    "100", "4",
     "-0.0", "9007199254740993", "9223372036854775807", "-9223372036854775808", "18446744073709551616",
-    "12345678901234567890", "1e21", "1e-7", "0.1", "0.30000000000000004", "123456.789", "1e308", "1710054000", "1e20",
+    "12345678901234567890", "9223372036854775808", "9007199254740992", "1e21", "1e-7", "0.1",
+    "0.30000000000000004", "123456.789", "1e308", "1710054000", "1e20",
 };
 static const char *const dates[] = {
-    "2024-03-10", "2024-03-10T02:30:00", "2024-11-03 01:30:00", "2024-02-29", "2023-02-29", "2011-12-30", "2011-12-31T00:00",
-    "2024-01-31T23:59:59.250Z", "2024-01-31T10:00:00+05:30", "2018-11-04", "2024-3-1", "2024-10-27T02:30", "1999-12-31", "x",
+    "2024-03-10", "2024-03-10T02:30:00", "2024-11-03 01:30:00", "2024-02-29", "2023-02-29", "2011-12-30",
+    "2011-12-31T00:00",
+    "2024-01-31T23:59:59.250Z", "2024-01-31T10:00:00+05:30", "2018-11-04", "2024-3-1", "2024-10-27T02:30",
+    "1999-12-31", "x",
 };
 static const char *const urls[] = {
-    "https://www.shop.example.co.uk/a?b#c", "http://user:pw@Example.COM:80/", "//cdn.example.org", "example.com/x",
-    "localhost", "http://localhost:3000", "https://[::1]:8080/", "http://10.0.0.1/x", "a..b.com", "mailto:x@y.de",
-    "https://b\xC3\xBC""cher.example./", "http://", "shop.example.de?x=http://other.net/",
+    "https://www.shop.example.co.uk/a?b#c", "http://user:pw@Example.COM:80/", "//cdn.example.org",
+    "example.com/x",
+    "localhost", "http://localhost:3000", "https://[::1]:8080/", "http://10.0.0.1/x", "a..b.com",
+    "mailto:x@y.de",
+    "https://b\xC3\xBC.example./", "http://", "shop.example.de?x=http://other.net/",
 };
 static const char *const keys[] = {"k", "brand", "price", "x", "\xC3\xBC"};
 static const char *const properties[] = {"n", "s", "b", "l", "cart", "o", "m", "d", "u", "rare", "\xD0\xBA\xD0\xBB"};
@@ -272,28 +281,38 @@ void generate_event(struct generator *g, struct generated_heads *heads, int64_t 
 static const char *const booleans[] = {
     "(%n %= %n)",        "(%n != %n)",          "(%n < %n)",           "(%n >= %n)",          "(%s <= %s)",
     "(%s %= %s)",        "(%a %= %a)",          "(%a != %a)",          "(%a in %l)",          "(%s in %s)",
-    "(%a not in %l)",    "(%b %& %b)",          "(%b %/ %b)",          "(%b %& %b %& %b)",    "(%b %/ %b %& %b)",
-    "%!(%b)",            "%!(%a)",              "defined(%a)",         "has_prefix(%s, %s)",  "has_suffix(%s, %s)",
-    "regex_match(%s, %r)", "boolean(%a)",       "boolean(%a, %a)",     "any(%{, %l, %|%b)%}", "all(%{, %l, %|%b)%}",
+    "(%a not in %l)",    "(%b %& %b)",          "(%b %/ %b)",          "(%b %& %b %& %b)",
+       "(%b %/ %b %& %b)",
+    "%!(%b)",            "%!(%a)",              "defined(%a)",         "has_prefix(%s, %s)",
+     "has_suffix(%s, %s)",
+    "regex_match(%s, %r)", "boolean(%a)",       "boolean(%a, %a)",     "any(%{, %l, %|%b)%}", "all(%{, %l,
+    %|%b)%}",
     "any(%{, %c, %|%v[\"brand\"] %= \"a\")%}",  "all(%{, %c, %|%v[\"price\"] > %w)%}",        "if(%b, %b, %b)",
-    "(%! %i %= %i %& %i < %i %/ %p == %p)",     "let(%{, %b, %|%b)%}", "(%i in [%i, %i, %a])", "(%a %& %b)", "(%b %/ %a)",
+    "(%! %i %= %i %& %i < %i %/ %p == %p)",     "let(%{, %b, %|%b)%}", "(%i in [%i, %i, %a])",
+    "(%a %& %b)", "(%b %/ %a)",
     "(event[\"$time\"] >= datetime(%d))",       "(%p > %p)", "(%T < %n)",
+    "(%N %= %N)", "(%N <= %N)", "(%N in [%N, %N])",
 };
 static const char *const numerics[] = {
     "(%n + %n)",   "(%n - %n)",  "(%n * %n)",    "(%n / %n)",     "(%n %% %n)",  "-%n",           "len(%a)",
-    "number(%a)",  "number(%s, %n)", "floor(%n)", "ceil(%n)",     "round(%n)",   "min(%n, %n)",   "max(%n, %n, %n)",
+    "number(%a)",  "number(%s, %n)", "floor(%n)", "ceil(%n)",     "round(%n)",   "min(%n, %n)",   "max(%n,
+    %n, %n)",
     "sum(%l)",     "datedif(%d, %d, %U)", "datedif(%T, %d, %U)",  "datetime(%d)", "%T",           "(%l)[%w]",
     "(%o)[\"price\"]", "if(%b, %n, %n)", "(%i + %i * %i - %i %% %i)", "TODAY()", "sum(map(%{, %l, %|%n))%}",
-    "let(%{, %n, %|%n)%}", "sum(map(%{, %c, %|%v[\"price\"]))%}", "number(datetime(%d))", "len(filter(%{, %l, %|%b))%}",
-    "datedif(TODAY(), %d, %U)",
+    "let(%{, %n, %|%n)%}", "sum(map(%{, %c, %|%v[\"price\"]))%}", "number(datetime(%d))", "len(filter(%{,
+    %l, %|%b))%}",
+    "datedif(TODAY(), %d, %U)", "(%N + %N)", "(%N * %N)", "(%N - %N)", "(%N %% %N)", "max(%N, %N)",
 };
 static const char *const texts[] = {
     "(%s + %s)",  "string(%a)",  "string(%a, %s)", "upper(%s)",      "lower(%s)",      "left(%s, %w)",
-    "right(%s, %w)", "mid(%s, %w, %w)", "split(%s, %D, %w)", "regex_extract(%s, %r)", "regex_extract(%s, %r, %w)",
+    "right(%s, %w)", "mid(%s, %w, %w)", "split(%s, %D, %w)", "regex_extract(%s, %r)", "regex_extract(%s,
+    %r, %w)",
     "regex_replace(%s, %r, %R)", "parse_url(%p, \"domain\")", "parse_url(%s, 'full_domain')", "if(%b, %s, %s)",
-    "ifs(%b, %s, %b, %s)", "(%l)[%w]", "(%o)[%s]", "string(%n)", "let(%{, %s, %|%s)%}", "event[\"$event_name\"]",
+    "ifs(%b, %s, %b, %s)", "(%l)[%w]", "(%o)[%s]", "string(%n)", "let(%{, %s, %|%s)%}",
+    "event[\"$event_name\"]",
     "properties[\"$distinct_id\"]", "left(string(%p), %w)", "properties[\"u\"]",
-    "parse_url(properties[\"u\"], \"domain\")", "parse_url(properties[\"u\"], \"full_domain\")", "properties[\"$identity_failure_reason\"]",
+    "parse_url(properties[\"u\"], \"domain\")", "parse_url(properties[\"u\"], \"full_domain\")",
+    "properties[\"$identity_failure_reason\"]",
 };
 static const char *const lists[] = {
     "[%a, %a]",  "[]", "[%n, %s, %b]", "split(%s, %D)", "map(%{, %l, %|%a)%}", "filter(%{, %l, %|%b)%}", "%c",
@@ -355,6 +374,27 @@ static void number_atom(struct generator *g, struct buf *out)
         buf_printf(out, "%u", generate_below(g, 12));
     else
         buf_str_add(out, str_of(PICK(g, numbers)));
+}
+
+/* Numbers at the edges of what an int64 and a double hold. */
+static void hard_number(struct generator *g, struct buf *out)
+{
+    static const char *const hard[] = {
+        "9007199254740992",
+        "9007199254740993",
+        "9223372036854775807",
+        "9223372036854775808",
+        "1",
+        "9e18",
+        "-9223372036854775807",
+        "18446744073709551616",
+        "0.5",
+        "-1",
+    };
+    if (generate_once_in(g, 3))
+        property(g, out, "n");
+    else
+        buf_str_add(out, str_of(PICK(g, hard)));
 }
 
 static void leaf(struct generator *g, struct buf *out, char kind)
@@ -453,8 +493,9 @@ static void small_literal(struct generator *g, struct buf *out, char kind)
     }
 }
 
-/* %b %n %s %l %o %a: an expression of that kind; %i a number without operator; %p a property; %c a list of
- * objects; %T a time; %r %R %U %D %d %w: literals; %{ a new name, visible from %| to %}, and %v uses it; %=
+/* %b %n %s %l %o %a: an expression of that kind; %i a number without operator; %N a difficult one; %p a
+ * property; %c a list of objects; %T a time; %r %R %U %D %d %w: literals; %{ a new name, visible from %| to
+ * %}, and %v uses it; %=
  * %& %/ %! spellings. */
 static void grow(struct generator *g, struct buf *out, const char *template, unsigned depth)
 {
@@ -499,6 +540,9 @@ static void grow(struct generator *g, struct buf *out, const char *template, uns
             break;
         case 'i':
             number_atom(g, out);
+            break;
+        case 'N':
+            hard_number(g, out);
             break;
         case 'p':
             any_property(g, out);
