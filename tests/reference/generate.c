@@ -75,6 +75,7 @@ static const char *const dates[] = {
 };
 static const char *const urls[] = {
     "https://www.shop.example.co.uk/a?b#c", "http://user:pw@Example.COM:80/", "//cdn.example.org",
+    "HTTPS://B\xC3\x9C.Example:1",
     "example.com/x",
     "localhost", "http://localhost:3000", "https://[::1]:8080/", "http://10.0.0.1/x", "a..b.com",
     "mailto:x@y.de",
@@ -285,8 +286,8 @@ static const char *const booleans[] = {
        "(%b %/ %b %& %b)",
     "%!(%b)",            "%!(%a)",              "defined(%a)",         "has_prefix(%s, %s)",
      "has_suffix(%s, %s)",
-    "regex_match(%s, %r)", "boolean(%a)",       "boolean(%a, %a)",     "any(%{, %l, %|%b)%}", "all(%{, %l,
-    %|%b)%}",
+    "regex_match(%s, %r)", "boolean(%a)",       "boolean(%a, %a)",     "any(%{, %l, %|%b)%}",
+    "all(%{, %l, %|%b)%}",
     "any(%{, %c, %|%v[\"brand\"] %= \"a\")%}",  "all(%{, %c, %|%v[\"price\"] > %w)%}",        "if(%b, %b, %b)",
     "(%! %i %= %i %& %i < %i %/ %p == %p)",     "let(%{, %b, %|%b)%}", "(%i in [%i, %i, %a])",
     "(%a %& %b)", "(%b %/ %a)",
@@ -295,18 +296,18 @@ static const char *const booleans[] = {
 };
 static const char *const numerics[] = {
     "(%n + %n)",   "(%n - %n)",  "(%n * %n)",    "(%n / %n)",     "(%n %% %n)",  "-%n",           "len(%a)",
-    "number(%a)",  "number(%s, %n)", "floor(%n)", "ceil(%n)",     "round(%n)",   "min(%n, %n)",   "max(%n,
-    %n, %n)",
+    "number(%a)",  "number(%s, %n)", "floor(%n)", "ceil(%n)",     "round(%n)",   "min(%n, %n)",
+    "max(%n, %n, %n)",
     "sum(%l)",     "datedif(%d, %d, %U)", "datedif(%T, %d, %U)",  "datetime(%d)", "%T",           "(%l)[%w]",
     "(%o)[\"price\"]", "if(%b, %n, %n)", "(%i + %i * %i - %i %% %i)", "TODAY()", "sum(map(%{, %l, %|%n))%}",
-    "let(%{, %n, %|%n)%}", "sum(map(%{, %c, %|%v[\"price\"]))%}", "number(datetime(%d))", "len(filter(%{,
-    %l, %|%b))%}",
+    "let(%{, %n, %|%n)%}", "sum(map(%{, %c, %|%v[\"price\"]))%}", "number(datetime(%d))",
+    "len(filter(%{, %l, %|%b))%}",
     "datedif(TODAY(), %d, %U)", "(%N + %N)", "(%N * %N)", "(%N - %N)", "(%N %% %N)", "max(%N, %N)",
 };
 static const char *const texts[] = {
     "(%s + %s)",  "string(%a)",  "string(%a, %s)", "upper(%s)",      "lower(%s)",      "left(%s, %w)",
-    "right(%s, %w)", "mid(%s, %w, %w)", "split(%s, %D, %w)", "regex_extract(%s, %r)", "regex_extract(%s,
-    %r, %w)",
+    "right(%s, %w)", "mid(%s, %w, %w)", "split(%s, %D, %w)", "regex_extract(%s, %r)",
+    "regex_extract(%s, %r, %w)",
     "regex_replace(%s, %r, %R)", "parse_url(%p, \"domain\")", "parse_url(%s, 'full_domain')", "if(%b, %s, %s)",
     "ifs(%b, %s, %b, %s)", "(%l)[%w]", "(%o)[%s]", "string(%n)", "let(%{, %s, %|%s)%}",
     "event[\"$event_name\"]",

@@ -198,14 +198,6 @@ static size_t host_start(struct str s, bool *ret_explicit)
     return 0;
 }
 
-static struct str ascii_lower(struct arena *arena, struct str s)
-{
-    char *text = ref_alloc(arena, s.size);
-    for (size_t i = 0; i < s.size; i++)
-        text[i] = s.data[i] >= 'A' && s.data[i] <= 'Z' ? (char)(s.data[i] + 32) : s.data[i];
-    return str_from(text, s.size);
-}
-
 static size_t last_byte(struct str s, char byte)
 {
     for (size_t i = s.size; i > 0; i--) {
@@ -226,7 +218,7 @@ static bool host_of(struct arena *arena, struct str s, struct str *ret_host)
     if (s.size && s.data[0] == '[') {
         size_t close = str_find_byte(s, ']', 0);
         if (close == SIZE_MAX) return false;
-        *ret_host = ascii_lower(arena, str_slice(s, 0, close + 1));
+        *ret_host = mapped(arena, ref_string(str_slice(s, 0, close + 1)), lower).text;
         return true;
     }
     s = str_slice(s, 0, str_find_byte(s, ':', 0));
@@ -238,7 +230,7 @@ static bool host_of(struct arena *arena, struct str s, struct str *ret_host)
         if (c == '.' && (i == 0 || i + 1 == s.size || s.data[i - 1] == '.')) return false;
     }
     if (!some || (!explicit_host && str_find_byte(s, '.', 0) == SIZE_MAX)) return false;
-    *ret_host = ascii_lower(arena, s);
+    *ret_host = mapped(arena, ref_string(s), lower).text;
     return true;
 }
 
