@@ -406,6 +406,7 @@ enum status chunk_dictionary(const struct chunk *chunk, struct str bytes, struct
     if (count > reader_left(&reader) / 4) return STATUS_CORRUPT;
     bool sparse = chunk->encoding == CHUNK_SPARSE;
     uint32_t *items = NULL;
+    if (sparse && count != chunk->present) return STATUS_CORRUPT; /* a merge makes room for what the descriptor says */
     if (sparse) {
         items = arena_alloc(arena, (size_t)count * sizeof *items);
         if (!items) return STATUS_LIMIT;

@@ -214,6 +214,16 @@ static void sparse_columns(void **state)
         assert_true(chunk_is_sparse(present, count));
         assert_int_equal(chunk_encode_sparse(9, items, some, present, count, &c.section, &c.table), STATUS_OK);
         assert_int_equal(read_back(&c, values, count, true), CHUNK_SPARSE);
+        /* a descriptor that counts other than the dictionary */
+        struct chunk chunk;
+        struct reader reader = reader_of(buf_str(&c.table));
+        struct value *entries;
+        uint32_t entry_count, *entry_items;
+        assert_int_equal(chunk_read(&reader, &chunk), STATUS_OK);
+        struct str dictionary = object(&c, chunk.dictionary);
+        chunk.present--;
+        assert_int_equal(chunk_dictionary(&chunk, dictionary, arena, &entries, &entry_count, &entry_items), STATUS_CORRUPT);
+        drop(dictionary);
         arena_free(arena);
         end_column(&c);
     }
