@@ -280,7 +280,7 @@ static void ask(struct world *w, struct plan *plan, const char *zone)
     w->questions++;
     w->refusals += answer.refused != NULL;
     w->empty += !answer.refused && answer.label_count == 0;
-    bool both_refuse = status == STATUS_INVALID && answer.refused;
+    bool both_refuse = status == STATUS_INVALID && error.column > 0 && answer.refused;
     if (!both_refuse && !str_eq(buf_str(&engine), buf_str(&reference)))
         complain(w, plan, zone, buf_str(&engine), buf_str(&reference));
     buf_fini(&engine);
