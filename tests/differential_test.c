@@ -176,6 +176,8 @@ static void fill(struct world *w)
     bool large = w->seed % 16 == 5;
     unsigned batches = large ? 6 : 3 + generate_below(g, 6);
     int64_t spread_ms = generate_once_in(g, 2) ? 2 * DAY_MS : 30 * DAY_MS;
+    /* Sometimes before the last events, which then take the time of receipt. */
+    int64_t received_ms = generate_once_in(g, 4) ? w->place_day * DAY_MS + spread_ms / 2 : RECEIVED_MS;
     for (unsigned b = 0; b < batches; b++) {
         struct buf text = BUF_INIT((size_t)16 << 20);
         unsigned count = large ? 400 : 1 + generate_below(g, 30);
@@ -186,7 +188,7 @@ static void fill(struct world *w)
         }
         buf_byte(&text, ']');
         assert_int_equal(buf_status(&text), STATUS_OK);
-        track(w, buf_str(&text), RECEIVED_MS + b);
+        track(w, buf_str(&text), received_ms + b);
         buf_fini(&text);
         if (generate_once_in(g, 4)) {
             const char *a = generate_device(g), *c = generate_user(g);

@@ -71,7 +71,8 @@ static const char *const dates[] = {
     "2024-03-10", "2024-03-10T02:30:00", "2024-11-03 01:30:00", "2024-02-29", "2023-02-29", "2011-12-30",
     "2011-12-31T00:00",
     "2024-01-31T23:59:59.250Z", "2024-01-31T10:00:00+05:30", "2018-11-04", "2024-3-1", "2024-10-27T02:30",
-    "1999-12-31", "x",
+    "1999-12-31", "x", "2024-03-10T04:00:00", "2024-11-03T03:00", "2024-03-31T02:30", "2024-03-31T04:00:00",
+    "2018-11-04T00:30", "2010-11-06T23:30:00", "2011-12-30T12:00", "2024-04-07T01:45",
 };
 static const char *const urls[] = {
     "https://www.shop.example.co.uk/a?b#c", "http://user:pw@Example.COM:80/", "//cdn.example.org",
@@ -225,6 +226,7 @@ static void time_json(struct generator *g, int64_t utc_ms, int64_t spread_ms, st
 {
     int64_t ms = utc_ms - spread_ms + (int64_t)(generate_bits(g) % (uint64_t)(2 * spread_ms));
     if (generate_once_in(g, 3)) ms = ms / 900000 * 900000 + (int64_t)generate_below(g, 3) - 1;
+    buf_lit(out, ",\"time\":");
     switch (generate_below(g, 4)) {
     case 0:
         buf_printf(out, "%lld", (long long)ms);
@@ -248,9 +250,8 @@ void generate_event(struct generator *g, struct generated_heads *heads, int64_t 
         buf_str_add(out, str_of(PICK(g, heads->texts)));
     } else {
         struct buf head = BUF_INIT(4096);
-        buf_printf(&head,
-                   "{\"event\":\"%s\",\"properties\":{\"token\":\"t\",\"time\":", generate_event_name(g));
-        time_json(g, utc_ms, spread_ms, &head);
+        buf_printf(&head, "{\"event\":\"%s\",\"properties\":{\"token\":\"t\"", generate_event_name(g));
+        if (!generate_once_in(g, 20)) time_json(g, utc_ms, spread_ms, &head);
         ids_json(g, &head);
         if (g->insert_ids || !generate_once_in(g, 3))
             buf_printf(&head, ",\"$insert_id\":\"i-%u\"", heads->serial % 50);
@@ -607,6 +608,8 @@ void generate_on(struct generator *g, struct buf *out)
         buf_str_add(out, str_of(PICK(g, bare)));
     else if (generate_once_in(g, 3))
         any_property(g, out);
+    else if (generate_once_in(g, 12))
+        grow(g, out, "datetime(%d)", 1);
     else
         expression(g, out, 'a', 1 + generate_below(g, 4));
     if (generate_once_in(g, 15)) damage(g, out);
