@@ -138,6 +138,7 @@ static enum status open_common(struct section *section, struct section_ref direc
 enum status section_open_image(struct buf *image, struct section_ref directory, uint64_t project, struct error *error,
                                struct section **ret_section)
 {
+    if (image->size == 0) return error_set(error, STATUS_CORRUPT, "the section is empty");
     struct section *section = calloc(1, sizeof *section);
     if (!section) {
         buf_fini(image);

@@ -261,6 +261,15 @@ static void the_cache(void **state)
     os_fs_free(sim_fs(sim));
 }
 
+static void an_empty_image(void **state)
+{
+    (void)state;
+    struct buf image = BUF_INIT(10);
+    struct section *section;
+    struct error error;
+    assert_int_equal(section_open_image(&image, (struct section_ref){0}, 1, &error, &section), STATUS_CORRUPT);
+}
+
 /* Flipped bits in an image (behind the checksums): an error or other values, never a wild read. */
 static void damaged_images(void **state)
 {
@@ -305,6 +314,7 @@ int main(void)
         cmocka_unit_test(images_read_back),
         cmocka_unit_test(files_read_back),
         cmocka_unit_test(the_cache),
+        cmocka_unit_test(an_empty_image),
         cmocka_unit_test(damaged_images),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,7 +178,7 @@ static void files_switch_when_full(void **state)
     (void)state;
     struct log log = new_log(1);
     assert_int_equal(wal_records_max(log.wal), FILE_BYTES - FILE_HEADER - WAL_FRAME_HEADER);
-    char text[FILE_BYTES], all[8192] = "";
+    char text[FILE_BYTES * 2], all[8192] = "";
     for (int i = 0; i < 30; i++) {
         snprintf(text, sizeof text, "%0*d", 1 + i * 37 % (int)wal_records_max(log.wal), i);
         if (strlen(all) + strlen(text) > sizeof all - 8) break;
