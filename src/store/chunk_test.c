@@ -94,7 +94,7 @@ static enum chunk_encoding read_back(const struct column *c, const struct value 
     assert_int_equal(chunk.present, present);
     for (uint32_t b = 0; b < chunk.block_count; b++) blocks[b] = object(c, chunk_block(&chunk, b));
     assert_int_equal(decode(c, &chunk, dictionary, blocks, values), STATUS_OK);
-    for (uint32_t i = 0; damage && i < 600; i++) {
+    for (uint32_t i = 0; damage && i < 150; i++) {
         uint64_t r = hash_u64(i, count);
         struct str target = chunk.block_count && (r & 1 || !dictionary.size) ? blocks[r / 2 % chunk.block_count] : dictionary;
         if (!target.size) break;
@@ -182,6 +182,7 @@ static void every_kind_and_size(void **state)
         for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
             if (kind == NESTED && counts[c] > 2000) continue; /* slow to make */
             for (unsigned absent = 0; absent <= 100; absent += 50) { /* per cent */
+                if (absent == 50 && counts[c] == 50000) continue;
                 struct arena *arena = arena_new(1 << 28);
                 struct value *values = arena_new_array(arena, struct value, counts[c]);
                 for (uint32_t i = 0; i < counts[c]; i++) {

@@ -8,6 +8,7 @@
 #include "store/ids.h"
 #include "store/store.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -268,6 +269,88 @@ static void random_batches_add_up(void **state)
     assert_int_equal(t.sum, sum);
 }
 
+/* Appending, reading and flushing at once: what a thread was told to be stored is in every snapshot that it takes afterwards. */
+struct crowd {
+    struct fixture *f;
+    uint32_t number;
+    bool failed;
+};
+
+static enum status send_quietly(struct fixture *f, const char *event, uint32_t number)
+{
+    struct batch batch;
+    struct buf record;
+    char id[16];
+    snprintf(id, sizeof id, "u%u", number % 30);
+    struct json n = json_int(number);
+    batch_init(&batch, 1 << 16);
+    batch_begin(&batch, 5, T0, IDENTITY_SIMPLIFIED, 0);
+    batch_event(&batch, str_of(event), T0 + number * 60000, str_of(id), number % 3 ? STR_NULL : STR("$device:D"), str_of(id));
+    enum status status = batch_property(&batch, STR("n"), &n);
+    batch_event_end(&batch);
+    if (status == STATUS_OK) status = batch_finish(&batch, &record);
+    batch_fini(&batch);
+    return status == STATUS_OK ? store_append_wait(f->store, &record) : status;
+}
+
+static uint64_t count_rows(struct fixture *f, const char *event)
+{
+    struct snapshot *snapshot;
+    struct error error;
+    struct scan *scan;
+    struct scan_run run;
+    uint64_t rows = 0;
+    if (store_snapshot(f->store, 5, &error, &snapshot) != STATUS_OK) return 0;
+    uint32_t id = snapshot_event_id(snapshot, str_of(event));
+    struct scan_options options = {.events = &id, .event_count = 1, .from_ms = INT64_MIN, .to_ms = INT64_MAX};
+    if (scan_new(snapshot, &options, &error, &scan) == STATUS_OK) {
+        while (scan_next(scan, &error, &run) == STATUS_OK) {
+            const uint32_t *persons;
+            uint32_t count;
+            rows += run.rows - run.deleted;
+            if (scan_vector(scan, 0, &error, &count) != STATUS_OK || scan_persons(scan, &error, &persons) != STATUS_OK) rows = 0;
+        }
+        scan_free(scan);
+    }
+    snapshot_free(snapshot);
+    return rows;
+}
+
+static void *crowd_main(void *arg)
+{
+    struct crowd *crowd = arg;
+    struct error error;
+    char event[16];
+    snprintf(event, sizeof event, "e%u", crowd->number);
+    for (uint32_t i = 0; i < 150; i++) {
+        if (send_quietly(crowd->f, event, i) != STATUS_OK) crowd->failed = true;
+        if (i % 4 == 0 && count_rows(crowd->f, event) != i + 1) crowd->failed = true;
+        if (i % 50 == 10 * crowd->number && store_flush(crowd->f->store, &error) != STATUS_OK) crowd->failed = true;
+    }
+    return NULL;
+}
+
+static void many_threads_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct crowd crowd[4];
+    pthread_t threads[4];
+    for (uint32_t i = 0; i < 4; i++) {
+        crowd[i] = (struct crowd){f, i, false};
+        assert_int_equal(pthread_create(&threads[i], NULL, crowd_main, &crowd[i]), 0);
+    }
+    for (uint32_t i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < 4; i++) {
+            char event[16];
+            snprintf(event, sizeof event, "e%u", i);
+            assert_false(crowd[i].failed);
+            assert_int_equal(count_rows(f, event), 150);
+        }
+        reopen(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +358,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(newest_duplicate_wins_everywhere, setup, teardown),
         cmocka_unit_test_setup_teardown(links_are_retroactive_and_survive, setup, teardown),
         cmocka_unit_test_setup_teardown(random_batches_add_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_threads_at_once, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
