@@ -247,10 +247,14 @@ static void a_dropped_project_stays_gone(void **state)
         assert_int_equal(record_project_drop(&drop, 1), STATUS_OK);
         assert_int_equal(store_append_wait(f.store, &drop), STATUS_OK);
         assert_int_equal(count(&f, 1, "a"), 0);
+        assert_int_equal(send(&f, 1, "late"), STATUS_OK); /* it was on its way */
+        assert_int_equal(count(&f, 1, "late"), 0);
         if (flushed & 2) assert_int_equal(store_flush(f.store, &f.error), STATUS_OK);
         for (int look = 0; look < 3; look++) {
             assert_int_equal(count(&f, 1, "a"), 0);
+            assert_int_equal(count(&f, 1, "late"), 0);
             assert_int_equal(count(&f, 2, "a"), 1);
+            if (look == 1) assert_int_equal(send(&f, 1, "late"), STATUS_OK);
             crash(&f, 3);
             open_store(&f);
         }

@@ -404,16 +404,13 @@ static struct project *find_project(void *ctx, uint64_t id)
 
 static enum status drop_project(struct store *store, uint64_t id)
 {
-    uint64_t *known = u64map_get(&store->projects, id);
-    uint64_t *grown = realloc(store->dropped, (store->dropped_count + 1) * sizeof *grown);
+    struct project *project = find_project(store, id);
+    uint64_t *grown = project ? realloc(store->dropped, (store->dropped_count + 1) * sizeof *grown) : NULL;
     if (!grown) return STATUS_LIMIT;
     store->dropped = grown;
     store->dropped[store->dropped_count++] = id;
-    if (known) {
-        struct project *project = (struct project *)(uintptr_t)*known;
-        project_clear(project);
-        project->dropped = true;
-    }
+    project_clear(project);
+    project->dropped = true;
     return STATUS_OK;
 }
 
@@ -430,6 +427,8 @@ static enum status apply_frame(struct store *store, struct frame_bytes *frame, s
         struct project *project = NULL;
         if (record.kind != RECORD_PROJECT_DROP && !(project = find_project(store, record.project)))
             return error_set(error, STATUS_LIMIT, "out of memory for a project");
+        /* A project is dropped for good: its sections will not count, so what was still on its way must not show either. */
+        if (project && project->dropped) continue;
         arena_reset(store->arena);
         switch (record.kind) {
         case RECORD_EVENTS:
@@ -731,8 +730,9 @@ static enum status recover(struct store *store, struct error *error, struct stor
     TRY(manifest_open(store->options.fs, error, &store->manifest));
     TRY(files_load(store->options.fs, &store->manifest, store->cache, find_project, store, error));
     for (size_t i = 0; i < store->manifest.dropped_count; i++) {
-        uint64_t *known = u64map_get(&store->projects, store->manifest.dropped[i]);
-        if (known) ((struct project *)(uintptr_t)*known)->dropped = true;
+        struct project *project = find_project(store, store->manifest.dropped[i]);
+        if (!project) return error_set(error, STATUS_LIMIT, "out of memory for a project");
+        project->dropped = true;
     }
     struct wal_options wal = {.fs = store->options.fs, .file_bytes = store->options.wal_file_bytes, .salvage = store->options.salvage};
     memcpy(wal.node, store->manifest.node, sizeof wal.node);
