@@ -74,6 +74,8 @@ OPTION(DURATION, store_flush_interval_ms, "store.flush_interval", "10m", "100ms.
 OPTION(BYTES, store_cache_bytes, "store.cache_bytes", "256m", "0..1024g", "decoded columns kept in memory")
 OPTION(BYTES, store_queue_bytes_max, "store.queue_bytes_max", "64m", "1m..64g",
        "records that wait to be written; beyond it requests are answered with 503")
+OPTION(FLAG, store_salvage, "store.salvage", "no", "",
+       "start although acknowledged bytes of the log are damaged, and go on without them")
 
 OPTION(BYTES, auth_argon2_memory_bytes, "auth.argon2_memory", "19m", "8k..4g",
        "memory for the argon2id hash of a new account's secret")

@@ -223,7 +223,7 @@ static enum status lose(struct recovery *r, uint64_t from, uint64_t to, struct e
     if (r->wal->options.salvage) return STATUS_OK;
     error_set(error, STATUS_CORRUPT, "acknowledged log bytes %llu to %llu are damaged", (unsigned long long)from,
               (unsigned long long)to);
-    error_hint(error, "restore the log from a backup, or start with --salvage to go on without those bytes");
+    error_hint(error, "restore the log from a backup, or start with --set store.salvage=yes to go on without those bytes");
     return STATUS_CORRUPT;
 }
 
@@ -281,7 +281,7 @@ static enum status recover_file(struct recovery *r, const struct wal_file *file,
         struct frame frame;
         bool used = next || parse_frame(content, size, r->at - file->base + FILE_HEADER, file, &frame);
         error_prefix(error, "log file %016llx", (unsigned long long)file->base);
-        error_hint(error, "restore the log from a backup, or start with --salvage");
+        error_hint(error, "restore the log from a backup, or start with --set store.salvage=yes");
         /* Its name says what the header says, and frames verify by themselves. */
         if (r->wal->options.salvage || (last && !used)) status = STATUS_OK;
     }
@@ -296,7 +296,7 @@ static enum status recover_file(struct recovery *r, const struct wal_file *file,
     }
     if (status == STATUS_OK && last && r->at - file->base > size - FILE_HEADER && size >= FILE_HEADER) {
         status = error_set(error, STATUS_CORRUPT, "the log from %llu on is missing", (unsigned long long)r->at);
-        error_hint(error, "restore the files of wal/ from a backup, or start with --salvage");
+        error_hint(error, "restore the files of wal/ from a backup, or start with --set store.salvage=yes");
         if (r->wal->options.salvage) status = STATUS_OK;
     }
     free(content);
@@ -327,7 +327,7 @@ static enum status recover(struct recovery *r, struct error *error)
     uint64_t begin = wal->file_count ? wal->files[first].base : UINT64_MAX;
     if (begin > r->flushed_lsn && (wal->file_count || r->flushed_lsn)) {
         error_set(error, STATUS_CORRUPT, "the log from %llu on is missing", (unsigned long long)r->flushed_lsn);
-        error_hint(error, "restore the files of wal/ from a backup, or start with --salvage to go on without those bytes");
+        error_hint(error, "restore the files of wal/ from a backup, or start with --set store.salvage=yes to go on without those bytes");
         if (!wal->options.salvage) return STATUS_CORRUPT;
         r->report.bytes_lost += wal->file_count ? begin - r->flushed_lsn : 0;
     }

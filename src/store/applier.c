@@ -1,0 +1,282 @@
+/*
+ * The applier: the one thread that owns the projects' state. It applies log frames in order, answers requests for snapshots, and starts
+ * and finishes flushes.
+ */
+#include "base/log.h"
+#include "os/clock.h"
+#include "store/store_int.h"
+
+#include <stdlib.h>
+
+#define COUNT_DELAY_NS  20000000LL
+
+struct project *store_find_project(void *ctx, uint64_t id)
+{
+    struct store *store = ctx;
+    uint64_t *known = u64map_get(&store->projects, id);
+    if (known) return (struct project *)(uintptr_t)*known;
+    struct project *project = project_new(id);
+    if (project && u64map_put(&store->projects, id, (uint64_t)(uintptr_t)project) != STATUS_OK) {
+        project_free(project);
+        return NULL;
+    }
+    return project;
+}
+
+static enum status drop_project(struct store *store, uint64_t id)
+{
+    struct project *project = store_find_project(store, id);
+    uint64_t *grown = project ? realloc(store->dropped, (store->dropped_count + 1) * sizeof *grown) : NULL;
+    if (!grown) return STATUS_LIMIT;
+    store->dropped = grown;
+    store->dropped[store->dropped_count++] = id;
+    project_clear(project);
+    project->dropped = true;
+    return STATUS_OK;
+}
+
+enum status store_apply_frame(struct store *store, struct frame_bytes *frame, struct str records, uint64_t lsn,
+                               struct error *error)
+{
+    struct reader reader = reader_of(records);
+    while (reader_left(&reader)) {
+        uint64_t seq = lsn + (records.size - reader_left(&reader));
+        struct record record;
+        if (record_next(&reader, &record) != STATUS_OK)
+            return error_set(error, STATUS_CORRUPT, "malformed log record at %llu", (unsigned long long)seq);
+        enum status status;
+        struct project *project = NULL;
+        if (record.kind != RECORD_PROJECT_DROP && !(project = store_find_project(store, record.project)))
+            return error_set(error, STATUS_LIMIT, "out of memory for a project");
+        /* A project is dropped for good: its sections will not count, so what was still on its way must not show either. */
+        if (project && project->dropped) continue;
+        arena_reset(store->arena);
+        switch (record.kind) {
+        case RECORD_EVENTS:
+            status = project_apply_events(project, &store->context, frame, record.body, seq, store->arena, error);
+            break;
+        case RECORD_LINK: status = project_apply_link(project, &store->context, record.body, error); break;
+        default: status = drop_project(store, record.project);
+        }
+        if (status != STATUS_OK) return status;
+    }
+    return STATUS_OK;
+}
+
+void store_count_memory(struct store *store)
+{
+    size_t bytes = 0, sections = 0, section_bytes = 0;
+    uint64_t rows = 0, ids = 0;
+    struct project *project;
+    each_project(store, at, project)
+    {
+        bytes += project_memory(project);
+        rows += project_memory_rows(project);
+        ids += id_graph_count(project->ids);
+        sections += project->live_count;
+        for (size_t i = 0; i < project->live_count; i++)
+            section_bytes += project->live[i].section->image ? 0 : project->live[i].section->bytes;
+    }
+    atomic_store(&store->memory_bytes, bytes);
+    atomic_store(&store->stat_rows, rows);
+    atomic_store(&store->stat_ids, ids);
+    atomic_store(&store->stat_sections, sections);
+    atomic_store(&store->stat_section_bytes, section_bytes);
+    atomic_store(&store->stat_projects, store->projects.count);
+    atomic_store(&store->stat_events, store->context.events);
+    atomic_store(&store->stat_duplicates, store->context.duplicates);
+}
+
+static void flush_begin(struct store *store)
+{
+    struct error error = ERROR_INIT;
+    struct flush_job *job = flush_job_new(store->applied_lsn);
+    enum status status = job ? STATUS_OK : STATUS_LIMIT;
+    struct project *project;
+    each_project(store, at, project)
+    {
+        if (status == STATUS_OK) status = project_seal(project, &store->context, &error);
+        if (status == STATUS_OK) status = flush_job_project(job, project);
+    }
+    if (status == STATUS_OK && store->dropped_count) {
+        job->dropped = malloc(store->dropped_count * sizeof *job->dropped);
+        if (job->dropped) memcpy(job->dropped, store->dropped, store->dropped_count * sizeof *job->dropped);
+        job->dropped_count = job->dropped ? store->dropped_count : 0;
+        if (!job->dropped) status = STATUS_LIMIT;
+    }
+    if (status != STATUS_OK) {
+        /* Half-begun: put the projects back and try again later. */
+        if (job) {
+            job->status = status;
+            for (size_t i = 0; i < job->project_count; i++)
+                (void)!flush_job_finish(&job->projects[i], job, store_find_project(store, job->projects[i].project), &error);
+            flush_job_free(job);
+        }
+        store->retry_flush_ns = os_monotonic_ns() + RETRY_DELAY_NS;
+        log_failure(LOG_ERROR, "flush_not_started", &error);
+        return;
+    }
+    store->flushing = true;
+    store->flush_waiters_next = store->flush_waiters;
+    store->flush_waiters = NULL;
+    store->dropped_saved = store->dropped_count;
+    pthread_mutex_lock(&store->job_lock);
+    store->job = job;
+    pthread_cond_signal(&store->job_filled);
+    pthread_mutex_unlock(&store->job_lock);
+}
+
+static void flush_finished(struct store *store, struct flush_job *job)
+{
+    struct error error = ERROR_INIT;
+    for (size_t i = 0; i < job->project_count; i++) {
+        struct project *project = store_find_project(store, job->projects[i].project);
+        if (!project->flushing) continue; /* dropped meanwhile */
+        if (flush_job_finish(&job->projects[i], job, project, &error) != STATUS_OK) {
+            log_failure(LOG_ERROR, "flush_result_lost", &error);
+            abort(); /* memory and files no longer agree: recovery sets it right */
+        }
+    }
+    store->flushing = false;
+    store->last_flush_ns = os_monotonic_ns();
+    if (job->status == STATUS_OK) {
+        atomic_fetch_add(&store->stat_flushes, 1);
+        atomic_store(&store->recovering, false);
+        if (store->dropped_saved) {
+            memmove(store->dropped, store->dropped + store->dropped_saved,
+                    (store->dropped_count - store->dropped_saved) * sizeof *store->dropped);
+            store->dropped_count -= store->dropped_saved;
+        }
+    } else {
+        store->retry_flush_ns = store->last_flush_ns + RETRY_DELAY_NS;
+        log_failure(LOG_ERROR, "flush_failed", &job->error);
+    }
+    store->dropped_saved = 0;
+    while (store->flush_waiters_next) {
+        struct waiter *waiter = store->flush_waiters_next;
+        store->flush_waiters_next = waiter->next;
+        waiter->error = job->error;
+        store_wake(store, waiter, job->status);
+    }
+    flush_job_free(job);
+}
+
+static bool flush_due(const struct store *store)
+{
+    int64_t now = os_monotonic_ns();
+    if (store->flushing || now < store->retry_flush_ns) return false;
+    if (store->flush_waiters || atomic_load(&store->recovering)) return true;
+    uint64_t rows = atomic_load(&store->stat_rows);
+    if (atomic_load(&store->memory_bytes) > store->options.memory_bytes_max || rows >= store->options.flush_rows) return true;
+    return (rows > 0 || store->dropped_count) && now - store->last_flush_ns > (int64_t)store->options.flush_interval_ms * 1000000;
+}
+
+static void publish(struct store *store, struct message *message)
+{
+    struct waiter *waiter = message->waiter;
+    uint64_t *known = u64map_get(&store->projects, message->project);
+    enum status status;
+    if (known) {
+        status = project_publish((struct project *)(uintptr_t)*known, &store->context, &waiter->error, &waiter->snapshot);
+    } else {
+        waiter->snapshot = calloc(1, sizeof *waiter->snapshot);
+        status = waiter->snapshot ? STATUS_OK : STATUS_LIMIT;
+        if (waiter->snapshot) {
+            atomic_init(&waiter->snapshot->refs, 1);
+            waiter->snapshot->project = message->project;
+        }
+    }
+    store_wake(store, waiter, status);
+}
+
+static void list_projects(struct store *store, struct waiter *waiter)
+{
+    struct project *project;
+    waiter->ids = malloc((store->projects.count + 1) * sizeof *waiter->ids);
+    if (!waiter->ids) {
+        store_wake(store, waiter, STATUS_LIMIT);
+        return;
+    }
+    each_project(store, at, project)
+    {
+        if (!project->dropped) waiter->ids[waiter->id_count++] = project->id;
+    }
+    store_wake(store, waiter, STATUS_OK);
+}
+
+enum status store_projects(struct store *store, void (*each)(void *ctx, uint64_t project), void *ctx)
+{
+    struct waiter waiter = {.error = ERROR_INIT};
+    struct message *message = store_message_new(MESSAGE_PROJECTS);
+    message->waiter = &waiter;
+    store_post(store, message);
+    TRY(store_wait(store, &waiter));
+    for (size_t i = 0; i < waiter.id_count; i++) each(ctx, waiter.ids[i]);
+    free(waiter.ids);
+    return STATUS_OK;
+}
+
+void *store_applier_main(void *arg)
+{
+    struct store *store = arg;
+    struct error error = ERROR_INIT;
+    bool stop = false;
+    while (!stop || store->flushing) {
+        struct message *message = store_receive(store, 250000000LL);
+        if (message) {
+            switch (message->kind) {
+            case MESSAGE_FRAME: {
+                struct str records = str_from(message->frame->data + WAL_FRAME_HEADER, message->size);
+                if (store_apply_frame(store, message->frame, records, message->lsn, &error) != STATUS_OK) {
+                    /* The records are on disk and acknowledged; without them every later answer would be wrong. */
+                    log_failure(LOG_ERROR, "cannot_apply_log", &error);
+                    abort();
+                }
+                store->applied_lsn = message->end_lsn;
+                frame_bytes_unref(message->frame);
+                break;
+            }
+            case MESSAGE_SNAPSHOT: publish(store, message); break;
+            case MESSAGE_FLUSH:
+                message->waiter->next = store->flush_waiters;
+                store->flush_waiters = message->waiter;
+                break;
+            case MESSAGE_PROJECTS: list_projects(store, message->waiter); break;
+            case MESSAGE_FLUSHED: flush_finished(store, message->job); break;
+            case MESSAGE_STOP: stop = true; break;
+            }
+            free(message);
+        }
+        if (!message || os_monotonic_ns() - store->last_count_ns > COUNT_DELAY_NS) {
+            store_count_memory(store);
+            store->last_count_ns = os_monotonic_ns();
+        }
+        if (!stop && flush_due(store)) flush_begin(store);
+    }
+    return NULL;
+}
+
+enum status store_snapshot(struct store *store, uint64_t project, struct error *error, struct snapshot **ret_snapshot)
+{
+    struct waiter waiter = {.error = ERROR_INIT};
+    struct message *message = store_message_new(MESSAGE_SNAPSHOT);
+    message->project = project;
+    message->waiter = &waiter;
+    store_post(store, message);
+    enum status status = store_wait(store, &waiter);
+    if (status == STATUS_OK) *ret_snapshot = waiter.snapshot;
+    else if (error) *error = waiter.error;
+    return status;
+}
+
+enum status store_flush(struct store *store, struct error *error)
+{
+    struct waiter waiter = {.error = ERROR_INIT};
+    struct message *message = store_message_new(MESSAGE_FLUSH);
+    message->waiter = &waiter;
+    store_post(store, message);
+    enum status status = store_wait(store, &waiter);
+    if (status != STATUS_OK && error) *error = waiter.error;
+    return status;
+}
+

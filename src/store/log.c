@@ -1,0 +1,200 @@
+/*
+ * The log thread and the queue in front of it: appended records are gathered into one frame, written, synced, handed to the applier and
+ * acknowledged, in this order. There is no timer: while one frame is being synced the next one fills.
+ */
+#include "base/log.h"
+#include "os/clock.h"
+#include "store/store_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define MARK_DELAY_NS   10000000LL
+#define REOPEN_DELAY_NS 200000000LL
+
+void store_set_failure(struct store *store, const struct error *error)
+{
+    pthread_mutex_lock(&store->failure_lock);
+    bool news = (store->failure.status == STATUS_OK) != (!error || error->status == STATUS_OK);
+    store->failure = error ? *error : ERROR_INIT;
+    pthread_mutex_unlock(&store->failure_lock);
+    if (!news) return;
+    if (error) log_failure(LOG_ERROR, "writes_refused", error);
+    else log_info("writes_accepted");
+}
+
+enum status store_writable(struct store *store, struct error *error)
+{
+    pthread_mutex_lock(&store->failure_lock);
+    struct error failure = store->failure;
+    pthread_mutex_unlock(&store->failure_lock);
+    if (failure.status != STATUS_OK) {
+        if (error) *error = failure;
+        return STATUS_UNAVAILABLE;
+    }
+    if (atomic_load(&store->recovering)) return error_set(error, STATUS_UNAVAILABLE, "recovery is not finished");
+    if (atomic_load(&store->memory_bytes) > store->options.memory_bytes_max * 2)
+        return error_set(error, STATUS_UNAVAILABLE, "too many events wait to be written to section files");
+    return STATUS_OK;
+}
+
+static void finish_requests(struct request *list, enum status status)
+{
+    while (list) {
+        struct request *next = list->next;
+        list->done(list->arg, status);
+        buf_fini(&list->record);
+        free(list);
+        list = next;
+    }
+}
+
+/* One frame of as many requests as fit. */
+static enum status commit(struct store *store, struct request *list, size_t size, uint32_t count, struct error *error)
+{
+    struct message *message = store_message_new(MESSAGE_FRAME);
+    message->frame = frame_bytes_new(wal_frame_size(size));
+    if (!message->frame) {
+        free(message);
+        return error_set(error, STATUS_UNAVAILABLE, "out of memory for a log frame");
+    }
+    char *to = message->frame->data + WAL_FRAME_HEADER;
+    for (struct request *request = list; request; request = request->next) {
+        memcpy(to, request->record.data, request->record.size);
+        to += request->record.size;
+    }
+    int64_t started = os_monotonic_ns();
+    enum status status = wal_write(store->wal, message->frame->data, size, count, os_now_ms(), error, &message->lsn,
+                                   &message->end_lsn);
+    if (status != STATUS_OK) {
+        frame_bytes_unref(message->frame);
+        free(message);
+        return status;
+    }
+    atomic_fetch_add(&store->stat_sync_ns, (uint64_t)(os_monotonic_ns() - started));
+    atomic_fetch_add(&store->stat_frames, 1);
+    atomic_fetch_add(&store->stat_records, count);
+    atomic_fetch_add(&store->stat_bytes, wal_frame_size(size));
+    message->size = size;
+    store_post(store, message);
+    return STATUS_OK;
+}
+
+/* Takes what fits one frame off the queue; waits until there is something, or until timeout_ns passed. */
+static struct request *take(struct store *store, int64_t timeout_ns, size_t *ret_size, uint32_t *ret_count, bool *ret_stop)
+{
+    struct timespec deadline;
+    store_deadline(&deadline, timeout_ns);
+    size_t size_max = wal_records_max(store->wal);
+    pthread_mutex_lock(&store->queue_lock);
+    int waited = 0;
+    while (!store->queue_head && !store->stopping && waited != ETIMEDOUT)
+        waited = pthread_cond_timedwait(&store->queue_filled, &store->queue_lock, &deadline);
+    struct request *list = store->queue_head, **at = &store->queue_head;
+    *ret_size = 0;
+    *ret_count = 0;
+    while (*at && (*ret_size == 0 || *ret_size + (*at)->record.size <= size_max)) {
+        *ret_size += (*at)->record.size;
+        (*ret_count)++;
+        at = &(*at)->next;
+    }
+    if (*at) {
+        store->queue_head = *at;
+        *at = NULL;
+    } else {
+        store->queue_head = NULL;
+        store->queue_tail = &store->queue_head;
+    }
+    store->queue_bytes -= *ret_size;
+    *ret_stop = store->stopping;
+    pthread_mutex_unlock(&store->queue_lock);
+    return *ret_count ? list : NULL;
+}
+
+/* Begins a log file when there is none: at start, and after a failure. */
+static void ensure_log(struct store *store, int64_t *last_attempt_ns)
+{
+    int64_t now = os_monotonic_ns();
+    if (atomic_load(&store->recovering) || !wal_failed(store->wal)) return;
+    if (*last_attempt_ns && now - *last_attempt_ns < REOPEN_DELAY_NS) return;
+    *last_attempt_ns = now;
+    struct error error;
+    enum status reopened = wal_reopen(store->wal, &error);
+    store_set_failure(store, reopened == STATUS_OK ? NULL : &error);
+}
+
+void *store_log_main(void *arg)
+{
+    struct store *store = arg;
+    int64_t last_attempt_ns = 0;
+    bool marked = true;
+    for (;;) {
+        size_t size;
+        uint32_t count;
+        bool stop;
+        struct error error = ERROR_INIT;
+        ensure_log(store, &last_attempt_ns);
+        struct request *list = take(store, marked ? RETRY_DELAY_NS : MARK_DELAY_NS, &size, &count, &stop);
+        if (list) {
+            enum status status = STATUS_UNAVAILABLE;
+            ensure_log(store, &last_attempt_ns);
+            if (!wal_failed(store->wal)) {
+                status = commit(store, list, size, count, &error);
+                store_set_failure(store, status == STATUS_OK ? NULL : &error);
+                marked = status != STATUS_OK;
+            }
+            finish_requests(list, status == STATUS_OK ? STATUS_OK : STATUS_UNAVAILABLE);
+        } else if (!marked) {
+            marked = true;
+            enum status status = wal_mark(store->wal, os_now_ms(), &error);
+            if (status != STATUS_OK) store_set_failure(store, &error);
+        }
+        if (stop && !list) return NULL;
+    }
+}
+
+void store_append(struct store *store, struct buf *record, void (*done)(void *arg, enum status status), void *arg)
+{
+    enum status status = store_writable(store, NULL);
+    /* While the log fails, requests still reach the log thread, which tries again: that is how writing comes back. */
+    bool memory_full = atomic_load(&store->memory_bytes) > store->options.memory_bytes_max * 2;
+    if (status != STATUS_OK && !memory_full && !atomic_load(&store->recovering)) status = STATUS_OK;
+    if (record->size > wal_records_max(store->wal)) status = STATUS_LIMIT;
+    struct request *request = status == STATUS_OK ? malloc(sizeof *request) : NULL;
+    if (!request) {
+        buf_fini(record);
+        done(arg, status == STATUS_OK ? STATUS_UNAVAILABLE : status);
+        return;
+    }
+    *request = (struct request){.record = *record, .done = done, .arg = arg};
+    *record = BUF_INIT(record->size_max);
+    pthread_mutex_lock(&store->queue_lock);
+    bool room = !store->stopping && store->queue_bytes + request->record.size <= store->options.queue_bytes_max;
+    if (room) {
+        *store->queue_tail = request;
+        store->queue_tail = &request->next;
+        store->queue_bytes += request->record.size;
+        pthread_cond_signal(&store->queue_filled);
+    }
+    pthread_mutex_unlock(&store->queue_lock);
+    if (!room) finish_requests(request, STATUS_UNAVAILABLE);
+}
+
+struct append_wait {
+    struct store *store;
+    struct waiter waiter;
+};
+
+static void append_done(void *arg, enum status status)
+{
+    struct append_wait *wait = arg;
+    store_wake(wait->store, &wait->waiter, status);
+}
+
+enum status store_append_wait(struct store *store, struct buf *record)
+{
+    struct append_wait wait = {.store = store};
+    store_append(store, record, append_done, &wait);
+    return store_wait(store, &wait.waiter);
+}
+

@@ -1,0 +1,116 @@
+#pragma once
+/*
+ * What the three threads of the store share (see the essay in store.c). Private to store.c, log.c, applier.c and mail.c.
+ */
+#include "store/flush.h"
+#include "store/store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define RETRY_DELAY_NS  1000000000LL
+
+struct request {
+    struct request *next;
+    struct buf record;
+    void (*done)(void *arg, enum status status);
+    void *arg;
+};
+
+enum message_kind { MESSAGE_FRAME, MESSAGE_SNAPSHOT, MESSAGE_FLUSH, MESSAGE_FLUSHED, MESSAGE_PROJECTS, MESSAGE_STOP };
+
+struct waiter { /* lives on the asking thread's stack */
+    bool done;
+    enum status status;
+    struct error error;
+    struct snapshot *snapshot;
+    uint64_t *ids;
+    size_t id_count;
+    struct waiter *next;
+};
+
+struct message {
+    struct message *next;
+    enum message_kind kind;
+    struct frame_bytes *frame;
+    uint64_t lsn, end_lsn;
+    size_t size; /* counted against the mailbox's bound */
+    uint64_t project;
+    struct waiter *waiter;
+    struct flush_job *job;
+};
+
+struct store {
+    struct store_options options;
+    struct cache *cache;
+    struct manifest manifest; /* maintenance thread, after opening */
+    struct wal *wal;
+
+    pthread_mutex_t queue_lock;
+    pthread_cond_t queue_filled;
+    struct request *queue_head, **queue_tail;
+    size_t queue_bytes;
+    bool stopping;
+
+    pthread_mutex_t mail_lock;
+    pthread_cond_t mail_filled, mail_drained;
+    struct message *mail_head, **mail_tail;
+    size_t mail_bytes;
+
+    pthread_mutex_t wait_lock;
+    pthread_cond_t wait_done;
+
+    pthread_mutex_t job_lock;
+    pthread_cond_t job_filled;
+    struct flush_job *job;
+    bool job_stop;
+
+    pthread_t log_thread, applier_thread, maintenance_thread;
+    bool log_started, applier_started, maintenance_started;
+
+    /* the applier's */
+    struct u64map projects; /* id -> struct project * */
+    struct project_context context;
+    struct arena *arena;
+    uint64_t applied_lsn;
+    bool flushing;
+    int64_t last_flush_ns, retry_flush_ns, last_count_ns;
+    struct waiter *flush_waiters, *flush_waiters_next;
+    uint64_t *dropped;
+    size_t dropped_count, dropped_saved;
+
+    pthread_mutex_t failure_lock;
+    struct error failure; /* why writing is not possible; status OK: it is */
+
+    _Atomic bool recovering; /* replayed records are not in files yet: no append */
+    _Atomic size_t memory_bytes;
+    _Atomic uint64_t stat_frames, stat_records, stat_events, stat_duplicates, stat_bytes, stat_sync_ns, stat_flushes, stat_rows,
+        stat_sections, stat_section_bytes, stat_ids, stat_projects;
+};
+
+#define each_project(store, cursor, project)                                                                           \
+    uint64_t cursor##_id, cursor##_value;                                                                              \
+    for (size_t cursor = 0; u64map_next(&(store)->projects, &cursor, &cursor##_id, &cursor##_value) &&                 \
+                            ((project) = (struct project *)(uintptr_t)cursor##_value, true);)
+
+/* --- mail.c: between threads --- */
+struct message *store_message_new(enum message_kind kind);
+/* Hands a message to the applier. A frame waits while the mailbox is full. */
+void store_post(struct store *store, struct message *message);
+/* The applier's next message; NULL after timeout_ns without one. */
+struct message *store_receive(struct store *store, int64_t timeout_ns);
+void store_deadline(struct timespec *deadline, int64_t ns);
+void store_wake(struct store *store, struct waiter *waiter, enum status status);
+enum status store_wait(struct store *store, struct waiter *waiter) MUST_USE;
+
+/* --- log.c --- */
+void *store_log_main(void *store);
+/* Why writing is not possible; NULL: it is. Logs when that changes. */
+void store_set_failure(struct store *store, const struct error *error);
+
+/* --- applier.c --- */
+void *store_applier_main(void *store);
+struct project *store_find_project(void *store, uint64_t id);
+enum status store_apply_frame(struct store *store, struct frame_bytes *frame, struct str records, uint64_t lsn,
+                              struct error *error) MUST_USE;
+void store_count_memory(struct store *store);
