@@ -1,8 +1,8 @@
 /*
- * Replays a corpus where libFuzzer is not linked (gcc, the ordinary tests): the empty input, every file of the directories
- * named on the command line, and of every file up to PREFIXES_MAX shorter beginnings, because input that is cut short is
- * what parsers get wrong most often. Every input lies in a heap block of exactly its size, so that AddressSanitizer sees
- * the first byte read too far. A missing directory is a corpus without seeds.
+ * Replays a corpus where libFuzzer is not linked (gcc, the ordinary tests): the empty input, every file of the
+ * directories named on the command line, and of every file up to PREFIXES_MAX shorter beginnings, because input that is
+ * cut short is what parsers get wrong most often. Every input lies in a heap block of exactly its size, so that
+ * AddressSanitizer sees the first byte read too far. A missing directory is a corpus without seeds.
  */
 #include <dirent.h>
 #include <errno.h>

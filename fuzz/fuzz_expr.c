@@ -122,8 +122,7 @@ static size_t read_members(struct arena *arena, struct str text, struct value *m
 {
     struct json row;
     size_t count = 0;
-    if (json_parse(arena, text, &(struct json_limits){.depth_max = VALUE_DEPTH_MAX}, NULL, &row) != STATUS_OK)
-        return 0;
+    if (json_parse(arena, text, &(struct json_limits){.depth_max = VALUE_DEPTH_MAX}, NULL, &row) != STATUS_OK) return 0;
     if (row.type != JSON_OBJECT) return 0;
     for (size_t i = 0; i < row.object.count && count < COLUMNS_MAX; i++) {
         struct buf bytes = BUF_INIT(INPUT_BYTES_MAX * 2);

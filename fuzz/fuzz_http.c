@@ -62,10 +62,7 @@ static const struct http_route routes[] = {
     {.methods = HTTP_METHOD_GET | HTTP_METHOD_POST, .path = "/now", .handler = answer},
     {.methods = HTTP_METHOD_GET | HTTP_METHOD_POST, .path = "/later", .handler = later},
     {.methods = HTTP_METHOD_POST, .path = "/small", .handler = answer, .body_bytes_max = 16},
-    {.methods = HTTP_METHOD_POST,
-     .path = "/as-sent/{id}",
-     .handler = later,
-     .flags = HTTP_ROUTE_BODY_AS_SENT},
+    {.methods = HTTP_METHOD_POST, .path = "/as-sent/{id}", .handler = later, .flags = HTTP_ROUTE_BODY_AS_SENT},
 };
 
 static void run_init(struct run *run, const uint8_t *choice)
@@ -98,12 +95,8 @@ static void misfortune(struct run *run)
 {
     struct http_connection *connection = &run->t.connection;
     switch (next(run) % 64) {
-    case 0:
-        http_connection_drain(connection);
-        break;
-    case 1:
-        http_connection_eof(connection);
-        break;
+    case 0: http_connection_drain(connection); break;
+    case 1: http_connection_eof(connection); break;
     case 2:
         http_connection_fini(connection);
         http_connection_init(connection, &run->t.core, "192.0.2.1", &run->t);
@@ -120,9 +113,7 @@ static void run_bytes(struct run *run, struct str bytes, bool misfortunes)
     size_t at = 0;
     do {
         size_t part = run->orderly ? bytes.size : 1 + next(run) % (next(run) % 4 ? 8 : 256);
-        at += testing_core_feed(t, str_slice(bytes, at, at + part < bytes.size ? at + part : bytes.size))
-                  ? part
-                  : 0;
+        at += testing_core_feed(t, str_slice(bytes, at, at + part < bytes.size ? at + part : bytes.size)) ? part : 0;
         if (!run->orderly && next(run) % 2) (void)complete_one(run);
         testing_core_pump(t, run->orderly ? SIZE_MAX : 1 + next(run) % 512);
         if (!http_connection_wants_input(&t->connection)) {

@@ -55,9 +55,12 @@ static bool hex4(struct cursor *c, unsigned *ret)
     for (int i = 0; i < 4; i++, c->at++) {
         if (c->at == c->end) return false;
         char x = *c->at;
-        if (x >= '0' && x <= '9') value = value * 16 + (unsigned)(x - '0');
-        else if ((x | 0x20) >= 'a' && (x | 0x20) <= 'f') value = value * 16 + (unsigned)((x | 0x20) - 'a' + 10);
-        else return false;
+        if (x >= '0' && x <= '9')
+            value = value * 16 + (unsigned)(x - '0');
+        else if ((x | 0x20) >= 'a' && (x | 0x20) <= 'f')
+            value = value * 16 + (unsigned)((x | 0x20) - 'a' + 10);
+        else
+            return false;
     }
     *ret = value;
     return true;

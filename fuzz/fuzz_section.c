@@ -1,6 +1,7 @@
 /*
- * A section as a damaged file might hold it, behind the checksums: u32 offset and u32 size of the directory, then the section's bytes (in RAM,
- * where references are not verified again). Everything in it is read, looked up and merged: errors are fine, wild reads are not.
+ * A section as a damaged file might hold it, behind the checksums: u32 offset and u32 size of the directory, then the
+ * section's bytes (in RAM, where references are not verified again). Everything in it is read, looked up and merged:
+ * errors are fine, wild reads are not.
  */
 #include "store/ids.h"
 #include "store/merge.h"

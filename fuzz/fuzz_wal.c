@@ -1,14 +1,14 @@
 /*
- * A log file that a disk may present at start. The first byte chooses how the rest is dressed up, so that the fuzzer need not find
- * checksums by chance:
+ * A log file that a disk may present at start. The first byte chooses how the rest is dressed up, so that the fuzzer
+ * need not find checksums by chance:
  *
  *   0  frames of records: { u16 size, bytes } each in a valid frame of its own
  *   1  the same, and every piece is wrapped as one record (its length in front)
  *   2  everything behind a valid file header is the input
  *   3  the whole file is the input
  *
- * The store is opened on a simulated disk with that file, its projects are read, and it is opened again: whatever was there, the second
- * time shows the same number of rows.
+ * The store is opened on a simulated disk with that file, its projects are read, and it is opened again: whatever was
+ * there, the second time shows the same number of rows.
  */
 #include "base/buf.h"
 #include "base/hash.h"
@@ -35,8 +35,8 @@ static void need(bool holds, const char *what)
     abort();
 }
 
-static unsigned link_all(struct id_graph *graph, enum identity_mode mode, enum link_operation operation, uint32_t device,
-                         uint32_t user)
+static unsigned link_all(struct id_graph *graph, enum identity_mode mode, enum link_operation operation,
+                         uint32_t device, uint32_t user)
 {
     if (mode == IDENTITY_LEGACY || operation == LINK_ALIAS || !device || !user) return 1;
     return id_graph_link(graph, device, user, user) == STATUS_OK ? 0 : 1;
@@ -116,7 +116,8 @@ static uint64_t read_rows(struct store *store)
                 }
                 for (size_t p = 0; p < property_count; p++) {
                     need(scan_property(scan, properties[p], &error, &vector) == STATUS_OK, "a property");
-                    for (uint32_t i = 0; i < count; i++) need(vector_at(&vector, i).type < VALUE_TYPES, "a value's type");
+                    for (uint32_t i = 0; i < count; i++)
+                        need(vector_at(&vector, i).type < VALUE_TYPES, "a value's type");
                 }
             }
         }
@@ -138,10 +139,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct manifest manifest;
     struct os_file *handle;
     struct buf file = BUF_INIT(1 << 20);
-    need(manifest_open(fs, &error, &manifest) == STATUS_OK && os_mkdir(fs, "wal", &error) == STATUS_OK, "an empty directory");
+    need(manifest_open(fs, &error, &manifest) == STATUS_OK && os_mkdir(fs, "wal", &error) == STATUS_OK,
+         "an empty directory");
     dress_up(&file, manifest.node, data, size);
     manifest_fini(&manifest);
-    need(os_open(fs, "wal/0000000000000000-0000000000000001.wal", OS_WRITE | OS_CREATE, &error, &handle) == STATUS_OK, "a file");
+    need(os_open(fs, "wal/0000000000000000-0000000000000001.wal", OS_WRITE | OS_CREATE, &error, &handle) == STATUS_OK,
+         "a file");
     need(os_pwrite(handle, file.data, file.size, 0, &error) == STATUS_OK, "its content");
     need(os_sync(handle, &error) == STATUS_OK && os_sync_dir(fs, "", &error) == STATUS_OK &&
              os_sync_dir(fs, "wal", &error) == STATUS_OK,

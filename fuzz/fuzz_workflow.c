@@ -91,11 +91,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                                  {STR("key"), STR("k3yk3yk3y")}};
     split(str_from(data, size), &parts);
     workflow_problems_init(&problems, arena);
-    if (workflow_document_parse(arena, parts.text[0], STR("w.yml"), &problems, &error, &document) ==
-        STATUS_OK) {
+    if (workflow_document_parse(arena, parts.text[0], STR("w.yml"), &problems, &error, &document) == STATUS_OK) {
         const struct workflow_options options = {
-            .inputs_json =
-                json_parse(arena, parts.text[3], NULL, NULL, &inputs) == STATUS_OK ? &inputs : NULL,
+            .inputs_json = json_parse(arena, parts.text[3], NULL, NULL, &inputs) == STATUS_OK ? &inputs : NULL,
             .auths = auths,
             .auth_count = 2,
             .transport = {.ctx = &parts, .send = send_request, .now_ms = stopped_clock},

@@ -86,8 +86,8 @@ static void world_init(struct world *w, uint64_t seed)
     if (os_posix_new(w->directory, &error, &w->fs) != STATUS_OK) fail_with(&error);
     w->flush_rows = generate_once_in(&w->g, 2) ? 1000000 : 20 + generate_below(&w->g, 200);
     w->mode = generate_once_in(&w->g, 8) ? IDENTITY_ORIGINAL : IDENTITY_SIMPLIFIED;
-    w->reference = reference_new(w->arena, w->mode == IDENTITY_SIMPLIFIED ? REFERENCE_SIMPLIFIED
-                                                                          : REFERENCE_BY_DISTINCT_ID);
+    w->reference =
+        reference_new(w->arena, w->mode == IDENTITY_SIMPLIFIED ? REFERENCE_SIMPLIFIED : REFERENCE_BY_DISTINCT_ID);
     open_store(w);
 }
 
@@ -119,8 +119,7 @@ static void track(struct world *w, struct str text, int64_t received_ms)
     limits.age_max_ms = INT64_C(1) << 50;
     struct json events;
     if (json_parse(arena, text, NULL, &error, &events) != STATUS_OK) fail_with(&error);
-    for (size_t i = 0; i < events.array.count; i++)
-        reference_track(w->reference, &events.array.items[i], received_ms);
+    for (size_t i = 0; i < events.array.count; i++) reference_track(w->reference, &events.array.items[i], received_ms);
     struct ingest_request request = {.records = {events.array.items, events.array.count, text.size},
                                      .received_ms = received_ms,
                                      .project_of = project_of,
@@ -137,9 +136,8 @@ static void track(struct world *w, struct str text, int64_t received_ms)
 static void link_ids(struct world *w, enum link_operation operation, const char *device, const char *user)
 {
     struct buf record = BUF_INIT(1 << 16);
-    assert_int_equal(
-        record_link(&record, PROJECT, RECEIVED_MS, w->mode, operation, str_of(device), str_of(user)),
-        STATUS_OK);
+    assert_int_equal(record_link(&record, PROJECT, RECEIVED_MS, w->mode, operation, str_of(device), str_of(user)),
+                     STATUS_OK);
     assert_int_equal(store_append_wait(w->store, &record), STATUS_OK);
     reference_link(w->reference, str_of(device), str_of(user), operation != LINK_CREATE);
 }
@@ -154,15 +152,12 @@ static void flush(struct world *w)
 static void disturb(struct world *w)
 {
     switch (generate_below(&w->g, 8)) {
-    case 0:
-        flush(w);
-        return;
+    case 0: flush(w); return;
     case 1:
         close_store(w);
         open_store(w);
         return;
-    default:
-        return;
+    default: return;
     }
 }
 
@@ -206,18 +201,15 @@ static void write_engine(struct buf *out, enum status status, const struct error
 {
     char text[1200];
     if (status != STATUS_OK) {
-        buf_printf(out, "%s: %s, at %u", status_name(status), error_text(error, text, sizeof text),
-                   error->column);
+        buf_printf(out, "%s: %s, at %u", status_name(status), error_text(error, text, sizeof text), error->column);
         return;
     }
     buf_printf(out, "%u labels, buckets", result->label_count);
-    for (uint32_t b = 0; b < result->bucket_count; b++)
-        buf_printf(out, " " STR_FMT, STR_ARG(result->buckets[b]));
+    for (uint32_t b = 0; b < result->bucket_count; b++) buf_printf(out, " " STR_FMT, STR_ARG(result->buckets[b]));
     for (uint32_t i = 0; i < result->series_count; i++) {
         buf_lit(out, "\n    ");
         json_write_str(out, result->series[i].label);
-        for (uint32_t b = 0; b < result->bucket_count; b++)
-            buf_printf(out, " %.17g", result->series[i].values[b]);
+        for (uint32_t b = 0; b < result->bucket_count; b++) buf_printf(out, " %.17g", result->series[i].values[b]);
     }
 }
 
@@ -228,13 +220,11 @@ static void write_reference(struct buf *out, const struct reference_answer *answ
         return;
     }
     buf_printf(out, "%zu labels, buckets", answer->label_count);
-    for (size_t b = 0; b < answer->bucket_count; b++)
-        buf_printf(out, " " STR_FMT, STR_ARG(answer->buckets[b]));
+    for (size_t b = 0; b < answer->bucket_count; b++) buf_printf(out, " " STR_FMT, STR_ARG(answer->buckets[b]));
     for (size_t i = 0; i < answer->series_count; i++) {
         buf_lit(out, "\n    ");
         json_write_str(out, answer->series[i].label);
-        for (size_t b = 0; b < answer->bucket_count; b++)
-            buf_printf(out, " %.17g", answer->series[i].values[b]);
+        for (size_t b = 0; b < answer->bucket_count; b++) buf_printf(out, " %.17g", answer->series[i].values[b]);
     }
 }
 
@@ -244,13 +234,13 @@ static void complain(struct world *w, const struct plan *plan, const char *zone,
     w->failures++;
     fprintf(stderr,
             "seed %" PRIu64 ": zone %s, days %" PRId64 "..%" PRId64
-            ", unit %d, interval %u, measure %d, limit %u, event " STR_FMT "\n  where: " STR_FMT
-            "\n  on: " STR_FMT "\n  engine: %.*s\n  reference: %.*s\n",
-            w->seed, zone, plan->from_day, plan->to_day, (int)plan->unit, plan->interval_days,
-            (int)plan->measure, plan->limit, STR_ARG(plan->event.data ? plan->event : STR("(any)")),
-            STR_ARG(plan->where.data ? plan->where : STR("(none)")),
-            STR_ARG(plan->on.data ? plan->on : STR("(none)")), (int)(engine.size > 8000 ? 8000 : engine.size),
-            engine.data, (int)(reference.size > 8000 ? 8000 : reference.size), reference.data);
+            ", unit %d, interval %u, measure %d, limit %u, event " STR_FMT "\n  where: " STR_FMT "\n  on: " STR_FMT
+            "\n  engine: %.*s\n  reference: %.*s\n",
+            w->seed, zone, plan->from_day, plan->to_day, (int)plan->unit, plan->interval_days, (int)plan->measure,
+            plan->limit, STR_ARG(plan->event.data ? plan->event : STR("(any)")),
+            STR_ARG(plan->where.data ? plan->where : STR("(none)")), STR_ARG(plan->on.data ? plan->on : STR("(none)")),
+            (int)(engine.size > 8000 ? 8000 : engine.size), engine.data,
+            (int)(reference.size > 8000 ? 8000 : reference.size), reference.data);
 }
 
 /* Asks both and compares. The texts of the answers are compared: what is not in them is not in the answer. */
@@ -293,8 +283,8 @@ static void ask(struct world *w, struct plan *plan, const char *zone)
 
 static void ask_something(struct world *w)
 {
-    static const unsigned spans[] = {[UNIT_MINUTE] = 1, [UNIT_HOUR] = 5,    [UNIT_DAY] = 40,
-                                     [UNIT_WEEK] = 60,  [UNIT_MONTH] = 100, [UNIT_DAYS] = 50};
+    static const unsigned spans[] = {
+        [UNIT_MINUTE] = 1, [UNIT_HOUR] = 5, [UNIT_DAY] = 40, [UNIT_WEEK] = 60, [UNIT_MONTH] = 100, [UNIT_DAYS] = 50};
     struct generator *g = &w->g;
     struct buf where = BUF_INIT(1 << 16), on = BUF_INIT(1 << 16);
     struct plan plan = {.kind = PLAN_SEGMENT,
@@ -350,8 +340,7 @@ static void engine_and_reference_agree(void **state)
         empty += w.empty;
         world_fini(&w);
     }
-    print_message("%u questions, of which %u were refused and %u had no labels\n", questions, refusals,
-                  empty);
+    print_message("%u questions, of which %u were refused and %u had no labels\n", questions, refusals, empty);
     assert_int_equal(failures, 0);
     assert_true(refusals < questions / 2);
 }

@@ -38,7 +38,8 @@ const struct http_route *api_routes(size_t *ret_count)
 void api_render_error(struct http_request *request, int status, const struct error *error)
 {
     /* Only what pages of any origin send to: credentials that a browser keeps must not open the rest to them. */
-    if (str_starts(request->path, STR("/track")) || str_starts(request->path, STR("/identity/"))) response_allow_origin(request);
+    if (str_starts(request->path, STR("/track")) || str_starts(request->path, STR("/identity/")))
+        response_allow_origin(request);
     http_render_error_json(request, status, error);
 }
 

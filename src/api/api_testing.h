@@ -209,4 +209,7 @@ static void fake_answered(int status, const char *type, const char *body)
     if (type) assert_string_equal(fake.type, type);
 }
 
-static bool fake_has_header(const char *line) { return strstr(fake.headers.data, line) != NULL; }
+static bool fake_has_header(const char *line)
+{
+    return strstr(fake.headers.data, line) != NULL;
+}

@@ -21,9 +21,12 @@ enum status credentials_parse(struct http_request *request, struct error *error,
         }
         header = str_trim(str_slice(header, 6, header.size));
         /* A colon is no base64 digit, so `user:secret` without encoding cannot be taken for it. */
-        if (str_find_byte(header, ':', 0) != SIZE_MAX) split(header, &credentials);
-        else if (base64_decode(request->arena, header, &text) == STATUS_OK) split(text, &credentials);
-        else return error_set(error, STATUS_INVALID, "Authorization is not base64");
+        if (str_find_byte(header, ':', 0) != SIZE_MAX)
+            split(header, &credentials);
+        else if (base64_decode(request->arena, header, &text) == STATUS_OK)
+            split(text, &credentials);
+        else
+            return error_set(error, STATUS_INVALID, "Authorization is not base64");
         if (credentials.username.size == 0) credentials.username = STR_NULL;
     }
     *ret_credentials = credentials;

@@ -13,7 +13,8 @@ struct credentials {
     struct str username, secret; /* in the request or its arena; username NULL: none were sent */
 };
 /* INVALID for a scheme or a form that is not understood; a request without the field has no credentials, and is OK. */
-enum status credentials_parse(struct http_request *request, struct error *error, struct credentials *ret_credentials) MUST_USE;
+enum status credentials_parse(struct http_request *request, struct error *error,
+                              struct credentials *ret_credentials) MUST_USE;
 /* The project whose secret or token it is, or an account verified before. False: only meta_account_verify can tell. */
 bool credentials_resolve(struct meta *meta, const struct meta_view *view, const struct credentials *credentials,
                          struct meta_credential *ret_credential);

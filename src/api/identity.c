@@ -40,8 +40,10 @@ static void respond(struct http_request *request, int code, const char *reason)
 {
     struct buf body = BUF_INIT(4096);
     buf_printf(&body, "{\"status\":%d,\"error\":", reason ? 0 : 1);
-    if (reason) json_write_str(&body, str_of(reason));
-    else buf_lit(&body, "null");
+    if (reason)
+        json_write_str(&body, str_of(reason));
+    else
+        buf_lit(&body, "null");
     buf_lit(&body, "}");
     response_allow_origin(request);
     if (code == 401) http_header_add(request, "WWW-Authenticate", STR("Basic realm=\"cairn\""));
@@ -97,7 +99,8 @@ static enum status link_of(struct identity_job *job, struct error *error, struct
         TRY(id_field(job, "$anon_id", error, &b));
         struct str prefix = STR(IDENTITY_DEVICE_PREFIX);
         if (str_starts(a, prefix)) return error_set(error, STATUS_INVALID, "$identified_id must not be a device id");
-        if (str_starts(b, prefix)) *ret_device = identity_device_prefixed(b);
+        if (str_starts(b, prefix))
+            *ret_device = identity_device_prefixed(b);
         else if (identity_device(job->request->arena, b, ret_device) != STATUS_OK)
             return error_set(error, STATUS_LIMIT, "request needs too much memory");
         if (!ret_device->data) return missing(error, "$anon_id");
@@ -126,8 +129,10 @@ static enum status link_of(struct identity_job *job, struct error *error, struct
 static void linked(struct http_request *request, void *arg)
 {
     struct identity_job *job = arg;
-    if (job->status == STATUS_OK) respond(request, 200, NULL);
-    else respond(request, 503, "the link cannot be stored at the moment");
+    if (job->status == STATUS_OK)
+        respond(request, 200, NULL);
+    else
+        respond(request, 503, "the link cannot be stored at the moment");
 }
 
 /* On the log's thread. */
@@ -183,10 +188,14 @@ static enum status project_id_of(const struct identity_job *job, struct error *e
     struct str text = decode_param(&job->form, "project_id");
     int64_t id = 0;
     bool good = true;
-    if (text.data) good = number_parse_int(text, &id);
-    else if (member && member->type == JSON_INT) id = member->integer;
-    else if (member && member->type == JSON_STRING) good = number_parse_int(member->string, &id);
-    else good = !member || member->type == JSON_NULL;
+    if (text.data)
+        good = number_parse_int(text, &id);
+    else if (member && member->type == JSON_INT)
+        id = member->integer;
+    else if (member && member->type == JSON_STRING)
+        good = number_parse_int(member->string, &id);
+    else
+        good = !member || member->type == JSON_NULL;
     if (!good || id < 0) return error_set(error, STATUS_INVALID, "project_id must be a number");
     *ret_id = id;
     return STATUS_OK;
@@ -208,8 +217,10 @@ static enum status account_authorize(struct identity_job *job, struct meta_view 
 static void verified(struct http_request *request, void *arg)
 {
     struct identity_job *job = arg;
-    if (job->status == STATUS_OK) authorized(job);
-    else respond_failure(request, &job->error);
+    if (job->status == STATUS_OK)
+        authorized(job);
+    else
+        respond_failure(request, &job->error);
 }
 
 /* On a worker thread. */
@@ -264,8 +275,10 @@ static void authenticate(struct identity_job *job)
         return;
     }
     if (known) {
-        if (account_authorize(job, view, credential.account, &error) == STATUS_OK) authorized(job);
-        else respond_failure(request, &error);
+        if (account_authorize(job, view, credential.account, &error) == STATUS_OK)
+            authorized(job);
+        else
+            respond_failure(request, &error);
         return;
     }
     job->view = meta_view_ref(view);
@@ -278,9 +291,8 @@ static void authenticate(struct identity_job *job)
 static void start(struct http_request *request, enum link_operation operation)
 {
     struct api *api = request->context;
-    struct decode_input input = {.query = request->query,
-                                 .content_type = http_request_field(request, "content-type"),
-                                 .body = request->body};
+    struct decode_input input = {
+        .query = request->query, .content_type = http_request_field(request, "content-type"), .body = request->body};
     struct error error = ERROR_INIT;
     size_t text_size;
     struct identity_job *job = arena_new_array(request->arena, struct identity_job, 1);
@@ -296,10 +308,21 @@ static void start(struct http_request *request, enum link_operation operation)
         status = decode_document(request->arena, &job->form, api->limits, &error, &job->document, &text_size);
     if (status == STATUS_OK && job->document.type != JSON_OBJECT)
         status = error_set(&error, STATUS_INVALID, "data, malformed");
-    if (status == STATUS_OK) authenticate(job);
-    else respond_failure(request, &error);
+    if (status == STATUS_OK)
+        authenticate(job);
+    else
+        respond_failure(request, &error);
 }
 
-void api_identity_create(struct http_request *request) { start(request, LINK_CREATE); }
-void api_identity_create_alias(struct http_request *request) { start(request, LINK_ALIAS); }
-void api_identity_merge(struct http_request *request) { start(request, LINK_MERGE); }
+void api_identity_create(struct http_request *request)
+{
+    start(request, LINK_CREATE);
+}
+void api_identity_create_alias(struct http_request *request)
+{
+    start(request, LINK_ALIAS);
+}
+void api_identity_merge(struct http_request *request)
+{
+    start(request, LINK_MERGE);
+}

@@ -6,9 +6,9 @@
 
 #include "api/api_testing.h"
 
-#define LINKED   "{\"status\":1,\"error\":null}"
-#define CREATE   "{\"$identified_id\":\"U\",\"$anon_id\":\"D\"}"
-#define USERS    "identity events are not allowed when project is using simplified identity management"
+#define LINKED "{\"status\":1,\"error\":null}"
+#define CREATE "{\"$identified_id\":\"U\",\"$anon_id\":\"D\"}"
+#define USERS  "identity events are not allowed when project is using simplified identity management"
 
 /* ---- accounts: ann with the secret "right", member of project 1 ---- */
 
@@ -202,7 +202,8 @@ static void test_missing_fields(void **state)
         {LINK_CREATE, "{\"$identified_id\":\"U\",\"$anon_id\":null}", "$anon_id, missing or empty"},
         {LINK_CREATE, "{\"$identified_id\":\"U\",\"$anon_id\":\"$device:\"}", "$anon_id, missing or empty"},
         {LINK_CREATE, "{\"$identified_id\":\"U\",\"$anon_id\":\"$device:null\"}", "$anon_id, missing or empty"},
-        {LINK_CREATE, "{\"$identified_id\":\"$device:U\",\"$anon_id\":\"D\"}", "$identified_id must not be a device id"},
+        {LINK_CREATE, "{\"$identified_id\":\"$device:U\",\"$anon_id\":\"D\"}",
+         "$identified_id must not be a device id"},
         {LINK_ALIAS, "{\"distinct_id\":\"U\"}", "alias, missing or empty"},
         {LINK_ALIAS, "{\"alias\":\"U\"}", "distinct_id, missing or empty"},
         {LINK_MERGE, "{}", "$distinct_ids, missing or empty"},

@@ -7,7 +7,10 @@
 
 #define PARAMS_MAX 200
 
-static enum status too_many(struct error *error) { return error_set(error, STATUS_LIMIT, "too many parameters"); }
+static enum status too_many(struct error *error)
+{
+    return error_set(error, STATUS_LIMIT, "too many parameters");
+}
 
 static enum status add_pairs(struct http_request *request, struct str text, struct error *error, struct params *params)
 {

@@ -1,5 +1,5 @@
-/* What the Query API reads from a request: parameters from the query string and the body, dates, numbers, choices, credentials
- * in every form, and the operator's rate limit. */
+/* What the Query API reads from a request: parameters from the query string and the body, dates, numbers, choices,
+ * credentials in every form, and the operator's rate limit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,6 @@
 #include "api/params.h"
 #include "api/rate.h"
 #include "base/civil.h"
-
 
 static struct http_request request;
 static struct http_field field;
@@ -76,7 +75,8 @@ static void dates_numbers_and_choices_name_the_parameter(void **state)
 {
     (void)state;
     static const char *const names[] = {"day", "week", NULL};
-    struct params params = parse("a=2024-02-29&b=2024-2-3&c=2024-02-30&d=2024-01-31T23:00:00Z&n=12&m=13x&o=week&p=year", "");
+    struct params params =
+        parse("a=2024-02-29&b=2024-2-3&c=2024-02-30&d=2024-01-31T23:00:00Z&n=12&m=13x&o=week&p=year", "");
     struct error error;
     int64_t day, number;
     int index;

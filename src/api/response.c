@@ -3,7 +3,10 @@
 #include "base/json.h"
 
 /* Any value but an empty one and 0 is on: samples in the documentation send 2. */
-static bool flag_on(struct str value) { return value.size > 0 && !str_is(value, "0"); }
+static bool flag_on(struct str value)
+{
+    return value.size > 0 && !str_is(value, "0");
+}
 
 static bool callback_valid(struct str name)
 {
@@ -26,11 +29,11 @@ struct response_mode response_mode_of(const struct decode_form *form)
 
 /* 1x1, one transparent colour, GIF89a. */
 static const unsigned char pixel[] = {
-    'G', 'I', 'F', '8', '9', 'a', 1, 0, 1, 0, 0x80, 0, 0, /* screen: 1x1, a colour table of two entries */
-    0, 0, 0, 0xFF, 0xFF, 0xFF,                            /* black and white */
-    0x21, 0xF9, 4, 1, 0, 0, 0, 0,                         /* colour 0 is transparent */
-    0x2C, 0, 0, 0, 0, 1, 0, 1, 0, 0,                      /* an image of 1x1 at 0,0 */
-    2, 2, 0x44, 1, 0,                                     /* LZW: clear, colour 0, end */
+    'G',  'I',  'F',  '8',  '9',  'a',  1, 0, 1, 0, 0x80, 0, 0, /* screen: 1x1, a colour table of two entries */
+    0,    0,    0,    0xFF, 0xFF, 0xFF,                         /* black and white */
+    0x21, 0xF9, 4,    1,    0,    0,    0, 0,                   /* colour 0 is transparent */
+    0x2C, 0,    0,    0,    0,    1,    0, 1, 0, 0,             /* an image of 1x1 at 0,0 */
+    2,    2,    0x44, 1,    0,                                  /* LZW: clear, colour 0, end */
     0x3B,
 };
 
@@ -46,8 +49,10 @@ const char *response_render(const struct response_mode *mode, struct str reason,
     }
     if (mode->verbose) {
         buf_lit(body, "{\"error\":");
-        if (reason.data) json_write_str(body, reason);
-        else buf_lit(body, "null");
+        if (reason.data)
+            json_write_str(body, reason);
+        else
+            buf_lit(body, "null");
         buf_printf(body, ",\"status\":%d}", reason.data ? 0 : 1);
     } else {
         buf_byte(body, reason.data ? '0' : '1');
@@ -74,8 +79,8 @@ int response_code(enum status status)
         enum status status;
         int code;
     } table[] = {
-        {STATUS_OK, 200},          {STATUS_INVALID, 400}, {STATUS_UNSUPPORTED, 400}, {STATUS_DENIED, 401},
-        {STATUS_NOT_FOUND, 404},   {STATUS_CONFLICT, 409}, {STATUS_LIMIT, 413},      {STATUS_IO, 503},
+        {STATUS_OK, 200},          {STATUS_INVALID, 400},   {STATUS_UNSUPPORTED, 400}, {STATUS_DENIED, 401},
+        {STATUS_NOT_FOUND, 404},   {STATUS_CONFLICT, 409},  {STATUS_LIMIT, 413},       {STATUS_IO, 503},
         {STATUS_UNAVAILABLE, 503}, {STATUS_CANCELLED, 503},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {

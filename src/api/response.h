@@ -18,8 +18,8 @@
 #include "http/request.h"
 #include "ingest/decode.h"
 
-#define RESPONSE_CALLBACK_MAX    128 /* bytes of a JSONP callback's name */
-#define RESPONSE_RETRY_AFTER_S   "5" /* for 503: SDKs wait so long before they send the batch again */
+#define RESPONSE_CALLBACK_MAX  128 /* bytes of a JSONP callback's name */
+#define RESPONSE_RETRY_AFTER_S "5" /* for 503: SDKs wait so long before they send the batch again */
 
 struct response_mode {
     bool verbose, image;

@@ -110,8 +110,8 @@ static void test_preflight(void **state)
     fake_answered(204, NULL, "");
     assert_true(fake_has_header("Access-Control-Allow-Origin: https://shop.example\n"));
     assert_true(fake_has_header("Access-Control-Allow-Methods: GET, POST, OPTIONS\n"));
-    assert_true(fake_has_header(
-        "Access-Control-Allow-Headers: Authorization, Content-Type, Content-Encoding, traceparent\n"));
+    assert_true(
+        fake_has_header("Access-Control-Allow-Headers: Authorization, Content-Type, Content-Encoding, traceparent\n"));
     assert_true(fake_has_header("Access-Control-Max-Age: "));
 }
 

@@ -13,9 +13,9 @@
 
 #include <stdio.h>
 
-#define LIMIT_DEFAULT      60
-#define ANSWER_BYTES_MAX   ((size_t)512 << 20)
-#define INTERVAL_MAX       100000
+#define LIMIT_DEFAULT    60
+#define ANSWER_BYTES_MAX ((size_t)512 << 20)
+#define INTERVAL_MAX     100000
 
 /* A request on its way through a worker. In the request's arena. */
 struct job {
@@ -29,7 +29,7 @@ struct job {
     struct buf body;
 };
 
-/* --- the answer ----------------------------------------------------------------------------------------------------- */
+/* --- the answer --- */
 
 static void write_json(const struct segmentation *result, struct buf *body)
 {
@@ -89,7 +89,7 @@ static void write_csv(const struct segmentation *result, struct buf *body)
     }
 }
 
-/* --- the plan ------------------------------------------------------------------------------------------------------- */
+/* --- the plan --- */
 
 static const char *const unit_names[] = {"minute", "hour", "day", "week", "month", NULL};
 
@@ -155,7 +155,8 @@ static enum status make_plan(struct job *job, const struct params *params, const
     if (!plan->event.data) return error_set(error, STATUS_INVALID, "event is required");
     TRY(params_choice(params, "type", types, MEASURE_COUNT, error, &type));
     TRY(params_choice(params, "format", formats, 0, error, &format));
-    TRY(params_int(params, "limit", 1, limit_max, LIMIT_DEFAULT < limit_max ? LIMIT_DEFAULT : limit_max, error, &limit));
+    TRY(params_int(params, "limit", 1, limit_max, LIMIT_DEFAULT < limit_max ? LIMIT_DEFAULT : limit_max, error,
+                   &limit));
     TRY(plan_range(params, plan, error));
     plan->kind = PLAN_SEGMENT;
     plan->measure = (enum plan_measure)type;
@@ -166,10 +167,13 @@ static enum status make_plan(struct job *job, const struct params *params, const
     return STATUS_OK;
 }
 
-/* --- the stages ------------------------------------------------------------------------------------------------------ */
+/* --- the stages --- */
 
 /* 401: who you are could not be told; 403: you may not. */
-static enum status fail_auth(struct job *job, int status) { return job->status = status, STATUS_DENIED; }
+static enum status fail_auth(struct job *job, int status)
+{
+    return job->status = status, STATUS_DENIED;
+}
 
 static enum status authorize(struct job *job, const struct params *params, struct api *api,
                              const struct meta_project **ret_project)
@@ -183,8 +187,8 @@ static enum status authorize(struct job *job, const struct params *params, struc
         return fail_auth(job, 401);
     }
     if (!credentials_resolve(api->meta, job->view, &job->credentials, &credential)) {
-        enum status status = meta_account_verify(api->meta, job->view, job->credentials.username, job->credentials.secret, error,
-                                                 &credential.account);
+        enum status status = meta_account_verify(api->meta, job->view, job->credentials.username,
+                                                 job->credentials.secret, error, &credential.account);
         if (status == STATUS_DENIED) error_set(error, STATUS_DENIED, "Unable to authenticate request");
         if (status != STATUS_OK) return status == STATUS_DENIED ? fail_auth(job, 401) : status;
         credential.kind = META_CREDENTIAL_ACCOUNT;
@@ -223,8 +227,10 @@ static enum status run(struct job *job)
     };
     TRY(api->executor->segment(api->executor, &plan, &limits, &job->error, &result));
     job->body = BUF_INIT(ANSWER_BYTES_MAX);
-    if (job->csv) write_csv(&result, &job->body);
-    else write_json(&result, &job->body);
+    if (job->csv)
+        write_csv(&result, &job->body);
+    else
+        write_json(&result, &job->body);
     segmentation_free(&result);
     if (buf_status(&job->body) == STATUS_OK) return STATUS_OK;
     buf_fini(&job->body);
@@ -274,8 +280,10 @@ static void work(void *arg)
 {
     struct job *job = arg;
     enum status status = run(job);
-    if (status == STATUS_OK) job->status = 200;
-    else if (!job->status) job->status = status_of(status);
+    if (status == STATUS_OK)
+        job->status = 200;
+    else if (!job->status)
+        job->status = status_of(status);
     meta_view_unref(job->view);
     http_request_complete(job->request, answer, job);
 }

@@ -48,9 +48,12 @@ static void answer(struct http_request *request, void *arg)
         response_send(request, &track->mode, track->reason);
         return;
     }
-    if (status == STATUS_OK) error_set(&error, STATUS_DENIED, "unknown project token");
-    else if (status == STATUS_LIMIT) error_set(&error, STATUS_LIMIT, "request needs too much memory");
-    else error_set(&error, STATUS_UNAVAILABLE, "events cannot be stored at the moment");
+    if (status == STATUS_OK)
+        error_set(&error, STATUS_DENIED, "unknown project token");
+    else if (status == STATUS_LIMIT)
+        error_set(&error, STATUS_LIMIT, "request needs too much memory");
+    else
+        error_set(&error, STATUS_UNAVAILABLE, "events cannot be stored at the moment");
     response_failure(request, &error);
 }
 
@@ -78,9 +81,8 @@ static enum status take(struct http_request *request, const struct decode_form *
 void api_track(struct http_request *request)
 {
     struct api *api = request->context;
-    struct decode_input input = {.query = request->query,
-                                 .content_type = http_request_field(request, "content-type"),
-                                 .body = request->body};
+    struct decode_input input = {
+        .query = request->query, .content_type = http_request_field(request, "content-type"), .body = request->body};
     struct decode_form form;
     struct error error = ERROR_INIT;
     struct ingest_outcome outcome = {0};

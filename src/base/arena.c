@@ -99,7 +99,10 @@ void arena_free(struct arena *arena)
     free(arena);
 }
 
-size_t arena_used(const struct arena *arena) { return arena->used; }
+size_t arena_used(const struct arena *arena)
+{
+    return arena->used;
+}
 
 void *arena_alloc(struct arena *arena, size_t size)
 {

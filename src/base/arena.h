@@ -3,9 +3,9 @@
  * An arena hands out memory that is freed all at once: one per request, per query, per ingest batch, per workflow run.
  * It is passed explicitly, has a byte budget from birth and runs registered clean-ups when it is reset.
  *
- * Exceeding the budget (or the machine's memory) is an answer, not a crash: the functions return NULL (or a str with NULL
- * data) and the caller turns that into STATUS_LIMIT. Memory that is not handed out is poisoned under AddressSanitizer.
- * Not thread-safe: one owner at a time.
+ * Exceeding the budget (or the machine's memory) is an answer, not a crash: the functions return NULL (or a str with
+ * NULL data) and the caller turns that into STATUS_LIMIT. Memory that is not handed out is poisoned under
+ * AddressSanitizer. Not thread-safe: one owner at a time.
  */
 #include "base/status.h"
 #include "base/str.h"

@@ -81,7 +81,10 @@ static void test_budget_exact(void **state)
 }
 
 static char order[8];
-static void note(void *object) { strcat(order, object); }
+static void note(void *object)
+{
+    strcat(order, object);
+}
 static char name_a[] = "a", name_b[] = "b", name_c[] = "c";
 
 /* Shows that clean-ups run newest first, once, on reset and on free. */

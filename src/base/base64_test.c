@@ -32,8 +32,13 @@ static int teardown(void **state)
 static void test_vectors(void **state)
 {
     (void)state;
-    static const char *const cases[][2] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},        {"foo", "Zm9v"},
-                                           {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+    static const char *const cases[][2] = {{"", ""},
+                                           {"f", "Zg=="},
+                                           {"fo", "Zm8="},
+                                           {"foo", "Zm9v"},
+                                           {"foob", "Zm9vYg=="},
+                                           {"fooba", "Zm9vYmE="},
+                                           {"foobar", "Zm9vYmFy"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct buf buf = BUF_INIT(64);
         base64_encode(&buf, str_of(cases[i][0]));
@@ -53,9 +58,15 @@ static void test_lenient(void **state)
         const char *text;
         struct str bytes;
     } cases[] = {
-        {"++//", STR("\xFB\xEF\xFF")},  {"--__", STR("\xFB\xEF\xFF")}, {"+-/_", STR("\xFB\xEF\xFF")},
-        {"  //", STR("\xFB\xEF\xFF")},  {"Zg", STR("f")},              {"Zm8", STR("fo")},
-        {"Zm9v\r\nYmFy", STR("foobar")}, {"Zm9v\n", STR("foo")},       {"Zg==  \n", STR("f")},
+        {"++//", STR("\xFB\xEF\xFF")},
+        {"--__", STR("\xFB\xEF\xFF")},
+        {"+-/_", STR("\xFB\xEF\xFF")},
+        {"  //", STR("\xFB\xEF\xFF")},
+        {"Zg", STR("f")},
+        {"Zm8", STR("fo")},
+        {"Zm9v\r\nYmFy", STR("foobar")},
+        {"Zm9v\n", STR("foo")},
+        {"Zg==  \n", STR("f")},
         {"Zh==", STR("f")}, /* bits beyond the last byte are ignored */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -69,9 +80,9 @@ static void test_lenient(void **state)
 static void test_refuses(void **state)
 {
     (void)state;
-    static const struct str cases[] = {STR("Z"), STR("Zm9vY"), STR("Zg="), STR("Zm8=="), STR("Zm9v="), STR("=") , STR("Zg==="),
-                                       STR("Zg==Zg=="), STR("Z=g="), STR("Zm9*"), STR("Zm9\0"), STR("\xC3\xA4"), STR("Zm\t9v"),
-                                       STR("{\"a\":1}")};
+    static const struct str cases[] = {STR("Z"),     STR("Zm9vY"),    STR("Zg="),      STR("Zm8=="),    STR("Zm9v="),
+                                       STR("="),     STR("Zg==="),    STR("Zg==Zg=="), STR("Z=g="),     STR("Zm9*"),
+                                       STR("Zm9\0"), STR("\xC3\xA4"), STR("Zm\t9v"),   STR("{\"a\":1}")};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct str bytes = STR("untouched");
         if (base64_decode(arena, cases[i], &bytes) != STATUS_INVALID) fail_msg(STR_FMT " was taken", STR_ARG(cases[i]));

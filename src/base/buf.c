@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void buf_init(struct buf *buf, size_t size_max) { *buf = BUF_INIT(size_max); }
+void buf_init(struct buf *buf, size_t size_max)
+{
+    *buf = BUF_INIT(size_max);
+}
 
 void buf_fini(struct buf *buf)
 {
@@ -18,7 +21,10 @@ void buf_reset(struct buf *buf)
     buf->failed = false;
 }
 
-enum status buf_status(const struct buf *buf) { return buf->failed ? STATUS_LIMIT : STATUS_OK; }
+enum status buf_status(const struct buf *buf)
+{
+    return buf->failed ? STATUS_LIMIT : STATUS_OK;
+}
 
 char *buf_detach(struct buf *buf)
 {
@@ -170,9 +176,18 @@ static uint64_t read_le(struct reader *r, unsigned bytes)
     return value;
 }
 
-uint16_t read_u16(struct reader *r) { return (uint16_t)read_le(r, 2); }
-uint32_t read_u32(struct reader *r) { return (uint32_t)read_le(r, 4); }
-uint64_t read_u64(struct reader *r) { return read_le(r, 8); }
+uint16_t read_u16(struct reader *r)
+{
+    return (uint16_t)read_le(r, 2);
+}
+uint32_t read_u32(struct reader *r)
+{
+    return (uint32_t)read_le(r, 4);
+}
+uint64_t read_u64(struct reader *r)
+{
+    return read_le(r, 8);
+}
 
 uint64_t read_varint(struct reader *r)
 {

@@ -1,8 +1,8 @@
 #pragma once
 /*
  * A growable byte buffer that knows its maximum from birth. Writing past the maximum (or out of memory) makes it
- * `failed`: the content stays, later writes are ignored, and buf_status() says STATUS_LIMIT; so a writer checks once, at the
- * end. `struct buf` is a value with a heap block behind it: init, use, fini. Not thread-safe.
+ * `failed`: the content stays, later writes are ignored, and buf_status() says STATUS_LIMIT; so a writer checks once,
+ * at the end. `struct buf` is a value with a heap block behind it: init, use, fini. Not thread-safe.
  */
 #include "base/status.h"
 #include "base/str.h"
@@ -22,16 +22,25 @@ void buf_fini(struct buf *buf);
 /* Empties it and clears the failure; keeps the block. */
 void buf_reset(struct buf *buf);
 enum status buf_status(const struct buf *buf) MUST_USE;
-static inline struct str buf_str(const struct buf *buf) { return (struct str){buf->data, buf->size}; }
+static inline struct str buf_str(const struct buf *buf)
+{
+    return (struct str){buf->data, buf->size};
+}
 /* Hands the block to the caller, who frees it with free(); the buffer is empty afterwards. NULL when empty. */
 char *buf_detach(struct buf *buf);
 
 /* Room for `size` more bytes at the returned place, or NULL on failure; follow with buf_advance. */
 char *buf_reserve(struct buf *buf, size_t size) MUST_USE;
-static inline void buf_advance(struct buf *buf, size_t size) { buf->size += size; }
+static inline void buf_advance(struct buf *buf, size_t size)
+{
+    buf->size += size;
+}
 
 void buf_add(struct buf *buf, const void *data, size_t size);
-static inline void buf_str_add(struct buf *buf, struct str s) { buf_add(buf, s.data, s.size); }
+static inline void buf_str_add(struct buf *buf, struct str s)
+{
+    buf_add(buf, s.data, s.size);
+}
 #define buf_lit(buf, literal) buf_add((buf), (literal), sizeof(literal) - 1)
 void buf_byte(struct buf *buf, char byte);
 void buf_fill(struct buf *buf, char byte, size_t count);
@@ -44,8 +53,14 @@ void buf_u16(struct buf *buf, uint16_t value);
 void buf_u32(struct buf *buf, uint32_t value);
 void buf_u64(struct buf *buf, uint64_t value);
 void buf_varint(struct buf *buf, uint64_t value);
-static inline uint64_t zigzag(int64_t value) { return ((uint64_t)value << 1) ^ (uint64_t)(value >> 63); }
-static inline int64_t unzigzag(uint64_t value) { return (int64_t)(value >> 1) ^ -(int64_t)(value & 1); }
+static inline uint64_t zigzag(int64_t value)
+{
+    return ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
+}
+static inline int64_t unzigzag(uint64_t value)
+{
+    return (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
+}
 
 /* A bounds-checked reader over bytes; sticky like the buffer: after a failed read everything reads as zero. */
 struct reader {
@@ -56,7 +71,10 @@ static inline struct reader reader_of(struct str s)
 {
     return (struct reader){(const unsigned char *)s.data, (const unsigned char *)s.data + s.size, false};
 }
-static inline size_t reader_left(const struct reader *r) { return r->failed ? 0 : (size_t)(r->end - r->at); }
+static inline size_t reader_left(const struct reader *r)
+{
+    return r->failed ? 0 : (size_t)(r->end - r->at);
+}
 uint8_t read_u8(struct reader *r);
 uint16_t read_u16(struct reader *r);
 uint32_t read_u32(struct reader *r);

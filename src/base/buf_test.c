@@ -1,4 +1,5 @@
-/* The buffer's maximum and its sticky failure; the byte formats that docs/formats/ builds on; the bounds of the reader. */
+/* The buffer's maximum and its sticky failure; the byte formats that docs/formats/ builds on; the bounds of the reader.
+ */
 #include "base/buf.h"
 
 #include <setjmp.h>
@@ -91,7 +92,8 @@ static void test_integers(void **state)
     buf_varint(&buf, 127);
     buf_varint(&buf, 128);
     buf_varint(&buf, 300);
-    assert_memory_equal(buf.data, "\x34\x12\xEF\xCD\xAB\x89\xEF\xCD\xAB\x89\x67\x45\x23\x01\x00\x7F\x80\x01\xAC\x02", 20);
+    assert_memory_equal(buf.data, "\x34\x12\xEF\xCD\xAB\x89\xEF\xCD\xAB\x89\x67\x45\x23\x01\x00\x7F\x80\x01\xAC\x02",
+                        20);
     size_t fixed = buf.size;
     for (unsigned bit = 0; bit < 64; bit++) buf_varint(&buf, (uint64_t)1 << bit);
     buf_varint(&buf, UINT64_MAX);
@@ -146,13 +148,16 @@ static void test_reader_bounds(void **state)
     assert_int_equal(read_varint(&r), 0);
     assert_true(r.failed);
 
-    r = reader_of(STR("\x03" "abc"));
+    r = reader_of(STR("\x03"
+                      "abc"));
     assert_true(str_is(read_str(&r), "abc"));
     assert_false(r.failed);
-    r = reader_of(STR("\x04" "abc"));
+    r = reader_of(STR("\x04"
+                      "abc"));
     assert_null(read_str(&r).data);
     assert_true(r.failed);
-    r = reader_of(STR("\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01" "abc"));
+    r = reader_of(STR("\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01"
+                      "abc"));
     assert_null(read_str(&r).data);
     assert_true(r.failed);
     r = reader_of(STR("abc"));
@@ -167,8 +172,12 @@ static void test_reader_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_maximum),  cmocka_unit_test(test_all_or_nothing), cmocka_unit_test(test_printf_consume_detach),
-        cmocka_unit_test(test_integers), cmocka_unit_test(test_zigzag),         cmocka_unit_test(test_reader_bounds),
+        cmocka_unit_test(test_maximum),
+        cmocka_unit_test(test_all_or_nothing),
+        cmocka_unit_test(test_printf_consume_detach),
+        cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_zigzag),
+        cmocka_unit_test(test_reader_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

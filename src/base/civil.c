@@ -43,7 +43,10 @@ struct civil civil_from_ms(int64_t ms)
     return c;
 }
 
-bool civil_is_leap(int year) { return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0); }
+bool civil_is_leap(int year)
+{
+    return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
 
 int civil_month_days(int year, int month)
 {

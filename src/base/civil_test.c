@@ -45,7 +45,8 @@ static void test_before_1970(void **state)
         assert_int_equal(civil_to_days(y, m, d), days);
     }
     struct civil c = civil_from_ms(-1);
-    assert_true(c.year == 1969 && c.month == 12 && c.day == 31 && c.hour == 23 && c.minute == 59 && c.second == 59 && c.ms == 999);
+    assert_true(c.year == 1969 && c.month == 12 && c.day == 31 && c.hour == 23 && c.minute == 59 && c.second == 59 &&
+                c.ms == 999);
     assert_int_equal(civil_to_ms(&c), -1);
     assert_int_equal(floor_div(-1, 7), -1);
     assert_int_equal(floor_div(-7, 7), -1);
@@ -63,10 +64,11 @@ static void test_parse_date(void **state)
     assert_true(civil_parse_date(STR("2024-02-29"), &days) && days == 19782);
     assert_true(civil_parse_date(STR("9999-12-31"), &days) && days == 2932896);
     days = 77;
-    static const char *const bad[] = {"",           "2023-02-29", "1900-02-29", "2024-13-01", "2024-00-01", "2024-01-00",
-                                      "2024-01-32", "2024-04-31", "0999-01-01", "24-01-01",   "20240101",   "2024-01",
-                                      "2024-01-01 ", " 2024-01-01", "2024-01-011", "2024/01/01", "10000-01-01", "-2024-01-01",
-                                      "2024-01-01T00:00", "2024--1-01", "yyyy-mm-dd", "2024-+1-01"};
+    static const char *const bad[] = {"",           "2023-02-29",  "1900-02-29",  "2024-13-01",       "2024-00-01",
+                                      "2024-01-00", "2024-01-32",  "2024-04-31",  "0999-01-01",       "24-01-01",
+                                      "20240101",   "2024-01",     "2024-01-01 ", " 2024-01-01",      "2024-01-011",
+                                      "2024/01/01", "10000-01-01", "-2024-01-01", "2024-01-01T00:00", "2024--1-01",
+                                      "yyyy-mm-dd", "2024-+1-01"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         if (civil_parse_date(str_of(bad[i]), &days)) fail_msg("\"%s\" was taken", bad[i]);
     }
@@ -101,14 +103,32 @@ static void test_parse_datetime(void **state)
         int64_t ms = 77;
         bool zone = !good[i].zone;
         if (!civil_parse_datetime(str_of(good[i].text), &ms, &zone)) fail_msg("%s was refused", good[i].text);
-        if (ms != good[i].ms || zone != good[i].zone) fail_msg("%s is %lld, zone %d", good[i].text, (long long)ms, zone);
+        if (ms != good[i].ms || zone != good[i].zone)
+            fail_msg("%s is %lld, zone %d", good[i].text, (long long)ms, zone);
     }
-    static const char *const bad[] = {"", "1970-1-1T00:00", "1970-01-01T", "1970-01-01T00", "1970-01-01T00:", "1970-01-01T0:00",
-                                      "1970-01-01T24:00", "1970-01-01T00:60", "1970-01-01T00:00:61", "1970-01-01T00:00:00.",
-                                      "1970-01-01T00:00:00.Z", "1970-01-01T00:00:00 Z", "1970-01-01T00:00:00ZZ",
-                                      "1970-01-01T00:00:00+", "1970-01-01T00:00:00+2", "1970-01-01T00:00:00+02:",
-                                      "1970-01-01T00:00:00+02:6", "1970-01-01T00:00:00+24:00", "1970-01-01T00:00:00+02:60",
-                                      "1970-01-01Z", "1970-01-01  00:00", "1970-02-30T00:00", "1970-01-01T00:00:00,5"};
+    static const char *const bad[] = {"",
+                                      "1970-1-1T00:00",
+                                      "1970-01-01T",
+                                      "1970-01-01T00",
+                                      "1970-01-01T00:",
+                                      "1970-01-01T0:00",
+                                      "1970-01-01T24:00",
+                                      "1970-01-01T00:60",
+                                      "1970-01-01T00:00:61",
+                                      "1970-01-01T00:00:00.",
+                                      "1970-01-01T00:00:00.Z",
+                                      "1970-01-01T00:00:00 Z",
+                                      "1970-01-01T00:00:00ZZ",
+                                      "1970-01-01T00:00:00+",
+                                      "1970-01-01T00:00:00+2",
+                                      "1970-01-01T00:00:00+02:",
+                                      "1970-01-01T00:00:00+02:6",
+                                      "1970-01-01T00:00:00+24:00",
+                                      "1970-01-01T00:00:00+02:60",
+                                      "1970-01-01Z",
+                                      "1970-01-01  00:00",
+                                      "1970-02-30T00:00",
+                                      "1970-01-01T00:00:00,5"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         int64_t ms = 77;
         bool zone = true;

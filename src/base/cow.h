@@ -1,8 +1,8 @@
 #pragma once
 /*
- * A growing array of uint32 with cheap immutable pictures of it. The array is cut into pages; a picture shares the pages, and the owner
- * copies a page before it changes one that a picture still holds. Taking a picture copies the page table only (4 bytes of table
- * for every 512 bytes of data, and only when something changed since the last picture).
+ * A growing array of uint32 with cheap immutable pictures of it. The array is cut into pages; a picture shares the
+ * pages, and the owner copies a page before it changes one that a picture still holds. Taking a picture copies the page
+ * table only (4 bytes of table for every 512 bytes of data, and only when something changed since the last picture).
  *
  * The owner (one thread) may set and push; pictures may be read, and dropped, from any thread.
  */

@@ -10,11 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STEPS    20000
-#define PICTURES 8
+#define STEPS         20000
+#define PICTURES      8
 #define SIZE_MAX_HERE 6000
 
-static uint32_t random_next(uint32_t *state) { return *state = *state * 1664525u + 1013904223u; }
+static uint32_t random_next(uint32_t *state)
+{
+    return *state = *state * 1664525u + 1013904223u;
+}
 
 /* Random pushes, sets, pictures taken and dropped: every picture equals the copy made with it, to its end. */
 static void pictures_do_not_change(void **state)

@@ -7,8 +7,14 @@
 static pthread_key_t decompressor_key, compressor_keys[13];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void free_decompressor(void *p) { libdeflate_free_decompressor(p); }
-static void free_compressor(void *p) { libdeflate_free_compressor(p); }
+static void free_decompressor(void *p)
+{
+    libdeflate_free_decompressor(p);
+}
+static void free_compressor(void *p)
+{
+    libdeflate_free_compressor(p);
+}
 static void make_keys(void)
 {
     pthread_key_create(&decompressor_key, free_decompressor);
@@ -36,10 +42,10 @@ enum status gzip_decompress(struct arena *arena, struct str packed, size_t size_
     while (rest.size) {
         size_t in_size = 0, out_size = 0;
         enum libdeflate_result result =
-            gzip ? libdeflate_gzip_decompress_ex(decompressor, rest.data, rest.size, out + used, capacity - used, &in_size,
-                                                 &out_size)
-                 : libdeflate_zlib_decompress_ex(decompressor, rest.data, rest.size, out + used, capacity - used, &in_size,
-                                                 &out_size);
+            gzip ? libdeflate_gzip_decompress_ex(decompressor, rest.data, rest.size, out + used, capacity - used,
+                                                 &in_size, &out_size)
+                 : libdeflate_zlib_decompress_ex(decompressor, rest.data, rest.size, out + used, capacity - used,
+                                                 &in_size, &out_size);
         if (result == LIBDEFLATE_INSUFFICIENT_SPACE) {
             if (capacity >= size_max) {
                 return error_set(error, STATUS_LIMIT, "decompressed data exceeds %zu bytes", size_max);

@@ -105,7 +105,8 @@ static void test_zlib(void **state)
 {
     (void)state;
     struct str plain;
-    assert_int_equal(gzip_decompress(arena, STR("\x78\x9C\x4B\x4C\x4A\x06\x00\x02\x4D\x01\x27"), 100, NULL, &plain), STATUS_OK);
+    assert_int_equal(gzip_decompress(arena, STR("\x78\x9C\x4B\x4C\x4A\x06\x00\x02\x4D\x01\x27"), 100, NULL, &plain),
+                     STATUS_OK);
     assert_true(str_is(plain, "abc"));
     assert_int_equal(gzip_decompress(arena, STR("\x78\x9C\x4B\x4C\x4A\x06\x00\x02\x4D\x01\x27x"), 100, NULL, &plain),
                      STATUS_INVALID);

@@ -3,7 +3,10 @@
 #include "base/str.h"
 
 uint64_t hash_bytes(const void *data, size_t size, uint64_t seed);
-static inline uint64_t hash_str(struct str s) { return hash_bytes(s.data, s.size, 0); }
+static inline uint64_t hash_str(struct str s)
+{
+    return hash_bytes(s.data, s.size, 0);
+}
 /* A mixer for integers (the finaliser of splitmix64). */
 static inline uint64_t hash_u64(uint64_t value, uint64_t seed)
 {

@@ -49,7 +49,8 @@ const struct json *json_pointer(const struct json *value, struct str pointer)
             value = found;
         } else if (value->type == JSON_ARRAY) {
             uint64_t index;
-            if ((token.size > 1 && token.data[0] == '0') || !number_parse_unsigned(token, SIZE_MAX, &index)) return NULL;
+            if ((token.size > 1 && token.data[0] == '0') || !number_parse_unsigned(token, SIZE_MAX, &index))
+                return NULL;
             value = json_at(value, index);
         } else {
             return NULL;
@@ -246,7 +247,8 @@ void json_write_str(struct buf *buf, struct str s)
                 buf_lit(buf, "\xEF\xBF\xBD");
                 break;
             }
-            char escape[6] = {'\\', 'u', hex[point >> 12 & 15], hex[point >> 8 & 15], hex[point >> 4 & 15], hex[point & 15]};
+            char escape[6] = {'\\',           'u', hex[point >> 12 & 15], hex[point >> 8 & 15], hex[point >> 4 & 15],
+                              hex[point & 15]};
             buf_add(buf, escape, 6);
         }
         }
@@ -261,8 +263,10 @@ static void write_value(struct buf *buf, const struct json *value, int indent)
     switch (value->type) {
     case JSON_NULL: buf_lit(buf, "null"); return;
     case JSON_BOOL:
-        if (value->boolean) buf_lit(buf, "true");
-        else buf_lit(buf, "false");
+        if (value->boolean)
+            buf_lit(buf, "true");
+        else
+            buf_lit(buf, "false");
         return;
     case JSON_INT: json_write_int(buf, value->integer); return;
     case JSON_DOUBLE: json_write_double(buf, value->number); return;
@@ -294,5 +298,11 @@ static void write_value(struct buf *buf, const struct json *value, int indent)
     buf_byte(buf, object ? '}' : ']');
 }
 
-void json_write(struct buf *buf, const struct json *value) { write_value(buf, value, -1); }
-void json_write_pretty(struct buf *buf, const struct json *value) { write_value(buf, value, 0); }
+void json_write(struct buf *buf, const struct json *value)
+{
+    write_value(buf, value, -1);
+}
+void json_write_pretty(struct buf *buf, const struct json *value)
+{
+    write_value(buf, value, 0);
+}

@@ -2,13 +2,13 @@
 /*
  * JSON documents (RFC 8259), read strictly and written compactly.
  *
- * A parsed document is a tree of `struct json` values in an arena; strings are unescaped, valid UTF-8, and point into the
- * arena, so the input may go away. Objects keep their order and their duplicate keys; json_get finds the last of
+ * A parsed document is a tree of `struct json` values in an arena; strings are unescaped, valid UTF-8, and point into
+ * the arena, so the input may go away. Objects keep their order and their duplicate keys; json_get finds the last of
  * duplicates ("last wins").
  *
- * Numbers: JSON_INT when the value is a whole number that fits int64 (also when spelled 1.0 or 1e3), JSON_DOUBLE when at
- * most 17 significant digits identify a finite double, and JSON_BIGNUM, the original text, for everything else (20 digit
- * ids, 1e400), so that nothing is rounded silently. -0 is the double -0.0.
+ * Numbers: JSON_INT when the value is a whole number that fits int64 (also when spelled 1.0 or 1e3), JSON_DOUBLE when
+ * at most 17 significant digits identify a finite double, and JSON_BIGNUM, the original text, for everything else (20
+ * digit ids, 1e400), so that nothing is rounded silently. -0 is the double -0.0.
  */
 #include "base/arena.h"
 #include "base/buf.h"
@@ -53,14 +53,14 @@ struct json_member {
 };
 
 struct json_limits {
-    unsigned depth_max;  /* nesting of arrays and objects; 0: JSON_DEPTH_DEFAULT */
-    size_t values_max;   /* values in the document; 0: no limit but the arena's budget */
+    unsigned depth_max; /* nesting of arrays and objects; 0: JSON_DEPTH_DEFAULT */
+    size_t values_max;  /* values in the document; 0: no limit but the arena's budget */
 };
 #define JSON_DEPTH_DEFAULT 64
 
 /* Parses one document; anything but white space after it is an error. `limits` may be NULL.
- * INVALID (malformed, invalid UTF-8, too deep; error->column is the byte offset + 1 where known) or LIMIT (arena, values).
- * Thread-safe: each thread has its own parser state. */
+ * INVALID (malformed, invalid UTF-8, too deep; error->column is the byte offset + 1 where known) or LIMIT (arena,
+ * values). Thread-safe: each thread has its own parser state. */
 enum status json_parse(struct arena *arena, struct str text, const struct json_limits *limits, struct error *error,
                        struct json *ret_value) MUST_USE;
 
@@ -83,13 +83,25 @@ static inline bool json_is_number(const struct json *v)
 double json_double(const struct json *value);
 
 #ifndef __cplusplus
-static inline struct json json_null(void) { return (struct json){.type = JSON_NULL}; }
-static inline struct json json_bool(bool b) { return (struct json){.type = JSON_BOOL, .boolean = b}; }
-static inline struct json json_int(int64_t i) { return (struct json){.type = JSON_INT, .integer = i}; }
+static inline struct json json_null(void)
+{
+    return (struct json){.type = JSON_NULL};
+}
+static inline struct json json_bool(bool b)
+{
+    return (struct json){.type = JSON_BOOL, .boolean = b};
+}
+static inline struct json json_int(int64_t i)
+{
+    return (struct json){.type = JSON_INT, .integer = i};
+}
 #endif
 struct json json_number(double d); /* JSON_INT when whole and in range; a NaN or an infinity becomes null */
 #ifndef __cplusplus
-static inline struct json json_string(struct str s) { return (struct json){.type = JSON_STRING, .string = s}; }
+static inline struct json json_string(struct str s)
+{
+    return (struct json){.type = JSON_STRING, .string = s};
+}
 #endif
 /* Appends; the array or object grows inside the arena. LIMIT when the arena is full. */
 enum status json_push(struct arena *arena, struct json *array, struct json value) MUST_USE;
@@ -103,7 +115,8 @@ enum status json_clone(struct arena *arena, const struct json *value, struct jso
 void json_write(struct buf *buf, const struct json *value);
 /* With line breaks and two blanks of indentation a level. */
 void json_write_pretty(struct buf *buf, const struct json *value);
-/* A quoted, escaped string. Invalid UTF-8 bytes become U+FFFD. Also safe inside <script>: '<' and U+2028/9 are escaped. */
+/* A quoted, escaped string. Invalid UTF-8 bytes become U+FFFD. Also safe inside <script>: '<' and U+2028/9 are escaped.
+ */
 void json_write_str(struct buf *buf, struct str s);
 #define json_write_lit(buf, literal) json_write_str((buf), STR(literal))
 void json_write_int(struct buf *buf, int64_t value);

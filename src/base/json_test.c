@@ -79,20 +79,100 @@ static void test_refuses(void **state)
 {
     (void)state;
     static const struct str cases[] = {
-        STR(""), STR(" \n"), STR("nul"), STR("nulll"), STR("True"), STR("undefined"), STR("NaN"), STR("Infinity"), STR("-"),
-        STR("01"), STR("-01"), STR("1."), STR(".5"), STR("+1"), STR("1e"), STR("1e+"), STR("0x10"), STR("1_000"), STR("- 1"),
-        STR("--1"), STR("1 2"), STR("1,2"), STR("1]"), STR("]"), STR("}"), STR(":"), STR(","), STR("["), STR("[1"),
-        STR("[1,"), STR("[1,]"), STR("[,1]"), STR("[1 2]"), STR("[1,,2]"), STR("[1}"), STR("[]]"), STR("[1],"), STR("[] []"),
-        STR("{"), STR("{\"a\""), STR("{\"a\":"), STR("{\"a\":1"), STR("{\"a\":1,"), STR("{\"a\":1,}"), STR("{\"a\" 1}"),
-        STR("{\"a\":1 \"b\":2}"), STR("{a:1}"), STR("{'a':1}"), STR("{1:1}"), STR("{\"a\":}"), STR("{,}"), STR("{}}"),
-        STR("{} x"), STR("'a'"), STR("\""), STR("\"a"), STR("\"\\\""), STR("\"\\x41\""), STR("\"\\u12\""),
-        STR("\"\\u12G4\""), STR("\"\\ud800\""), STR("\"\\ude00\""), STR("\"\\ud800\\ud800\""), STR("\"\\ud800x\""),
-        STR("\"a\nb\""), STR("\"a\tb\""), STR("\"\0\""), STR("\"\x1F\""), STR("\"\x80\""), STR("\"\xC0\xAF\""),
-        STR("\"\xED\xA0\x80\""), STR("\"\xF4\x90\x80\x80\""), STR("\"\xC3\""), STR("\xEF\xBB\xBF{}"), STR("\0"), STR("{}\0"),
-        STR("1\0"), STR("[1\0]"), STR("{\"a\":1\0}"), STR("[1]\0"), STR("// c\n1"), STR("/* c */1"),
-        STR("[1] // c"), STR("tru"), STR("[nul]"), STR("[truex]")
-        ,
-        STR("{\"a\":tru}"), STR("\f1"), STR("1\v"), STR("[1\xC2\xA0]"), STR("1]["), STR("],["), STR("1],[2"), STR("[\"a\",\n1"),
+        STR(""),
+        STR(" \n"),
+        STR("nul"),
+        STR("nulll"),
+        STR("True"),
+        STR("undefined"),
+        STR("NaN"),
+        STR("Infinity"),
+        STR("-"),
+        STR("01"),
+        STR("-01"),
+        STR("1."),
+        STR(".5"),
+        STR("+1"),
+        STR("1e"),
+        STR("1e+"),
+        STR("0x10"),
+        STR("1_000"),
+        STR("- 1"),
+        STR("--1"),
+        STR("1 2"),
+        STR("1,2"),
+        STR("1]"),
+        STR("]"),
+        STR("}"),
+        STR(":"),
+        STR(","),
+        STR("["),
+        STR("[1"),
+        STR("[1,"),
+        STR("[1,]"),
+        STR("[,1]"),
+        STR("[1 2]"),
+        STR("[1,,2]"),
+        STR("[1}"),
+        STR("[]]"),
+        STR("[1],"),
+        STR("[] []"),
+        STR("{"),
+        STR("{\"a\""),
+        STR("{\"a\":"),
+        STR("{\"a\":1"),
+        STR("{\"a\":1,"),
+        STR("{\"a\":1,}"),
+        STR("{\"a\" 1}"),
+        STR("{\"a\":1 \"b\":2}"),
+        STR("{a:1}"),
+        STR("{'a':1}"),
+        STR("{1:1}"),
+        STR("{\"a\":}"),
+        STR("{,}"),
+        STR("{}}"),
+        STR("{} x"),
+        STR("'a'"),
+        STR("\""),
+        STR("\"a"),
+        STR("\"\\\""),
+        STR("\"\\x41\""),
+        STR("\"\\u12\""),
+        STR("\"\\u12G4\""),
+        STR("\"\\ud800\""),
+        STR("\"\\ude00\""),
+        STR("\"\\ud800\\ud800\""),
+        STR("\"\\ud800x\""),
+        STR("\"a\nb\""),
+        STR("\"a\tb\""),
+        STR("\"\0\""),
+        STR("\"\x1F\""),
+        STR("\"\x80\""),
+        STR("\"\xC0\xAF\""),
+        STR("\"\xED\xA0\x80\""),
+        STR("\"\xF4\x90\x80\x80\""),
+        STR("\"\xC3\""),
+        STR("\xEF\xBB\xBF{}"),
+        STR("\0"),
+        STR("{}\0"),
+        STR("1\0"),
+        STR("[1\0]"),
+        STR("{\"a\":1\0}"),
+        STR("[1]\0"),
+        STR("// c\n1"),
+        STR("/* c */1"),
+        STR("[1] // c"),
+        STR("tru"),
+        STR("[nul]"),
+        STR("[truex]"),
+        STR("{\"a\":tru}"),
+        STR("\f1"),
+        STR("1\v"),
+        STR("[1\xC2\xA0]"),
+        STR("1]["),
+        STR("],["),
+        STR("1],[2"),
+        STR("[\"a\",\n1"),
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct json value = json_int(77);
@@ -161,7 +241,8 @@ static void test_numbers(void **state)
     assert_true(signbit(json_double(&zero)));
 }
 
-/* Shows that nesting is bounded (a scalar has none), that 100,000 brackets are an answer, and that values are counted. */
+/* Shows that nesting is bounded (a scalar has none), that 100,000 brackets are an answer, and that values are counted.
+ */
 static void test_limits(void **state)
 {
     (void)state;
@@ -180,9 +261,9 @@ static void test_limits(void **state)
     memset(deep + 100000, ']', 100000);
     assert_int_equal(json_parse(arena, str_from(deep, 200000), NULL, &error, &value), STATUS_INVALID);
     assert_int_equal(json_parse(arena, str_from(deep, 100000), NULL, &error, &value), STATUS_INVALID);
-    assert_int_equal(json_parse(arena, str_from(deep + 100000 - JSON_DEPTH_DEFAULT, 2 * JSON_DEPTH_DEFAULT), NULL, &error,
-                                &value),
-                     STATUS_OK);
+    assert_int_equal(
+        json_parse(arena, str_from(deep + 100000 - JSON_DEPTH_DEFAULT, 2 * JSON_DEPTH_DEFAULT), NULL, &error, &value),
+        STATUS_OK);
     assert_int_equal(json_parse(arena, str_from(deep + 99999 - JSON_DEPTH_DEFAULT, 2 * JSON_DEPTH_DEFAULT + 2), NULL,
                                 &error, &value),
                      STATUS_INVALID);
@@ -195,8 +276,9 @@ static void test_limits(void **state)
     assert_int_equal(json_parse(arena, STR("5"), &single, &error, &value), STATUS_OK);
 
     struct arena *small = arena_new(100);
-    assert_int_equal(json_parse(small, STR("[\"0123456789\",\"0123456789\",\"0123456789\",4,5,6]"), NULL, &error, &value),
-                     STATUS_LIMIT);
+    assert_int_equal(
+        json_parse(small, STR("[\"0123456789\",\"0123456789\",\"0123456789\",4,5,6]"), NULL, &error, &value),
+        STATUS_LIMIT);
     arena_free(small);
 }
 
@@ -245,13 +327,14 @@ static void test_access(void **state)
 static void test_pointer(void **state)
 {
     (void)state;
-    struct json doc = parse(STR("{\"foo\":[\"bar\",\"baz\"],\"\":0,\"a/b\":1,\"c%d\":2,\"e^f\":3,\"g|h\":4,\"i\\\\j\":5,"
-                                "\"k\\\"l\":6,\" \":7,\"m~n\":8,\"0\":9,\"dup\":1,\"dup\":10}"));
+    struct json doc =
+        parse(STR("{\"foo\":[\"bar\",\"baz\"],\"\":0,\"a/b\":1,\"c%d\":2,\"e^f\":3,\"g|h\":4,\"i\\\\j\":5,"
+                  "\"k\\\"l\":6,\" \":7,\"m~n\":8,\"0\":9,\"dup\":1,\"dup\":10}"));
     assert_ptr_equal(json_pointer(&doc, STR("")), &doc);
     static const struct {
         const char *pointer;
         int value;
-    } good[] = {{"/", 0},      {"/a~1b", 1}, {"/c%d", 2}, {"/e^f", 3}, {"/g|h", 4}, {"/i\\j", 5},
+    } good[] = {{"/", 0},     {"/a~1b", 1}, {"/c%d", 2},  {"/e^f", 3}, {"/g|h", 4}, {"/i\\j", 5},
                 {"/k\"l", 6}, {"/ ", 7},    {"/m~0n", 8}, {"/0", 9},   {"/dup", 10}};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         const struct json *found = json_pointer(&doc, str_of(good[i].pointer));
@@ -259,8 +342,20 @@ static void test_pointer(void **state)
         assert_int_equal(found->integer, good[i].value);
     }
     assert_true(str_is(json_pointer(&doc, STR("/foo/0"))->string, "bar"));
-    static const char *const bad[] = {"foo", "/foo/2", "/foo/-", "/foo/00", "/foo/01", "/foo/ 0", "/foo/", "/foo/0/x",
-                                      "/m~n", "/m~2n", "/m~", "/nope", "/foo/99999999999999999999", "//"};
+    static const char *const bad[] = {"foo",
+                                      "/foo/2",
+                                      "/foo/-",
+                                      "/foo/00",
+                                      "/foo/01",
+                                      "/foo/ 0",
+                                      "/foo/",
+                                      "/foo/0/x",
+                                      "/m~n",
+                                      "/m~2n",
+                                      "/m~",
+                                      "/nope",
+                                      "/foo/99999999999999999999",
+                                      "//"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         if (json_pointer(&doc, str_of(bad[i]))) fail_msg("%s was found", bad[i]);
     }
@@ -412,11 +507,11 @@ static void test_write(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepts),        cmocka_unit_test(test_refuses), cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_limits),         cmocka_unit_test(test_error_position),
-        cmocka_unit_test(test_independence),   cmocka_unit_test(test_access),  cmocka_unit_test(test_pointer),
-        cmocka_unit_test(test_growth),         cmocka_unit_test(test_clone),   cmocka_unit_test(test_equal),
-        cmocka_unit_test(test_write_strings),  cmocka_unit_test(test_write),
+        cmocka_unit_test(test_accepts), cmocka_unit_test(test_refuses),        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_limits),  cmocka_unit_test(test_error_position), cmocka_unit_test(test_independence),
+        cmocka_unit_test(test_access),  cmocka_unit_test(test_pointer),        cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_clone),   cmocka_unit_test(test_equal),          cmocka_unit_test(test_write_strings),
+        cmocka_unit_test(test_write),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -21,7 +21,10 @@ void log_configure(enum log_level level, enum log_format format)
     atomic_store(&current_format, (int)format);
 }
 
-bool log_enabled(enum log_level level) { return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed); }
+bool log_enabled(enum log_level level)
+{
+    return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
+}
 
 /* Bare words stay bare, everything else is quoted as a JSON string, so that a line can be split again without doubt. */
 static void write_word(struct buf *line, struct str text)
@@ -31,8 +34,10 @@ static void write_word(struct buf *line, struct str text)
         unsigned char c = (unsigned char)text.data[i];
         bare = c > 0x20 && c < 0x7F && c != '"' && c != '=' && c != '\\' && c != '<';
     }
-    if (bare) buf_str_add(line, text);
-    else json_write_str(line, text);
+    if (bare)
+        buf_str_add(line, text);
+    else
+        json_write_str(line, text);
 }
 
 static void write_field(struct buf *line, const struct log_field *field, bool json)
@@ -47,10 +52,14 @@ static void write_field(struct buf *line, const struct log_field *field, bool js
         buf_byte(line, '=');
     }
     struct str text = str_slice(field->text, 0, 2048);
-    if (field->kind == LOG_FIELD_INT) json_write_int(line, field->integer);
-    else if (field->kind == LOG_FIELD_DOUBLE) json_write_double(line, field->number);
-    else if (json) json_write_str(line, text);
-    else write_word(line, text);
+    if (field->kind == LOG_FIELD_INT)
+        json_write_int(line, field->integer);
+    else if (field->kind == LOG_FIELD_DOUBLE)
+        json_write_double(line, field->number);
+    else if (json)
+        json_write_str(line, text);
+    else
+        write_word(line, text);
 }
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields)
@@ -64,8 +73,10 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     bool json = atomic_load(&current_format) == LOG_JSON;
     buf_printf(&line, json ? "{\"time\":\"%.19s.%03dZ\",\"level\":\"%s\",\"event\":" : "%.19s.%03dZ %s event=", date,
                (int)(now.tv_nsec / 1000000), level_names[level]);
-    if (json) json_write_str(&line, str_of(event));
-    else write_word(&line, str_of(event));
+    if (json)
+        json_write_str(&line, str_of(event));
+    else
+        write_word(&line, str_of(event));
     for (; fields->name; fields++) {
         size_t before = line.size;
         write_field(&line, fields, json);

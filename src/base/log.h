@@ -1,8 +1,8 @@
 #pragma once
 /*
- * Structured logs on standard error, one line an event: `2026-01-31T12:00:00.123Z info event=listening address=127.0.0.1:8080`
- * or the same as a JSON object. Any thread may log; a line is written with one write(2). Event payloads, tokens and
- * secrets are never logged.
+ * Structured logs on standard error, one line an event: `2026-01-31T12:00:00.123Z info event=listening
+ * address=127.0.0.1:8080` or the same as a JSON object. Any thread may log; a line is written with one write(2). Event
+ * payloads, tokens and secrets are never logged.
  *
  *   log_info("listening", LOG_STR("address", address), LOG_INT("threads", n));
  */
@@ -33,7 +33,7 @@ void log_failure(enum log_level level, const char *event, const struct error *er
 #define log_at(level, event, ...)                                                                                      \
     do {                                                                                                               \
         if (log_enabled(level))                                                                                        \
-            log_write((level), (event), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) { .name = NULL }});       \
+            log_write((level), (event), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.name = NULL}});         \
     } while (0)
 #define log_error(event, ...) log_at(LOG_ERROR, event, ##__VA_ARGS__)
 #define log_warn(event, ...)  log_at(LOG_WARN, event, ##__VA_ARGS__)

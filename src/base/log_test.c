@@ -65,8 +65,10 @@ static const char *after_time(const char *line)
     /* 2026-01-31T12:00:00.123Z and a blank */
     static const char shape[] = "dddd-dd-ddTdd:dd:dd.dddZ ";
     for (size_t i = 0; shape[i]; i++) {
-        if (shape[i] == 'd') assert_in_range(line[i], '0', '9');
-        else assert_int_equal(line[i], shape[i]);
+        if (shape[i] == 'd')
+            assert_in_range(line[i], '0', '9');
+        else
+            assert_int_equal(line[i], shape[i]);
     }
     return line + sizeof shape - 1;
 }
@@ -76,15 +78,17 @@ static void test_text(void **state)
 {
     (void)state;
     log_info("listening", LOG_CSTR("address", "127.0.0.1:8080"), LOG_INT("threads", 4), LOG_DOUBLE("load", 0.5));
-    log_warn("odd", LOG_CSTR("empty", ""), LOG_CSTR("blank", "a b"), LOG_CSTR("equals", "a=b"), LOG_CSTR("quote", "a\"b"),
-             LOG_CSTR("line", "a\nevent=forged"), LOG_STR("null", STR_NULL), LOG_CSTR("utf8", "\xC3\xA4\xFF"));
+    log_warn("odd", LOG_CSTR("empty", ""), LOG_CSTR("blank", "a b"), LOG_CSTR("equals", "a=b"),
+             LOG_CSTR("quote", "a\"b"), LOG_CSTR("line", "a\nevent=forged"), LOG_STR("null", STR_NULL),
+             LOG_CSTR("utf8", "\xC3\xA4\xFF"));
     log_error("alone");
     const char *text = after_time(logged());
     static const char first[] = "info event=listening address=127.0.0.1:8080 threads=4 load=0.5\n";
     assert_memory_equal(text, first, sizeof first - 1);
     text = after_time(text + sizeof first - 1);
-    static const char second[] = "warn event=odd empty=\"\" blank=\"a b\" equals=\"a=b\" quote=\"a\\\"b\" line=\"a\\nevent=forged\" "
-                                 "null=\"\" utf8=\"\xC3\xA4\xEF\xBF\xBD\"\n";
+    static const char second[] =
+        "warn event=odd empty=\"\" blank=\"a b\" equals=\"a=b\" quote=\"a\\\"b\" line=\"a\\nevent=forged\" "
+        "null=\"\" utf8=\"\xC3\xA4\xEF\xBF\xBD\"\n";
     assert_memory_equal(text, second, sizeof second - 1);
     assert_string_equal(after_time(text + sizeof second - 1), "error event=alone\n");
 }

@@ -6,7 +6,10 @@
 
 #define CAPACITY_MIN 16
 
-static bool needs_room(size_t count, size_t capacity) { return (count + 1) * 4 > capacity * 3; }
+static bool needs_room(size_t count, size_t capacity)
+{
+    return (count + 1) * 4 > capacity * 3;
+}
 
 void strmap_fini(struct strmap *map)
 {
@@ -17,12 +20,16 @@ void strmap_fini(struct strmap *map)
 static struct strmap_slot *strmap_slot(const struct strmap *map, struct str key, uint64_t hash)
 {
     size_t mask = map->capacity - 1, i = hash & mask;
-    while (map->slots[i].key.data && !(map->slots[i].hash == hash && str_eq(map->slots[i].key, key))) i = (i + 1) & mask;
+    while (map->slots[i].key.data && !(map->slots[i].hash == hash && str_eq(map->slots[i].key, key)))
+        i = (i + 1) & mask;
     return &map->slots[i];
 }
 
 /* The empty string may come with NULL data, which marks free slots. */
-static struct str strmap_key(struct str key) { return key.data ? key : STR(""); }
+static struct str strmap_key(struct str key)
+{
+    return key.data ? key : STR("");
+}
 
 uint64_t *strmap_get(const struct strmap *map, struct str key)
 {
@@ -34,8 +41,8 @@ uint64_t *strmap_get(const struct strmap *map, struct str key)
 
 static enum status strmap_grow(struct strmap *map)
 {
-    struct strmap grown = {.capacity = map->capacity ? map->capacity * 2 : CAPACITY_MIN, .count = map->count,
-                           .count_max = map->count_max};
+    struct strmap grown = {
+        .capacity = map->capacity ? map->capacity * 2 : CAPACITY_MIN, .count = map->count, .count_max = map->count_max};
     grown.slots = calloc(grown.capacity, sizeof *grown.slots);
     if (!grown.slots) return STATUS_LIMIT;
     for (size_t i = 0; i < map->capacity; i++) {
@@ -127,8 +134,8 @@ uint64_t *u64map_get(const struct u64map *map, uint64_t key)
 
 static enum status u64map_grow(struct u64map *map)
 {
-    struct u64map grown = {.capacity = map->capacity ? map->capacity * 2 : CAPACITY_MIN, .count = map->count,
-                           .count_max = map->count_max};
+    struct u64map grown = {
+        .capacity = map->capacity ? map->capacity * 2 : CAPACITY_MIN, .count = map->count, .count_max = map->count_max};
     grown.slots = malloc(grown.capacity * sizeof *grown.slots);
     grown.used = calloc(grown.capacity, 1);
     if (!grown.slots || !grown.used) {

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * Two open-addressing hash tables (linear probing, load below 3/4), both heap-backed, bounded by a maximum number of entries
- * from birth, and not thread-safe.
+ * Two open-addressing hash tables (linear probing, load below 3/4), both heap-backed, bounded by a maximum number of
+ * entries from birth, and not thread-safe.
  *
  *   strmap  bytes -> uint64. Keys are NOT copied: they must stay where they are while they are in the map.
  *   u64map  uint64 -> uint64. Any key value is allowed.

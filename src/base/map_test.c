@@ -1,7 +1,8 @@
 /*
  * Both hash tables against a model that cannot be wrong: a plain array over a small space of keys. Thousands of random
- * operations with a fixed seed, so that growth, removal inside probe runs and reinsertion all happen; after every hundred
- * the whole content is compared. The maximum and the odd keys (empty, NULL, 0, all ones) have tests of their own.
+ * operations with a fixed seed, so that growth, removal inside probe runs and reinsertion all happen; after every
+ * hundred the whole content is compared. The maximum and the odd keys (empty, NULL, 0, all ones) have tests of their
+ * own.
  */
 #include "base/map.h"
 
@@ -25,7 +26,10 @@ struct model {
 };
 
 static uint64_t random_state;
-static uint64_t next_random(void) { return hash_u64(random_state++, 7); }
+static uint64_t next_random(void)
+{
+    return hash_u64(random_state++, 7);
+}
 
 static void strmap_compare(const struct strmap *map, const struct model *model, char keys[KEYS][8])
 {

@@ -1,8 +1,8 @@
 #pragma once
 /*
- * Numbers to text and back, exactly: the shortest decimal that reads back as the same double, independent of the locale.
- * Text forms follow ECMAScript's Number::toString (plain decimal from 1e-6 up to 1e21, otherwise exponent form), because
- * that is what the clients of the API print.
+ * Numbers to text and back, exactly: the shortest decimal that reads back as the same double, independent of the
+ * locale. Text forms follow ECMAScript's Number::toString (plain decimal from 1e-6 up to 1e21, otherwise exponent
+ * form), because that is what the clients of the API print.
  */
 #include "base/str.h"
 
@@ -11,12 +11,13 @@
 /* Returns the length. NaN, inf and -inf give "NaN", "Infinity", "-Infinity". No NUL is added. */
 size_t number_format(double value, char out[NUMBER_TEXT_MAX]);
 size_t number_format_int(int64_t value, char out[NUMBER_TEXT_MAX]);
-/* The whole text must be a JSON-like decimal (leading '+', leading zeros, ".5" and "5." are tolerated; no blanks, hex, inf or
- * nan). False for anything else; an overflow gives +-HUGE_VAL, an underflow 0. */
+/* The whole text must be a JSON-like decimal (leading '+', leading zeros, ".5" and "5." are tolerated; no blanks, hex,
+ * inf or nan). False for anything else; an overflow gives +-HUGE_VAL, an underflow 0. */
 bool number_parse(struct str text, double *ret_value);
 /* [+-]digits that fit; false otherwise. */
 bool number_parse_int(struct str text, int64_t *ret_value);
 /* Digits only, within [0, max]. */
 bool number_parse_unsigned(struct str text, uint64_t max, uint64_t *ret_value);
-/* True when value is whole and fits int64, which *ret_value then holds exactly. -0.0 is not (its sign would be lost). */
+/* True when value is whole and fits int64, which *ret_value then holds exactly. -0.0 is not (its sign would be lost).
+ */
 bool number_is_int(double value, int64_t *ret_value);

@@ -1,5 +1,5 @@
-/* Numbers against texts that ECMAScript's Number::toString prints, and against themselves: what is written reads back as
- * the same bits. */
+/* Numbers against texts that ECMAScript's Number::toString prints, and against themselves: what is written reads back
+ * as the same bits. */
 #include "base/number.h"
 
 #include "base/hash.h"
@@ -76,8 +76,10 @@ static void test_round_trip(void **state)
     for (uint64_t i = 0; i < 200000; i++) {
         uint64_t bits = hash_u64(i, 3);
         double value, back;
-        if (i % 2) memcpy(&value, &bits, sizeof value);
-        else value = (double)(int64_t)(bits >> (bits & 63)) / 1000;
+        if (i % 2)
+            memcpy(&value, &bits, sizeof value);
+        else
+            value = (double)(int64_t)(bits >> (bits & 63)) / 1000;
         if (!isfinite(value)) continue;
         char text[NUMBER_TEXT_MAX + 1];
         size_t size = number_format(value, text);
@@ -96,19 +98,35 @@ static void test_parse(void **state)
         const char *text;
         double value;
     } good[] = {
-        {"0", 0},        {"-0", -0.0},     {"+1", 1},          {"007", 7},           {".5", 0.5},
-        {"5.", 5},       {"-.5e1", -5},    {"1e3", 1000},      {"1E+3", 1000},       {"1e-3", 0.001},
-        {"1e400", HUGE_VAL}, {"-1e400", -HUGE_VAL}, {"1e-400", 0}, {"-1e-400", -0.0}, {"1e99999999999999999999", HUGE_VAL},
-        {"1e-99999999999999999999", 0}, {"0.000000000000000000001e400", HUGE_VAL}, {"100000000000000000000e-400", 0},
-        {"0e99999", 0},  {"18446744073709551616", 18446744073709551616.0},
+        {"0", 0},
+        {"-0", -0.0},
+        {"+1", 1},
+        {"007", 7},
+        {".5", 0.5},
+        {"5.", 5},
+        {"-.5e1", -5},
+        {"1e3", 1000},
+        {"1E+3", 1000},
+        {"1e-3", 0.001},
+        {"1e400", HUGE_VAL},
+        {"-1e400", -HUGE_VAL},
+        {"1e-400", 0},
+        {"-1e-400", -0.0},
+        {"1e99999999999999999999", HUGE_VAL},
+        {"1e-99999999999999999999", 0},
+        {"0.000000000000000000001e400", HUGE_VAL},
+        {"100000000000000000000e-400", 0},
+        {"0e99999", 0},
+        {"18446744073709551616", 18446744073709551616.0},
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         double value = 99;
         if (!number_parse(str_of(good[i].text), &value)) fail_msg("%s was refused", good[i].text);
         if (bits_of(value) != bits_of(good[i].value)) fail_msg("%s read as %g", good[i].text, value);
     }
-    static const char *const bad[] = {"",  " 1",  "1 ",  "+",    "-",   ".",   "1e",  "1e+", "e1", "0x10", "inf", "nan",
-                                      "1,5", "1.2.3", "--1", "+-1", "1f", "1_0", "infinity", "-.", ".e1", "1e1.5"};
+    static const char *const bad[] = {"",   " 1",   "1 ",       "+",   "-",   ".",     "1e",  "1e+",
+                                      "e1", "0x10", "inf",      "nan", "1,5", "1.2.3", "--1", "+-1",
+                                      "1f", "1_0",  "infinity", "-.",  ".e1", "1e1.5"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         double value = 99;
         if (number_parse(str_of(bad[i]), &value)) fail_msg("\"%s\" was taken", bad[i]);
@@ -128,7 +146,8 @@ static void test_integers(void **state)
     assert_true(number_parse_int(STR("-9223372036854775808"), &i) && i == INT64_MIN);
     assert_true(number_parse_int(STR("+12"), &i) && i == 12);
     i = 99;
-    static const char *const bad[] = {"9223372036854775808", "-9223372036854775809", "", "+", "-", "+-1", "1.0", " 1", "1 ", "0x1"};
+    static const char *const bad[] = {
+        "9223372036854775808", "-9223372036854775809", "", "+", "-", "+-1", "1.0", " 1", "1 ", "0x1"};
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) assert_false(number_parse_int(str_of(bad[k]), &i));
     assert_false(number_parse_int(STR_NULL, &i));
     assert_int_equal(i, 99);

@@ -21,7 +21,7 @@ enum status {
     STATUS_INTERNAL,    /* a bug of ours */
 };
 
-#define MUST_USE __attribute__((warn_unused_result))
+#define MUST_USE                             __attribute__((warn_unused_result))
 #define PRINTF_LIKE(format_index, first_arg) __attribute__((format(printf, format_index, first_arg)))
 
 /* A stable lower-case name, for logs and for `--json`. */

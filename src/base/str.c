@@ -56,7 +56,10 @@ size_t str_find_byte(struct str s, char byte, size_t from)
     return hit ? (size_t)(hit - s.data) : SIZE_MAX;
 }
 
-static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 struct str str_trim(struct str s)
 {

@@ -13,13 +13,19 @@ struct str {
     size_t size;
 };
 
-#define STR(literal)  ((struct str){(literal), sizeof(literal) - 1})
-#define STR_NULL      ((struct str){NULL, 0})
-#define STR_FMT       "%.*s"
-#define STR_ARG(s)    (int)((s).size > 4096 ? 4096 : (s).size), (s).data ? (s).data : ""
+#define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
+#define STR_NULL     ((struct str){NULL, 0})
+#define STR_FMT      "%.*s"
+#define STR_ARG(s)   (int)((s).size > 4096 ? 4096 : (s).size), (s).data ? (s).data : ""
 
-static inline struct str str_of(const char *text) { return (struct str){text, text ? strlen(text) : 0}; }
-static inline struct str str_from(const void *data, size_t size) { return (struct str){(const char *)data, size}; }
+static inline struct str str_of(const char *text)
+{
+    return (struct str){text, text ? strlen(text) : 0};
+}
+static inline struct str str_from(const void *data, size_t size)
+{
+    return (struct str){(const char *)data, size};
+}
 static inline bool str_eq(struct str a, struct str b)
 {
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);

@@ -1,9 +1,9 @@
 // The only C++ file of the tree: simdjson and <charconv> behind the C interfaces of json.h and number.h.
 //
-// simdjson's On-Demand parser is lazy: it checks grammar only where it is walked. We walk every value, take every number
-// as its raw token (so that integers stay exact and big numbers keep their text) and count the depth ourselves, so the
-// whole document is validated and the stack stays bounded. UTF-8 and unescaped control characters are checked by stage 1
-// for the whole input. fuzz/fuzz_json.c compares the verdicts with a validator of its own.
+// simdjson's On-Demand parser is lazy: it checks grammar only where it is walked. We walk every value, take every
+// number as its raw token (so that integers stay exact and big numbers keep their text) and count the depth ourselves,
+// so the whole document is validated and the stack stays bounded. UTF-8 and unescaped control characters are checked by
+// stage 1 for the whole input. fuzz/fuzz_json.c compares the verdicts with a validator of its own.
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -19,7 +19,8 @@ extern "C" {
 
 using namespace simdjson;
 
-namespace {
+namespace
+{
 
 struct parser_state {
     ondemand::parser parser;
@@ -37,8 +38,9 @@ struct failure {
     const char *text;
 };
 
-class walker {
-public:
+class walker
+{
+  public:
     walker(parser_state &parser_state, struct arena *into, unsigned depth_limit, size_t values_max)
         : state(parser_state), arena(into), depth_max(depth_limit), values_left(values_max)
     {
@@ -96,7 +98,7 @@ public:
         return result.array.items[0];
     }
 
-private:
+  private:
     parser_state &state;
     struct arena *arena;
     unsigned depth_max;
@@ -236,7 +238,8 @@ private:
         };
         size_t start = i;
         while (i < n && token[i] >= '0' && token[i] <= '9') digit(token[i++]);
-        if (i == start || (token[start] == '0' && i - start > 1)) throw failure{STATUS_INVALID, "malformed JSON number"};
+        if (i == start || (token[start] == '0' && i - start > 1))
+            throw failure{STATUS_INVALID, "malformed JSON number"};
         if (i < n && token[i] == '.') {
             size_t fraction = ++i;
             while (i < n && token[i] >= '0' && token[i] <= '9') digit(token[i++]);
@@ -313,9 +316,11 @@ extern "C" enum status json_parse(struct arena *arena, struct str text, const st
         error_code code = state.parser.iterate(state.padded.get(), size, need).get(document);
         if (code == UTF8_ERROR) throw failure{STATUS_INVALID, "JSON is not valid UTF-8"};
         if (code == UNCLOSED_STRING) throw failure{STATUS_INVALID, "malformed JSON: a string is not closed"};
-        if (code) throw failure{code == MEMALLOC || code == CAPACITY ? STATUS_LIMIT : STATUS_INVALID, error_message(code)};
+        if (code)
+            throw failure{code == MEMALLOC || code == CAPACITY ? STATUS_LIMIT : STATUS_INVALID, error_message(code)};
         try {
-            json value = walker(state, arena, depth_max + bracketed, values_max + bracketed).document(document, bracketed);
+            json value =
+                walker(state, arena, depth_max + bracketed, values_max + bracketed).document(document, bracketed);
             if (const char *rest; document.current_location().get(rest) == SUCCESS)
                 throw failure{STATUS_INVALID, "unexpected text after the JSON document"};
             if (state.padded_size > keep_bytes_max) state.padded.reset(), state.padded_size = 0;

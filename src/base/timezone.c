@@ -1,7 +1,7 @@
 /*
  * A zone is a sorted list of transitions {instant, offset}. The footer's POSIX rule ("CET-1CEST,M3.5.0,M10.5.0/3") is
- * unrolled into explicit transitions from the last listed one up to the year 2500, which costs 16 KB a zone and leaves one
- * binary search as the only lookup. Beyond that the last offset holds.
+ * unrolled into explicit transitions from the last listed one up to the year 2500, which costs 16 KB a zone and leaves
+ * one binary search as the only lookup. Beyond that the last offset holds.
  */
 #include "base/timezone.h"
 
@@ -35,7 +35,10 @@ static uint32_t be32(const unsigned char *p)
 {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
-static int64_t be64(const unsigned char *p) { return (int64_t)((uint64_t)be32(p) << 32 | be32(p + 4)); }
+static int64_t be64(const unsigned char *p)
+{
+    return (int64_t)((uint64_t)be32(p) << 32 | be32(p + 4));
+}
 
 static enum status add_transition(struct timezone_info *zone, int64_t at_ms, int64_t offset_ms)
 {
@@ -55,7 +58,7 @@ static enum status add_transition(struct timezone_info *zone, int64_t at_ms, int
     return STATUS_OK;
 }
 
-/* --- the POSIX rule in the footer ---------------------------------------------------------------------------------- */
+/* --- the POSIX rule in the footer --- */
 
 struct posix_date {
     char kind; /* 'M' month.week.day, 'J' day 1..365 without leap days, 'N' day 0..365 */
@@ -106,8 +109,10 @@ static bool take_time(struct str *s, int64_t *ret_ms)
 {
     int64_t sign = 1;
     int hours, minutes = 0, seconds = 0;
-    if (take_byte(s, '-')) sign = -1;
-    else (void)take_byte(s, '+');
+    if (take_byte(s, '-'))
+        sign = -1;
+    else
+        (void)take_byte(s, '+');
     if (!take_number(s, 167, &hours)) return false;
     if (take_byte(s, ':')) {
         if (!take_number(s, 59, &minutes)) return false;
@@ -204,7 +209,7 @@ static enum status unroll(struct timezone_info *zone, const struct posix_rule *r
     return STATUS_OK;
 }
 
-/* --- TZif ---------------------------------------------------------------------------------------------------------- */
+/* --- TZif --- */
 
 struct counts {
     uint32_t isutc, isstd, leap, time, type, chars;
@@ -300,7 +305,8 @@ static enum status load(struct str name, struct error *error, struct timezone_in
     FILE *file = plain ? fopen(path, "rbe") : NULL;
     if (!file) {
         error_set(error, STATUS_INVALID, "unknown time zone \"" STR_FMT "\"", STR_ARG(name));
-        error_hint(error, "use an IANA name such as Europe/Berlin or America/New_York; the package tzdata must be installed");
+        error_hint(error,
+                   "use an IANA name such as Europe/Berlin or America/New_York; the package tzdata must be installed");
         return STATUS_INVALID;
     }
     struct buf content = BUF_INIT(FILE_BYTES_MAX);
@@ -345,8 +351,10 @@ static size_t after(const struct timezone_info *zone, int64_t utc_ms)
     size_t low = 0, high = zone->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (zone->transitions[middle].at_ms <= utc_ms) low = middle + 1;
-        else high = middle;
+        if (zone->transitions[middle].at_ms <= utc_ms)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -372,7 +380,8 @@ int64_t timezone_to_utc_ms(const struct timezone_info *zone, int64_t local_ms)
         int64_t utc = local_ms - offset;
         if (i >= zone->count || utc < zone->transitions[i].at_ms) return utc;
         int64_t next = zone->transitions[i].offset_ms;
-        /* utc is at or past the change: the time falls in the gap when it does not exist under the new offset either. */
+        /* utc is at or past the change: the time falls in the gap when it does not exist under the new offset either.
+         */
         if (local_ms - next < zone->transitions[i].at_ms) return utc;
         offset = next;
     }

@@ -1,8 +1,8 @@
 /*
  * Zones against the C library, which reads the same files with other code: offsets at thousands of random instants from
  * 1900 to 2400 and around every change, for zones with every kind of rule (none, northern, southern, negative daylight
- * time, a day that was left out, half hours). Then wall-clock times in gaps and overlaps, the footer's rule in a TZif file
- * made here, and files that are damaged.
+ * time, a day that was left out, half hours). Then wall-clock times in gaps and overlaps, the footer's rule in a TZif
+ * file made here, and files that are damaged.
  */
 #include "base/timezone.h"
 
@@ -21,9 +21,10 @@
 #include <time.h>
 
 static const char *const zones[] = {
-    "Europe/Berlin",     "America/New_York", "Asia/Kolkata",      "Pacific/Apia",     "Africa/Casablanca", "Europe/Dublin",
-    "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Kathmandu", "America/St_Johns", "Pacific/Kiritimati", "Antarctica/Troll",
-    "Asia/Gaza",         "Pacific/Chatham",  "America/Nuuk",      "Etc/GMT+12",       "Africa/Monrovia",   "Asia/Tehran",
+    "Europe/Berlin",      "America/New_York",    "Asia/Kolkata",      "Pacific/Apia",    "Africa/Casablanca",
+    "Europe/Dublin",      "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Kathmandu",  "America/St_Johns",
+    "Pacific/Kiritimati", "Antarctica/Troll",    "Asia/Gaza",         "Pacific/Chatham", "America/Nuuk",
+    "Etc/GMT+12",         "Africa/Monrovia",     "Asia/Tehran",
 };
 
 static const struct timezone_info *load(const char *name)
@@ -48,7 +49,8 @@ static void compare(const char *name, const struct timezone_info *zone, int64_t 
     if (actual != expected) {
         char text[20] = "";
         civil_format_datetime(utc_ms, text);
-        fail_msg("%s at %s (%lld): %lld instead of %lld", name, text, (long long)utc_ms, (long long)actual, (long long)expected);
+        fail_msg("%s at %s (%lld): %lld instead of %lld", name, text, (long long)utc_ms, (long long)actual,
+                 (long long)expected);
     }
 }
 
@@ -137,8 +139,9 @@ static void test_round_trip(void **state)
 static void test_names(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "Mars/Olympus", "../../../etc/passwd", "/etc/passwd", "Europe", "Europe/", "Europe/Berlin\n",
-                                      "posix/../Europe/Berlin", "tzdata.zi", "zone.tab", "Europe/Berlin ", "europe"};
+    static const char *const bad[] = {"",          "Mars/Olympus", "../../../etc/passwd", "/etc/passwd",
+                                      "Europe",    "Europe/",      "Europe/Berlin\n",     "posix/../Europe/Berlin",
+                                      "tzdata.zi", "zone.tab",     "Europe/Berlin ",      "europe"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         const struct timezone_info *zone = timezone_utc();
         struct error error = ERROR_INIT;
@@ -168,7 +171,10 @@ static struct buf tzif(const char *footer)
         be32(&buf, 1); /* types */
         be32(&buf, 4); /* characters */
         be32(&buf, 3600);
-        buf_add(&buf, "\0\0" "CET\0", 6);
+        buf_add(&buf,
+                "\0\0"
+                "CET\0",
+                6);
     }
     buf_printf(&buf, "\n%s\n", footer);
     return buf;
@@ -211,13 +217,27 @@ static void test_footer(void **state)
         assert_int_equal(timezone_offset_ms(zone, january), (int64_t)(cases[i].january * HOUR_MS));
         assert_int_equal(timezone_offset_ms(zone, july), (int64_t)(cases[i].july * HOUR_MS));
         int64_t change = timezone_next_change_ms(zone, civil_to_days(2030, 1, 1) * DAY_MS);
-        if (cases[i].change) assert_instant(change, cases[i].change);
-        else assert_true(change == INT64_MAX);
+        if (cases[i].change)
+            assert_instant(change, cases[i].change);
+        else
+            assert_true(change == INT64_MAX);
         timezone_free(zone);
     }
-    static const char *const bad[] = {"C", "CET", "CET-1CEST", "CET-1CEST,M3.5.0", "CET-1CEST,M13.1.0,M10.5.0", "CET-1CEST,M3.0.0,M10.5.0",
-                                      "CET-1CEST,M3.6.0,M10.5.0", "CET-1CEST,M3.5.7,M10.5.0", "CET-1CEST,J0,J300", "CET-1CEST,366,1",
-                                      "CET-1CEST,M3.5.0,M10.5.0x", "<CET-1", "CET-168", "CET-1:60", "CET-1CEST,M3.5.0/,M10.5.0"};
+    static const char *const bad[] = {"C",
+                                      "CET",
+                                      "CET-1CEST",
+                                      "CET-1CEST,M3.5.0",
+                                      "CET-1CEST,M13.1.0,M10.5.0",
+                                      "CET-1CEST,M3.0.0,M10.5.0",
+                                      "CET-1CEST,M3.6.0,M10.5.0",
+                                      "CET-1CEST,M3.5.7,M10.5.0",
+                                      "CET-1CEST,J0,J300",
+                                      "CET-1CEST,366,1",
+                                      "CET-1CEST,M3.5.0,M10.5.0x",
+                                      "<CET-1",
+                                      "CET-168",
+                                      "CET-1:60",
+                                      "CET-1CEST,M3.5.0/,M10.5.0"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct timezone_info *zone;
         if (parse_footer(bad[i], &zone) != STATUS_INVALID) fail_msg("%s was taken", bad[i]);
@@ -234,8 +254,10 @@ static void test_damaged(void **state)
         char *exact = malloc(size ? size : 1);
         memcpy(exact, bytes.data, size);
         struct timezone_info *zone = NULL;
-        if (timezone_parse(str_from(exact, size), NULL, &zone) == STATUS_OK) timezone_free(zone);
-        else refused++;
+        if (timezone_parse(str_from(exact, size), NULL, &zone) == STATUS_OK)
+            timezone_free(zone);
+        else
+            refused++;
         free(exact);
     }
     assert_true(refused >= 108);

@@ -11,7 +11,8 @@ static int hex_digit(char c)
 struct str url_decode(struct arena *arena, struct str text, bool plus_is_space)
 {
     bool plain = true;
-    for (size_t i = 0; i < text.size && plain; i++) plain = text.data[i] != '%' && !(plus_is_space && text.data[i] == '+');
+    for (size_t i = 0; i < text.size && plain; i++)
+        plain = text.data[i] != '%' && !(plus_is_space && text.data[i] == '+');
     if (plain && text.data) return text;
     char *out = arena_alloc(arena, text.size + 1);
     if (!out) return STR_NULL;
@@ -35,8 +36,8 @@ void url_encode(struct buf *buf, struct str text)
     static const char hex[] = "0123456789ABCDEF";
     for (size_t i = 0; i < text.size; i++) {
         unsigned char c = (unsigned char)text.data[i];
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' ||
-            c == '~') {
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+            c == '_' || c == '~') {
             buf_byte(buf, (char)c);
         } else {
             char escape[3] = {'%', hex[c >> 4], hex[c & 15]};
@@ -58,7 +59,8 @@ enum status url_params_parse(struct arena *arena, struct str text, size_t count_
     while (rest.data && str_next_part(&rest, '&', &part)) {
         if (part.size == 0) continue;
         size_t equals = str_find_byte(part, '=', 0);
-        struct str name = str_slice(part, 0, equals), raw = equals == SIZE_MAX ? STR("") : str_slice(part, equals + 1, part.size);
+        struct str name = str_slice(part, 0, equals),
+                   raw = equals == SIZE_MAX ? STR("") : str_slice(part, equals + 1, part.size);
         struct url_param *item = &params.items[params.count++];
         item->name = url_decode(arena, name, true);
         item->value = url_decode(arena, raw, true);

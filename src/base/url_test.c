@@ -81,8 +81,9 @@ static void test_params(void **state)
     struct url_params params;
     assert_int_equal(url_params_parse(arena, STR("a=1&b=x+y%26z&&a=2&empty=&bare&=nameless&c=d=e&%6E=v"), 100, &params),
                      STATUS_OK);
-    static const char *const expected[][3] = {{"a", "1", "1"}, {"b", "x y&z", "x+y%26z"}, {"a", "2", "2"}, {"empty", "", ""},
-                                              {"bare", "", ""}, {"", "nameless", "nameless"}, {"c", "d=e", "d=e"}, {"n", "v", "v"}};
+    static const char *const expected[][3] = {
+        {"a", "1", "1"},  {"b", "x y&z", "x+y%26z"},    {"a", "2", "2"},     {"empty", "", ""},
+        {"bare", "", ""}, {"", "nameless", "nameless"}, {"c", "d=e", "d=e"}, {"n", "v", "v"}};
     assert_int_equal(params.count, sizeof expected / sizeof *expected);
     for (size_t i = 0; i < params.count; i++) {
         assert_true(str_eq(params.items[i].name, str_of(expected[i][0])));

@@ -1,4 +1,5 @@
-/* UTF-8 for every code point there is, every two-byte combination, and the sequences that decoders are known to get wrong. */
+/* UTF-8 for every code point there is, every two-byte combination, and the sequences that decoders are known to get
+ * wrong. */
 #include "base/utf8.h"
 
 #include <setjmp.h>
@@ -10,7 +11,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* Shows that all 1,112,064 scalar values are encoded, valid, counted as one and decoded, and that surrogates are not. */
+/* Shows that all 1,112,064 scalar values are encoded, valid, counted as one and decoded, and that surrogates are not.
+ */
 static void test_every_code_point(void **state)
 {
     (void)state;
@@ -44,10 +46,22 @@ static void test_every_pair(void **state)
 static void test_invalid(void **state)
 {
     (void)state;
-    static const char *const cases[] = {"\xC0\x80",         "\xC1\xBF",         "\xE0\x80\x80",     "\xE0\x9F\xBF",
-                                        "\xED\xA0\x80",     "\xED\xBF\xBF",     "\xF0\x80\x80\x80", "\xF0\x8F\xBF\xBF",
-                                        "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFE",             "\xFF",
-                                        "\x80",             "\xE2\x82",         "\xE2\x82x",        "\xF0\x9F\x98x"};
+    static const char *const cases[] = {"\xC0\x80",
+                                        "\xC1\xBF",
+                                        "\xE0\x80\x80",
+                                        "\xE0\x9F\xBF",
+                                        "\xED\xA0\x80",
+                                        "\xED\xBF\xBF",
+                                        "\xF0\x80\x80\x80",
+                                        "\xF0\x8F\xBF\xBF",
+                                        "\xF4\x90\x80\x80",
+                                        "\xF5\x80\x80\x80",
+                                        "\xFE",
+                                        "\xFF",
+                                        "\x80",
+                                        "\xE2\x82",
+                                        "\xE2\x82x",
+                                        "\xF0\x9F\x98x"};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[32];
         assert_false(utf8_valid(cases[i], strlen(cases[i])));

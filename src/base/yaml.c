@@ -66,10 +66,9 @@ static uint32_t line_of(const yaml_mark_t *mark)
     return mark->line >= UINT32_MAX ? UINT32_MAX : (uint32_t)(mark->line + 1);
 }
 
-static enum status fail(struct reader_state *r, enum status status, const yaml_mark_t *mark,
-                        const char *format, ...) PRINTF_LIKE(4, 5);
-static enum status fail(struct reader_state *r, enum status status, const yaml_mark_t *mark,
-                        const char *format, ...)
+static enum status fail(struct reader_state *r, enum status status, const yaml_mark_t *mark, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+static enum status fail(struct reader_state *r, enum status status, const yaml_mark_t *mark, const char *format, ...)
 {
     char text[sizeof r->error->primary];
     va_list args;
@@ -116,8 +115,7 @@ static bool parse_based(struct str text, bool *ret_overflow, int64_t *ret_value)
     for (size_t i = 0; i < digits.size && !*ret_overflow; i++) {
         char c = digits.data[i];
         int digit = c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
-        if (__builtin_mul_overflow(value, hex ? 16 : 8, &value) ||
-            __builtin_add_overflow(value, digit, &value))
+        if (__builtin_mul_overflow(value, hex ? 16 : 8, &value) || __builtin_add_overflow(value, digit, &value))
             *ret_overflow = true;
     }
     *ret_value = value;
@@ -190,8 +188,7 @@ static enum status resolve_plain(struct reader_state *r, struct str text, const 
         int64_t integer;
         if (parse_based(text, &overflow, &integer)) {
             if (overflow)
-                return fail(r, STATUS_INVALID, mark, "the integer " STR_FMT " does not fit 64 bits",
-                            STR_ARG(text));
+                return fail(r, STATUS_INVALID, mark, "the integer " STR_FMT " does not fit 64 bits", STR_ARG(text));
             *ret_value = json_int(integer);
             return STATUS_OK;
         }
@@ -227,11 +224,11 @@ static enum status read_scalar(struct reader_state *r, const yaml_event_t *event
             plain = false;
         } else {
             TRY(resolve_plain(r, text, &event->start_mark, &value));
-            bool agrees = (strcmp(tag, TAG_PREFIX "int") == 0 &&
-                           (value.type == JSON_INT || value.type == JSON_BIGNUM)) ||
-                          (strcmp(tag, TAG_PREFIX "float") == 0 && json_is_number(&value)) ||
-                          (strcmp(tag, TAG_PREFIX "bool") == 0 && value.type == JSON_BOOL) ||
-                          (strcmp(tag, TAG_PREFIX "null") == 0 && value.type == JSON_NULL);
+            bool agrees =
+                (strcmp(tag, TAG_PREFIX "int") == 0 && (value.type == JSON_INT || value.type == JSON_BIGNUM)) ||
+                (strcmp(tag, TAG_PREFIX "float") == 0 && json_is_number(&value)) ||
+                (strcmp(tag, TAG_PREFIX "bool") == 0 && value.type == JSON_BOOL) ||
+                (strcmp(tag, TAG_PREFIX "null") == 0 && value.type == JSON_NULL);
             if (!agrees)
                 return fail(r, STATUS_INVALID, &event->start_mark,
                             "tag \"" STR_FMT "\" is unknown or does not fit its value", STR_ARG(str_of(tag)));
@@ -283,8 +280,7 @@ static enum status place(struct reader_state *r, struct entry entry)
 
 static enum status count_values(struct reader_state *r, size_t weight, const yaml_mark_t *mark)
 {
-    if (weight > r->values_max - r->values)
-        return fail(r, STATUS_LIMIT, mark, "the document has too many values");
+    if (weight > r->values_max - r->values) return fail(r, STATUS_LIMIT, mark, "the document has too many values");
     r->values += weight;
     return STATUS_OK;
 }
@@ -325,13 +321,10 @@ static enum status on_alias(struct reader_state *r, const yaml_event_t *event)
     struct str name = str_of((const char *)event->data.alias.anchor);
     if (awaits_key(r)) return fail(r, STATUS_INVALID, mark, "an alias cannot be a key");
     const uint64_t *index = strmap_get(&r->anchor_names, name);
-    if (!index)
-        return fail(r, STATUS_INVALID, mark, "alias *" STR_FMT " refers to no finished anchor",
-                    STR_ARG(name));
+    if (!index) return fail(r, STATUS_INVALID, mark, "alias *" STR_FMT " refers to no finished anchor", STR_ARG(name));
     struct entry entry = r->anchors[*index];
     TRY(count_values(r, entry.weight, mark));
-    if (r->depth + entry.height > r->depth_max)
-        return fail(r, STATUS_LIMIT, mark, "the document is nested too deeply");
+    if (r->depth + entry.height > r->depth_max) return fail(r, STATUS_LIMIT, mark, "the document is nested too deeply");
     return place(r, entry);
 }
 
@@ -339,17 +332,14 @@ static enum status on_open(struct reader_state *r, const yaml_event_t *event, bo
 {
     const yaml_mark_t *mark = &event->start_mark;
     const char *tag = (const char *)(object ? event->data.mapping_start.tag : event->data.sequence_start.tag);
-    const char *anchor =
-        (const char *)(object ? event->data.mapping_start.anchor : event->data.sequence_start.anchor);
+    const char *anchor = (const char *)(object ? event->data.mapping_start.anchor : event->data.sequence_start.anchor);
     if (awaits_key(r)) return fail(r, STATUS_INVALID, mark, "a key must be a plain or quoted scalar");
-    if (tag && tag[0] && strcmp(tag, "!") != 0 &&
-        strcmp(tag, object ? TAG_PREFIX "map" : TAG_PREFIX "seq") != 0)
+    if (tag && tag[0] && strcmp(tag, "!") != 0 && strcmp(tag, object ? TAG_PREFIX "map" : TAG_PREFIX "seq") != 0)
         return fail(r, STATUS_INVALID, mark, "tag \"" STR_FMT "\" is unknown or does not fit its value",
                     STR_ARG(str_of(tag)));
     if (r->depth == r->depth_max) return fail(r, STATUS_LIMIT, mark, "the document is nested too deeply");
     TRY(count_values(r, 1, mark));
-    struct frame frame = {
-        .first = r->entry_count, .object = object, .line = line_of(mark), .column = column_of(mark)};
+    struct frame frame = {.first = r->entry_count, .object = object, .line = line_of(mark), .column = column_of(mark)};
     frame.anchor = arena_str(r->arena, str_of(anchor));
     if (!frame.anchor.data) return no_memory(r);
     r->frames[r->depth++] = frame;
@@ -393,8 +383,7 @@ static enum status on_close(struct reader_state *r, const yaml_event_t *event)
     while (capacity < count) capacity *= 2; /* as json_push and json_put expect */
     struct entry closed = {.weight = 1, .height = 1};
     struct json *value = &closed.member.value;
-    *value = (struct json){
-        .type = frame.object ? JSON_OBJECT : JSON_ARRAY, .line = frame.line, .column = frame.column};
+    *value = (struct json){.type = frame.object ? JSON_OBJECT : JSON_ARRAY, .line = frame.line, .column = frame.column};
     for (size_t i = 0; i < count; i++) {
         closed.weight += entries[i].weight;
         if (entries[i].height + 1 > closed.height) closed.height = entries[i].height + 1;
@@ -419,22 +408,15 @@ static enum status on_event(struct reader_state *r, const yaml_event_t *event)
 {
     switch (event->type) {
     case YAML_DOCUMENT_START_EVENT:
-        if (r->done)
-            return fail(r, STATUS_INVALID, &event->start_mark, "there is more than one document in the file");
+        if (r->done) return fail(r, STATUS_INVALID, &event->start_mark, "there is more than one document in the file");
         return STATUS_OK;
-    case YAML_SCALAR_EVENT:
-        return on_scalar(r, event);
-    case YAML_ALIAS_EVENT:
-        return on_alias(r, event);
-    case YAML_SEQUENCE_START_EVENT:
-        return on_open(r, event, false);
-    case YAML_MAPPING_START_EVENT:
-        return on_open(r, event, true);
+    case YAML_SCALAR_EVENT: return on_scalar(r, event);
+    case YAML_ALIAS_EVENT: return on_alias(r, event);
+    case YAML_SEQUENCE_START_EVENT: return on_open(r, event, false);
+    case YAML_MAPPING_START_EVENT: return on_open(r, event, true);
     case YAML_SEQUENCE_END_EVENT:
-    case YAML_MAPPING_END_EVENT:
-        return on_close(r, event);
-    default:
-        return STATUS_OK;
+    case YAML_MAPPING_END_EVENT: return on_close(r, event);
+    default: return STATUS_OK;
     }
 }
 
@@ -442,8 +424,7 @@ static enum status parser_failed(struct reader_state *r, const yaml_parser_t *pa
 {
     if (parser->error == YAML_MEMORY_ERROR) return no_memory(r);
     r->malformed = true;
-    error_set(r->error, STATUS_INVALID, "malformed YAML: %s",
-              parser->problem ? parser->problem : "unreadable");
+    error_set(r->error, STATUS_INVALID, "malformed YAML: %s", parser->problem ? parser->problem : "unreadable");
     if (parser->error == YAML_READER_ERROR) {
         error_detail(r->error, "at byte %zu", parser->problem_offset);
         error_position(r->error, line_of(&parser->mark), column_of(&parser->mark));
@@ -472,8 +453,7 @@ static enum status read_events(struct reader_state *r, struct str text)
         yaml_event_delete(&event);
     }
     yaml_parser_delete(&parser);
-    if (status == STATUS_OK && !r->done)
-        status = error_set(r->error, STATUS_INVALID, "the document is empty");
+    if (status == STATUS_OK && !r->done) status = error_set(r->error, STATUS_INVALID, "the document is empty");
     return status;
 }
 
@@ -492,8 +472,8 @@ enum status json_from_yaml(struct arena *arena, struct str text, const struct ya
     r.values_max = limits && limits->values_max ? limits->values_max : VALUES_MAX_DEFAULT;
     if (str_starts(text, STR("\xEF\xBB\xBF"))) text = str_slice(text, 3, text.size);
     if (text.size > size_max)
-        return error_set(error, STATUS_LIMIT, "the document has %zu bytes, more than the %zu allowed",
-                         text.size, size_max);
+        return error_set(error, STATUS_LIMIT, "the document has %zu bytes, more than the %zu allowed", text.size,
+                         size_max);
     r.frames = calloc(r.depth_max, sizeof *r.frames);
     enum status status = r.frames ? read_events(&r, text) : no_memory(&r);
     free(r.frames);

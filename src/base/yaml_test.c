@@ -30,8 +30,7 @@ static void reads_as(const char *yaml, const char *json)
 {
     struct json value;
     struct error error = ERROR_INIT;
-    if (json_from_yaml(arena, str_of(yaml), NULL, &error, &value) != STATUS_OK)
-        fail_msg("%s: %s", yaml, error.primary);
+    if (json_from_yaml(arena, str_of(yaml), NULL, &error, &value) != STATUS_OK) fail_msg("%s: %s", yaml, error.primary);
     struct buf buf = BUF_INIT((size_t)1 << 20);
     json_write(&buf, &value);
     buf_byte(&buf, 0);
@@ -102,8 +101,7 @@ static void test_positions(void **state)
 {
     (void)state;
     struct json value;
-    assert_int_equal(json_from_yaml(arena, STR("a: 1\nb:\n  - x\n  -   c: 'y'\n"), NULL, NULL, &value),
-                     STATUS_OK);
+    assert_int_equal(json_from_yaml(arena, STR("a: 1\nb:\n  - x\n  -   c: 'y'\n"), NULL, NULL, &value), STATUS_OK);
     const struct json *a = json_pointer(&value, STR("/a")), *b = json_pointer(&value, STR("/b"));
     const struct json *c = json_pointer(&value, STR("/b/1/c")), *x = json_pointer(&value, STR("/b/0"));
     assert_int_equal(value.line, 1);

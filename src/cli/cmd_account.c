@@ -40,44 +40,49 @@ enum { DATA = 1000, PROJECT, NAME, USERNAME, SECRET, ROLE, JSON };
 static int take(const char *command, int flag, struct arguments *arguments)
 {
     switch (flag) {
-    case DATA:
-        arguments->data = optarg;
-        return EXIT_DONE;
+    case DATA: arguments->data = optarg; return EXIT_DONE;
     case PROJECT:
         if (number_parse_int(str_of(optarg), &arguments->spec.project_id) && arguments->spec.project_id >= 1 &&
             arguments->spec.project_id <= META_PROJECT_ID_MAX)
             return EXIT_DONE;
         return command_usage(command, "\"%s\" is no project id", optarg);
-    case NAME:
-        arguments->spec.name = str_of(optarg);
-        return EXIT_DONE;
-    case USERNAME:
-        arguments->spec.username = str_of(optarg);
-        return EXIT_DONE;
-    case SECRET:
-        arguments->spec.secret = str_of(optarg);
-        return EXIT_DONE;
+    case NAME: arguments->spec.name = str_of(optarg); return EXIT_DONE;
+    case USERNAME: arguments->spec.username = str_of(optarg); return EXIT_DONE;
+    case SECRET: arguments->spec.secret = str_of(optarg); return EXIT_DONE;
     case ROLE:
         arguments->has_role = meta_role_parse(str_of(optarg), &arguments->spec.role);
         if (arguments->has_role) return EXIT_DONE;
         return command_usage(command, "\"%s\" is no role: use owner, admin, analyst or consumer", optarg);
-    case JSON:
-        arguments->json = true;
-        return EXIT_DONE;
-    case 'h':
-        arguments->help = true;
-        return EXIT_DONE;
-    default:
-        return EXIT_USAGE;
+    case JSON: arguments->json = true; return EXIT_DONE;
+    case 'h': arguments->help = true; return EXIT_DONE;
+    default: return EXIT_USAGE;
     }
 }
 
-#define FLAG_DATA     {"data", required_argument, NULL, DATA}
-#define FLAG_PROJECT  {"project", required_argument, NULL, PROJECT}
-#define FLAG_USERNAME {"username", required_argument, NULL, USERNAME}
-#define FLAG_ROLE     {"role", required_argument, NULL, ROLE}
-#define FLAG_JSON     {"json", no_argument, NULL, JSON}
-#define FLAG_HELP     {"help", no_argument, NULL, 'h'}
+#define FLAG_DATA                                                                                                      \
+    {                                                                                                                  \
+        "data", required_argument, NULL, DATA                                                                          \
+    }
+#define FLAG_PROJECT                                                                                                   \
+    {                                                                                                                  \
+        "project", required_argument, NULL, PROJECT                                                                    \
+    }
+#define FLAG_USERNAME                                                                                                  \
+    {                                                                                                                  \
+        "username", required_argument, NULL, USERNAME                                                                  \
+    }
+#define FLAG_ROLE                                                                                                      \
+    {                                                                                                                  \
+        "role", required_argument, NULL, ROLE                                                                          \
+    }
+#define FLAG_JSON                                                                                                      \
+    {                                                                                                                  \
+        "json", no_argument, NULL, JSON                                                                                \
+    }
+#define FLAG_HELP                                                                                                      \
+    {                                                                                                                  \
+        "help", no_argument, NULL, 'h'                                                                                 \
+    }
 static const struct option flags_create[] = {
     FLAG_DATA,
     FLAG_PROJECT,
@@ -149,11 +154,11 @@ static int create(struct work *work)
         return command_print_json(&object);
     }
     const struct str rows[] = {
-        STR("username"), account.username,
-        STR("secret"), secret,
-        STR("name"), account.name,
+        STR("username"),   account.username,
+        STR("secret"),     secret,
+        STR("name"),       account.name,
         STR("project_id"), arena_printf(work->arena, "%lld", (long long)account.memberships[0].project_id),
-        STR("role"), str_of(meta_role_name(account.memberships[0].role)),
+        STR("role"),       str_of(meta_role_name(account.memberships[0].role)),
     };
     int code = command_print_table(rows, 2, sizeof rows / sizeof *rows / 2);
     fputs("The secret is not stored and will not be shown again.\n", stderr);
@@ -173,7 +178,7 @@ static int grant(struct work *work)
     return EXIT_DONE;
 }
 
-static int delete(struct work *work)
+static int delete (struct work *work)
 {
     struct error error = ERROR_INIT;
     if (meta_account_delete(work->meta, work->arguments->spec.username, &error) != STATUS_OK)
@@ -235,8 +240,8 @@ static int print_accounts(struct work *work, const struct meta_view *view)
         if (describe(work, &accounts[i], &wanted, &roles, &entry) != STATUS_OK) return out_of_memory(work->command);
         if (!wanted) continue;
         if (json_push(work->arena, &list, entry) != STATUS_OK) return out_of_memory(work->command);
-        const struct str row[COLUMNS] = {accounts[i].username, command_time(work->arena, accounts[i].created_ms),
-                                         roles, accounts[i].name};
+        const struct str row[COLUMNS] = {accounts[i].username, command_time(work->arena, accounts[i].created_ms), roles,
+                                         accounts[i].name};
         memcpy(cells + rows++ * COLUMNS, row, sizeof row);
     }
     if (!work->arguments->json) return command_print_table(cells, COLUMNS, rows);

@@ -8,8 +8,7 @@ static const char help[] =
     "\n"
     "  cairn config dump  [--config FILE] [--set NAME=VALUE]...   print all options as a configuration file\n"
     "  cairn config check [--config FILE] [--set NAME=VALUE]...   say whether cairn serve would take them\n"
-    "\n" SETTINGS_HELP
-    "\n"
+    "\n" SETTINGS_HELP "\n"
     "Example: what a server with this file would run with, and where each value comes from\n"
     "  cairn config dump --config /etc/cairn.conf\n";
 
@@ -48,8 +47,14 @@ static int say_good(const struct options *options)
     return command_finish_output();
 }
 
-static int config_dump_run(int argc, char **argv) { return parse("cairn config dump", argc, argv, dump); }
-static int config_check_run(int argc, char **argv) { return parse("cairn config check", argc, argv, say_good); }
+static int config_dump_run(int argc, char **argv)
+{
+    return parse("cairn config dump", argc, argv, dump);
+}
+static int config_check_run(int argc, char **argv)
+{
+    return parse("cairn config check", argc, argv, say_good);
+}
 
 int cmd_config(int argc, char **argv)
 {

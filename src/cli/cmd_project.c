@@ -41,43 +41,40 @@ enum { DATA = 1000, NAME, ID, TOKEN, TIMEZONE, IDENTITY, JSON, YES };
 static int take(const char *command, int flag, struct arguments *arguments)
 {
     switch (flag) {
-    case DATA:
-        arguments->data = optarg;
-        return EXIT_DONE;
-    case NAME:
-        arguments->spec.name = str_of(optarg);
-        return EXIT_DONE;
+    case DATA: arguments->data = optarg; return EXIT_DONE;
+    case NAME: arguments->spec.name = str_of(optarg); return EXIT_DONE;
     case ID:
         if (parse_id(optarg, &arguments->spec.id)) return EXIT_DONE;
         return command_usage(command, "\"%s\" is no project id: give a number from 1 to %lld", optarg,
                              (long long)META_PROJECT_ID_MAX);
-    case TOKEN:
-        arguments->spec.token = str_of(optarg);
-        return EXIT_DONE;
-    case TIMEZONE:
-        arguments->spec.timezone = str_of(optarg);
-        return EXIT_DONE;
+    case TOKEN: arguments->spec.token = str_of(optarg); return EXIT_DONE;
+    case TIMEZONE: arguments->spec.timezone = str_of(optarg); return EXIT_DONE;
     case IDENTITY:
         if (meta_identity_parse(str_of(optarg), &arguments->spec.identity)) return EXIT_DONE;
         return command_usage(command, "\"%s\" is no identity mode: use simplified, original or legacy", optarg);
-    case JSON:
-        arguments->json = true;
-        return EXIT_DONE;
-    case YES:
-        arguments->yes = true;
-        return EXIT_DONE;
-    case 'h':
-        arguments->help = true;
-        return EXIT_DONE;
-    default:
-        return EXIT_USAGE;
+    case JSON: arguments->json = true; return EXIT_DONE;
+    case YES: arguments->yes = true; return EXIT_DONE;
+    case 'h': arguments->help = true; return EXIT_DONE;
+    default: return EXIT_USAGE;
     }
 }
 
-#define FLAG_DATA {"data", required_argument, NULL, DATA}
-#define FLAG_ID   {"id", required_argument, NULL, ID}
-#define FLAG_JSON {"json", no_argument, NULL, JSON}
-#define FLAG_HELP {"help", no_argument, NULL, 'h'}
+#define FLAG_DATA                                                                                                      \
+    {                                                                                                                  \
+        "data", required_argument, NULL, DATA                                                                          \
+    }
+#define FLAG_ID                                                                                                        \
+    {                                                                                                                  \
+        "id", required_argument, NULL, ID                                                                              \
+    }
+#define FLAG_JSON                                                                                                      \
+    {                                                                                                                  \
+        "json", no_argument, NULL, JSON                                                                                \
+    }
+#define FLAG_HELP                                                                                                      \
+    {                                                                                                                  \
+        "help", no_argument, NULL, 'h'                                                                                 \
+    }
 static const struct option flags_create[] = {
     FLAG_DATA,
     {"name", required_argument, NULL, NAME},
@@ -148,12 +145,12 @@ static int print_project(const char *command, struct arena *arena, const struct 
     struct str created = arena_printf(arena, STR_FMT " UTC", STR_ARG(command_time(arena, project->created_ms)));
     const struct str rows[] = {
         STR("project_id"), id,
-        STR("name"), project->name,
-        STR("token"), project->token,
-        STR("timezone"), project->timezone,
-        STR("identity"), str_of(meta_identity_name(project->identity)),
-        STR("created"), created,
-        STR("secret"), secret,
+        STR("name"),       project->name,
+        STR("token"),      project->token,
+        STR("timezone"),   project->timezone,
+        STR("identity"),   str_of(meta_identity_name(project->identity)),
+        STR("created"),    created,
+        STR("secret"),     secret,
     };
     size_t count = sizeof rows / sizeof *rows / 2 - (secret.size == 0);
     int code = command_print_table(rows, 2, count);
@@ -169,14 +166,13 @@ static int print_projects(const char *command, struct arena *arena, const struct
     struct json list = JSON_ARRAY_EMPTY, object = JSON_OBJECT_EMPTY;
     struct str *cells = arena_new_array(arena, struct str, (count + 1) * COLUMNS);
     if (cells == NULL) return out_of_memory(command);
-    const struct str heading[COLUMNS] = {STR("PROJECT_ID"), STR("TOKEN"),    STR("TIMEZONE"),
+    const struct str heading[COLUMNS] = {STR("PROJECT_ID"), STR("TOKEN"),   STR("TIMEZONE"),
                                          STR("IDENTITY"),   STR("CREATED"), STR("NAME")};
     memcpy(cells, heading, sizeof heading);
     for (size_t i = 0; i < count; i++) {
         const struct meta_project *project = &projects[i];
         struct json entry;
-        if (put_project(arena, project, STR_NULL, &entry) != STATUS_OK ||
-            json_push(arena, &list, entry) != STATUS_OK)
+        if (put_project(arena, project, STR_NULL, &entry) != STATUS_OK || json_push(arena, &list, entry) != STATUS_OK)
             return out_of_memory(command);
         const struct str row[COLUMNS] = {arena_printf(arena, "%lld", (long long)project->id),
                                          project->token,
@@ -235,8 +231,8 @@ static int show(struct work *work)
     struct meta_view *view = NULL;
     if (meta_view_load(work->meta, &error, &view) != STATUS_OK) return command_failed(work->command, &error);
     const struct meta_project *project = meta_view_project(view, work->arguments->spec.id);
-    int code = project ? print_project(work->command, work->arena, project, STR_NULL, work->arguments->json)
-                       : not_found(work);
+    int code =
+        project ? print_project(work->command, work->arena, project, STR_NULL, work->arguments->json) : not_found(work);
     meta_view_unref(view);
     return code;
 }
@@ -256,7 +252,7 @@ static int confirm(struct work *work, const struct meta_project *project)
     return EXIT_FAILED;
 }
 
-static int delete(struct work *work)
+static int delete (struct work *work)
 {
     struct error error = ERROR_INIT;
     struct meta_view *view = NULL;

@@ -8,8 +8,7 @@ static const char help_begin[] =
     "cairn serve runs the server on a data directory until SIGTERM or SIGINT, which let requests in work finish.\n"
     "\n"
     "  cairn serve --data DIR [--listen ADDR:PORT]... [--config FILE] [--set NAME=VALUE]...\n"
-    "\n" SETTINGS_HELP
-    "  --help              this text\n"
+    "\n" SETTINGS_HELP "  --help              this text\n"
     "\n"
     "It prints one line `listening on http://ADDR:PORT` when it accepts connections; everything else goes to\n"
     "standard error as a log.\n"

@@ -82,10 +82,8 @@ static int parse_timeout(const char *text, uint32_t *ret_ms)
     char *end;
     errno = 0;
     double seconds = strtod(text, &end);
-    if (end == text || *end || errno || !isfinite(seconds) || seconds < 0.001 ||
-        seconds > timeout_seconds_max)
-        return command_usage(command, "--timeout \"%s\": give seconds, from 0.001 to %.0f", text,
-                             timeout_seconds_max);
+    if (end == text || *end || errno || !isfinite(seconds) || seconds < 0.001 || seconds > timeout_seconds_max)
+        return command_usage(command, "--timeout \"%s\": give seconds, from 0.001 to %.0f", text, timeout_seconds_max);
     *ret_ms = (uint32_t)(seconds * 1000);
     return EXIT_DONE;
 }
@@ -99,12 +97,8 @@ static int take(int option, struct arguments *args, const char **run_only)
     struct str name = STR_NULL, value = STR_NULL;
     int code = EXIT_DONE;
     switch (option) {
-    case WORKFLOW:
-        options->workflow_id = str_of(optarg);
-        return EXIT_DONE;
-    case JSON:
-        args->json = true;
-        return EXIT_DONE;
+    case WORKFLOW: options->workflow_id = str_of(optarg); return EXIT_DONE;
+    case JSON: args->json = true; return EXIT_DONE;
     case SERVER:
         code = split_pair("--server", optarg, &name, &value);
         if (code == EXIT_DONE) args->servers[options->server_count++] = (struct workflow_server){name, value};
@@ -123,14 +117,9 @@ static int take(int option, struct arguments *args, const char **run_only)
         code = split_pair("--auth", optarg, &name, &value);
         if (code == EXIT_DONE) args->auths[options->auth_count++] = (struct workflow_auth){name, value};
         return code;
-    case TIMEOUT:
-        *run_only = "--timeout";
-        return parse_timeout(optarg, &options->request_timeout_ms);
-    case 'h':
-        args->help = true;
-        return EXIT_DONE;
-    default:
-        return EXIT_USAGE;
+    case TIMEOUT: *run_only = "--timeout"; return parse_timeout(optarg, &options->request_timeout_ms);
+    case 'h': args->help = true; return EXIT_DONE;
+    default: return EXIT_USAGE;
     }
 }
 
@@ -167,8 +156,8 @@ static int parse_arguments(struct arena *arena, int argc, char **argv, struct ar
         return command_usage(command, "\"%s\" is not known; use run FILE or check FILE", verb);
     if (optind + 2 > argc) return command_usage(command, "%s: which file?", verb);
     if (optind + 2 < argc)
-        return command_usage(command, "%s: one file, not also \"%s\"; values are given as --input NAME=TEXT",
-                             verb, argv[optind + 2]);
+        return command_usage(command, "%s: one file, not also \"%s\"; values are given as --input NAME=TEXT", verb,
+                             argv[optind + 2]);
     if (args->is_check && run_only) return command_usage(command, "%s is only for run", run_only);
     args->file = argv[optind + 1];
     return EXIT_DONE;
@@ -211,8 +200,7 @@ static enum status read_all(FILE *file, const char *name, struct error *error, s
     for (;;) {
         char *room = buf_reserve(text, 65536);
         if (!room)
-            return error_set(error, STATUS_LIMIT, "inputs \"%s\" are larger than %zu bytes", name,
-                             text->size_max);
+            return error_set(error, STATUS_LIMIT, "inputs \"%s\" are larger than %zu bytes", name, text->size_max);
         size_t count = fread(room, 1, 65536, file);
         buf_advance(text, count);
         if (ferror(file)) return error_set_os(error, STATUS_IO, errno, "cannot read inputs \"%s\"", name);
@@ -220,8 +208,7 @@ static enum status read_all(FILE *file, const char *name, struct error *error, s
     }
 }
 
-static enum status load_inputs(struct arena *arena, const char *name, struct error *error,
-                               struct json *ret_inputs)
+static enum status load_inputs(struct arena *arena, const char *name, struct error *error, struct json *ret_inputs)
 {
     bool is_stdin = strcmp(name, "-") == 0;
     FILE *file = is_stdin ? stdin : fopen(name, "rbe");
@@ -237,8 +224,7 @@ static enum status load_inputs(struct arena *arena, const char *name, struct err
     buf_fini(&text);
     TRY(status);
     if (inputs.type != JSON_OBJECT) {
-        status =
-            error_set(error, STATUS_INVALID, "inputs \"%s\" are of type %s", name, json_type_name(&inputs));
+        status = error_set(error, STATUS_INVALID, "inputs \"%s\" are of type %s", name, json_type_name(&inputs));
         error_hint(error, "give a JSON object, {\"name\": value}");
         return status;
     }
@@ -254,8 +240,7 @@ static void print_problems(const struct workflow_problems *problems)
     buf_fini(&text);
 }
 
-static enum status problem_json(struct arena *arena, const struct workflow_problem *problem,
-                                struct json *ret_json)
+static enum status problem_json(struct arena *arena, const struct workflow_problem *problem, struct json *ret_json)
 {
     struct json json = JSON_OBJECT_EMPTY;
     TRY(json_put(arena, &json, STR("text"), json_string(problem->text)));
@@ -306,8 +291,8 @@ static int refuse(struct arena *arena, const struct arguments *args, struct work
     return EXIT_USAGE;
 }
 
-static int finish_check(struct arena *arena, const struct arguments *args,
-                        const struct workflow_document *document, const struct workflow_problems *problems)
+static int finish_check(struct arena *arena, const struct arguments *args, const struct workflow_document *document,
+                        const struct workflow_problems *problems)
 {
     bool valid = problems->error_count == 0;
     print_problems(problems);
@@ -317,9 +302,8 @@ static int finish_check(struct arena *arena, const struct arguments *args,
         if (command_print_json(&json) != EXIT_DONE) return EXIT_FAILED;
     } else if (valid) {
         for (size_t i = 0; i < document->workflow_count; i++)
-            printf("%s: workflow " STR_FMT " is good (%zu step%s)\n", args->file,
-                   STR_ARG(document->workflows[i].id), document->workflows[i].step_count,
-                   document->workflows[i].step_count == 1 ? "" : "s");
+            printf("%s: workflow " STR_FMT " is good (%zu step%s)\n", args->file, STR_ARG(document->workflows[i].id),
+                   document->workflows[i].step_count, document->workflows[i].step_count == 1 ? "" : "s");
     }
     return valid ? EXIT_DONE : EXIT_USAGE;
 }
@@ -327,12 +311,9 @@ static int finish_check(struct arena *arena, const struct arguments *args,
 static int verdict_exit_code(enum workflow_verdict verdict)
 {
     switch (verdict) {
-    case WORKFLOW_PASSED:
-        return EXIT_DONE;
-    case WORKFLOW_FAILED:
-        return EXIT_FAILED;
-    case WORKFLOW_INVALID:
-        break;
+    case WORKFLOW_PASSED: return EXIT_DONE;
+    case WORKFLOW_FAILED: return EXIT_FAILED;
+    case WORKFLOW_INVALID: break;
     }
     return EXIT_USAGE;
 }

@@ -55,8 +55,10 @@ int command_option(const char *command, int argc, char **argv, const char *short
     int found = getopt_long(argc, argv, short_options, long_options, NULL);
     if (found == ':') command_usage(command, "%s needs a value", argv[optind - 1]);
     const char *word = argv[optind > before ? optind - 1 : before];
-    if (found == '?' && optopt > 0 && optopt < 256) command_usage(command, "unknown option -%c", optopt);
-    else if (found == '?') command_usage(command, "unknown or ambiguous option %s", word);
+    if (found == '?' && optopt > 0 && optopt < 256)
+        command_usage(command, "unknown option -%c", optopt);
+    else if (found == '?')
+        command_usage(command, "unknown or ambiguous option %s", word);
     return found == ':' ? '?' : found;
 }
 
@@ -67,15 +69,20 @@ int command_finish_output(void)
     return EXIT_FAILED;
 }
 
-bool command_interactive(void) { return isatty(STDIN_FILENO) && isatty(STDERR_FILENO); }
+bool command_interactive(void)
+{
+    return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+}
 
 int command_print_json(const struct json *value)
 {
     struct buf buf = BUF_INIT((size_t)256 << 20);
     json_write(&buf, value);
     buf_byte(&buf, '\n');
-    if (buf_status(&buf) == STATUS_OK) fwrite(buf.data, 1, buf.size, stdout);
-    else fputs("cairn: the result does not fit into memory\n", stderr);
+    if (buf_status(&buf) == STATUS_OK)
+        fwrite(buf.data, 1, buf.size, stdout);
+    else
+        fputs("cairn: the result does not fit into memory\n", stderr);
     int code = buf_status(&buf) == STATUS_OK ? command_finish_output() : EXIT_FAILED;
     buf_fini(&buf);
     return code;
@@ -94,8 +101,10 @@ int command_print_table(const struct str *cells, size_t columns, size_t rows)
         bool last = i % columns == columns - 1;
         size_t width = utf8_length(cells[i].data, cells[i].size);
         fwrite(cells[i].data, 1, cells[i].size, stdout);
-        if (last) fputc('\n', stdout);
-        else printf("%*s", (int)(widths[i % columns] - width + 2), "");
+        if (last)
+            fputc('\n', stdout);
+        else
+            printf("%*s", (int)(widths[i % columns] - width + 2), "");
     }
     return command_finish_output();
 }

@@ -14,21 +14,19 @@ static const struct command commands[] = {
     {0},
 };
 
-static const char help_begin[] =
-    "Cairn is a self-hosted product-analytics server that speaks Mixpanel's HTTP API.\n"
-    "\n"
-    "  cairn COMMAND [ARGUMENTS]\n"
-    "\n";
+static const char help_begin[] = "Cairn is a self-hosted product-analytics server that speaks Mixpanel's HTTP API.\n"
+                                 "\n"
+                                 "  cairn COMMAND [ARGUMENTS]\n"
+                                 "\n";
 
-static const char help_end[] =
-    "\n"
-    "cairn help COMMAND tells more about one of them, cairn --version the version.\n"
-    "\n"
-    "To begin:\n"
-    "  cairn project create --data ./data --name Demo\n"
-    "  cairn serve --data ./data --listen 127.0.0.1:8080\n"
-    "\n"
-    "Exit codes: 0 done, 1 the work failed, 2 usage or invalid input.\n";
+static const char help_end[] = "\n"
+                               "cairn help COMMAND tells more about one of them, cairn --version the version.\n"
+                               "\n"
+                               "To begin:\n"
+                               "  cairn project create --data ./data --name Demo\n"
+                               "  cairn serve --data ./data --listen 127.0.0.1:8080\n"
+                               "\n"
+                               "Exit codes: 0 done, 1 the work failed, 2 usage or invalid input.\n";
 
 static int print_help(FILE *out)
 {

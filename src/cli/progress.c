@@ -47,8 +47,7 @@ static size_t terminal_columns(FILE *stream)
 static size_t live_text(FILE *out, struct str text, size_t room)
 {
     size_t count = text.size < room ? text.size : room;
-    for (size_t i = 0; i < count; i++)
-        fputc(text.data[i] >= 0x20 && text.data[i] < 0x7f ? text.data[i] : '.', out);
+    for (size_t i = 0; i < count; i++) fputc(text.data[i] >= 0x20 && text.data[i] < 0x7f ? text.data[i] : '.', out);
     return count;
 }
 

@@ -15,9 +15,12 @@ int settings_parse(const char *command, int argc, char **argv, struct options *o
 {
     enum { DATA = 1000, LISTEN, CONFIG, SET };
     static const struct option flags[] = {
-        {"data", required_argument, NULL, DATA},     {"listen", required_argument, NULL, LISTEN},
-        {"config", required_argument, NULL, CONFIG}, {"set", required_argument, NULL, SET},
-        {"help", no_argument, NULL, 'h'},            {0},
+        {"data", required_argument, NULL, DATA},
+        {"listen", required_argument, NULL, LISTEN},
+        {"config", required_argument, NULL, CONFIG},
+        {"set", required_argument, NULL, SET},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     const char *config_path = NULL;
     struct error error = ERROR_INIT;
@@ -25,9 +28,7 @@ int settings_parse(const char *command, int argc, char **argv, struct options *o
     command_options_begin();
     for (int flag; (flag = command_option(command, argc, argv, ":h", flags)) != -1;) {
         switch (flag) {
-        case DATA:
-            status = options_set(options, OPTION_SOURCE_FLAG, STR("data.dir"), str_of(optarg), &error);
-            break;
+        case DATA: status = options_set(options, OPTION_SOURCE_FLAG, STR("data.dir"), str_of(optarg), &error); break;
         case LISTEN:
             status = options_set(options, OPTION_SOURCE_FLAG, STR("http.listen"), str_of(optarg), &error);
             break;
@@ -35,14 +36,9 @@ int settings_parse(const char *command, int argc, char **argv, struct options *o
             if (config_path != NULL) return command_usage(command, "--config is given twice");
             config_path = optarg;
             break;
-        case SET:
-            status = options_set_flag(options, str_of(optarg), &error);
-            break;
-        case 'h':
-            *ret_help = true;
-            return EXIT_DONE;
-        default:
-            return EXIT_USAGE;
+        case SET: status = options_set_flag(options, str_of(optarg), &error); break;
+        case 'h': *ret_help = true; return EXIT_DONE;
+        default: return EXIT_USAGE;
         }
         if (status != STATUS_OK) return command_failed(command, &error);
     }

@@ -21,10 +21,8 @@ static enum status narrowed(enum status status)
     switch (status) {
     case STATUS_UNAVAILABLE:
     case STATUS_CANCELLED:
-    case STATUS_LIMIT:
-        return status;
-    default:
-        return STATUS_IO;
+    case STATUS_LIMIT: return status;
+    default: return STATUS_IO;
     }
 }
 
@@ -32,8 +30,7 @@ static enum status send_request(void *ctx, const struct workflow_request *reques
                                 struct error *error, struct workflow_response *ret_response)
 {
     struct http_client *client = ctx;
-    struct http_client_field *fields =
-        arena_new_array(arena, struct http_client_field, request->header_count + 1);
+    struct http_client_field *fields = arena_new_array(arena, struct http_client_field, request->header_count + 1);
     if (!fields) return error_set(error, STATUS_LIMIT, "out of memory for the request's headers");
     for (size_t i = 0; i < request->header_count; i++)
         fields[i] = (struct http_client_field){

@@ -196,7 +196,10 @@ struct value_iter value_iter(struct value container)
     return iter;
 }
 
-uint64_t value_count(struct value container) { return value_iter(container).left; }
+uint64_t value_count(struct value container)
+{
+    return value_iter(container).left;
+}
 
 bool value_next(struct value_iter *iter, struct str *ret_key, struct value *ret_value)
 {
@@ -244,8 +247,10 @@ enum status value_to_json(struct arena *arena, struct value v, struct json *ret_
         while (value_next(&iter, &key, &item)) {
             struct json inner;
             TRY(value_to_json(arena, item, &inner));
-            if (v.type == VALUE_LIST) TRY(json_push(arena, &json, inner));
-            else TRY(json_put(arena, &json, key, inner));
+            if (v.type == VALUE_LIST)
+                TRY(json_push(arena, &json, inner));
+            else
+                TRY(json_put(arena, &json, key, inner));
         }
         break;
     }
@@ -259,8 +264,10 @@ void value_write_json(struct buf *buf, struct value v)
 {
     switch (v.type) {
     case VALUE_BOOL:
-        if (v.boolean) buf_lit(buf, "true");
-        else buf_lit(buf, "false");
+        if (v.boolean)
+            buf_lit(buf, "true");
+        else
+            buf_lit(buf, "false");
         break;
     case VALUE_INT: json_write_int(buf, v.integer); break;
     case VALUE_DOUBLE: json_write_double(buf, v.number); break;
@@ -310,8 +317,10 @@ int value_cmp_number(struct value a, struct value b)
     } else if (a.type == VALUE_DOUBLE) {
         x = a.number;
     }
-    if (b.type == VALUE_BIGNUM) number_parse(value_text(b), &y);
-    else if (b.type == VALUE_DOUBLE) y = b.number;
+    if (b.type == VALUE_BIGNUM)
+        number_parse(value_text(b), &y);
+    else if (b.type == VALUE_DOUBLE)
+        y = b.number;
     if (a.type == VALUE_INT) return cmp_int_double(a.integer, y);
     if (b.type == VALUE_INT) return -cmp_int_double(b.integer, x);
     return x < y ? -1 : x > y;
@@ -350,7 +359,10 @@ bool value_equal(struct value a, struct value b)
     }
 }
 
-static int type_rank(struct value v) { return value_is_number(v) ? VALUE_INT : v.type; }
+static int type_rank(struct value v)
+{
+    return value_is_number(v) ? VALUE_INT : v.type;
+}
 
 int value_cmp(struct value a, struct value b)
 {

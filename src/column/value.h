@@ -1,10 +1,10 @@
 #pragma once
 /*
- * A typed value: what a property holds, what the store keeps, what expressions read. 16 bytes, passed by value; strings, lists
- * and objects point at bytes owned by somebody else (a decoded block, an arena, a log record).
+ * A typed value: what a property holds, what the store keeps, what expressions read. 16 bytes, passed by value;
+ * strings, lists and objects point at bytes owned by somebody else (a decoded block, an arena, a log record).
  *
- * A property keeps its JSON type and one property may hold several types. Lists and objects are kept as encoded bytes (the
- * "value encoding" of docs/formats/values.md), so they are copied, hashed and compared without parsing; use struct
+ * A property keeps its JSON type and one property may hold several types. Lists and objects are kept as encoded bytes
+ * (the "value encoding" of docs/formats/values.md), so they are copied, hashed and compared without parsing; use struct
  * value_iter to look inside.
  *
  * Encoding of one value: a tag byte (enum value_type), then
@@ -44,17 +44,32 @@ struct value {
 
 #define VALUE_DEPTH_MAX 16 /* nesting that the encoding accepts; ingestion allows far less */
 
-static inline struct value value_absent(void) { return (struct value){.type = VALUE_ABSENT}; }
-static inline struct value value_null(void) { return (struct value){.type = VALUE_NULL}; }
-static inline struct value value_bool(bool b) { return (struct value){.type = VALUE_BOOL, .boolean = b}; }
-static inline struct value value_int(int64_t i) { return (struct value){.type = VALUE_INT, .integer = i}; }
+static inline struct value value_absent(void)
+{
+    return (struct value){.type = VALUE_ABSENT};
+}
+static inline struct value value_null(void)
+{
+    return (struct value){.type = VALUE_NULL};
+}
+static inline struct value value_bool(bool b)
+{
+    return (struct value){.type = VALUE_BOOL, .boolean = b};
+}
+static inline struct value value_int(int64_t i)
+{
+    return (struct value){.type = VALUE_INT, .integer = i};
+}
 /* A whole double in range becomes INT, NaN and infinities become ABSENT: one number has one form. */
 struct value value_number(double d);
 static inline struct value value_str(struct str s)
 {
     return (struct value){.type = VALUE_STRING, .size = (uint32_t)s.size, .data = s.data};
 }
-static inline struct str value_text(struct value v) { return (struct str){v.data, v.size}; }
+static inline struct str value_text(struct value v)
+{
+    return (struct str){v.data, v.size};
+}
 static inline bool value_is_number(struct value v)
 {
     return v.type == VALUE_INT || v.type == VALUE_DOUBLE || v.type == VALUE_BIGNUM;
@@ -65,8 +80,8 @@ bool value_double(struct value v, double *ret_number);
 /* Appends the encoding; a failure is the buffer's. */
 void value_encode(struct buf *buf, struct value v);
 size_t value_encoded_size(struct value v);
-/* Reads one encoded value; strings and containers point into the reader's bytes. CORRUPT when malformed (checked in depth, so
- * that value_iter may trust what it walks). */
+/* Reads one encoded value; strings and containers point into the reader's bytes. CORRUPT when malformed (checked in
+ * depth, so that value_iter may trust what it walks). */
 enum status value_decode(struct reader *reader, struct value *ret_value) MUST_USE;
 /* Encodes a JSON value; INVALID when nested deeper than VALUE_DEPTH_MAX. Duplicate keys: the last wins. */
 enum status value_encode_json(struct buf *buf, const struct json *json) MUST_USE;
@@ -89,15 +104,16 @@ bool value_next(struct value_iter *iter, struct str *ret_key, struct value *ret_
 /* The member of an OBJECT, ABSENT when there is none. */
 struct value value_member(struct value object, struct str key);
 
-/* Deep equality as expressions define it: different types are different (but all number forms compare as numbers), objects
- * compare without regard to order. */
+/* Deep equality as expressions define it: different types are different (but all number forms compare as numbers),
+ * objects compare without regard to order. */
 bool value_equal(struct value a, struct value b);
-/* Total order for dictionaries and sorting: by type, then numbers by value, strings by bytes, containers by encoding. */
+/* Total order for dictionaries and sorting: by type, then numbers by value, strings by bytes, containers by encoding.
+ */
 int value_cmp(struct value a, struct value b);
 uint64_t value_hash(struct value v);
 /* Numbers exactly: -1, 0, 1 for INT and DOUBLE in any mix (bignums as doubles). Both must be numbers. */
 int value_cmp_number(struct value a, struct value b);
 
-/* The label under which a value is reported: strings as they are, numbers as plain decimal, true/false, null, `undefined` for
- * ABSENT, lists and objects as JSON text. Appends to buf. */
+/* The label under which a value is reported: strings as they are, numbers as plain decimal, true/false, null,
+ * `undefined` for ABSENT, lists and objects as JSON text. Appends to buf. */
 void value_write_label(struct buf *buf, struct value v);

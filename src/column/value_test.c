@@ -55,7 +55,7 @@ static const char *written(void (*write)(struct buf *, struct value), struct val
     return text;
 }
 
-/* --- encoding ----------------------------------------------------------------------------------------- */
+/* --- encoding --- */
 
 static const char *const samples[] = {
     "null",
@@ -194,9 +194,7 @@ static void damaged_bytes_are_safe(void **state)
     (void)state;
     struct buf buf = BUF_INIT(1 << 10);
     uint64_t random = 88172645463325252u;
-    value_encode(
-        &buf,
-        value_of("{\"a\":[1,2.5,\"text\",{\"b\":null,\"c\":[true,18446744073709551616]}],\"d\":\"x\"}"));
+    value_encode(&buf, value_of("{\"a\":[1,2.5,\"text\",{\"b\":null,\"c\":[true,18446744073709551616]}],\"d\":\"x\"}"));
     unsigned taken = 0;
     for (int i = 0; i < 20000; i++) {
         char *copy = malloc(buf.size);
@@ -287,7 +285,7 @@ static void the_last_of_repeated_keys(void **state)
     assert_int_equal(value_count(value_int(1)), 0);
 }
 
-/* --- numbers ------------------------------------------------------------------------------------------ */
+/* --- numbers --- */
 
 static void one_number_has_one_form(void **state)
 {
@@ -349,7 +347,7 @@ static void numbers_compare_exactly(void **state)
     assert_int_not_equal(value_cmp(value_of("0"), value_of("-0.0")), 0); /* dictionaries keep both */
 }
 
-/* --- equality, order, labels -------------------------------------------------------------------------- */
+/* --- equality, order, labels --- */
 
 static void equality_is_deep(void **state)
 {

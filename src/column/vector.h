@@ -1,12 +1,12 @@
 #pragma once
 /*
- * Up to 1024 rows of one column, as the store decodes them and as expressions pass them on. A vector does not own its bytes:
- * they live as long as the run cursor or the expression state that filled it says.
+ * Up to 1024 rows of one column, as the store decodes them and as expressions pass them on. A vector does not own its
+ * bytes: they live as long as the run cursor or the expression state that filled it says.
  *
  *   FLAT   values[i] is row i
  *   CONST  values[0] is every row
- *   DICT   values[codes[i]] is row i; code 0 is always ABSENT. `dict_id` names the dictionary (never 0): while it is the
- *          same, values[] is the same, so work per distinct value can be kept between vectors.
+ *   DICT   values[codes[i]] is row i; code 0 is always ABSENT. `dict_id` names the dictionary (never 0): while it is
+ * the same, values[] is the same, so work per distinct value can be kept between vectors.
  */
 #include "column/value.h"
 

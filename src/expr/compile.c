@@ -42,8 +42,7 @@ static enum status no_memory(struct compiler *c)
 }
 
 /* Makes room for `more` items in a growing array; NULL when the arena is full. */
-static void *grow(struct compiler *c, void *items, uint32_t count, uint32_t more, uint32_t *capacity,
-                  size_t item_size)
+static void *grow(struct compiler *c, void *items, uint32_t count, uint32_t more, uint32_t *capacity, size_t item_size)
 {
     if (*capacity - count >= more) return items;
     uint32_t wanted = *capacity ? *capacity * 2 : 16;
@@ -75,8 +74,7 @@ static enum status push_operands(struct compiler *c, const uint32_t *operands, u
 
 static enum status push_constant(struct compiler *c, struct value value, uint32_t *ret_operand)
 {
-    struct value *all =
-        grow(c, c->program.constants, c->program.constant_count, 1, &c->constant_capacity, sizeof *all);
+    struct value *all = grow(c, c->program.constants, c->program.constant_count, 1, &c->constant_capacity, sizeof *all);
     if (!all || !expr_copy(c->arena, &value)) return no_memory(c);
     c->program.constants = all;
     all[c->program.constant_count] = value;
@@ -420,8 +418,8 @@ static enum status compile(struct compiler *c, struct str text, struct expr *exp
     return STATUS_OK;
 }
 
-enum status expr_compile(struct arena *arena, struct str text, const struct expr_options *options,
-                         struct error *error, const struct expr **ret_expr)
+enum status expr_compile(struct arena *arena, struct str text, const struct expr_options *options, struct error *error,
+                         const struct expr **ret_expr)
 {
     static const struct expr_options defaults;
     if (!options) options = &defaults;

@@ -143,8 +143,10 @@ static void step_call(struct expr_state *state, const struct step *step)
     bool constant = true;
     for (uint32_t i = 0; i < step->count; i++) {
         state->views[i] = view(state, state->expr->program.operands[step->args + i]);
-        if (state->views[i].kind == VECTOR_CONST) state->args[i] = state->views[i].values[0]; /* for every row */
-        else constant = false;
+        if (state->views[i].kind == VECTOR_CONST)
+            state->args[i] = state->views[i].values[0]; /* for every row */
+        else
+            constant = false;
     }
     if (constant) {
         set_constant(state, step->out, expr_apply(&call, state->args, step->count));
@@ -317,8 +319,10 @@ static bool step_unit(struct expr_state *state, uint32_t at)
     for (uint32_t i = 0; i < step->count; i++) {
         uint32_t operand = program->operands[step->args + i];
         const struct vector *input = &state->registers[operand].vector;
-        if (input->kind == VECTOR_CONST) state->scalars[operand] = input->values[0];
-        else constant = false;
+        if (input->kind == VECTOR_CONST)
+            state->scalars[operand] = input->values[0];
+        else
+            constant = false;
     }
     if (constant) {
         set_constant(state, step->out, run_unit(state, at));

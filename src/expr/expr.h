@@ -63,8 +63,8 @@ struct expr;
 struct expr_state;
 
 /* `options` may be NULL and need not outlive the call (zones live as long as the process). */
-enum status expr_compile(struct arena *arena, struct str text, const struct expr_options *options,
-                         struct error *error, const struct expr **ret_expr) MUST_USE;
+enum status expr_compile(struct arena *arena, struct str text, const struct expr_options *options, struct error *error,
+                         const struct expr **ret_expr) MUST_USE;
 
 /* The columns, each once, in the order in which expr_eval wants them. A constant expression has none. */
 const struct expr_column *expr_columns(const struct expr *expr, size_t *ret_count);
@@ -86,7 +86,8 @@ void expr_state_free(struct expr_state *state);
 enum status expr_eval(struct expr_state *state, const struct vector *columns, uint32_t rows, struct error *error,
                       struct vector *ret_result) MUST_USE;
 
-/* The same for the rows whose keep is not 0 (keep NULL: all). The other rows raise no errors, and their results mean nothing. */
+/* The same for the rows whose keep is not 0 (keep NULL: all). The other rows raise no errors, and their results mean
+ * nothing. */
 enum status expr_eval_kept(struct expr_state *state, const struct vector *columns, uint32_t rows, const uint8_t *keep,
                            struct error *error, struct vector *ret_result) MUST_USE;
 

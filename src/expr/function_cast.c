@@ -19,8 +19,10 @@ static struct value run_string(struct expr_call *call, const struct value *args,
         struct buf json = BUF_INIT(EXPR_STRING_MAX);
         value_write_json(&json, v);
         char *copy = NULL;
-        if (json.failed) expr_out_of_budget(call, "memory");
-        else copy = expr_alloc(call, json.size);
+        if (json.failed)
+            expr_out_of_budget(call, "memory");
+        else
+            copy = expr_alloc(call, json.size);
         if (copy) {
             memcpy(copy, json.data, json.size); /* at least its two brackets */
             v = value_str((struct str){copy, json.size});

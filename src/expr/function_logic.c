@@ -81,8 +81,7 @@ struct member_set {
 static struct value *member_slot(const struct member_set *set, struct value v)
 {
     uint32_t at = (uint32_t)value_hash(v) & set->mask;
-    while (set->slots[at].type != VALUE_ABSENT &&
-           !(set->slots[at].type == v.type && value_equal(set->slots[at], v))) {
+    while (set->slots[at].type != VALUE_ABSENT && !(set->slots[at].type == v.type && value_equal(set->slots[at], v))) {
         at = (at + 1) & set->mask;
     }
     return &set->slots[at];

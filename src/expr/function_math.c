@@ -145,15 +145,7 @@ static struct value run_max(struct expr_call *call, const struct value *args, ui
 #define MAYBE (uint16_t)(TYPES_NUMBER | TYPE(ABSENT))
 
 const struct function expr_math_functions[] = {
-    {"+",
-     true,
-     FORM_STRICT,
-     2,
-     2,
-     {NUM | TYPE(STRING), NUM | TYPE(STRING)},
-     MAYBE | TYPE(STRING),
-     run_add,
-     NULL},
+    {"+", true, FORM_STRICT, 2, 2, {NUM | TYPE(STRING), NUM | TYPE(STRING)}, MAYBE | TYPE(STRING), run_add, NULL},
     {"-", true, FORM_STRICT, 2, 2, {NUM, NUM}, MAYBE, run_subtract, NULL},
     {"*", true, FORM_STRICT, 2, 2, {NUM, NUM}, MAYBE, run_multiply, NULL},
     {"/", true, FORM_STRICT, 2, 2, {NUM, NUM}, MAYBE, run_divide, NULL},

@@ -74,8 +74,7 @@ static PCRE2_SPTR bytes_of(struct str s)
 static pcre2_code *compile(struct str pattern, int *ret_error, size_t *ret_offset)
 {
     return pcre2_compile(bytes_of(pattern), pattern.size,
-                         PCRE2_UTF | PCRE2_UCP | PCRE2_CASELESS | PCRE2_NEVER_BACKSLASH_C, ret_error, ret_offset,
-                         NULL);
+                         PCRE2_UTF | PCRE2_UCP | PCRE2_CASELESS | PCRE2_NEVER_BACKSLASH_C, ret_error, ret_offset, NULL);
 }
 
 static void free_code(void *code)

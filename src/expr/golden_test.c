@@ -53,8 +53,7 @@ static void check_error(const struct golden *golden, const char *how, enum statu
         complain(golden, how, got);
     } else if (status != STATUS_INVALID && status != STATUS_LIMIT) {
         complain(golden, how, status_name(status));
-    } else if ((unsigned)strtoul(part.data, NULL, 10) != error->column ||
-               str_find(str_of(text), rest, 0) == SIZE_MAX) {
+    } else if ((unsigned)strtoul(part.data, NULL, 10) != error->column || str_find(str_of(text), rest, 0) == SIZE_MAX) {
         complain(golden, how, got);
     }
 }
@@ -63,8 +62,10 @@ static void check_value(struct arena *arena, const struct golden *golden, const 
 {
     struct buf got = BUF_INIT(1 << 20), wanted = BUF_INIT(1 << 20);
     struct json json;
-    if (value.type == VALUE_ABSENT) buf_lit(&got, "undefined");
-    else value_write_json(&got, value);
+    if (value.type == VALUE_ABSENT)
+        buf_lit(&got, "undefined");
+    else
+        value_write_json(&got, value);
     if (str_is(golden->expected, "undefined")) {
         buf_lit(&wanted, "undefined");
     } else if (json_parse(arena, golden->expected, NULL, NULL, &json) == STATUS_OK) {
@@ -82,8 +83,7 @@ static void check_value(struct arena *arena, const struct golden *golden, const 
 static struct value column_value(struct arena *arena, const struct golden *golden, const struct expr_column *column)
 {
     static const char *const roots[] = {NULL, "@user", "@behaviors"};
-    const struct json *root =
-        roots[column->root] ? json_get(&golden->row, str_of(roots[column->root])) : &golden->row;
+    const struct json *root = roots[column->root] ? json_get(&golden->row, str_of(roots[column->root])) : &golden->row;
     const struct json *json = root ? json_get(root, column->name) : NULL;
     struct value value = value_absent();
     struct buf bytes = BUF_INIT(1 << 20);
@@ -154,9 +154,12 @@ static void run_case(const struct golden *golden)
 
 static void set_option(struct str line)
 {
-    if (str_is(line, "%plain")) options = (struct expr_options){.now_ms = NOW_MS};
-    else if (str_is(line, "%bare")) options.bare_name_is_property = true;
-    else if (str_is(line, "%profiles")) options.profiles = true;
+    if (str_is(line, "%plain"))
+        options = (struct expr_options){.now_ms = NOW_MS};
+    else if (str_is(line, "%bare"))
+        options.bare_name_is_property = true;
+    else if (str_is(line, "%profiles"))
+        options.profiles = true;
     else if (str_starts(line, STR("%zone ")))
         assert_int_equal(timezone_load(str_slice(line, 6, line.size), NULL, &options.zone), STATUS_OK);
     else if (str_is(line, "%formula")) {

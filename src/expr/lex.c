@@ -62,10 +62,14 @@ static bool read_hex4(const struct lexer *lexer, size_t at, uint32_t *ret_unit)
     for (size_t i = 0; i < 4; i++) {
         unsigned char c = peek(lexer, at + i);
         uint32_t digit;
-        if (is_digit(c)) digit = c - '0';
-        else if (c >= 'a' && c <= 'f') digit = c - 'a' + 10u;
-        else if (c >= 'A' && c <= 'F') digit = c - 'A' + 10u;
-        else return false;
+        if (is_digit(c))
+            digit = c - '0';
+        else if (c >= 'a' && c <= 'f')
+            digit = c - 'a' + 10u;
+        else if (c >= 'A' && c <= 'F')
+            digit = c - 'A' + 10u;
+        else
+            return false;
         unit = unit << 4 | digit;
     }
     *ret_unit = unit;

@@ -51,8 +51,7 @@ static void error_places(void **unused)
     static const struct {
         const char *text;
         unsigned column;
-    } cases[] = {{"  ~", 3},    {" 'abc", 2},     {"'a\\ud800'", 3}, {" 1x", 2},
-                 {" 1e999", 2}, {"'\\u00g0'", 2}, {"\x01", 1}};
+    } cases[] = {{"  ~", 3}, {" 'abc", 2}, {"'a\\ud800'", 3}, {" 1x", 2}, {" 1e999", 2}, {"'\\u00g0'", 2}, {"\x01", 1}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct token token;
         struct error error = ERROR_INIT;

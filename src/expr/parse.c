@@ -211,8 +211,10 @@ static enum status parse_root(struct parser *parser, struct node **ret_node)
     TRY(advance(parser));
     if (event && profiles) return constant_new(parser, root.at, value_absent(), ret_node);
     struct expr_column column = {.root = EXPR_PROPERTY, .name = value_text(key.value)};
-    if (str_eq_nocase(name, STR("behaviors"))) column.root = EXPR_BEHAVIOR;
-    else if (str_eq_nocase(name, STR("user")) && !profiles) column.root = EXPR_USER;
+    if (str_eq_nocase(name, STR("behaviors")))
+        column.root = EXPR_BEHAVIOR;
+    else if (str_eq_nocase(name, STR("user")) && !profiles)
+        column.root = EXPR_USER;
     return column_new(parser, root.at, column, ret_node);
 }
 
@@ -265,8 +267,10 @@ static enum status parse_binding_call(struct parser *parser, const struct functi
         TRY(parse_nested(parser, &node));
         TRY(nodes_add(parser, &args, node));
         TRY(expect(parser, TOKEN_COMMA, "a comma"));
-        if (last) last->sibling = binding;
-        else first = binding;
+        if (last)
+            last->sibling = binding;
+        else
+            first = binding;
         last = binding;
         binding->outer = parser->scope;
         parser->scope = binding;
@@ -293,10 +297,14 @@ static enum status check_count(struct parser *parser, const struct function *fun
         return STATUS_OK;
     }
     char wanted[40];
-    if (function->form == FORM_IFS) snprintf(wanted, sizeof wanted, "an even number");
-    else if (function->min == function->max) snprintf(wanted, sizeof wanted, "%u", function->min);
-    else if (function->max >= EXPR_ITEMS_MAX) snprintf(wanted, sizeof wanted, "at least %u", function->min);
-    else snprintf(wanted, sizeof wanted, "%u to %u", function->min, function->max);
+    if (function->form == FORM_IFS)
+        snprintf(wanted, sizeof wanted, "an even number");
+    else if (function->min == function->max)
+        snprintf(wanted, sizeof wanted, "%u", function->min);
+    else if (function->max >= EXPR_ITEMS_MAX)
+        snprintf(wanted, sizeof wanted, "at least %u", function->min);
+    else
+        snprintf(wanted, sizeof wanted, "%u to %u", function->min, function->max);
     return expr_error_at(parser->error, at, "function \"%s\" takes %s argument%s, not %u", function->name, wanted,
                          function->min == 1 && function->max == 1 ? "" : "s", count);
 }
@@ -346,7 +354,8 @@ static enum status parse_word(struct parser *parser, struct node **ret_node)
         if (str_eq(input->name, name)) return column_new(parser, word.at, input->column, ret_node);
     }
     expr_error_at(parser->error, word.at, "unknown name \"%.*s\"", quote_size(name), name.data);
-    if (expr_function(name, false)) error_hint(parser->error, "a function needs its arguments in parentheses");
+    if (expr_function(name, false))
+        error_hint(parser->error, "a function needs its arguments in parentheses");
     else
         error_hint(parser->error, "write properties[\"%.*s\"], or \"%.*s\" for a text", quote_size(name), name.data,
                    quote_size(name), name.data);
@@ -429,8 +438,8 @@ static const char *binary_operator(const struct parser *parser, enum level *ret_
 }
 
 /* and/or: all operands of one chain become arguments of one call, so that long chains stay flat. */
-static enum status parse_chain(struct parser *parser, enum token_kind kind, const char *name,
-                               enum level operand_level, struct node *left, struct node **ret_node)
+static enum status parse_chain(struct parser *parser, enum token_kind kind, const char *name, enum level operand_level,
+                               struct node *left, struct node **ret_node)
 {
     struct nodes args = {0};
     uint32_t at = parser->token.at;

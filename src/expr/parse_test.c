@@ -16,8 +16,10 @@ static void write_node(struct buf *out, const struct ast *ast, const struct node
 {
     switch (node->kind) {
     case NODE_CONSTANT:
-        if (node->value.type == VALUE_ABSENT) buf_lit(out, "undefined");
-        else value_write_json(out, node->value);
+        if (node->value.type == VALUE_ABSENT)
+            buf_lit(out, "undefined");
+        else
+            value_write_json(out, node->value);
         break;
     case NODE_COLUMN: buf_str_add(out, ast->columns[node->column].name); break;
     case NODE_NAME: buf_str_add(out, node->binding->name); break;

@@ -97,8 +97,7 @@ bool expr_copy(struct arena *arena, struct value *value);
  * fails. */
 void expr_run_scalar(struct expr_context *context, const struct program *program, struct value *registers,
                      struct value *args, uint32_t first, uint32_t end);
-static inline struct value expr_operand(const struct program *program, const struct value *registers,
-                                        uint32_t operand)
+static inline struct value expr_operand(const struct program *program, const struct value *registers, uint32_t operand)
 {
     return operand & OPERAND_CONSTANT ? program->constants[operand & ~OPERAND_CONSTANT] : registers[operand];
 }

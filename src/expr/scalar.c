@@ -7,8 +7,7 @@
 /* VALUE_FAULT carries what is needed to report it later: which operator, and what it met. */
 static struct value fault(const struct step *step, uint32_t at, struct value found)
 {
-    return (struct value){
-        .type = VALUE_FAULT, .size = at, .integer = (step->op == STEP_OR) | (int64_t)found.type << 1};
+    return (struct value){.type = VALUE_FAULT, .size = at, .integer = (step->op == STEP_OR) | (int64_t)found.type << 1};
 }
 
 struct value expr_combine(const struct step *step, struct value a, struct value b)

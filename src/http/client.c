@@ -119,8 +119,7 @@ static void url_show(const char *text, char *shown, size_t size)
     }
     char *path = NULL;
     CURLU *url = curl_url();
-    if (url && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK)
-        curl_url_get(url, CURLUPART_PATH, &path, 0);
+    if (url && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK) curl_url_get(url, CURLUPART_PATH, &path, 0);
     snprintf(shown, size, "%s://%s:%s%s", origin.scheme, origin.host, origin.port, path ? path : "");
     curl_free(path);
     curl_url_cleanup(url);
@@ -165,8 +164,7 @@ static size_t on_field(char *data, size_t size, size_t count, void *arg)
 static bool field_secret(const struct http_client_field *field)
 {
     return field->secret || str_eq_nocase(field->name, STR("authorization")) ||
-           str_eq_nocase(field->name, STR("proxy-authorization")) ||
-           str_eq_nocase(field->name, STR("cookie"));
+           str_eq_nocase(field->name, STR("proxy-authorization")) || str_eq_nocase(field->name, STR("cookie"));
 }
 
 static bool text_sendable(struct str text, bool token)
@@ -179,15 +177,14 @@ static bool text_sendable(struct str text, bool token)
     return text.size > 0 || !token;
 }
 
-static enum status field_list(const struct http_client_request *request, const struct hop *hop,
-                              struct arena *arena, struct error *error, struct curl_slist **list)
+static enum status field_list(const struct http_client_request *request, const struct hop *hop, struct arena *arena,
+                              struct error *error, struct curl_slist **list)
 {
     bool has_type = false;
     for (size_t i = 0; i < request->field_count; i++) {
         const struct http_client_field *field = &request->fields[i];
         if (!text_sendable(field->name, true) || !text_sendable(field->value, false)) {
-            return error_set(error, STATUS_INVALID,
-                             "header field \"" STR_FMT "\" has bytes that cannot be sent",
+            return error_set(error, STATUS_INVALID, "header field \"" STR_FMT "\" has bytes that cannot be sent",
                              STR_ARG(field->name));
         }
         bool type = str_eq_nocase(field->name, STR("content-type"));
@@ -198,8 +195,8 @@ static enum status field_list(const struct http_client_request *request, const s
         size_t size = field->name.size + field->value.size + 3;
         char *line = arena_alloc(arena, size);
         if (!line) return error_set(error, STATUS_LIMIT, "header fields do not fit the memory budget");
-        snprintf(line, size, field->value.size ? "%.*s: %.*s" : "%.*s;%.*s", (int)field->name.size,
-                 field->name.data, (int)field->value.size, field->value.data ? field->value.data : "");
+        snprintf(line, size, field->value.size ? "%.*s: %.*s" : "%.*s;%.*s", (int)field->name.size, field->name.data,
+                 (int)field->value.size, field->value.data ? field->value.data : "");
         struct curl_slist *longer = curl_slist_append(*list, line);
         if (!longer) return error_set(error, STATUS_LIMIT, "out of memory");
         *list = longer;
@@ -246,12 +243,8 @@ static enum status curl_failed(const struct http_client *client, CURLcode code, 
         break;
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_CONNECT:
-        status = error_set(error, STATUS_UNAVAILABLE, "unreachable: %s", shown);
-        break;
-    default:
-        status = error_set(error, STATUS_UNAVAILABLE, "the exchange with %s was broken off", shown);
-        break;
+    case CURLE_COULDNT_CONNECT: status = error_set(error, STATUS_UNAVAILABLE, "unreachable: %s", shown); break;
+    default: status = error_set(error, STATUS_UNAVAILABLE, "the exchange with %s was broken off", shown); break;
     }
     error_detail(error, "%s", client->curl_text[0] ? client->curl_text : curl_easy_strerror(code));
     return status;
@@ -277,8 +270,8 @@ static CURLcode perform(CURL *curl)
 }
 
 static enum status hop_send(struct http_client *client, const struct hop *hop,
-                            const struct http_client_request *request, uint64_t timeout_ms,
-                            struct answer *answer, struct error *error)
+                            const struct http_client_request *request, uint64_t timeout_ms, struct answer *answer,
+                            struct error *error)
 {
     CURL *curl = client->curl;
     struct curl_slist *list = NULL;
@@ -336,9 +329,8 @@ static void hop_redirect(struct hop *hop, long status, const char *url)
     hop->url = url;
 }
 
-static enum status hops(struct http_client *client, const struct http_client_request *request,
-                        struct hop *hop, const struct origin *first, struct answer *answer,
-                        struct error *error, long *ret_status)
+static enum status hops(struct http_client *client, const struct http_client_request *request, struct hop *hop,
+                        const struct origin *first, struct answer *answer, struct error *error, long *ret_status)
 {
     uint64_t deadline_ms = (uint64_t)os_monotonic_ns() / 1000000 + request->timeout_ms;
     for (unsigned redirects = 0;; redirects++) {
@@ -372,16 +364,14 @@ static enum status hops(struct http_client *client, const struct http_client_req
 }
 
 enum status http_client_send(struct http_client *client, const struct http_client_request *caller_request,
-                             struct arena *arena, struct error *error,
-                             struct http_client_response *ret_response)
+                             struct arena *arena, struct error *error, struct http_client_response *ret_response)
 {
     struct http_client_request request = *caller_request;
     if (request.timeout_ms == 0) request.timeout_ms = TIMEOUT_MS_DEFAULT;
     if (request.timeout_ms > INT32_MAX) request.timeout_ms = INT32_MAX;
     if (request.response_bytes_max == 0) request.response_bytes_max = RESPONSE_BYTES_DEFAULT;
     if (request.method.size && !text_sendable(request.method, true)) {
-        return error_set(error, STATUS_INVALID, "method \"" STR_FMT "\" cannot be sent",
-                         STR_ARG(request.method));
+        return error_set(error, STATUS_INVALID, "method \"" STR_FMT "\" cannot be sent", STR_ARG(request.method));
     }
     struct hop hop = {
         .method = request.method.size ? arena_cstr(arena, request.method) : "GET",

@@ -50,8 +50,7 @@ struct http_client_response {
 /* NULL when libcurl cannot be initialised. */
 struct http_client *http_client_new(void) MUST_USE;
 void http_client_free(struct http_client *client);
-enum status http_client_send(struct http_client *client, const struct http_client_request *request,
-                             struct arena *arena, struct error *error,
-                             struct http_client_response *ret_response) MUST_USE;
+enum status http_client_send(struct http_client *client, const struct http_client_request *request, struct arena *arena,
+                             struct error *error, struct http_client_response *ret_response) MUST_USE;
 /* The value of the first field of this name (any case), or STR_NULL. */
 struct str http_client_response_field(const struct http_client_response *response, const char *name) MUST_USE;

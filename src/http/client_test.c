@@ -31,8 +31,7 @@ static void redirect(struct http_request *request)
 {
     http_header_add(request, "Location", request->query);
     int status = 0;
-    for (size_t i = 0; i < request->params[0].size; i++)
-        status = status * 10 + (request->params[0].data[i] - '0');
+    for (size_t i = 0; i < request->params[0].size; i++) status = status * 10 + (request->params[0].data[i] - '0');
     http_respond(request, status, "text/plain", STR("elsewhere"));
 }
 
@@ -173,10 +172,9 @@ static void packed_answers(void **state)
     get((struct http_client_request){.url = url(&first, "/large"), .response_bytes_max = 100000});
     assert_int_equal(response.body.size, 100000);
     assert_true(str_is(http_client_response_field(&response, "content-encoding"), "gzip"));
-    assert_int_equal(
-        fails((struct http_client_request){.url = url(&first, "/large"), .response_bytes_max = 99999},
-              "exceeds max limit of 99999 bytes"),
-        STATUS_LIMIT);
+    assert_int_equal(fails((struct http_client_request){.url = url(&first, "/large"), .response_bytes_max = 99999},
+                           "exceeds max limit of 99999 bytes"),
+                     STATUS_LIMIT);
 }
 
 /* A redirect is an answer, unless redirects are allowed; then the method changes as browsers do it. */
@@ -208,13 +206,11 @@ static void redirects(void **state)
         assert_true(str_eq(response.url, url(&first, "/show")));
     }
     assert_int_equal(
-        fails((struct http_client_request){.url = url(&first, "/redirect/302?/redirect/302?/show"),
-                                           .redirects_max = 1},
+        fails((struct http_client_request){.url = url(&first, "/redirect/302?/redirect/302?/show"), .redirects_max = 1},
               "more than 1 redirects"),
         STATUS_LIMIT);
     assert_int_equal(
-        fails((struct http_client_request){.url = url(&first, "/redirect/302?file:///etc/passwd"),
-                                           .redirects_max = 1},
+        fails((struct http_client_request){.url = url(&first, "/redirect/302?file:///etc/passwd"), .redirects_max = 1},
               "redirected to what is not"),
         STATUS_UNAVAILABLE);
 }
@@ -230,19 +226,17 @@ static void secrets_stay_at_home(void **state)
     struct http_client_request request = {.fields = fields, .field_count = 4, .redirects_max = 3};
     request.url = url(&first, "/redirect/302?/show");
     get(request);
-    assert_true(shown("authorization: Basic c2VjcmV0\n") && shown("Cookie: c=secret\n") &&
-                shown("X-Key: secret\n"));
+    assert_true(shown("authorization: Basic c2VjcmV0\n") && shown("Cookie: c=secret\n") && shown("X-Key: secret\n"));
 
     struct str there = url(&second, "/show");
-    request.url =
-        arena_printf(arena, STR_FMT STR_FMT, STR_ARG(url(&first, "/redirect/302?")), STR_ARG(there));
+    request.url = arena_printf(arena, STR_FMT STR_FMT, STR_ARG(url(&first, "/redirect/302?")), STR_ARG(there));
     get(request);
     assert_true(str_eq(response.url, there));
     assert_true(shown("X-Plain: plain\n"));
     assert_false(shown("ecret") || shown("c2VjcmV0"));
 
-    struct str back = arena_printf(arena, STR_FMT STR_FMT, STR_ARG(url(&second, "/redirect/302?")),
-                                   STR_ARG(url(&first, "/show")));
+    struct str back =
+        arena_printf(arena, STR_FMT STR_FMT, STR_ARG(url(&second, "/redirect/302?")), STR_ARG(url(&first, "/show")));
     request.url = arena_printf(arena, STR_FMT STR_FMT, STR_ARG(url(&first, "/redirect/302?")), STR_ARG(back));
     get(request);
     assert_true(str_eq(response.url, url(&first, "/show")));
@@ -256,18 +250,16 @@ static void refused_before_sending(void **state)
     static const char *const urls[] = {"",        "example.com", "ftp://example.com/", "file:///etc/passwd",
                                        "http://", "javascript:1"};
     for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
-        assert_int_equal(
-            fails((struct http_client_request){.url = str_of(urls[i])}, "not an http or https URL"),
-            STATUS_INVALID);
+        assert_int_equal(fails((struct http_client_request){.url = str_of(urls[i])}, "not an http or https URL"),
+                         STATUS_INVALID);
     }
     struct http_client_field field = {STR("X-A"), STR("1\r\nX-B: 2"), false};
     struct http_client_request request = {.url = url(&first, "/show"), .fields = &field, .field_count = 1};
     assert_int_equal(fails(request, "header field \"X-A\""), STATUS_INVALID);
     field = (struct http_client_field){STR("X A"), STR("1"), false};
     assert_int_equal(fails(request, "header field \"X A\""), STATUS_INVALID);
-    assert_int_equal(
-        fails((struct http_client_request){.method = STR("GET /"), .url = url(&first, "/show")}, "method"),
-        STATUS_INVALID);
+    assert_int_equal(fails((struct http_client_request){.method = STR("GET /"), .url = url(&first, "/show")}, "method"),
+                     STATUS_INVALID);
 }
 
 /* Nobody there, no answer in time, no TLS: three different texts, none with credentials of the URL. */
@@ -276,12 +268,10 @@ static void failures_are_told_apart(void **state)
     (void)state;
     struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof name;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC,
-                    0); /* bound and not listening: nobody else gets the port */
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); /* bound and not listening: nobody else gets the port */
     assert_int_equal(bind(fd, (struct sockaddr *)&name, size), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &size), 0);
-    struct str nobody =
-        arena_printf(arena, "http://user:secret@127.0.0.1:%u/path?key=secret", ntohs(name.sin_port));
+    struct str nobody = arena_printf(arena, "http://user:secret@127.0.0.1:%u/path?key=secret", ntohs(name.sin_port));
     assert_int_equal(fails((struct http_client_request){.url = nobody}, "unreachable: http://127.0.0.1:"),
                      STATUS_UNAVAILABLE);
     assert_null(strstr(error.primary, "secret"));
@@ -296,19 +286,16 @@ static void failures_are_told_apart(void **state)
     http_request_complete(request, release, NULL);
 
     struct str tls = arena_printf(arena, "https://%s/", http_server_address(first.server, 0));
-    assert_int_equal(
-        fails((struct http_client_request){.url = tls}, "TLS error: no secure connection to https://"),
-        STATUS_UNAVAILABLE);
+    assert_int_equal(fails((struct http_client_request){.url = tls}, "TLS error: no secure connection to https://"),
+                     STATUS_UNAVAILABLE);
 }
 
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(sends_and_receives),      CASE(bodies_and_types),
-        CASE(packed_answers),          CASE(redirects),
-        CASE(secrets_stay_at_home),    CASE(refused_before_sending),
-        CASE(failures_are_told_apart),
+        CASE(sends_and_receives),   CASE(bodies_and_types),       CASE(packed_answers),          CASE(redirects),
+        CASE(secrets_stay_at_home), CASE(refused_before_sending), CASE(failures_are_told_apart),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -68,8 +68,7 @@ void http_connection_discard(struct http_connection *connection)
 /* Answers the request being read with an error, and reads no more. */
 void http_connection_refuse(struct http_connection *connection, int status, const char *format, ...)
 {
-    struct http_exchange *exchange =
-        connection->receiving ? connection->receiving : http_exchange_new(connection);
+    struct http_exchange *exchange = connection->receiving ? connection->receiving : http_exchange_new(connection);
     struct error error = ERROR_INIT;
     char text[sizeof error.primary];
     va_list args;
@@ -126,15 +125,9 @@ static size_t consume(struct http_connection *connection, const char *data, size
             connection->begun_us = connection->core->now_us;
             if (!request_begin(connection, data, size, &at)) continue;
             break;
-        case HTTP_CONNECTION_HEADER:
-            at += http_message_header(connection, data + at, size - at);
-            break;
-        case HTTP_CONNECTION_BODY:
-            at += http_message_body(connection, data + at, size - at);
-            break;
-        case HTTP_CONNECTION_DISCARD:
-            connection->linger = true;
-            return size;
+        case HTTP_CONNECTION_HEADER: at += http_message_header(connection, data + at, size - at); break;
+        case HTTP_CONNECTION_BODY: at += http_message_body(connection, data + at, size - at); break;
+        case HTTP_CONNECTION_DISCARD: connection->linger = true; return size;
         }
         if (connection->state == HTTP_CONNECTION_IDLE) connection->scan = (struct http_scan){0};
     }
@@ -152,8 +145,7 @@ void http_connection_feed(struct http_connection *connection, const char *data, 
 
 static void held_resume(struct http_connection *connection)
 {
-    while (connection->held.size && connection->state != HTTP_CONNECTION_DISCARD &&
-           !pipeline_full(connection)) {
+    while (connection->held.size && connection->state != HTTP_CONNECTION_DISCARD && !pipeline_full(connection)) {
         /* Moved out of the way, as a refusal inside frees `held`. */
         struct buf held = connection->held;
         connection->held = BUF_INIT(SIZE_MAX);
@@ -187,8 +179,7 @@ void http_connection_drain(struct http_connection *connection)
 bool http_connection_wants_input(const struct http_connection *connection)
 {
     if (connection->eof) return false;
-    if (connection->state == HTTP_CONNECTION_IDLE)
-        return connection->held.size == 0 && !pipeline_full(connection);
+    if (connection->state == HTTP_CONNECTION_IDLE) return connection->held.size == 0 && !pipeline_full(connection);
     return true;
 }
 
@@ -203,14 +194,9 @@ uint64_t http_connection_deadline_us(const struct http_connection *connection)
         if (connection->first) return UINT64_MAX;
         timeout_ms = options->idle_timeout_ms;
         break;
-    case HTTP_CONNECTION_HEADER:
-        timeout_ms = options->header_timeout_ms;
-        break;
-    case HTTP_CONNECTION_BODY:
-        timeout_ms = options->body_timeout_ms;
-        break;
-    case HTTP_CONNECTION_DISCARD:
-        return UINT64_MAX;
+    case HTTP_CONNECTION_HEADER: timeout_ms = options->header_timeout_ms; break;
+    case HTTP_CONNECTION_BODY: timeout_ms = options->body_timeout_ms; break;
+    case HTTP_CONNECTION_DISCARD: return UINT64_MAX;
     }
     return connection->since_us + timeout_ms * 1000;
 }
@@ -235,8 +221,7 @@ size_t http_connection_output(const struct http_connection *connection, struct s
 {
     size_t count = 0;
     for (const struct http_exchange *e = connection->first; e && count + 3 <= max; e = e->next) {
-        if (e->interim_left)
-            pieces[count++] = str_slice(continue_text, continue_text.size - e->interim_left, SIZE_MAX);
+        if (e->interim_left) pieces[count++] = str_slice(continue_text, continue_text.size - e->interim_left, SIZE_MAX);
         if (e->state != HTTP_EXCHANGE_ANSWERED) break;
         if (e->sent < e->head.size) pieces[count++] = str_slice(buf_str(&e->head), e->sent, SIZE_MAX);
         size_t payload_sent = e->sent > e->head.size ? e->sent - e->head.size : 0;
@@ -279,8 +264,7 @@ enum http_connection_end http_connection_end(const struct http_connection *conne
 
 /* ---- life ---- */
 
-void http_connection_init(struct http_connection *connection, struct http_core *core, const char *remote,
-                          void *owner)
+void http_connection_init(struct http_connection *connection, struct http_core *core, const char *remote, void *owner)
 {
     *connection = (struct http_connection){
         .core = core,

@@ -107,14 +107,13 @@ struct http_connection {
     char remote[64];
 };
 
-void http_core_init(struct http_core *core, const struct http_options *options,
-                    const struct http_router *router, unsigned loop_index);
+void http_core_init(struct http_core *core, const struct http_options *options, const struct http_router *router,
+                    unsigned loop_index);
 void http_core_fini(struct http_core *core);
 /* Sets the time for deadlines and for Date. */
 void http_core_clock(struct http_core *core, uint64_t monotonic_us, int64_t unix_s);
 
-void http_connection_init(struct http_connection *connection, struct http_core *core, const char *remote,
-                          void *owner);
+void http_connection_init(struct http_connection *connection, struct http_core *core, const char *remote, void *owner);
 /* The connection is gone: requests with handlers live on without it. */
 void http_connection_fini(struct http_connection *connection);
 
@@ -124,8 +123,7 @@ void http_connection_eof(struct http_connection *connection);
 /* The server is going down: no further request is begun. */
 void http_connection_drain(struct http_connection *connection);
 /* Answers what is being read with an error, and reads no more. Also before anything was read. */
-void http_connection_refuse(struct http_connection *connection, int status, const char *format, ...)
-    PRINTF_LIKE(3, 4);
+void http_connection_refuse(struct http_connection *connection, int status, const char *format, ...) PRINTF_LIKE(3, 4);
 bool http_connection_wants_input(const struct http_connection *connection);
 
 /* In the core's microseconds; UINT64_MAX for none. When it has passed, call _expire. */

@@ -18,9 +18,8 @@ static void now(struct http_request *request)
 {
     struct testing_core *t = request->context;
     t->handled++;
-    struct str text =
-        arena_printf(request->arena, "[" STR_FMT " " STR_FMT " " STR_FMT "]", STR_ARG(request->method_name),
-                     STR_ARG(request->query), STR_ARG(request->body));
+    struct str text = arena_printf(request->arena, "[" STR_FMT " " STR_FMT " " STR_FMT "]",
+                                   STR_ARG(request->method_name), STR_ARG(request->query), STR_ARG(request->body));
     http_respond(request, 200, "text/plain", text);
 }
 
@@ -78,8 +77,7 @@ static void split_anywhere(void **state)
     (void)state;
     static const struct str input = STR(
         "GET /now?1 HTTP/1.1\r\n" H "\r\nPOST /now?2 HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello\r\n"
-        "POST /now?3 HTTP/1.1\r\n" H
-        "Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX-T: 1\r\n\r\n"
+        "POST /now?3 HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX-T: 1\r\n\r\n"
         "HEAD /now?4 HTTP/1.1\r\n" H "\r\nGET /nothing HTTP/1.1\r\n" H "\r\nGET /now?5 HTTP/1.1\r\n" H "\r\n"
         "GET /now HTTP/1.1\r\n" H " folded\r\n\r\nGET /now?6 HTTP/1.1\r\n" H "\r\n");
     feed(input.data);
@@ -117,8 +115,7 @@ static void answers_keep_their_order(void **state)
     assert_int_equal(t.out.size, 0);
     answer_later(0, "first");
     testing_core_pump(&t, 7);
-    size_t first = str_find(buf_str(&t.out), STR("first"), 0),
-           second = str_find(buf_str(&t.out), STR("[GET b ]"), 0),
+    size_t first = str_find(buf_str(&t.out), STR("first"), 0), second = str_find(buf_str(&t.out), STR("[GET b ]"), 0),
            third = str_find(buf_str(&t.out), STR("third"), 0);
     assert_true(first < second && second < third && third != SIZE_MAX);
     assert_int_equal(t.finished, 3);
@@ -351,8 +348,7 @@ static void handler_fields(struct http_request *request)
 static void fields_cannot_be_injected(void **state)
 {
     (void)state;
-    static const struct http_route route = {
-        .methods = HTTP_METHOD_GET, .path = "/", .handler = handler_fields};
+    static const struct http_route route = {.methods = HTTP_METHOD_GET, .path = "/", .handler = handler_fields};
     testing_core_fini(&t);
     testing_core_init(&t, &route, 1);
     feed("GET / HTTP/1.1\r\n" H "\r\n");

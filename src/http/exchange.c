@@ -9,8 +9,8 @@ enum { POOL_MAX = 64 };
 
 /* ---- the core ---- */
 
-void http_core_init(struct http_core *core, const struct http_options *options,
-                    const struct http_router *router, unsigned loop_index)
+void http_core_init(struct http_core *core, const struct http_options *options, const struct http_router *router,
+                    unsigned loop_index)
 {
     *core = (struct http_core){.options = options, .router = router, .loop_index = loop_index, .date_s = -1};
 }

@@ -177,12 +177,8 @@ static void peer_flush(struct http_peer *peer)
         return;
     }
     switch (http_connection_end(&peer->connection)) {
-    case HTTP_CONNECTION_OPEN:
-        http_socket_read(&peer->socket, http_connection_wants_input(&peer->connection));
-        break;
-    case HTTP_CONNECTION_CLOSE:
-        peer_close(peer);
-        break;
+    case HTTP_CONNECTION_OPEN: http_socket_read(&peer->socket, http_connection_wants_input(&peer->connection)); break;
+    case HTTP_CONNECTION_CLOSE: peer_close(peer); break;
     case HTTP_CONNECTION_LINGER:
         peer->lingering = true;
         peer->until_us = peer->loop->core.now_us + peer->loop->shared->options->linger_timeout_ms * 1000;
@@ -213,8 +209,7 @@ static void on_connection(uv_stream_t *listener, int code)
     struct http_peer *peer = calloc(1, sizeof *peer);
     if (!peer) abort();
     char remote[64];
-    size_t connections = atomic_fetch_add(&loop->shared->connections, 1),
-           max = loop->shared->options->connections_max;
+    size_t connections = atomic_fetch_add(&loop->shared->connections, 1), max = loop->shared->options->connections_max;
     clock_read(loop);
     peer->loop = loop;
     peer->next = loop->peers;
@@ -289,9 +284,8 @@ static void on_tick(uv_timer_t *timer)
 
 static uint64_t tick_ms(const struct http_options *options)
 {
-    const uint64_t timeouts[] = {options->header_timeout_ms, options->body_timeout_ms,
-                                 options->idle_timeout_ms, options->write_timeout_ms,
-                                 options->linger_timeout_ms};
+    const uint64_t timeouts[] = {options->header_timeout_ms, options->body_timeout_ms, options->idle_timeout_ms,
+                                 options->write_timeout_ms, options->linger_timeout_ms};
     uint64_t tick = TICK_MS_MAX;
     for (size_t i = 0; i < sizeof timeouts / sizeof timeouts[0]; i++) {
         if (timeouts[i] / 8 < tick) tick = timeouts[i] / 8;
@@ -317,8 +311,7 @@ static void post(struct http_exchange *exchange)
 static void on_async(uv_async_t *async)
 {
     struct http_loop *loop = async->data;
-    struct http_exchange *newest = atomic_exchange_explicit(&loop->posted, NULL, memory_order_acq_rel),
-                         *oldest = NULL;
+    struct http_exchange *newest = atomic_exchange_explicit(&loop->posted, NULL, memory_order_acq_rel), *oldest = NULL;
     clock_read(loop);
     while (newest) {
         struct http_exchange *next = newest->posted_next;
@@ -345,8 +338,8 @@ static void on_check(uv_check_t *check)
     flush(check->data);
 }
 
-enum status http_loop_init(struct http_loop *loop, struct http_shared *shared, unsigned index,
-                           const unsigned *ports, struct error *error)
+enum status http_loop_init(struct http_loop *loop, struct http_shared *shared, unsigned index, const unsigned *ports,
+                           struct error *error)
 {
     const struct http_options *options = shared->options;
     http_core_init(&loop->core, options, shared->router, index);
@@ -368,8 +361,7 @@ enum status http_loop_init(struct http_loop *loop, struct http_shared *shared, u
         loop->listener_open_count++;
         listener->data = loop;
         int code = uv_listen((uv_stream_t *)listener, 1024, on_connection);
-        if (code != 0)
-            return error_set_os(error, STATUS_IO, -code, "cannot listen on %s", options->listen[i]);
+        if (code != 0) return error_set_os(error, STATUS_IO, -code, "cannot listen on %s", options->listen[i]);
     }
     return STATUS_OK;
 }

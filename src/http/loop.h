@@ -39,8 +39,8 @@ struct http_loop {
 };
 
 /* Opens options.listen; ports[] holds the ports that another loop got for port 0, or zeros. */
-enum status http_loop_init(struct http_loop *loop, struct http_shared *shared, unsigned index,
-                           const unsigned *ports, struct error *error) MUST_USE;
+enum status http_loop_init(struct http_loop *loop, struct http_shared *shared, unsigned index, const unsigned *ports,
+                           struct error *error) MUST_USE;
 void http_loop_fini(struct http_loop *loop);
 /* Until drained. */
 void http_loop_run(struct http_loop *loop);

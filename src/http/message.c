@@ -24,8 +24,7 @@ static void handle(struct http_connection *connection, struct http_exchange *exc
     if (!route) {
         int status = exchange->allowed ? 405 : 404;
         (void)error_set(&error, status == 405 ? STATUS_INVALID : STATUS_NOT_FOUND,
-                        status == 405 ? "method " STR_FMT " is not allowed here"
-                                      : "path " STR_FMT " does not exist",
+                        status == 405 ? "method " STR_FMT " is not allowed here" : "path " STR_FMT " does not exist",
                         STR_ARG(status == 405 ? request->method_name : request->path_raw));
         if (status == 405) {
             struct str allow = http_methods_text(request->arena, exchange->allowed);
@@ -38,12 +37,10 @@ static void handle(struct http_connection *connection, struct http_exchange *exc
     if (http_coding_of(coding) != HTTP_CODING_IDENTITY && !(route->flags & HTTP_ROUTE_BODY_AS_SENT) &&
         request->body.size > 0) {
         struct str plain;
-        enum status status =
-            gzip_decompress(request->arena, request->body, connection->body_max, &error, &plain);
+        enum status status = gzip_decompress(request->arena, request->body, connection->body_max, &error, &plain);
         if (status != STATUS_OK) {
             if (status == STATUS_LIMIT) {
-                (void)error_set(&error, status, "request exceeds max limit of %zu bytes",
-                                connection->body_max);
+                (void)error_set(&error, status, "request exceeds max limit of %zu bytes", connection->body_max);
             }
             http_exchange_render(exchange, status == STATUS_LIMIT ? 413 : 400, &error);
             return;
@@ -87,12 +84,10 @@ static int on_header_field(llhttp_t *parser, const char *at, size_t size)
     struct http_connection *connection = parser->data;
     if (connection->header_done) return 0; /* a trailer: read and forgotten */
     struct http_request *request = &connection->receiving->request;
-    if (request->field_count >= connection->fields_room)
-        return refuse_later(connection, 431, "too many header fields");
+    if (request->field_count >= connection->fields_room) return refuse_later(connection, 431, "too many header fields");
     /* From the first field on: render_error may look at the fields of a request that is refused half-read. */
     request->fields = connection->fields;
-    connection->fields[request->field_count++] =
-        (struct http_field){.name = str_from(at, size), .value = STR("")};
+    connection->fields[request->field_count++] = (struct http_field){.name = str_from(at, size), .value = STR("")};
     return 0;
 }
 
@@ -144,22 +139,14 @@ static int framing_check(struct http_connection *connection, struct http_request
 static enum http_method method_of(llhttp_method_t method)
 {
     switch ((int)method) {
-    case HTTP_GET:
-        return HTTP_METHOD_GET;
-    case HTTP_HEAD:
-        return HTTP_METHOD_HEAD;
-    case HTTP_POST:
-        return HTTP_METHOD_POST;
-    case HTTP_PUT:
-        return HTTP_METHOD_PUT;
-    case HTTP_PATCH:
-        return HTTP_METHOD_PATCH;
-    case HTTP_DELETE:
-        return HTTP_METHOD_DELETE;
-    case HTTP_OPTIONS:
-        return HTTP_METHOD_OPTIONS;
-    default:
-        return HTTP_METHOD_OTHER;
+    case HTTP_GET: return HTTP_METHOD_GET;
+    case HTTP_HEAD: return HTTP_METHOD_HEAD;
+    case HTTP_POST: return HTTP_METHOD_POST;
+    case HTTP_PUT: return HTTP_METHOD_PUT;
+    case HTTP_PATCH: return HTTP_METHOD_PATCH;
+    case HTTP_DELETE: return HTTP_METHOD_DELETE;
+    case HTTP_OPTIONS: return HTTP_METHOD_OPTIONS;
+    default: return HTTP_METHOD_OTHER;
     }
 }
 
@@ -174,8 +161,7 @@ static int on_headers_complete(llhttp_t *parser)
     if (llhttp_get_http_major(parser) != 1 || request->version_minor > 1) {
         return refuse_later(connection, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
     }
-    if (llhttp_get_method(parser) == HTTP_CONNECT)
-        return refuse_later(connection, 501, "this is not a proxy");
+    if (llhttp_get_method(parser) == HTTP_CONNECT) return refuse_later(connection, 501, "this is not a proxy");
     return framing_check(connection, request);
 }
 
@@ -233,8 +219,7 @@ static bool coding_unknown(const struct http_connection *connection)
 static void refuse_parsed(struct http_connection *connection, llhttp_errno_t code)
 {
     if (connection->refusal == 413) {
-        http_connection_refuse(connection, 413, "request exceeds max limit of %zu bytes",
-                               connection->body_max);
+        http_connection_refuse(connection, 413, "request exceeds max limit of %zu bytes", connection->body_max);
     } else if (connection->refusal) {
         http_connection_refuse(connection, connection->refusal, "%s", connection->reason);
     } else if (code == HPE_INVALID_TRANSFER_ENCODING && coding_unknown(connection)) {
@@ -273,21 +258,18 @@ static void header_accept(struct http_connection *connection)
 
     bool chunked = http_request_field(request, "transfer-encoding").data != NULL;
     if (!chunked && connection->parser.content_length > connection->body_max) {
-        http_connection_refuse(connection, 413, "request exceeds max limit of %zu bytes",
-                               connection->body_max);
+        http_connection_refuse(connection, 413, "request exceeds max limit of %zu bytes", connection->body_max);
         return;
     }
     struct str coding = http_request_field(request, "content-encoding");
     if (route && !(route->flags & HTTP_ROUTE_BODY_AS_SENT) && http_coding_of(coding) == HTTP_CODING_UNKNOWN) {
-        http_connection_refuse(connection, 415, "content encoding \"" STR_FMT "\" is not supported",
-                               STR_ARG(coding));
+        http_connection_refuse(connection, 415, "content encoding \"" STR_FMT "\" is not supported", STR_ARG(coding));
         return;
     }
     struct str expect = http_request_field(request, "expect");
     if (expect.data && request->version_minor > 0) {
         if (!str_eq_nocase(expect, STR("100-continue"))) {
-            http_connection_refuse(connection, 417, "expectation \"" STR_FMT "\" cannot be met",
-                                   STR_ARG(expect));
+            http_connection_refuse(connection, 417, "expectation \"" STR_FMT "\" cannot be met", STR_ARG(expect));
             return;
         }
         if (!connection->message_done && !route) {

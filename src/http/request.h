@@ -55,9 +55,8 @@ struct http_request {
     size_t body_wire_size;  /* before decompression */
     unsigned version_minor; /* HTTP/1.x */
 
-    const struct http_route *route; /* NULL in a request that matches none, which only render_error sees */
-    struct str
-        params[HTTP_ROUTE_PARAMS_MAX]; /* percent-decoded, in the order of the {name}s in the pattern */
+    const struct http_route *route;           /* NULL in a request that matches none, which only render_error sees */
+    struct str params[HTTP_ROUTE_PARAMS_MAX]; /* percent-decoded, in the order of the {name}s in the pattern */
     size_t param_count;
 
     struct str remote_address; /* of the peer, without port: 127.0.0.1, ::1 */

@@ -7,8 +7,8 @@
 
 enum {
     COMPRESS_BYTES_MIN = 1400, /* what fits one packet anyway is not worth it */
-    COMPRESS_LEVEL = 1, /* on the loop's thread: speed counts; packing tighter is the application's choice */
-    INLINE_BYTES_MAX = 4096, /* up to here a copy is cheaper than another piece for the kernel */
+    COMPRESS_LEVEL = 1,        /* on the loop's thread: speed counts; packing tighter is the application's choice */
+    INLINE_BYTES_MAX = 4096,   /* up to here a copy is cheaper than another piece for the kernel */
     HEAD_BYTES_MAX = 128 << 10,
 };
 

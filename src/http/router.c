@@ -53,8 +53,8 @@ static enum status route_check(const struct http_route *route, struct error *err
         if (is_param(segment))
             params++;
         else if (str_find_byte(segment, '{', 0) != SIZE_MAX || str_find_byte(segment, '}', 0) != SIZE_MAX) {
-            return error_set(error, STATUS_INVALID, "route \"%s\" has a malformed segment \"" STR_FMT "\"",
-                             route->path, STR_ARG(segment));
+            return error_set(error, STATUS_INVALID, "route \"%s\" has a malformed segment \"" STR_FMT "\"", route->path,
+                             STR_ARG(segment));
         }
     }
     if (params > HTTP_ROUTE_PARAMS_MAX || segments > SEGMENTS_MAX) {
@@ -104,8 +104,7 @@ static unsigned methods_of(const struct http_route *route)
 }
 
 /* The path is split as it was sent, so that an encoded slash stays inside its segment. */
-static bool pattern_match(struct str pattern, struct http_request *request, struct str *params,
-                          size_t *ret_count)
+static bool pattern_match(struct str pattern, struct http_request *request, struct str *params, size_t *ret_count)
 {
     struct str path = without_slash(request->path_raw), segment, wanted;
     if (path.size == 0) return false;

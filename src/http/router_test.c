@@ -13,9 +13,9 @@ static void handler(struct http_request *request)
     (void)request;
 }
 
-#define ROUTE(method, text)                                                                                  \
-    {                                                                                                        \
-        .methods = (method), .path = (text), .handler = handler                                              \
+#define ROUTE(method, text)                                                                                            \
+    {                                                                                                                  \
+        .methods = (method), .path = (text), .handler = handler                                                        \
     }
 static const struct http_route routes[] = {
     ROUTE(HTTP_METHOD_GET | HTTP_METHOD_POST, "/track"),

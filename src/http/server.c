@@ -48,8 +48,7 @@ void http_options_default(struct http_options *options)
     };
 }
 
-enum status http_server_new(const struct http_options *options, struct error *error,
-                            struct http_server **ret_server)
+enum status http_server_new(const struct http_options *options, struct error *error, struct http_server **ret_server)
 {
     struct http_router *router;
     unsigned loops = options->loops ? options->loops : 1;
@@ -136,8 +135,7 @@ enum status http_server_run(struct http_server *server, struct error *error)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (; started < server->options.loops; started++) {
-        int code =
-            pthread_create(&server->workers[started].thread, NULL, worker_run, &server->workers[started]);
+        int code = pthread_create(&server->workers[started].thread, NULL, worker_run, &server->workers[started]);
         if (code == 0) continue;
         status = error_set_os(error, STATUS_IO, code, "cannot start a thread for loop %u", started);
         http_server_stop(server);
@@ -152,13 +150,12 @@ enum status http_server_run(struct http_server *server, struct error *error)
 void http_server_drain(struct http_server *server, uint64_t deadline_ms)
 {
     uint64_t now_us = (uint64_t)os_monotonic_ns() / 1000, until_us;
-    if (__builtin_mul_overflow(deadline_ms, 1000, &until_us) ||
-        __builtin_add_overflow(until_us, now_us, &until_us) || until_us == UINT64_MAX) {
+    if (__builtin_mul_overflow(deadline_ms, 1000, &until_us) || __builtin_add_overflow(until_us, now_us, &until_us) ||
+        until_us == UINT64_MAX) {
         until_us = UINT64_MAX - 1;
     }
     uint64_t current = atomic_load(&server->shared.drain_until_us);
-    while (until_us < current &&
-           !atomic_compare_exchange_weak(&server->shared.drain_until_us, &current, until_us)) {
+    while (until_us < current && !atomic_compare_exchange_weak(&server->shared.drain_until_us, &current, until_us)) {
     }
     for (unsigned i = 0; i < server->options.loops; i++) http_loop_kick(&server->workers[i].loop);
 }

@@ -119,8 +119,7 @@ static void expect_answer(int fd, int status, const char *body)
     struct answer answer;
     if (!answer_read(fd, false, &answer)) fail_msg("closed instead of %d", status);
     if (answer.status != status) fail_msg("%d instead of %d: %s", answer.status, status, answer.head);
-    if (body && !str_eq(buf_str(&answer.body), str_of(body)))
-        fail_msg("body " STR_FMT, STR_ARG(buf_str(&answer.body)));
+    if (body && !str_eq(buf_str(&answer.body), str_of(body))) fail_msg("body " STR_FMT, STR_ARG(buf_str(&answer.body)));
     answer_fini(&answer);
 }
 

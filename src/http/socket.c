@@ -25,8 +25,7 @@ static bool port_parse(struct str text, unsigned *ret_port)
     return true;
 }
 
-static bool address_parse(const char *address, unsigned port, struct sockaddr_storage *ret_name,
-                          socklen_t *ret_size)
+static bool address_parse(const char *address, unsigned port, struct sockaddr_storage *ret_name, socklen_t *ret_size)
 {
     struct str text = str_of(address);
     size_t colon = text.size;
@@ -59,8 +58,7 @@ static int socket_bound(const struct sockaddr_storage *name, socklen_t size, boo
     if (ok && shared) ok = setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0;
     /* An address for IPv6 does not take the IPv4 port with it: both can be listened on, whatever the system's
      * default. */
-    if (ok && name->ss_family == AF_INET6)
-        ok = setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0;
+    if (ok && name->ss_family == AF_INET6) ok = setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0;
     if (ok) ok = bind(fd, (const struct sockaddr *)name, size) == 0;
     if (ok) return fd;
     int code = -errno;
@@ -68,8 +66,8 @@ static int socket_bound(const struct sockaddr_storage *name, socklen_t size, boo
     return code;
 }
 
-enum status http_listener_open(uv_loop_t *loop, uv_tcp_t *listener, const char *address, unsigned port,
-                               bool shared, struct error *error)
+enum status http_listener_open(uv_loop_t *loop, uv_tcp_t *listener, const char *address, unsigned port, bool shared,
+                               struct error *error)
 {
     struct sockaddr_storage name = {0};
     socklen_t size;
@@ -161,8 +159,7 @@ void http_socket_peer(const struct http_socket *socket, char *text, size_t size)
     struct sockaddr_storage name = {0};
     int length = sizeof name;
     text[0] = '\0';
-    if (uv_tcp_getpeername(&socket->tcp, (struct sockaddr *)&name, &length) == 0)
-        name_write(&name, false, text, size);
+    if (uv_tcp_getpeername(&socket->tcp, (struct sockaddr *)&name, &length) == 0) name_write(&name, false, text, size);
 }
 
 static void read_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf)

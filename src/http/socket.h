@@ -41,15 +41,14 @@ enum { HTTP_SOCKET_PIECES_MAX = 64 };
 /* A bound, listening TCP socket for "ADDR:PORT" or "[V6]:PORT"; `port` other than 0 replaces the port in the
  * text. `shared` lets other sockets of this process listen on the same port. INVALID for a malformed
  * address, IO otherwise. */
-enum status http_listener_open(uv_loop_t *loop, uv_tcp_t *listener, const char *address, unsigned port,
-                               bool shared, struct error *error) MUST_USE;
+enum status http_listener_open(uv_loop_t *loop, uv_tcp_t *listener, const char *address, unsigned port, bool shared,
+                               struct error *error) MUST_USE;
 /* The bound address as text, e.g. "[::1]:8080", and its port. */
 unsigned http_listener_name(const uv_tcp_t *listener, char *text, size_t size);
 
 /* Takes the connection that `listener` reported. After a failure on_closed is still called. */
 enum status http_socket_accept(struct http_socket *socket, uv_stream_t *listener,
-                               const struct http_socket_events *events,
-                               struct http_read_buffer *buffer) MUST_USE;
+                               const struct http_socket_events *events, struct http_read_buffer *buffer) MUST_USE;
 /* The peer's address without port. */
 void http_socket_peer(const struct http_socket *socket, char *text, size_t size);
 void http_socket_read(struct http_socket *socket, bool on);

@@ -14,8 +14,7 @@ enum http_scan_result http_scan(struct http_scan *scan, const char *data, size_t
 {
     size_t at = 0;
     while (at < size) {
-        if (scan->line_size == 0 && scan->lines > 0 &&
-            (data[at] == ' ' || data[at] == '\t' || data[at] == ':')) {
+        if (scan->line_size == 0 && scan->lines > 0 && (data[at] == ' ' || data[at] == '\t' || data[at] == ':')) {
             *ret_used = at;
             return data[at] == ':' ? HTTP_SCAN_NAMELESS : HTTP_SCAN_FOLDED;
         }
@@ -148,6 +147,6 @@ bool http_type_compresses(struct str content_type)
 {
     size_t mark = str_find_byte(content_type, ';', 0);
     struct str type = str_trim(str_slice(content_type, 0, mark == SIZE_MAX ? content_type.size : mark));
-    return str_starts(type, STR("text/")) || str_ends(type, STR("json")) ||
-           str_ends(type, STR("javascript")) || str_ends(type, STR("xml"));
+    return str_starts(type, STR("text/")) || str_ends(type, STR("json")) || str_ends(type, STR("javascript")) ||
+           str_ends(type, STR("xml"));
 }

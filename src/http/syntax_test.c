@@ -29,8 +29,7 @@ static void scan_finds_the_end(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         for (size_t split = 0; split <= cases[i].text.size; split++) {
             struct http_scan scan = {0};
-            struct str head = str_slice(cases[i].text, 0, split),
-                       tail = str_slice(cases[i].text, split, SIZE_MAX);
+            struct str head = str_slice(cases[i].text, 0, split), tail = str_slice(cases[i].text, split, SIZE_MAX);
             size_t used = 0, more = 0;
             enum http_scan_result result = http_scan(&scan, head.data, head.size, &used);
             if (result == HTTP_SCAN_MORE) {

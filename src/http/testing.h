@@ -47,8 +47,7 @@ static inline void testing_init(struct testing *testing, const struct http_route
 static inline void testing_start(struct testing *testing)
 {
     struct error error = ERROR_INIT;
-    if (http_server_new(&testing->options, &error, &testing->server) != STATUS_OK)
-        fail_msg("%s", error.primary);
+    if (http_server_new(&testing->options, &error, &testing->server) != STATUS_OK) fail_msg("%s", error.primary);
     assert_int_equal(pthread_create(&testing->thread, NULL, testing_run, testing), 0);
 }
 
@@ -115,8 +114,8 @@ static inline bool answer_field(const struct answer *answer, const char *name, c
     return false;
 }
 
-/* A receive with a timeout (testing_dial) is not restarted after an interruption, and libuv's use of io_uring interrupts
- * the threads of its process on some systems. */
+/* A receive with a timeout (testing_dial) is not restarted after an interruption, and libuv's use of io_uring
+ * interrupts the threads of its process on some systems. */
 static inline ssize_t testing_recv(int fd, void *data, size_t size)
 {
     ssize_t got;
@@ -153,8 +152,7 @@ static inline bool answer_read(int fd, bool to_head, struct answer *answer)
         }
         size++;
     }
-    if (sscanf(answer->head, "HTTP/1.1 %d ", &answer->status) != 1)
-        fail_msg("no status line: %s", answer->head);
+    if (sscanf(answer->head, "HTTP/1.1 %d ", &answer->status) != 1) fail_msg("no status line: %s", answer->head);
     if (answer->status < 200) return true;
     assert_true(answer_field(answer, "Date", text, sizeof text));
     assert_int_equal(strlen(text), 29);

@@ -16,11 +16,27 @@ bool identity_is_device(struct str id)
 
 bool identity_denied(struct str id)
 {
-#define DENIED(text) {(text), sizeof(text) - 1}
+#define DENIED(text)                                                                                                   \
+    {                                                                                                                  \
+        (text), sizeof(text) - 1                                                                                       \
+    }
     static const struct str denied[] = {
-        DENIED("anon"),    DENIED("anonymous"), DENIED("nil"),  DENIED("none"), DENIED("null"),  DENIED("n/a"),
-        DENIED("na"),      DENIED("undefined"), DENIED("<nil>"), DENIED("0"),   DENIED("-1"),    DENIED("true"),
-        DENIED("unknown"), DENIED("false"),     DENIED("[]"),   DENIED("{}"),
+        DENIED("anon"),
+        DENIED("anonymous"),
+        DENIED("nil"),
+        DENIED("none"),
+        DENIED("null"),
+        DENIED("n/a"),
+        DENIED("na"),
+        DENIED("undefined"),
+        DENIED("<nil>"),
+        DENIED("0"),
+        DENIED("-1"),
+        DENIED("true"),
+        DENIED("unknown"),
+        DENIED("false"),
+        DENIED("[]"),
+        DENIED("{}"),
         DENIED("00000000-0000-0000-0000-000000000000"),
     };
 #undef DENIED
@@ -103,12 +119,15 @@ enum status identity_resolve(struct arena *arena, enum identity_mode mode, const
     bool user_is_device = str_starts(claim->user_id, STR(IDENTITY_DEVICE_PREFIX));
     struct str device = STR_NULL, user = user_is_device ? STR_NULL : claim->user_id;
     struct str fallback = claim->user_id.data ? claim->user_id : claim->distinct_id;
-    if (claim->device_id.data) TRY(identity_device(arena, claim->device_id, &device));
-    else if (str_starts(fallback, STR(IDENTITY_DEVICE_PREFIX))) device = identity_device_prefixed(fallback);
+    if (claim->device_id.data)
+        TRY(identity_device(arena, claim->device_id, &device));
+    else if (str_starts(fallback, STR(IDENTITY_DEVICE_PREFIX)))
+        device = identity_device_prefixed(fallback);
     if (!device.data && !user.data && !user_is_device && !str_starts(claim->distinct_id, STR(IDENTITY_DEVICE_PREFIX)))
         user = claim->distinct_id;
 
-    if (!user.data) ids.id = device;
+    if (!user.data)
+        ids.id = device;
     else {
         ids.id = user;
         if (!identity_is_verb(claim->event_name)) ids.device = device;

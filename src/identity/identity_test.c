@@ -134,14 +134,34 @@ static void test_denied_values(void **state)
 {
     (void)state;
     static const char *const denied[] = {
-        "00000000-0000-0000-0000-000000000000", "anon", "anonymous", "nil", "none", "null", "n/a", "na", "undefined",
-        "unknown", "<nil>", "0", "-1", "true", "false", "[]", "{}", "ANON", "Undefined", "N/A", "TRUE", "<NIL>",
+        "00000000-0000-0000-0000-000000000000",
+        "anon",
+        "anonymous",
+        "nil",
+        "none",
+        "null",
+        "n/a",
+        "na",
+        "undefined",
+        "unknown",
+        "<nil>",
+        "0",
+        "-1",
+        "true",
+        "false",
+        "[]",
+        "{}",
+        "ANON",
+        "Undefined",
+        "N/A",
+        "TRUE",
+        "<NIL>",
     };
     for (size_t i = 0; i < sizeof denied / sizeof denied[0]; i++) {
         if (!identity_denied(str_of(denied[i]))) fail_msg("%s is not denied", denied[i]);
     }
-    static const char *const fine[] = {"1", "00", "-2", "anon1", "nulls", "[1]", "t",
-                                       "00000000-0000-0000-0000-000000000001"};
+    static const char *const fine[] = {"1",     "00",  "-2", "anon1",
+                                       "nulls", "[1]", "t",  "00000000-0000-0000-0000-000000000001"};
     for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++) {
         if (identity_denied(str_of(fine[i]))) fail_msg("%s is denied", fine[i]);
     }
@@ -215,7 +235,10 @@ static unsigned apply(const char *device, const char *user, uint32_t *ret_id)
     return reason;
 }
 
-static struct str shown(uint32_t id) { return id_graph_text(graph, id_graph_shown(graph, id_graph_person(graph, id))); }
+static struct str shown(uint32_t id)
+{
+    return id_graph_text(graph, id_graph_shown(graph, id_graph_person(graph, id)));
+}
 
 /* The eight events of the reference: what each is stored under, why a link fails, who each is reported as at the
  * end, and that there are two persons. */
@@ -226,14 +249,10 @@ static void test_eight_events(void **state)
         const char *device, *user, *stored, *reported;
         unsigned reason;
     } events[] = {
-        {"D1", NULL, "$device:D1", "U1", 0},
-        {"D1", "U1", "U1", "U1", 0},
-        {"D1", NULL, "$device:D1", "U1", 0},
-        {"D2", NULL, "$device:D2", "U1", 0},
-        {"D2", "U1", "U1", "U1", 0},
-        {"D1", "U2", "U2", "U2", IDENTITY_REASON_ASSIGNED},
-        {"D1", NULL, "$device:D1", "U1", 0},
-        {NULL, "U2", "U2", "U2", 0},
+        {"D1", NULL, "$device:D1", "U1", 0}, {"D1", "U1", "U1", "U1", 0},
+        {"D1", NULL, "$device:D1", "U1", 0}, {"D2", NULL, "$device:D2", "U1", 0},
+        {"D2", "U1", "U1", "U1", 0},         {"D1", "U2", "U2", "U2", IDENTITY_REASON_ASSIGNED},
+        {"D1", NULL, "$device:D1", "U1", 0}, {NULL, "U2", "U2", "U2", 0},
     };
     uint32_t ids[8];
     for (size_t i = 0; i < 8; i++) {

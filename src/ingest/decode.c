@@ -10,7 +10,10 @@ static struct str without_mark(struct str text)
     return text;
 }
 
-static bool looks_like_json(struct str text) { return text.size && (text.data[0] == '{' || text.data[0] == '['); }
+static bool looks_like_json(struct str text)
+{
+    return text.size && (text.data[0] == '{' || text.data[0] == '[');
+}
 
 static bool is_json_type(struct str content_type)
 {
@@ -119,7 +122,8 @@ enum status decode_document(struct arena *arena, const struct decode_form *form,
             document = *inner;
         else if (inner->type == JSON_NULL)
             return error_set(error, STATUS_INVALID, "data, missing or empty");
-        else return malformed(error, NULL);
+        else
+            return malformed(error, NULL);
     }
     *ret_document = document;
     *ret_text_size = text_size;

@@ -83,9 +83,9 @@ static void test_request_forms(void **state)
         {"", FORM, "data=%5B%7B%22event%22%3A%22a%3Faa%3E%22%7D%5D&verbose=1&ip=0"},
         {"", FORM, "data={\"event\":\"a?aa>\"}"},
         {"", FORM "; charset=utf-8", "verbose=1&data=eyJldmVudCI6ImE%2FYWE%2BIn0%3D"}, /* as it should be */
-        {"", FORM, "data=eyJldmVudCI6ImE/YWE+In0="},     /* not escaped: '+' arrives as a blank */
-        {"", FORM, "data=eyJldmVudCI6ImE/YWE+In0"},      /* without padding */
-        {"", FORM, "data=eyJldmVudCI6ImE_YWE-In0"},      /* URL-safe */
+        {"", FORM, "data=eyJldmVudCI6ImE/YWE+In0="},       /* not escaped: '+' arrives as a blank */
+        {"", FORM, "data=eyJldmVudCI6ImE/YWE+In0"},        /* without padding */
+        {"", FORM, "data=eyJldmVudCI6ImE_YWE-In0"},        /* URL-safe */
         {"", FORM, "data=eyJldmVudCI6\nImE/YWE%2BIn0=\n"}, /* in lines */
         {"", FORM, "data=eyJldmVudCI6%0AImE%2FYWE%2BIn0%3D%0A"},
         {"", "text/plain", "data=eyJldmVudCI6ImE/YWE+In0="},

@@ -53,8 +53,7 @@ void event_encoder_init(struct event_encoder *encoder, struct arena *arena, cons
                                       .sizes_known = text_size <= limits->event_bytes_max};
 }
 
-enum status event_token(const struct json *event, struct str fallback_token, struct error *error,
-                        struct str *ret_token)
+enum status event_token(const struct json *event, struct str fallback_token, struct error *error, struct str *ret_token)
 {
     if (event->type != JSON_OBJECT) return error_set(error, STATUS_INVALID, "data, malformed");
     const struct json *name = json_member(event, "event");
@@ -255,7 +254,8 @@ enum status event_encode(struct event_encoder *encoder, struct json *event, enum
     struct str name = STR_NULL;
     for (size_t i = 0; i < event->object.count; i++) {
         struct json_member *member = &event->object.members[i];
-        if (str_is(member->key, "event") && member->value.type == JSON_STRING) name = member->value.string;
+        if (str_is(member->key, "event") && member->value.type == JSON_STRING)
+            name = member->value.string;
         else if (str_is(member->key, "properties"))
             properties = member->value.type == JSON_OBJECT ? &member->value : NULL;
     }
@@ -283,7 +283,8 @@ enum status event_encode(struct event_encoder *encoder, struct json *event, enum
         if (member->value.flags == VALUE_LEFT_OUT) continue;
         size_t before = batch->events.size;
         const char *wrong = NULL;
-        if (batch_property(batch, member->key, &member->value) != STATUS_OK) wrong = "nested too deeply";
+        if (batch_property(batch, member->key, &member->value) != STATUS_OK)
+            wrong = "nested too deeply";
         else if (member->value.type == JSON_ARRAY && batch->events.size - before > limits->list_bytes_max)
             wrong = "list is too long";
         if (wrong) {

@@ -28,7 +28,7 @@ struct event_encoder {
     struct event_name_slot {
         struct json_member *member;
         uint64_t generation;
-    } *names;
+    } * names;
     size_t name_slots;
     uint64_t generation;
 };

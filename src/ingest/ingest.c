@@ -42,8 +42,8 @@ static enum status group_find(struct run *run, const struct ingest_project *proj
     }
     if (run->group_count == run->group_capacity) {
         size_t capacity = run->group_capacity ? run->group_capacity * 2 : 4;
-        struct group *groups = arena_realloc(run->arena, run->groups, run->group_capacity * sizeof *groups,
-                                             capacity * sizeof *groups);
+        struct group *groups =
+            arena_realloc(run->arena, run->groups, run->group_capacity * sizeof *groups, capacity * sizeof *groups);
         if (!groups) return STATUS_LIMIT;
         run->groups = groups;
         run->group_capacity = capacity;

@@ -36,7 +36,7 @@ struct ingest_outcome {
         uint64_t project;
         uint32_t events;
         struct buf record; /* for store_append, or buf_fini */
-    } *outputs;
+    } * outputs;
     size_t output_count;
     size_t stored, ignored, unknown, refused; /* records of the request; their sum is its size */
     struct str reason;                        /* of the first refused record, NULL data when there is none */

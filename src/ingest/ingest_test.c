@@ -46,10 +46,14 @@ static int teardown(void **state)
 static bool project_of(void *context, struct str token, struct ingest_project *ret_project)
 {
     (void)context;
-    if (str_is(token, "t")) *ret_project = (struct ingest_project){1, IDENTITY_SIMPLIFIED};
-    else if (str_is(token, "t2")) *ret_project = (struct ingest_project){2, IDENTITY_SIMPLIFIED};
-    else if (str_is(token, "o")) *ret_project = (struct ingest_project){3, IDENTITY_ORIGINAL};
-    else return false;
+    if (str_is(token, "t"))
+        *ret_project = (struct ingest_project){1, IDENTITY_SIMPLIFIED};
+    else if (str_is(token, "t2"))
+        *ret_project = (struct ingest_project){2, IDENTITY_SIMPLIFIED};
+    else if (str_is(token, "o"))
+        *ret_project = (struct ingest_project){3, IDENTITY_ORIGINAL};
+    else
+        return false;
     return true;
 }
 
@@ -68,7 +72,10 @@ static enum status run(struct str body)
     return STATUS_OK;
 }
 
-static struct json text_or_null(struct str text) { return text.data ? json_string(text) : json_null(); }
+static struct json text_or_null(struct str text)
+{
+    return text.data ? json_string(text) : json_null();
+}
 
 static void add(struct json *object, const char *key, struct json value)
 {
@@ -144,12 +151,13 @@ static void refuses(const char *json, const char *reason)
 static void test_fields_and_types(void **state)
 {
     (void)state;
-    stores("{\"event\":\"Signed up\",\"properties\":{\"token\":\"t\",\"ip\":\"10.0.0.1\",\"time\":1699999999,"
-           "\"distinct_id\":\"u1\",\"$insert_id\":\"a-B-3\",\"plan\":\"pro\",\"n\":1,\"f\":1.5,\"yes\":true,"
-           "\"none\":null,\"empty\":\"\",\"list\":[1,\"1\",null],\"o\":{\"k\":{\"l\":[]}},\"big\":123456789012345678901}}",
-           "{\"event\":\"Signed up\",\"ms\":1000,\"id\":\"u1\",\"link\":null,\"insert\":\"a-B-3\",\"properties\":{"
-           "\"plan\":\"pro\",\"n\":1,\"f\":1.5,\"yes\":true,\"none\":null,\"empty\":\"\",\"list\":[1,\"1\",null],"
-           "\"o\":{\"k\":{\"l\":[]}},\"big\":123456789012345678901}}");
+    stores(
+        "{\"event\":\"Signed up\",\"properties\":{\"token\":\"t\",\"ip\":\"10.0.0.1\",\"time\":1699999999,"
+        "\"distinct_id\":\"u1\",\"$insert_id\":\"a-B-3\",\"plan\":\"pro\",\"n\":1,\"f\":1.5,\"yes\":true,"
+        "\"none\":null,\"empty\":\"\",\"list\":[1,\"1\",null],\"o\":{\"k\":{\"l\":[]}},\"big\":123456789012345678901}}",
+        "{\"event\":\"Signed up\",\"ms\":1000,\"id\":\"u1\",\"link\":null,\"insert\":\"a-B-3\",\"properties\":{"
+        "\"plan\":\"pro\",\"n\":1,\"f\":1.5,\"yes\":true,\"none\":null,\"empty\":\"\",\"list\":[1,\"1\",null],"
+        "\"o\":{\"k\":{\"l\":[]}},\"big\":123456789012345678901}}");
     /* The other ids are fields and stay properties; siblings of `properties` are not looked at. */
     stores("{\"$mp_metadata\":{\"$mp_event_id\":\"x\"},\"properties\":{\"$device_id\":\"D\",\"$user_id\":7,"
            "\"distinct_id\":\"x\",\"token\":\"t\"},\"event\":\"E\"}",
@@ -238,9 +246,9 @@ static void test_ids(void **state)
 static void time_gives(const char *time, int64_t ms_ago)
 {
     struct str json = arena_printf(arena, "{\"event\":\"E\",\"properties\":{\"token\":\"t\",\"time\":%s}}", time);
-    struct str wanted = arena_printf(
-        arena, "{\"event\":\"E\",\"ms\":%lld,\"id\":null,\"link\":null,\"insert\":null,\"properties\":{}}",
-        (long long)ms_ago);
+    struct str wanted =
+        arena_printf(arena, "{\"event\":\"E\",\"ms\":%lld,\"id\":null,\"link\":null,\"insert\":null,\"properties\":{}}",
+                     (long long)ms_ago);
     stores(json.data, wanted.data);
 }
 
@@ -310,8 +318,8 @@ static void test_insert_id(void **state)
         {"[\"a\"]", "null"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct str json = arena_printf(
-            arena, "{\"event\":\"E\",\"properties\":{\"token\":\"t\",\"$insert_id\":%s}}", rows[i].sent);
+        struct str json =
+            arena_printf(arena, "{\"event\":\"E\",\"properties\":{\"token\":\"t\",\"$insert_id\":%s}}", rows[i].sent);
         assert_int_equal(run(json), STATUS_OK);
         assert_int_equal(outcome.stored, 1);
         struct json list = stored_in(&outcome.outputs[0]);
@@ -360,11 +368,12 @@ static void test_texts_are_cut(void **state)
         buf_byte(&text, 0);
         buf_byte(&kept, 0);
         const char *t = text.data, *k = kept.data;
-        buf_printf(&json, "{\"event\":\"%s\",\"properties\":{\"token\":\"t\",\"distinct_id\":\"%s\",\"%s\":1,", t, t, t);
+        buf_printf(&json, "{\"event\":\"%s\",\"properties\":{\"token\":\"t\",\"distinct_id\":\"%s\",\"%s\":1,", t, t,
+                   t);
         buf_printf(&json, "\"s\":\"%s\",\"l\":[\"%s\"],\"o\":{\"%s\":{\"x\":\"%s\"}}}}", t, t, t, t);
         buf_printf(&wanted, "{\"event\":\"%s\",\"ms\":0,\"id\":\"%s\",\"link\":null,\"insert\":null,", k, k);
-        buf_printf(&wanted, "\"properties\":{\"%s\":1,\"s\":\"%s\",\"l\":[\"%s\"],\"o\":{\"%s\":{\"x\":\"%s\"}}}}", k, k,
-                   k, k, k);
+        buf_printf(&wanted, "\"properties\":{\"%s\":1,\"s\":\"%s\",\"l\":[\"%s\"],\"o\":{\"%s\":{\"x\":\"%s\"}}}}", k,
+                   k, k, k, k);
         buf_byte(&json, 0);
         buf_byte(&wanted, 0);
         stores(json.data, wanted.data);
@@ -375,11 +384,12 @@ static void test_texts_are_cut(void **state)
     }
     /* Two names that become one by being cut are one property: the later. */
     struct str long_name = repeated('n', 255);
-    struct str json = arena_printf(
-        arena, "{\"event\":\"E\",\"properties\":{\"token\":\"t\",\"" STR_FMT "1\":1,\"" STR_FMT "2\":2}}",
-        STR_ARG(long_name), STR_ARG(long_name));
+    struct str json =
+        arena_printf(arena, "{\"event\":\"E\",\"properties\":{\"token\":\"t\",\"" STR_FMT "1\":1,\"" STR_FMT "2\":2}}",
+                     STR_ARG(long_name), STR_ARG(long_name));
     struct str wanted = arena_printf(
-        arena, "{\"event\":\"E\",\"ms\":0,\"id\":null,\"link\":null,\"insert\":null,\"properties\":{\"" STR_FMT "\":2}}",
+        arena,
+        "{\"event\":\"E\",\"ms\":0,\"id\":null,\"link\":null,\"insert\":null,\"properties\":{\"" STR_FMT "\":2}}",
         STR_ARG(long_name));
     stores(json.data, wanted.data);
 }
@@ -390,13 +400,16 @@ static void many(struct buf *json, const char *before, const char *item, const c
                  const char *after)
 {
     buf_reset(json);
-    buf_lit(json, "{\"event\":\"E\",\"properties\":{\"token\":\"t\",\"distinct_id\":\"u\",\"$insert_id\":\"i\",\"ip\":1");
+    buf_lit(json,
+            "{\"event\":\"E\",\"properties\":{\"token\":\"t\",\"distinct_id\":\"u\",\"$insert_id\":\"i\",\"ip\":1");
     buf_str_add(json, str_of(before));
     for (size_t i = 0; i < count; i++) {
         if (i) buf_str_add(json, str_of(separator));
         for (const char *at = item; *at; at++) {
-            if (*at == '#') buf_printf(json, "%zu", i);
-            else buf_byte(json, *at);
+            if (*at == '#')
+                buf_printf(json, "%zu", i);
+            else
+                buf_byte(json, *at);
         }
     }
     buf_str_add(json, str_of(after));

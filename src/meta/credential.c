@@ -63,8 +63,8 @@ void project_secret_digest(struct str secret, unsigned char digest[META_DIGEST_S
     if (failed) abort(); /* only for impossible sizes */
 }
 
-enum status secret_hash(const struct meta_options *options, struct str secret, struct arena *arena,
-                        struct error *error, struct str *ret_hash)
+enum status secret_hash(const struct meta_options *options, struct str secret, struct arena *arena, struct error *error,
+                        struct str *ret_hash)
 {
     char hash[crypto_pwhash_STRBYTES];
     if (crypto_pwhash_str_alg(hash, secret.data, secret.size, options->argon2_ops, options->argon2_memory_bytes,
@@ -219,8 +219,8 @@ static enum status compute(struct meta *meta, const struct meta_account *account
                      STR_ARG(account->username));
 }
 
-enum status meta_account_verify(struct meta *meta, const struct meta_view *view, struct str username,
-                                struct str secret, struct error *error, const struct meta_account **ret_account)
+enum status meta_account_verify(struct meta *meta, const struct meta_view *view, struct str username, struct str secret,
+                                struct error *error, const struct meta_account **ret_account)
 {
     if (secret.data == NULL) secret = STR("");
     if (secret.size > META_SECRET_SIZE_MAX) return wrong(error);
@@ -260,8 +260,10 @@ static const struct meta_membership *membership_find(const struct meta_account *
     size_t low = 0, high = account->membership_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (account->memberships[middle].project_id < project_id) low = middle + 1;
-        else high = middle;
+        if (account->memberships[middle].project_id < project_id)
+            low = middle + 1;
+        else
+            high = middle;
     }
     bool found = low < account->membership_count && account->memberships[low].project_id == project_id;
     return found ? &account->memberships[low] : NULL;

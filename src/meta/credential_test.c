@@ -28,10 +28,12 @@ static enum status verify(struct fixture *fixture, struct setting *setting, cons
 {
     const struct meta_account *account = NULL;
     struct meta_view *view = meta_reader_view(setting->reader, &fixture->error);
-    enum status status = meta_account_verify(setting->meta, view, str_of(username), str_of(secret), &fixture->error,
-                                             &account);
-    if (status == STATUS_OK) assert_ptr_equal(account, meta_view_account(view, str_of(username)));
-    else assert_null(account);
+    enum status status =
+        meta_account_verify(setting->meta, view, str_of(username), str_of(secret), &fixture->error, &account);
+    if (status == STATUS_OK)
+        assert_ptr_equal(account, meta_view_account(view, str_of(username)));
+    else
+        assert_null(account);
     return status;
 }
 
@@ -236,8 +238,8 @@ static void test_authorize(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         for (int p = META_PERMISSION_READ; p <= META_PERMISSION_OWN; p++) {
             const struct meta_project *project = NULL;
-            enum status status = meta_authorize(view, &rows[i].credential, 1, (enum meta_permission)p,
-                                                &fixture->error, &project);
+            enum status status =
+                meta_authorize(view, &rows[i].credential, 1, (enum meta_permission)p, &fixture->error, &project);
             bool allowed = rows[i].allowed[p] == 'y';
             if (status != (allowed ? STATUS_OK : STATUS_DENIED))
                 fail_msg("row %zu permission %d: %s", i, p, status_name(status));
@@ -250,11 +252,11 @@ static void test_authorize(void **state)
         }
     }
     const struct meta_project *project = NULL;
-    assert_status(STATUS_OK, meta_authorize(view, &rows[5].credential, 0, META_PERMISSION_READ, &fixture->error,
-                                            &project));
+    assert_status(STATUS_OK,
+                  meta_authorize(view, &rows[5].credential, 0, META_PERMISSION_READ, &fixture->error, &project));
     assert_ptr_equal(project, one);
-    assert_status(STATUS_INVALID, meta_authorize(view, &rows[1].credential, 0, META_PERMISSION_READ, &fixture->error,
-                                                 &project));
+    assert_status(STATUS_INVALID,
+                  meta_authorize(view, &rows[1].credential, 0, META_PERMISSION_READ, &fixture->error, &project));
     assert_string_equal(fixture->error.primary, "project_id is missing");
     end(&setting);
 }

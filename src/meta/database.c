@@ -49,25 +49,19 @@ static enum status status_of_code(int code)
     switch (code & 0xFF) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-    case SQLITE_FULL:
-        return STATUS_UNAVAILABLE;
+    case SQLITE_FULL: return STATUS_UNAVAILABLE;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-        return STATUS_CORRUPT;
-    case SQLITE_CONSTRAINT:
-        return STATUS_CONFLICT;
+    case SQLITE_NOTADB: return STATUS_CORRUPT;
+    case SQLITE_CONSTRAINT: return STATUS_CONFLICT;
     case SQLITE_NOMEM:
-    case SQLITE_TOOBIG:
-        return STATUS_LIMIT;
+    case SQLITE_TOOBIG: return STATUS_LIMIT;
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_AUTH:
-    case SQLITE_PROTOCOL:
-        return STATUS_IO;
-    default:
-        return STATUS_INTERNAL;
+    case SQLITE_PROTOCOL: return STATUS_IO;
+    default: return STATUS_INTERNAL;
     }
 }
 
@@ -87,23 +81,16 @@ enum status database_failed(sqlite3 *db, const char *path, struct error *error, 
     if (status == STATUS_UNAVAILABLE && os_errno) error_hint(error, "make space on the disk and try again");
     switch (code & 0xFF) {
     case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        error_hint(error, "another process is writing to it; try again");
-        break;
-    case SQLITE_FULL:
-        error_hint(error, "make space on the disk and try again");
-        break;
+    case SQLITE_LOCKED: error_hint(error, "another process is writing to it; try again"); break;
+    case SQLITE_FULL: error_hint(error, "make space on the disk and try again"); break;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         error_hint(error, "it is damaged or not a database: keep a copy and restore the file from a backup");
         break;
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
-    case SQLITE_PERM:
-        error_hint(error, "check who owns the data directory and who may write to it");
-        break;
-    default:
-        break;
+    case SQLITE_PERM: error_hint(error, "check who owns the data directory and who may write to it"); break;
+    default: break;
     }
     return status;
 }
@@ -154,8 +141,7 @@ enum status database_query(sqlite3 *db, const char *path, struct error *error, s
     return status;
 }
 
-enum status database_change(sqlite3 *db, const char *path, struct error *error, const char *sql, const char *types,
-                            ...)
+enum status database_change(sqlite3 *db, const char *path, struct error *error, const char *sql, const char *types, ...)
 {
     sqlite3_stmt *statement = NULL;
     va_list values;
@@ -306,8 +292,8 @@ static enum status use_wal(sqlite3 *db, const char *path, int timeout_ms, struct
     }
 }
 
-enum status database_prepare(const char *dir, const char *path, const struct meta_options *options,
-                             struct error *error, sqlite3 **ret_db)
+enum status database_prepare(const char *dir, const char *path, const struct meta_options *options, struct error *error,
+                             sqlite3 **ret_db)
 {
     if (options->must_exist && access(path, F_OK) != 0) {
         if (errno != ENOENT && errno != ENOTDIR)

@@ -10,8 +10,14 @@
 static const char *const identity_names[] = {"simplified", "original", "legacy"};
 static const char *const role_names[] = {"consumer", "analyst", "admin", "owner"};
 
-const char *meta_identity_name(enum meta_identity identity) { return identity_names[identity]; }
-const char *meta_role_name(enum meta_role role) { return role_names[role]; }
+const char *meta_identity_name(enum meta_identity identity)
+{
+    return identity_names[identity];
+}
+const char *meta_role_name(enum meta_role role)
+{
+    return role_names[role];
+}
 
 static bool find_name(const char *const *names, size_t count, struct str text, size_t *ret_index)
 {
@@ -95,8 +101,8 @@ static enum status finish(struct meta *meta, enum status status, struct error *e
 }
 
 /* The first column of the first row; *ret_found is false when there is no row. */
-static enum status look_up(struct meta *meta, struct error *error, const char *sql, const char *types,
-                           struct str text, int64_t number, int64_t *ret_number, bool *ret_found)
+static enum status look_up(struct meta *meta, struct error *error, const char *sql, const char *types, struct str text,
+                           int64_t number, int64_t *ret_number, bool *ret_found)
 {
     sqlite3_stmt *statement = NULL;
     if (types[0] == 'i')
@@ -135,8 +141,7 @@ static enum status check_name(struct str name, const char *what, struct error *e
 static enum status check_token(struct str token, struct error *error)
 {
     bool ok = token.size == META_TOKEN_SIZE;
-    for (size_t i = 0; ok && i < token.size; i++)
-        ok = str_find_byte(ALPHABET_HEX, token.data[i], 0) != SIZE_MAX;
+    for (size_t i = 0; ok && i < token.size; i++) ok = str_find_byte(ALPHABET_HEX, token.data[i], 0) != SIZE_MAX;
     if (ok) return STATUS_OK;
     (void)error_set(error, STATUS_INVALID, "project token \"" STR_FMT "\" is not 32 lower-case hexadecimal digits",
                     STR_ARG(str_slice(token, 0, 64)));
@@ -300,8 +305,10 @@ static size_t slug(struct str name, char *out, size_t size_max)
         char c = name.data[i];
         if (c >= 'A' && c <= 'Z') c = (char)(c - 'A' + 'a');
         bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-        if (plain) out[size++] = c;
-        else if (size > 0 && out[size - 1] != '-') out[size++] = '-';
+        if (plain)
+            out[size++] = c;
+        else if (size > 0 && out[size - 1] != '-')
+            out[size++] = '-';
     }
     while (size > 0 && out[size - 1] == '-') size--;
     return size;
@@ -314,8 +321,7 @@ static enum status username_draw(struct arena *arena, struct str name, struct er
     struct str part = size ? str_from(readable, size) : STR("service");
     struct str random;
     if (random_text(arena, 6, ALPHABET_HEX, &random) != STATUS_OK) return out_of_memory(error);
-    struct str username =
-        arena_printf(arena, STR_FMT "." STR_FMT META_USERNAME_SUFFIX, STR_ARG(part), STR_ARG(random));
+    struct str username = arena_printf(arena, STR_FMT "." STR_FMT META_USERNAME_SUFFIX, STR_ARG(part), STR_ARG(random));
     if (username.data == NULL) return out_of_memory(error);
     *ret_username = username;
     return STATUS_OK;

@@ -102,16 +102,15 @@ void meta_close(struct meta *meta);
 /* ---- The write side. Results lie in the caller's arena. ---- */
 
 struct meta_project_spec {
-    int64_t id;       /* 0: the lowest that was never used */
+    int64_t id; /* 0: the lowest that was never used */
     struct str name;
-    struct str token; /* empty: random */
+    struct str token;    /* empty: random */
     struct str timezone; /* empty: UTC */
     enum meta_identity identity;
 };
 /* *ret_secret is shown here and never again. */
 enum status meta_project_create(struct meta *meta, const struct meta_project_spec *spec, struct arena *arena,
-                                struct error *error, struct meta_project *ret_project,
-                                struct str *ret_secret) MUST_USE;
+                                struct error *error, struct meta_project *ret_project, struct str *ret_secret) MUST_USE;
 /* Leaves a tombstone, so that neither id nor token come back, and removes the project's memberships. */
 enum status meta_project_delete(struct meta *meta, int64_t project_id, struct error *error) MUST_USE;
 

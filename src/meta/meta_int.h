@@ -19,8 +19,8 @@
 
 enum status database_open(const char *path, int busy_timeout_ms, struct error *error, sqlite3 **ret_db) MUST_USE;
 /* Makes the file if need be, opens it and runs the migrations. */
-enum status database_prepare(const char *dir, const char *path, const struct meta_options *options,
-                             struct error *error, sqlite3 **ret_db) MUST_USE;
+enum status database_prepare(const char *dir, const char *path, const struct meta_options *options, struct error *error,
+                             sqlite3 **ret_db) MUST_USE;
 /* Sets the error to `what` and SQLite's own text, and returns the status that fits SQLite's code. */
 enum status database_failed(sqlite3 *db, const char *path, struct error *error, const char *what) MUST_USE;
 enum status database_run(sqlite3 *db, const char *path, const char *sql, struct error *error) MUST_USE;
@@ -57,8 +57,8 @@ struct credentials {
 void credentials_init(struct credentials *credentials);
 void credentials_fini(struct credentials *credentials);
 void project_secret_digest(struct str secret, unsigned char digest[META_DIGEST_SIZE]);
-enum status secret_hash(const struct meta_options *options, struct str secret, struct arena *arena,
-                        struct error *error, struct str *ret_hash) MUST_USE;
+enum status secret_hash(const struct meta_options *options, struct str secret, struct arena *arena, struct error *error,
+                        struct str *ret_hash) MUST_USE;
 /* `size` random characters out of `alphabet`; LIMIT when the arena is full. */
 enum status random_text(struct arena *arena, size_t size, struct str alphabet, struct str *ret_text) MUST_USE;
 #define ALPHABET_HEX   STR("0123456789abcdef")

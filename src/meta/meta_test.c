@@ -12,10 +12,9 @@ static void test_project_create(void **state)
     struct meta *meta = fixture_open(fixture);
     struct meta_project project;
     struct str secret;
-    struct meta_project_spec spec = {.name = STR("Blåbær \xF0\x9F\xAB\x90"), .timezone = STR("Europe/Oslo"),
-                                     .identity = META_IDENTITY_LEGACY};
-    assert_status(STATUS_OK,
-                  meta_project_create(meta, &spec, fixture->arena, &fixture->error, &project, &secret));
+    struct meta_project_spec spec = {
+        .name = STR("Blåbær \xF0\x9F\xAB\x90"), .timezone = STR("Europe/Oslo"), .identity = META_IDENTITY_LEGACY};
+    assert_status(STATUS_OK, meta_project_create(meta, &spec, fixture->arena, &fixture->error, &project, &secret));
     assert_int_equal(project.id, 1);
     assert_int_equal(project.token.size, META_TOKEN_SIZE);
     assert_int_equal(secret.size, META_SECRET_SIZE);
@@ -57,11 +56,10 @@ static void test_secrets_are_not_stored(void **state)
     struct meta_account account;
     struct str secrets[2];
     struct meta_project_spec spec = {.name = STR("one")};
-    assert_status(STATUS_OK,
-                  meta_project_create(meta, &spec, fixture->arena, &fixture->error, &project, &secrets[0]));
+    assert_status(STATUS_OK, meta_project_create(meta, &spec, fixture->arena, &fixture->error, &project, &secrets[0]));
     struct meta_account_spec account_spec = {.project_id = 1, .role = META_ROLE_ADMIN};
-    assert_status(STATUS_OK, meta_account_create(meta, &account_spec, fixture->arena, &fixture->error, &account,
-                                                 &secrets[1]));
+    assert_status(STATUS_OK,
+                  meta_account_create(meta, &account_spec, fixture->arena, &fixture->error, &account, &secrets[1]));
     assert_int_equal(secrets[1].size, META_SECRET_SIZE);
     const char *files[] = {META_FILE_NAME, META_FILE_NAME "-wal"};
     bool token_seen = false;
@@ -108,8 +106,7 @@ static void test_ids_and_tokens(void **state)
     assert_int_equal(fixture_project(fixture, meta, 0, "not three").id, 5);
 
     spec = (struct meta_project_spec){.name = STR("t"), .token = STR("0123456789abcdef0123456789abcdef")};
-    assert_status(STATUS_OK,
-                  meta_project_create(meta, &spec, fixture->arena, &fixture->error, &project, &secret));
+    assert_status(STATUS_OK, meta_project_create(meta, &spec, fixture->arena, &fixture->error, &project, &secret));
     assert_str(project.token, "0123456789abcdef0123456789abcdef");
     assert_status(STATUS_OK, meta_project_delete(meta, project.id, &fixture->error));
     assert_status(STATUS_CONFLICT,
@@ -145,8 +142,7 @@ static void test_project_validation(void **state)
         assert_true(fixture->error.primary[0] != '\0');
     }
     struct meta_project_spec longest = {.name = str_from(long_name, META_NAME_SIZE_MAX)};
-    assert_status(STATUS_OK,
-                  meta_project_create(meta, &longest, fixture->arena, &fixture->error, &project, &secret));
+    assert_status(STATUS_OK, meta_project_create(meta, &longest, fixture->arena, &fixture->error, &project, &secret));
     assert_int_equal(project.id, 1);
     meta_close(meta);
 }
@@ -161,15 +157,13 @@ static void test_accounts(void **state)
     struct meta_account account;
     struct str secret;
     struct meta_account_spec spec = {.project_id = 1, .role = META_ROLE_ANALYST, .name = STR("Night  Export!")};
-    assert_status(STATUS_OK,
-                  meta_account_create(meta, &spec, fixture->arena, &fixture->error, &account, &secret));
+    assert_status(STATUS_OK, meta_account_create(meta, &spec, fixture->arena, &fixture->error, &account, &secret));
     assert_true(str_starts(account.username, STR("night-export.")));
     assert_true(str_ends(account.username, STR(META_USERNAME_SUFFIX)));
     assert_int_equal(account.username.size, strlen("night-export.") + 6 + strlen(META_USERNAME_SUFFIX));
 
     spec = (struct meta_account_spec){.project_id = 1, .username = STR("ci"), .secret = STR("correct horse")};
-    assert_status(STATUS_OK,
-                  meta_account_create(meta, &spec, fixture->arena, &fixture->error, &account, &secret));
+    assert_status(STATUS_OK, meta_account_create(meta, &spec, fixture->arena, &fixture->error, &account, &secret));
     assert_str(secret, "correct horse");
     assert_status(STATUS_CONFLICT,
                   meta_account_create(meta, &spec, fixture->arena, &fixture->error, &account, &secret));
@@ -177,11 +171,9 @@ static void test_accounts(void **state)
     assert_status(STATUS_NOT_FOUND,
                   meta_account_create(meta, &spec, fixture->arena, &fixture->error, &account, &secret));
     spec = (struct meta_account_spec){.project_id = 1, .username = STR("a:b")};
-    assert_status(STATUS_INVALID,
-                  meta_account_create(meta, &spec, fixture->arena, &fixture->error, &account, &secret));
+    assert_status(STATUS_INVALID, meta_account_create(meta, &spec, fixture->arena, &fixture->error, &account, &secret));
     spec = (struct meta_account_spec){.project_id = 1, .username = STR("ab"), .secret = STR("short")};
-    assert_status(STATUS_INVALID,
-                  meta_account_create(meta, &spec, fixture->arena, &fixture->error, &account, &secret));
+    assert_status(STATUS_INVALID, meta_account_create(meta, &spec, fixture->arena, &fixture->error, &account, &secret));
 
     assert_status(STATUS_OK, meta_membership_put(meta, STR("ci"), 2, META_ROLE_CONSUMER, &fixture->error));
     assert_status(STATUS_OK, meta_membership_put(meta, STR("ci"), 2, META_ROLE_OWNER, &fixture->error));

@@ -62,8 +62,7 @@ static inline int fixture_teardown(void **state)
 #define assert_str(s, literal)                                                                                         \
     do {                                                                                                               \
         struct str str_ = (s);                                                                                         \
-        if (!str_eq(str_, str_of(literal)))                                                                            \
-            fail_msg("\"" STR_FMT "\" instead of \"%s\"", STR_ARG(str_), (literal));                                   \
+        if (!str_eq(str_, str_of(literal))) fail_msg("\"" STR_FMT "\" instead of \"%s\"", STR_ARG(str_), (literal));   \
     } while (0)
 
 static inline struct meta *fixture_open(struct fixture *fixture)
@@ -88,8 +87,8 @@ static inline struct meta_account fixture_account(struct fixture *fixture, struc
 {
     struct meta_account account;
     struct str shown;
-    struct meta_account_spec spec = {.project_id = project_id, .role = role, .username = str_of(username),
-                                     .secret = str_of(secret)};
+    struct meta_account_spec spec = {
+        .project_id = project_id, .role = role, .username = str_of(username), .secret = str_of(secret)};
     assert_status(STATUS_OK, meta_account_create(meta, &spec, fixture->arena, &fixture->error, &account, &shown));
     return account;
 }

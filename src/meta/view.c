@@ -235,8 +235,7 @@ enum status meta_view_load(struct meta *meta, struct error *error, struct meta_v
 {
     pthread_mutex_lock(&meta->view_lock);
     enum status status = STATUS_OK;
-    if (meta->loader == NULL)
-        status = database_open(meta->path, meta->options.busy_timeout_ms, error, &meta->loader);
+    if (meta->loader == NULL) status = database_open(meta->path, meta->options.busy_timeout_ms, error, &meta->loader);
     if (status == STATUS_OK) status = database_run(meta->loader, meta->path, "BEGIN", error);
     if (status == STATUS_OK) {
         status = refresh_in_transaction(meta, error);

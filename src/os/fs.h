@@ -1,11 +1,12 @@
 #pragma once
 /*
- * The only door to durable state. The store does every file operation through a `struct os_fs`, so that one fault-injecting
- * simulated disk (sim.h) can test the whole engine, and so that an I/O error is always an error code.
+ * The only door to durable state. The store does every file operation through a `struct os_fs`, so that one
+ * fault-injecting simulated disk (sim.h) can test the whole engine, and so that an I/O error is always an error code.
  *
- * Names are paths relative to the file system's root (the data directory), with `/` between directories. A failure is STATUS_IO
- * with the system's reason as detail; STATUS_UNAVAILABLE when the disk is full (ENOSPC, EDQUOT), STATUS_NOT_FOUND when the
- * file is missing. Everything here may be called from any thread; one file handle may be used by several threads for pread.
+ * Names are paths relative to the file system's root (the data directory), with `/` between directories. A failure is
+ * STATUS_IO with the system's reason as detail; STATUS_UNAVAILABLE when the disk is full (ENOSPC, EDQUOT),
+ * STATUS_NOT_FOUND when the file is missing. Everything here may be called from any thread; one file handle may be used
+ * by several threads for pread.
  */
 #include "base/error.h"
 #include "base/str.h"
@@ -67,7 +68,8 @@ static inline void os_close(struct os_file *file)
 {
     if (file) file->fs->ops->close(file);
 }
-static inline enum status MUST_USE os_pread(struct os_file *file, void *data, size_t size, uint64_t offset, struct error *error)
+static inline enum status MUST_USE os_pread(struct os_file *file, void *data, size_t size, uint64_t offset,
+                                            struct error *error)
 {
     return file->fs->ops->pread(file, data, size, offset, error);
 }
@@ -108,8 +110,8 @@ static inline enum status MUST_USE os_sync_dir(struct os_fs *fs, const char *nam
 {
     return fs->ops->sync_dir(fs, name, error);
 }
-static inline enum status MUST_USE os_list(struct os_fs *fs, const char *name, void (*each)(void *, const char *), void *ctx,
-                                           struct error *error)
+static inline enum status MUST_USE os_list(struct os_fs *fs, const char *name, void (*each)(void *, const char *),
+                                           void *ctx, struct error *error)
 {
     return fs->ops->list(fs, name, each, ctx, error);
 }

@@ -66,8 +66,9 @@ static enum status posix_pread(struct os_file *base, void *data, size_t size, ui
         ssize_t got = pread(file->fd, to, size, (off_t)offset);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return os_failure(error, errno, "read", file->name);
-        if (got == 0) return error_set(error, STATUS_CORRUPT, "file \"%s\" ends before byte %llu", file->name,
-                                       (unsigned long long)(offset + size));
+        if (got == 0)
+            return error_set(error, STATUS_CORRUPT, "file \"%s\" ends before byte %llu", file->name,
+                             (unsigned long long)(offset + size));
         to += got;
         offset += (uint64_t)got;
         size -= (size_t)got;
@@ -75,7 +76,8 @@ static enum status posix_pread(struct os_file *base, void *data, size_t size, ui
     return STATUS_OK;
 }
 
-static enum status posix_pwrite(struct os_file *base, const void *data, size_t size, uint64_t offset, struct error *error)
+static enum status posix_pwrite(struct os_file *base, const void *data, size_t size, uint64_t offset,
+                                struct error *error)
 {
     struct posix_file *file = (struct posix_file *)base;
     const char *from = data;
@@ -224,7 +226,8 @@ enum status os_make_directories(const char *path, struct error *error)
 {
     char partial[4096];
     size_t length = strlen(path);
-    if (length == 0 || length >= sizeof partial) return error_set(error, STATUS_INVALID, "invalid directory name \"%s\"", path);
+    if (length == 0 || length >= sizeof partial)
+        return error_set(error, STATUS_INVALID, "invalid directory name \"%s\"", path);
     for (size_t i = 1; i <= length; i++) {
         if (path[i] != '/' && path[i] != 0) continue;
         memcpy(partial, path, i);

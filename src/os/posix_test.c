@@ -104,7 +104,7 @@ static void one_process_holds_the_lock(void **state)
         if (os_lock_acquire(directory, &error, &lock) != STATUS_OK || write(ready[1], "x", 1) != 1) _exit(1);
         close(end[1]);
         if (read(end[0], &byte, 1) != 0) _exit(1); /* until the parent closes its side */
-        _exit(0); /* without releasing */
+        _exit(0);                                  /* without releasing */
     }
     close(end[0]);
     assert_int_equal(read(ready[0], &byte, 1), 1);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SECTOR   512u
+#define SECTOR         512u
 #define NAME_MAX_BYTES 128
 
 /* A noted change of a file: `size` bytes at `offset` (data NULL: zeros), or its end set to `offset`. */
@@ -87,7 +87,7 @@ static uint64_t next_random(struct sim *sim)
     return z ^ z >> 31;
 }
 
-/* --- bytes and names ----------------------------------------------------------------------------------------------- */
+/* --- bytes and names --- */
 
 static void resize(struct bytes *bytes, uint64_t size)
 {
@@ -104,8 +104,10 @@ static void put(struct bytes *bytes, uint64_t offset, const char *data, uint64_t
 {
     if (size == 0) return;
     if (offset + size > bytes->size) resize(bytes, offset + size);
-    if (data) memcpy(bytes->data + offset, data, size);
-    else memset(bytes->data + offset, 0, size);
+    if (data)
+        memcpy(bytes->data + offset, data, size);
+    else
+        memset(bytes->data + offset, 0, size);
 }
 
 static struct entry *lookup(struct entries *entries, const char *name)
@@ -196,7 +198,8 @@ static void forget_changes(struct inode *inode)
 /* Carries noted changes to the platter: all, or a random subset of their sectors. */
 static void carry(struct sim *sim, struct inode *inode, bool all)
 {
-    /* Sometimes nearly everything, sometimes nearly nothing survives: a fair coin per sector would hardly ever give either. */
+    /* Sometimes nearly everything, sometimes nearly nothing survives: a fair coin per sector would hardly ever give
+     * either. */
     unsigned odds = all ? 256 : (unsigned)(next_random(sim) % 5) * 64;
     for (size_t i = 0; i < inode->count; i++) {
         const struct change *change = &inode->changes[i];
@@ -219,7 +222,7 @@ static void carry(struct sim *sim, struct inode *inode, bool all)
     forget_changes(inode);
 }
 
-/* --- faults -------------------------------------------------------------------------------------------------------- */
+/* --- faults --- */
 
 static enum status failure(struct error *error, const char *what, const char *name)
 {
@@ -264,9 +267,10 @@ static bool has_space(struct sim *sim, const struct inode *inode, uint64_t end)
     return sim->space == UINT64_MAX || end <= inode->cache.size || used(sim) + end - inode->cache.size <= sim->space;
 }
 
-/* --- the operations, with the lock held -------------------------------------------------------------------------------- */
+/* --- the operations, with the lock held --- */
 
-static enum status open_locked(struct sim *sim, const char *name, unsigned flags, struct error *error, struct os_file **ret_file)
+static enum status open_locked(struct sim *sim, const char *name, unsigned flags, struct error *error,
+                               struct os_file **ret_file)
 {
     enum sim_fault fault;
     struct entry *entry = lookup(&sim->seen, name);
@@ -341,8 +345,10 @@ static enum status pwrite_locked(struct sim *sim, struct sim_file *file, const c
         copy[bit / 8] = (char)(copy[bit / 8] ^ 1 << bit % 8);
     }
     put(&inode->cache, offset, copy, written);
-    if (written && !(fails && fault == SIM_LOST)) note_change(inode, (struct change){.offset = offset, .size = written, .data = copy});
-    else free(copy);
+    if (written && !(fails && fault == SIM_LOST))
+        note_change(inode, (struct change){.offset = offset, .size = written, .data = copy});
+    else
+        free(copy);
     return fails && fault == SIM_SHORT ? failure(error, "write", file->name) : STATUS_OK;
 }
 
@@ -421,14 +427,16 @@ static enum status sync_dir_locked(struct sim *sim, const char *name, struct err
     size_t left = 0;
     for (size_t i = 0; i < sim->name_count; i++) {
         const struct name_change *change = &sim->names[i];
-        if (is_in(change->to[0] ? change->to : change->from, name)) apply_name(&sim->durable, change);
-        else sim->names[left++] = *change;
+        if (is_in(change->to[0] ? change->to : change->from, name))
+            apply_name(&sim->durable, change);
+        else
+            sim->names[left++] = *change;
     }
     sim->name_count = left;
     return STATUS_OK;
 }
 
-/* --- the table ------------------------------------------------------------------------------------------------------- */
+/* --- the table --- */
 
 #define LOCKED(call)                                                                                                   \
     pthread_mutex_lock(&sim->lock);                                                                                    \
@@ -436,7 +444,8 @@ static enum status sync_dir_locked(struct sim *sim, const char *name, struct err
     pthread_mutex_unlock(&sim->lock);                                                                                  \
     return status
 
-static enum status sim_open(struct os_fs *fs, const char *name, unsigned flags, struct error *error, struct os_file **ret_file)
+static enum status sim_open(struct os_fs *fs, const char *name, unsigned flags, struct error *error,
+                            struct os_file **ret_file)
 {
     struct sim *sim = (struct sim *)fs;
     LOCKED(open_locked(sim, name, flags, error, ret_file));
@@ -571,9 +580,12 @@ struct sim *sim_new(uint64_t seed)
     return sim;
 }
 
-struct os_fs *sim_fs(struct sim *sim) { return &sim->base; }
+struct os_fs *sim_fs(struct sim *sim)
+{
+    return &sim->base;
+}
 
-/* --- steering ------------------------------------------------------------------------------------------------------- */
+/* --- steering --- */
 
 void sim_fail(struct sim *sim, enum sim_call call, enum sim_fault fault, uint64_t nth, uint64_t times, const char *part)
 {
@@ -701,7 +713,10 @@ void sim_crash(struct sim *sim, uint64_t seed)
     pthread_mutex_unlock(&sim->lock);
 }
 
-void sim_restart(struct sim *sim) { sim_heal(sim); }
+void sim_restart(struct sim *sim)
+{
+    sim_heal(sim);
+}
 
 bool sim_flip(struct sim *sim, const char *name, uint64_t offset, unsigned char mask)
 {

@@ -1,4 +1,5 @@
-/* The simulated disk keeps its promises: what was synced survives, what was not may not, and each fault does what it says. */
+/* The simulated disk keeps its promises: what was synced survives, what was not may not, and each fault does what it
+ * says. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -130,7 +131,8 @@ static void names_need_their_directory_synced(void **state)
     assert_in_range(removed, 20, 80);
 }
 
-/* After a failed sync that dropped the dirty bytes, readers see them until the crash and a later sync does not bring them back. */
+/* After a failed sync that dropped the dirty bytes, readers see them until the crash and a later sync does not bring
+ * them back. */
 static void a_sync_that_drops(void **state)
 {
     (void)state;

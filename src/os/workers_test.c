@@ -10,7 +10,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-static void count(void *arg) { atomic_fetch_add((atomic_int *)arg, 1); }
+static void count(void *arg)
+{
+    atomic_fetch_add((atomic_int *)arg, 1);
+}
 
 static void accepted_jobs_run_once(void **state)
 {

@@ -1,13 +1,14 @@
 #pragma once
 /*
- * An executor answers plans. The native one runs on the event store; others (a cluster behind SQL, the slow reference evaluator of the
- * tests) stand behind the same interface and must give the same answers.
+ * An executor answers plans. The native one runs on the event store; others (a cluster behind SQL, the slow reference
+ * evaluator of the tests) stand behind the same interface and must give the same answers.
  */
 #include "query/result.h"
 
 struct executor {
     const char *name;
-    /* INVALID for what is wrong with the plan (an expression: error->column is the position in it), LIMIT for budgets, CANCELLED. */
+    /* INVALID for what is wrong with the plan (an expression: error->column is the position in it), LIMIT for budgets,
+     * CANCELLED. */
     enum status (*segment)(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
                            struct error *error, struct segmentation *ret_result);
     void (*free)(struct executor *executor);

@@ -1,7 +1,7 @@
 /*
- * Local time is cut into cells: minutes or hours for those units, days for all others. A table maps each cell of the range to its
- * bucket; cells that the clocks skip have none and get no label. So finding a bucket is: instant → local time (the current piece of
- * constant offset is remembered) → cell number → table.
+ * Local time is cut into cells: minutes or hours for those units, days for all others. A table maps each cell of the
+ * range to its bucket; cells that the clocks skip have none and get no label. So finding a bucket is: instant → local
+ * time (the current piece of constant offset is remembered) → cell number → table.
  */
 #include "query/buckets.h"
 
@@ -33,7 +33,8 @@ static int64_t bucket_start_ms(const struct plan *plan, int64_t cell, int64_t ke
 {
     switch (plan->unit) {
     case UNIT_WEEK: return (key * 7 - 3) * DAY_MS;
-    case UNIT_MONTH: return civil_to_days((int)floor_div(key, 12), (int)(key - floor_div(key, 12) * 12) + 1, 1) * DAY_MS;
+    case UNIT_MONTH:
+        return civil_to_days((int)floor_div(key, 12), (int)(key - floor_div(key, 12) * 12) + 1, 1) * DAY_MS;
     case UNIT_DAYS: return (plan->from_day + key * plan->interval_days) * DAY_MS;
     default: return cell * cell_ms;
     }
@@ -102,13 +103,20 @@ enum status buckets_new(struct arena *arena, const struct plan *plan, uint32_t b
         }
         b->table[i] = b->count - 1;
     }
-    if (b->count > buckets_max) return error_set(error, STATUS_LIMIT, "the range has more than %u buckets", buckets_max);
+    if (b->count > buckets_max)
+        return error_set(error, STATUS_LIMIT, "the range has more than %u buckets", buckets_max);
     *ret_buckets = b;
     return STATUS_OK;
 }
 
-uint32_t buckets_count(const struct buckets *buckets) { return buckets->count; }
-struct str buckets_label(const struct buckets *buckets, uint32_t index) { return buckets->labels[index]; }
+uint32_t buckets_count(const struct buckets *buckets)
+{
+    return buckets->count;
+}
+struct str buckets_label(const struct buckets *buckets, uint32_t index)
+{
+    return buckets->labels[index];
+}
 
 uint32_t buckets_find(struct buckets *b, int64_t utc_ms)
 {

@@ -47,17 +47,15 @@ static int64_t instant(const char *text)
     return ms;
 }
 
-static enum status make(const char *zone, const char *from, const char *to, enum plan_unit unit,
-                        unsigned interval_days, uint32_t buckets_max, struct error *error)
+static enum status make(const char *zone, const char *from, const char *to, enum plan_unit unit, unsigned interval_days,
+                        uint32_t buckets_max, struct error *error)
 {
-    struct plan plan = {
-        .from_day = day(from), .to_day = day(to), .unit = unit, .interval_days = interval_days};
+    struct plan plan = {.from_day = day(from), .to_day = day(to), .unit = unit, .interval_days = interval_days};
     assert_int_equal(timezone_load(str_of(zone), error, &plan.zone), STATUS_OK);
     return buckets_new(arena, &plan, buckets_max, error, &buckets);
 }
 
-static void make_well(const char *zone, const char *from, const char *to, enum plan_unit unit,
-                      unsigned interval_days)
+static void make_well(const char *zone, const char *from, const char *to, enum plan_unit unit, unsigned interval_days)
 {
     struct error error = ERROR_INIT;
     if (make(zone, from, to, unit, interval_days, 100000, &error) != STATUS_OK) fail_msg("%s", error.primary);
@@ -102,7 +100,7 @@ static unsigned hours_of(const char *label)
     return hours;
 }
 
-/* --- calendar ----------------------------------------------------------------------------------------- */
+/* --- calendar --- */
 
 static void days_include_both_ends(void **state)
 {
@@ -177,7 +175,7 @@ static void minutes(void **state)
     check_find("2024-02-29T23:59:59.999Z", "2024-02-29 23:59:00");
 }
 
-/* --- clocks ------------------------------------------------------------------------------------------- */
+/* --- clocks --- */
 
 /* In spring a day has 23 hours, and the hour that clocks skip has no bucket. */
 static void clocks_go_forward(void **state)
@@ -282,7 +280,7 @@ static void a_day_without_midnight(void **state)
     check_find("2018-11-04T01:00:00-02:00", "2018-11-04 01:00:00");
 }
 
-/* --- limits, and the order of questions --------------------------------------------------------------- */
+/* --- limits, and the order of questions --- */
 
 static void ranges_that_are_refused(void **state)
 {
@@ -295,8 +293,7 @@ static void ranges_that_are_refused(void **state)
     assert_int_equal(make("UTC", "2024-01-01", "2024-01-01", UNIT_MINUTE, 0, 1439, &error), STATUS_LIMIT);
     assert_int_equal(make("UTC", "2024-01-01", "2024-12-31", UNIT_MONTH, 0, 12, &error), STATUS_OK);
     assert_int_equal(make("UTC", "2024-01-01", "2025-01-01", UNIT_MONTH, 0, 12, &error), STATUS_LIMIT);
-    assert_int_equal(make("UTC", "1000-01-01", "9999-12-31", UNIT_MONTH, 0, UINT32_MAX, &error),
-                     STATUS_LIMIT);
+    assert_int_equal(make("UTC", "1000-01-01", "9999-12-31", UNIT_MONTH, 0, UINT32_MAX, &error), STATUS_LIMIT);
 }
 
 /* The offset that is remembered from one instant does not leak into others, whatever the order. */
@@ -307,8 +304,7 @@ static void instants_in_any_order(void **state)
     make_well("America/New_York", "2024-11-02", "2024-11-04", UNIT_HOUR, 0);
     int64_t first = instant("2024-11-02T04:00:00Z");
     for (int i = 0; i < 3 * 96; i++) ahead[i] = buckets_find(buckets, first + i * 900000LL);
-    for (int i = 3 * 96 - 1; i >= 0; i--)
-        assert_int_equal(buckets_find(buckets, first + i * 900000LL), ahead[i]);
+    for (int i = 3 * 96 - 1; i >= 0; i--) assert_int_equal(buckets_find(buckets, first + i * 900000LL), ahead[i]);
     for (int i = 0; i < 3 * 96; i++) {
         int at = i * 101 % (3 * 96);
         assert_int_equal(buckets_find(buckets, first + at * 900000LL), ahead[at]);

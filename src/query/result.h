@@ -10,7 +10,7 @@ struct series {
 struct segmentation {
     struct arena *arena;
     uint32_t bucket_count;
-    struct str *buckets; /* `2024-01-31` or `2024-01-31 13:00:00`, ascending */
+    struct str *buckets;   /* `2024-01-31` or `2024-01-31 13:00:00`, ascending */
     struct series *series; /* most events first */
     uint32_t series_count;
     uint32_t label_count; /* before `limit` */

@@ -59,8 +59,7 @@ static int setup(void **state)
                          .event = STR("A"),
                          .limit = 60,
                          .now_ms = T0};
-    limits = (struct plan_limits){
-        .memory_bytes_max = (size_t)64 << 20, .buckets_max = 10000, .deadline_ns = INT64_MAX};
+    limits = (struct plan_limits){.memory_bytes_max = (size_t)64 << 20, .buckets_max = 10000, .deadline_ns = INT64_MAX};
     return 0;
 }
 
@@ -75,7 +74,7 @@ static int teardown(void **state)
     return system(command);
 }
 
-/* --- events ------------------------------------------------------------------------------------------- */
+/* --- events --- */
 
 struct sent {
     const char *name;
@@ -86,8 +85,8 @@ struct sent {
 
 static void add(struct batch *batch, struct arena *arena, const struct sent *event)
 {
-    batch_event(batch, str_of(event->name), T0 + event->hour * HOUR_MS, str_of(event->id),
-                str_of(event->device), str_of(event->insert_id));
+    batch_event(batch, str_of(event->name), T0 + event->hour * HOUR_MS, str_of(event->id), str_of(event->device),
+                str_of(event->insert_id));
     if (event->properties) {
         struct json json;
         assert_int_equal(json_parse(arena, str_of(event->properties), NULL, NULL, &json), STATUS_OK);
@@ -112,13 +111,13 @@ static void send(const struct sent *events, size_t count, unsigned flags)
     assert_int_equal(store_append_wait(store, &record), STATUS_OK);
     arena_free(arena);
 }
-#define SEND(...)                                                                                            \
-    do {                                                                                                     \
-        const struct sent events_[] = {__VA_ARGS__};                                                         \
-        send(events_, sizeof events_ / sizeof *events_, 0);                                                  \
+#define SEND(...)                                                                                                      \
+    do {                                                                                                               \
+        const struct sent events_[] = {__VA_ARGS__};                                                                   \
+        send(events_, sizeof events_ / sizeof *events_, 0);                                                            \
     } while (0)
 
-/* --- questions ---------------------------------------------------------------------------------------- */
+/* --- questions --- */
 
 static enum status run(char *text, size_t size)
 {
@@ -129,8 +128,7 @@ static enum status run(char *text, size_t size)
     if (result.label_count != result.series_count) buf_printf(&buf, "%u: ", result.label_count);
     for (uint32_t i = 0; i < result.series_count; i++) {
         buf_printf(&buf, "%s" STR_FMT, i ? "; " : "", STR_ARG(result.series[i].label));
-        for (uint32_t b = 0; b < result.bucket_count; b++)
-            buf_printf(&buf, " %g", result.series[i].values[b]);
+        for (uint32_t b = 0; b < result.bucket_count; b++) buf_printf(&buf, " %g", result.series[i].values[b]);
     }
     assert_int_equal(buf_status(&buf), STATUS_OK);
     if (buf.size) memcpy(text, buf.data, buf.size);
@@ -144,8 +142,7 @@ static void check_answer(int line, const char *wanted)
 {
     static char text[65536];
     char reason[1200];
-    if (run(text, sizeof text) != STATUS_OK)
-        fail_msg("line %d: %s", line, error_text(&error, reason, sizeof reason));
+    if (run(text, sizeof text) != STATUS_OK) fail_msg("line %d: %s", line, error_text(&error, reason, sizeof reason));
     if (strcmp(text, wanted) != 0) fail_msg("line %d:\n got    %s\n wanted %s", line, text, wanted);
 }
 #define check(wanted) check_answer(__LINE__, (wanted))
@@ -159,7 +156,7 @@ static void where(const char *text)
     plan.where = str_of(text);
 }
 
-/* --- people ------------------------------------------------------------------------------------------- */
+/* --- people --- */
 
 /* The example of docs/api/identity.md: eight events, two people, whether the rows are in memory or in files.
  */
@@ -196,9 +193,8 @@ static void links_reach_back(void **state)
     plan.unit = UNIT_MONTH;
     check("A 3");
     struct buf record = BUF_INIT(4096);
-    assert_int_equal(
-        record_link(&record, PROJECT, T0, IDENTITY_SIMPLIFIED, LINK_CREATE, STR("$device:D1"), STR("U1")),
-        STATUS_OK);
+    assert_int_equal(record_link(&record, PROJECT, T0, IDENTITY_SIMPLIFIED, LINK_CREATE, STR("$device:D1"), STR("U1")),
+                     STATUS_OK);
     assert_int_equal(store_append_wait(store, &record), STATUS_OK);
     check("A 2");
     SEND({"B", 3, "U1", "$device:D2", NULL, NULL}); /* another event links as well */
@@ -216,8 +212,7 @@ static void averages(void **state)
 {
     (void)state;
     SEND({"A", 1, "U1", NULL, NULL, NULL}, {"A", 1, "U1", NULL, NULL, NULL}, {"A", 2, "U2", NULL, NULL, NULL},
-         {"A", 3, NULL, NULL, NULL, NULL}, {"A", 26, NULL, NULL, NULL, NULL},
-         {"A", 50, "U2", NULL, NULL, NULL});
+         {"A", 3, NULL, NULL, NULL, NULL}, {"A", 26, NULL, NULL, NULL, NULL}, {"A", 50, "U2", NULL, NULL, NULL});
     plan.measure = MEASURE_AVERAGE;
     check("A 2 0 1");
     plan.measure = MEASURE_COUNT;
@@ -226,7 +221,7 @@ static void averages(void **state)
     check("A 2 0 1");
 }
 
-/* --- labels ------------------------------------------------------------------------------------------- */
+/* --- labels --- */
 
 /* Many more labels than `limit`: the largest are chosen by events, whatever is measured, ties by their bytes.
  */
@@ -243,8 +238,7 @@ static void more_labels_than_the_limit(void **state)
         for (int k = 0; k < times; k++) {
             snprintf(ids[k % 7], sizeof ids[0], "U%d", k % 7);
             /* The label with the most events has one person only. */
-            events[count++] =
-                (struct sent){"A", k * 7, i == 250 ? "U0" : ids[k % 7], NULL, NULL, properties[i]};
+            events[count++] = (struct sent){"A", k * 7, i == 250 ? "U0" : ids[k % 7], NULL, NULL, properties[i]};
         }
     }
     send(events, count / 2, 0);
@@ -277,8 +271,7 @@ static void late_labels_win(void **state)
         snprintf(properties[i], sizeof properties[i], "{\"p\":[%d,\"x\"]}", i);
         events[count++] = (struct sent){"A", 1, NULL, NULL, NULL, properties[i]};
     }
-    for (int i = 0; i < 5; i++)
-        events[count++] = (struct sent){"A", 25, NULL, NULL, NULL, "{\"p\":[99,99,\"99\"]}"};
+    for (int i = 0; i < 5; i++) events[count++] = (struct sent){"A", 25, NULL, NULL, NULL, "{\"p\":[99,99,\"99\"]}"};
     send(events, count, 0);
     on("properties[\"p\"]");
     plan.limit = 2;
@@ -301,10 +294,9 @@ static void labels_that_look_alike(void **state)
 static void lists_nulls_and_absence(void **state)
 {
     (void)state;
-    SEND({"A", 1, NULL, NULL, NULL, "{\"p\":[\"a\",\"b\",\"a\",null]}"},
-         {"A", 2, NULL, NULL, NULL, "{\"p\":[]}"}, {"A", 3, NULL, NULL, NULL, "{\"p\":null}"},
-         {"A", 4, NULL, NULL, NULL, NULL}, {"A", 5, NULL, NULL, NULL, "{\"p\":\"a\"}"},
-         {"A", 6, NULL, NULL, NULL, "{\"p\":[[1,2],{\"k\":\"v\"}]}"},
+    SEND({"A", 1, NULL, NULL, NULL, "{\"p\":[\"a\",\"b\",\"a\",null]}"}, {"A", 2, NULL, NULL, NULL, "{\"p\":[]}"},
+         {"A", 3, NULL, NULL, NULL, "{\"p\":null}"}, {"A", 4, NULL, NULL, NULL, NULL},
+         {"A", 5, NULL, NULL, NULL, "{\"p\":\"a\"}"}, {"A", 6, NULL, NULL, NULL, "{\"p\":[[1,2],{\"k\":\"v\"}]}"},
          {"A", 7, NULL, NULL, NULL, "{\"p\":\"undefined\"}"});
     on("p");
     check("undefined 3 0 0; a 2 0 0; null 2 0 0; [1,2] 1 0 0; b 1 0 0; {\"k\":\"v\"} 1 0 0");
@@ -314,7 +306,7 @@ static void lists_nulls_and_absence(void **state)
     check("undefined 7 0 0");
 }
 
-/* --- which events ------------------------------------------------------------------------------------- */
+/* --- which events --- */
 
 static void zeros_and_nothing(void **state)
 {
@@ -323,9 +315,8 @@ static void zeros_and_nothing(void **state)
     on("p");
     check("");
     on(NULL);
-    SEND({"A", -1, NULL, NULL, NULL, NULL}, {"A", 0, NULL, NULL, NULL, NULL},
-         {"A", 71, NULL, NULL, NULL, NULL}, {"A", 72, NULL, NULL, NULL, NULL},
-         {"B", 30, NULL, NULL, NULL, NULL});
+    SEND({"A", -1, NULL, NULL, NULL, NULL}, {"A", 0, NULL, NULL, NULL, NULL}, {"A", 71, NULL, NULL, NULL, NULL},
+         {"A", 72, NULL, NULL, NULL, NULL}, {"B", 30, NULL, NULL, NULL, NULL});
     check("A 1 0 1");
     plan.event = STR("never");
     check("never 0 0 0");
@@ -393,8 +384,7 @@ static void errors_of_rows(void **state)
         assert_int_equal(error.column, 1);
         assert_true(str_starts(str_of(error.primary), STR("where: ")));
         where("$event_name == \"A\"");
-        assert_int_equal(run(text, sizeof text),
-                         STATUS_INVALID); /* a bare name, which `where` does not take */
+        assert_int_equal(run(text, sizeof text), STATUS_INVALID); /* a bare name, which `where` does not take */
         where("properties[\"$event_name\"] == \"A\"");
         check("true 1 0 0");
         where(NULL);
@@ -423,7 +413,7 @@ static void faulty_texts(void **state)
     assert_int_equal(run(text, sizeof text), STATUS_INVALID);
 }
 
-/* --- size --------------------------------------------------------------------------------------------- */
+/* --- size --- */
 
 /* More rows than one vector, in memory and in files, in hours of a zone with half an hour. */
 static void many_rows(void **state)
@@ -432,11 +422,9 @@ static void many_rows(void **state)
     enum { ROWS = 5000 };
     struct sent *events = calloc(ROWS, sizeof *events);
     static char properties[10][32], ids[97][8];
-    for (int i = 0; i < 10; i++)
-        snprintf(properties[i], sizeof properties[i], "{\"n\":%d,\"s\":\"s%d\"}", i, i % 3);
+    for (int i = 0; i < 10; i++) snprintf(properties[i], sizeof properties[i], "{\"n\":%d,\"s\":\"s%d\"}", i, i % 3);
     for (int i = 0; i < 97; i++) snprintf(ids[i], sizeof ids[i], "U%d", i);
-    for (int i = 0; i < ROWS; i++)
-        events[i] = (struct sent){"A", i % 72, ids[i % 97], NULL, NULL, properties[i % 10]};
+    for (int i = 0; i < ROWS; i++) events[i] = (struct sent){"A", i % 72, ids[i % 97], NULL, NULL, properties[i % 10]};
     send(events, 2000, 0);
     assert_int_equal(store_flush(store, &error), STATUS_OK);
     send(events + 2000, ROWS - 2000, 0);

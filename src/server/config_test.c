@@ -91,8 +91,9 @@ static void test_dump_reads_back(void **state)
     (void)state;
     struct options *options = options_new(), *again = options_new();
     struct error error = ERROR_INIT;
-    static const char *const sets[] = {"http.listen=a:1,b:2", "http.body_bytes_max=1025", "http.idle_timeout=1h",
-                                       "ingest.reject_unknown_tokens=yes", "log.format=json", "data.dir=/x y"};
+    static const char *const sets[] = {"http.listen=a:1,b:2",  "http.body_bytes_max=1025",
+                                       "http.idle_timeout=1h", "ingest.reject_unknown_tokens=yes",
+                                       "log.format=json",      "data.dir=/x y"};
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
         assert_int_equal(options_set_flag(options, str_of(sets[i]), &error), STATUS_OK);
     struct buf dump = BUF_INIT(1 << 20), second = BUF_INIT(1 << 20);
@@ -159,8 +160,8 @@ static void test_sample(void **state)
         }
         (void)str_next_part(&value, '=', &name);
         name = str_trim(str_slice(name, 2, name.size));
-        bool setting = value.data != NULL && str_find_byte(name, '.', 0) != SIZE_MAX &&
-                       str_find_byte(name, ' ', 0) == SIZE_MAX;
+        bool setting =
+            value.data != NULL && str_find_byte(name, '.', 0) != SIZE_MAX && str_find_byte(name, ' ', 0) == SIZE_MAX;
         if (!setting) {
             prose = true;
             continue;
@@ -184,7 +185,7 @@ static void test_sample(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_syntax), cmocka_unit_test(test_errors), cmocka_unit_test(test_files),
+        cmocka_unit_test(test_syntax),          cmocka_unit_test(test_errors), cmocka_unit_test(test_files),
         cmocka_unit_test(test_dump_reads_back), cmocka_unit_test(test_sample),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -129,28 +129,18 @@ void option_describe(const struct option_spec *spec, struct buf *buf)
     size_t dots = str_find(range, STR(".."), 0);
     low = str_slice(range, 0, dots);
     switch (spec->type) {
-    case OPTION_TEXT:
-        buf_lit(buf, "text");
-        return;
+    case OPTION_TEXT: buf_lit(buf, "text"); return;
     case OPTION_LIST:
         buf_printf(buf, "list of %s, separated by commas or repeated", is_address_list(spec) ? spec->range : "texts");
         return;
-    case OPTION_FLAG:
-        buf_lit(buf, "yes or no");
-        return;
+    case OPTION_FLAG: buf_lit(buf, "yes or no"); return;
     case OPTION_CHOICE:
         for (bool first = true; str_next_part(&range, '|', &part); first = false)
             buf_printf(buf, "%s" STR_FMT, first ? "" : range.data ? ", " : " or ", STR_ARG(part));
         return;
-    case OPTION_INTEGER:
-        buf_lit(buf, "number");
-        break;
-    case OPTION_BYTES:
-        buf_lit(buf, "size");
-        break;
-    case OPTION_DURATION:
-        buf_lit(buf, "time");
-        break;
+    case OPTION_INTEGER: buf_lit(buf, "number"); break;
+    case OPTION_BYTES: buf_lit(buf, "size"); break;
+    case OPTION_DURATION: buf_lit(buf, "time"); break;
     }
     buf_printf(buf, " from " STR_FMT " to %s", STR_ARG(low), spec->range + dots + 2);
 }
@@ -210,8 +200,10 @@ void options_help(struct buf *buf)
         const struct option_spec *spec = &option_specs[id];
         if (!str_eq(group_of(spec), group)) buf_byte(buf, '\n');
         group = group_of(spec);
-        if (spec->value_default[0]) buf_printf(buf, "  %s=%s\n", spec->name, spec->value_default);
-        else buf_printf(buf, "  %s\n", spec->name);
+        if (spec->value_default[0])
+            buf_printf(buf, "  %s=%s\n", spec->name, spec->value_default);
+        else
+            buf_printf(buf, "  %s\n", spec->name);
         buf_printf(buf, "      %s (", spec->help);
         option_describe(spec, buf);
         buf_lit(buf, ")\n");
@@ -264,8 +256,10 @@ static enum status unknown_name(struct str name, struct error *error)
         }
     }
     (void)error_set(error, STATUS_INVALID, "unknown option \"" STR_FMT "\"", STR_ARG(str_slice(name, 0, 128)));
-    if (nearest != NULL && best <= 2 + name.size / 3) error_hint(error, "did you mean %s?", nearest->name);
-    else error_hint(error, "cairn config dump lists all options");
+    if (nearest != NULL && best <= 2 + name.size / 3)
+        error_hint(error, "did you mean %s?", nearest->name);
+    else
+        error_hint(error, "cairn config dump lists all options");
     return STATUS_INVALID;
 }
 
@@ -428,9 +422,8 @@ enum status options_read_environment(struct options *options, char *const *envir
         struct str variable = str_slice(entry, 0, equals);
         for (int id = 0; equals != SIZE_MAX && id < OPTION_COUNT; id++) {
             if (!environment_is(variable, option_specs[id].name)) continue;
-            enum status status =
-                options_set(options, OPTION_SOURCE_ENVIRONMENT, str_of(option_specs[id].name),
-                            str_trim(str_slice(entry, equals + 1, entry.size)), error);
+            enum status status = options_set(options, OPTION_SOURCE_ENVIRONMENT, str_of(option_specs[id].name),
+                                             str_trim(str_slice(entry, equals + 1, entry.size)), error);
             if (status != STATUS_OK) error_prefix(error, "environment variable " STR_FMT, STR_ARG(variable));
             TRY(status);
         }

@@ -9,8 +9,7 @@
  * The part of the name before the dot is the group. The sample conf/cairn.conf says more about each; a test holds the
  * two together. No include guard: it is included more than once.
  */
-OPTION(TEXT, data_dir, "data.dir", "", "",
-       "the data directory: everything that the server keeps; required")
+OPTION(TEXT, data_dir, "data.dir", "", "", "the data directory: everything that the server keeps; required")
 
 OPTION(LIST, http_listen, "http.listen", "127.0.0.1:8080", "ADDR:PORT",
        "where to accept connections; port 0 picks a free one")
@@ -38,8 +37,7 @@ OPTION(DURATION, http_write_timeout_ms, "http.write_timeout", "30s", "10ms..1d",
 OPTION(DURATION, http_drain_timeout_ms, "http.drain_timeout", "30s", "0..1d",
        "on SIGTERM, requests in work get this long to finish")
 
-OPTION(INTEGER, ingest_batch_events_max, "ingest.batch_events_max", "2000", "1..100000",
-       "records in one request")
+OPTION(INTEGER, ingest_batch_events_max, "ingest.batch_events_max", "2000", "1..100000", "records in one request")
 OPTION(BYTES, ingest_event_bytes_max, "ingest.event_bytes_max", "1m", "1k..64m", "the JSON of one record")
 OPTION(INTEGER, ingest_properties_max, "ingest.properties_max", "255", "1..10000", "properties of one event")
 OPTION(INTEGER, ingest_string_bytes_max, "ingest.string_bytes_max", "255", "16..1000000",

@@ -243,8 +243,8 @@ static void test_list_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_table), cmocka_unit_test(test_good_values),
-        cmocka_unit_test(test_bad_values), cmocka_unit_test(test_sources), cmocka_unit_test(test_check),
+        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_table),   cmocka_unit_test(test_good_values),
+        cmocka_unit_test(test_bad_values),      cmocka_unit_test(test_sources), cmocka_unit_test(test_check),
         cmocka_unit_test(test_list_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

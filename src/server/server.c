@@ -1,7 +1,7 @@
 /*
- * Order of life: lock the directory, open the control plane, recover the store, start workers and loops, serve; and back in the
- * opposite order. A signal thread turns SIGTERM and SIGINT into a drain, and once a second looks whether a project was deleted, so
- * that its events go too.
+ * Order of life: lock the directory, open the control plane, recover the store, start workers and loops, serve; and
+ * back in the opposite order. A signal thread turns SIGTERM and SIGINT into a drain, and once a second looks whether a
+ * project was deleted, so that its events go too.
  */
 #include "server/server.h"
 
@@ -105,8 +105,9 @@ static void on_finished(void *context, const struct http_access *access)
     (void)context;
     if (!log_enabled(LOG_DEBUG)) return;
     log_debug("request", LOG_INT("id", access->request->id), LOG_STR("method", access->request->method_name),
-              LOG_STR("path", access->request->path), LOG_INT("status", access->status), LOG_INT("bytes_in", access->bytes_in),
-              LOG_INT("bytes_out", access->bytes_out), LOG_INT("us", access->duration_us));
+              LOG_STR("path", access->request->path), LOG_INT("status", access->status),
+              LOG_INT("bytes_in", access->bytes_in), LOG_INT("bytes_out", access->bytes_out),
+              LOG_INT("us", access->duration_us));
 }
 
 static enum status open_http(struct server *server, struct error *error)
@@ -134,7 +135,7 @@ static enum status open_http(struct server *server, struct error *error)
     return http_server_new(&options, error, &server->http);
 }
 
-/* --- deleted projects ----------------------------------------------------------------------------------------------- */
+/* --- deleted projects --- */
 
 struct purge {
     struct server *server;
@@ -174,7 +175,8 @@ static void *signal_main(void *arg)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    if (meta_reader_new(server->meta, &error, &reader) != STATUS_OK) log_failure(LOG_WARN, "cannot_watch_projects", &error);
+    if (meta_reader_new(server->meta, &error, &reader) != STATUS_OK)
+        log_failure(LOG_WARN, "cannot_watch_projects", &error);
     while (!server->stopping) {
         struct timespec second = {.tv_sec = 1};
         int signal = sigtimedwait(&signals, NULL, &second);
@@ -191,7 +193,7 @@ static void *signal_main(void *arg)
     return NULL;
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------ */
+/* --- life --- */
 
 static enum status start(struct server *server, struct error *error)
 {

@@ -1,6 +1,6 @@
 /*
- * The applier: the one thread that owns the projects' state. It applies log frames in order, answers requests for snapshots, and starts
- * and finishes flushes.
+ * The applier: the one thread that owns the projects' state. It applies log frames in order, answers requests for
+ * snapshots, and starts and finishes flushes.
  */
 #include "base/log.h"
 #include "os/clock.h"
@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#define COUNT_DELAY_NS  20000000LL
+#define COUNT_DELAY_NS 20000000LL
 
 struct project *store_find_project(void *ctx, uint64_t id)
 {
@@ -36,7 +36,7 @@ static enum status drop_project(struct store *store, uint64_t id)
 }
 
 enum status store_apply_frame(struct store *store, struct frame_bytes *frame, struct str records, uint64_t lsn,
-                               struct error *error)
+                              struct error *error)
 {
     struct reader reader = reader_of(records);
     while (reader_left(&reader)) {
@@ -48,7 +48,8 @@ enum status store_apply_frame(struct store *store, struct frame_bytes *frame, st
         struct project *project = NULL;
         if (record.kind != RECORD_PROJECT_DROP && !(project = store_find_project(store, record.project)))
             return error_set(error, STATUS_LIMIT, "out of memory for a project");
-        /* A project is dropped for good: its sections will not count, so what was still on its way must not show either. */
+        /* A project is dropped for good: its sections will not count, so what was still on its way must not show
+         * either. */
         if (project && project->dropped) continue;
         arena_reset(store->arena);
         switch (record.kind) {
@@ -109,7 +110,8 @@ static void flush_begin(struct store *store)
         if (job) {
             job->status = status;
             for (size_t i = 0; i < job->project_count; i++)
-                (void)!flush_job_finish(&job->projects[i], job, store_find_project(store, job->projects[i].project), &error);
+                (void)!flush_job_finish(&job->projects[i], job, store_find_project(store, job->projects[i].project),
+                                        &error);
             flush_job_free(job);
         }
         store->retry_flush_ns = os_monotonic_ns() + RETRY_DELAY_NS;
@@ -167,8 +169,10 @@ static bool flush_due(const struct store *store)
     if (store->flushing || now < store->retry_flush_ns) return false;
     if (store->flush_waiters || atomic_load(&store->recovering)) return true;
     uint64_t rows = atomic_load(&store->stat_rows);
-    if (atomic_load(&store->memory_bytes) > store->options.memory_bytes_max || rows >= store->options.flush_rows) return true;
-    return (rows > 0 || store->dropped_count) && now - store->last_flush_ns > (int64_t)store->options.flush_interval_ms * 1000000;
+    if (atomic_load(&store->memory_bytes) > store->options.memory_bytes_max || rows >= store->options.flush_rows)
+        return true;
+    return (rows > 0 || store->dropped_count) &&
+           now - store->last_flush_ns > (int64_t)store->options.flush_interval_ms * 1000000;
 }
 
 static void publish(struct store *store, struct message *message)
@@ -177,7 +181,8 @@ static void publish(struct store *store, struct message *message)
     uint64_t *known = u64map_get(&store->projects, message->project);
     enum status status;
     if (known) {
-        status = project_publish((struct project *)(uintptr_t)*known, &store->context, &waiter->error, &waiter->snapshot);
+        status =
+            project_publish((struct project *)(uintptr_t)*known, &store->context, &waiter->error, &waiter->snapshot);
     } else {
         waiter->snapshot = calloc(1, sizeof *waiter->snapshot);
         status = waiter->snapshot ? STATUS_OK : STATUS_LIMIT;
@@ -264,8 +269,10 @@ enum status store_snapshot(struct store *store, uint64_t project, struct error *
     message->waiter = &waiter;
     store_post(store, message);
     enum status status = store_wait(store, &waiter);
-    if (status == STATUS_OK) *ret_snapshot = waiter.snapshot;
-    else if (error) *error = waiter.error;
+    if (status == STATUS_OK)
+        *ret_snapshot = waiter.snapshot;
+    else if (error)
+        *error = waiter.error;
     return status;
 }
 
@@ -279,4 +286,3 @@ enum status store_flush(struct store *store, struct error *error)
     if (status != STATUS_OK && error) *error = waiter.error;
     return status;
 }
-

@@ -5,9 +5,13 @@
 #define EVENT_HAS_ID     1
 #define EVENT_HAS_DEVICE 2
 #define EVENT_HAS_INSERT 4
-#define TIME_MS_LIMIT    ((int64_t)1 << 53) /* 285 000 years either way; keeps sums and window arithmetic from overflowing */
+#define TIME_MS_LIMIT                                                                                                  \
+    ((int64_t)1 << 53) /* 285 000 years either way; keeps sums and window arithmetic from overflowing */
 
-static bool is_time(int64_t ms) { return ms > -TIME_MS_LIMIT && ms < TIME_MS_LIMIT; }
+static bool is_time(int64_t ms)
+{
+    return ms > -TIME_MS_LIMIT && ms < TIME_MS_LIMIT;
+}
 
 static void put_str(struct buf *buf, struct str s)
 {
@@ -17,7 +21,9 @@ static void put_str(struct buf *buf, struct str s)
 
 void batch_init(struct batch *batch, size_t size_max)
 {
-    *batch = (struct batch){.head = BUF_INIT(128), .names = BUF_INIT(size_max), .events = BUF_INIT(size_max),
+    *batch = (struct batch){.head = BUF_INIT(128),
+                            .names = BUF_INIT(size_max),
+                            .events = BUF_INIT(size_max),
                             .name_index = STRMAP_INIT(1u << 20)};
     batch->arena = arena_new(size_max + (1u << 16));
 }
@@ -70,7 +76,8 @@ void batch_event(struct batch *batch, struct str name, int64_t time_ms, struct s
     }
     buf_varint(&batch->events, name_of(batch, name));
     buf_varint(&batch->events, zigzag(time_ms - (int64_t)batch->received_ms));
-    unsigned flags = (id.data ? EVENT_HAS_ID : 0) | (device.data ? EVENT_HAS_DEVICE : 0) | (insert_id.data ? EVENT_HAS_INSERT : 0);
+    unsigned flags =
+        (id.data ? EVENT_HAS_ID : 0) | (device.data ? EVENT_HAS_DEVICE : 0) | (insert_id.data ? EVENT_HAS_INSERT : 0);
     buf_byte(&batch->events, (char)flags);
     if (id.data) put_str(&batch->events, id);
     if (device.data) put_str(&batch->events, device);

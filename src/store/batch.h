@@ -1,7 +1,7 @@
 #pragma once
 /*
- * Log records (docs/formats/wal.md, "Records"): how ingestion hands events to the store, and how the store reads them back when
- * it applies them or replays the log.
+ * Log records (docs/formats/wal.md, "Records"): how ingestion hands events to the store, and how the store reads them
+ * back when it applies them or replays the log.
  *
  * Writing, one record per request and project, on any thread:
  *
@@ -15,7 +15,8 @@
  *   batch_finish(&batch, &record);     the record's bytes, owned by the caller: give them to store_append
  *   batch_fini(&batch);
  *
- * Failures (too much, a time beyond 2^53 ms) are sticky and surface in batch_finish (LIMIT). Strings passed in are copied.
+ * Failures (too much, a time beyond 2^53 ms) are sticky and surface in batch_finish (LIMIT). Strings passed in are
+ * copied.
  */
 #include "base/buf.h"
 #include "base/map.h"
@@ -30,7 +31,7 @@ enum link_operation { LINK_CREATE = 1, LINK_ALIAS = 2, LINK_MERGE = 3 };
 #define BATCH_IMPORT 1 /* flags: the events came through /import */
 
 struct batch {
-    struct buf head;   /* kind .. names */
+    struct buf head; /* kind .. names */
     struct buf names;
     struct buf events; /* the encoded events */
     struct strmap name_index;
@@ -45,15 +46,20 @@ struct batch {
 void batch_init(struct batch *batch, size_t size_max);
 void batch_fini(struct batch *batch);
 void batch_begin(struct batch *batch, uint64_t project, int64_t received_ms, enum identity_mode mode, unsigned flags);
-/* `id`, `device` and `insert_id` are absent when their data is NULL. Property names may repeat: the caller sends each once. */
+/* `id`, `device` and `insert_id` are absent when their data is NULL. Property names may repeat: the caller sends each
+ * once. */
 void batch_event(struct batch *batch, struct str name, int64_t time_ms, struct str id, struct str device,
                  struct str insert_id);
 /* INVALID when the value nests too deeply. */
 enum status batch_property(struct batch *batch, struct str name, const struct json *value) MUST_USE;
 void batch_event_end(struct batch *batch);
 void batch_event_cancel(struct batch *batch);
-static inline uint32_t batch_count(const struct batch *batch) { return batch->event_count; }
-/* Moves the finished record into *ret_record (buf_fini it, or give it to store_append). LIMIT when it passed size_max. */
+static inline uint32_t batch_count(const struct batch *batch)
+{
+    return batch->event_count;
+}
+/* Moves the finished record into *ret_record (buf_fini it, or give it to store_append). LIMIT when it passed size_max.
+ */
 enum status batch_finish(struct batch *batch, struct buf *ret_record) MUST_USE;
 
 /* A LINK record: device and user are ids as stored ("$device:D1", "U1"). */
@@ -61,7 +67,7 @@ enum status record_link(struct buf *record, uint64_t project, int64_t received_m
                         enum link_operation operation, struct str device, struct str user) MUST_USE;
 enum status record_project_drop(struct buf *record, uint64_t project) MUST_USE;
 
-/* --- reading ------------------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 struct record {
     enum record_kind kind;

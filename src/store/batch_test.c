@@ -1,4 +1,5 @@
-/* Records come back as they were packed; cancelled events leave no trace; limits are kept; damaged records are refused. */
+/* Records come back as they were packed; cancelled events leave no trace; limits are kept; damaged records are refused.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,11 +23,16 @@ static struct buf pack(uint32_t events)
         snprintf(name, sizeof name, "p%u", i % 200);
         struct json n = json_int(i), s = json_string(str_of(id));
         batch_event(&batch, i % 2 ? STR("odd") : STR("even"), T0 - (int64_t)i * 1000, i % 5 ? str_of(id) : STR_NULL,
-                    i % 10 == 1 ? STR("dev") : STR_NULL, i % 3 ? STR_NULL : i % 2 ? STR("") : STR("ins"));
+                    i % 10 == 1 ? STR("dev") : STR_NULL,
+                    i % 3   ? STR_NULL
+                    : i % 2 ? STR("")
+                            : STR("ins"));
         assert_int_equal(batch_property(&batch, STR("n"), &n), STATUS_OK);
         for (uint32_t p = 0; p < i % 150; p++) assert_int_equal(batch_property(&batch, str_of(name), &s), STATUS_OK);
-        if (i % 4 == 3) batch_event_cancel(&batch);
-        else batch_event_end(&batch);
+        if (i % 4 == 3)
+            batch_event_cancel(&batch);
+        else
+            batch_event_end(&batch);
     }
     assert_int_equal(batch_count(&batch), events - events / 4);
     assert_int_equal(batch_finish(&batch, &record), STATUS_OK);
@@ -65,8 +71,10 @@ static void what_was_packed_comes_back(void **state)
         uint32_t property, count = 0;
         struct value value;
         while (event_property_next(&properties, &property, &value)) {
-            if (count++ == 0) assert_true(str_is(batch.names[property], "n") && value.integer == i);
-            else assert_true(str_eq(batch.names[property], str_of(name)) && str_eq(value_text(value), str_of(id)));
+            if (count++ == 0)
+                assert_true(str_is(batch.names[property], "n") && value.integer == i);
+            else
+                assert_true(str_eq(batch.names[property], str_of(name)) && str_eq(value_text(value), str_of(id)));
         }
         assert_int_equal(count, event.property_count);
     }

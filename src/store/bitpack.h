@@ -2,9 +2,15 @@
 /* Fixed-width bit packing, low bits first in little-endian 64-bit words (docs/formats/section.md, "Packed"). */
 #include "base/buf.h"
 
-static inline size_t bitpack_bytes(size_t count, unsigned width) { return (count * width + 63) / 64 * 8; }
+static inline size_t bitpack_bytes(size_t count, unsigned width)
+{
+    return (count * width + 63) / 64 * 8;
+}
 /* Bits needed for the largest value; 0 for 0. */
-static inline unsigned bitpack_width(uint64_t max) { return max ? 64 - (unsigned)__builtin_clzll(max) : 0; }
+static inline unsigned bitpack_width(uint64_t max)
+{
+    return max ? 64 - (unsigned)__builtin_clzll(max) : 0;
+}
 void bitpack_write(struct buf *buf, const uint64_t *values, size_t count, unsigned width);
 /* `packed` must hold bitpack_bytes(count, width) bytes; width <= 64. */
 void bitpack_read(const unsigned char *packed, size_t count, unsigned width, uint64_t *values);

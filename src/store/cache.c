@@ -10,8 +10,8 @@
 
 struct cache_entry {
     struct cache *cache;
-    struct cache_entry *next;               /* in the bucket */
-    struct cache_entry *newer, *older;      /* ring of the clock hand */
+    struct cache_entry *next;          /* in the bucket */
+    struct cache_entry *newer, *older; /* ring of the clock hand */
     uint64_t file_id, offset;
     uint32_t size, pins;
     bool used, cached;
@@ -100,8 +100,8 @@ static struct cache_entry *lookup(struct cache *cache, uint64_t file_id, uint64_
     return entry;
 }
 
-enum status cache_fetch(struct cache *cache, struct os_file *file, uint64_t file_id, uint64_t base, struct section_ref ref,
-                        struct error *error, struct pinned *ret_pinned)
+enum status cache_fetch(struct cache *cache, struct os_file *file, uint64_t file_id, uint64_t base,
+                        struct section_ref ref, struct error *error, struct pinned *ret_pinned)
 {
     uint64_t offset = base + ref.offset;
     pthread_mutex_lock(&cache->lock);

@@ -26,7 +26,8 @@ struct section_ref section_ref_read(struct reader *reader)
 
 struct section_ref chunk_block(const struct chunk *chunk, uint32_t index)
 {
-    struct reader reader = reader_of(str_from(chunk->block_refs + (size_t)index * SECTION_REF_BYTES, SECTION_REF_BYTES));
+    struct reader reader =
+        reader_of(str_from(chunk->block_refs + (size_t)index * SECTION_REF_BYTES, SECTION_REF_BYTES));
     return section_ref_read(&reader);
 }
 
@@ -38,7 +39,7 @@ struct section_ref section_append(struct buf *section, struct str object)
     return ref;
 }
 
-/* --- writing ------------------------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 struct column {
     const struct value *values; /* or */
@@ -248,10 +249,13 @@ static int entry_cmp(const void *a, const void *b)
 }
 
 /* Strictly the same value: -0.0 and 0, or equal objects with other key order, are different dictionary entries. */
-static bool same(struct value a, struct value b) { return value_cmp(a, b) == 0; }
+static bool same(struct value a, struct value b)
+{
+    return value_cmp(a, b) == 0;
+}
 
-/* Collects the distinct values; false when there are more than `distinct_max`. codes[i] becomes 0 for absent, else the entry's
- * number from 1 in the order of first sight. */
+/* Collects the distinct values; false when there are more than `distinct_max`. codes[i] becomes 0 for absent, else the
+ * entry's number from 1 in the order of first sight. */
 static bool collect(const struct value *values, uint32_t count, uint32_t distinct_max, struct arena *scratch,
                     struct entry **ret_entries, uint32_t *ret_distinct, uint32_t *codes, bool *ret_memory)
 {
@@ -270,7 +274,8 @@ static bool collect(const struct value *values, uint32_t count, uint32_t distinc
             if (distinct == distinct_max) return false;
             if ((distinct + 1) * 2 > capacity) {
                 size_t grown = capacity * 2;
-                struct entry *more = arena_realloc(scratch, entries, capacity * sizeof *entries, grown * sizeof *entries);
+                struct entry *more =
+                    arena_realloc(scratch, entries, capacity * sizeof *entries, grown * sizeof *entries);
                 slots = arena_new_array(scratch, uint32_t, grown);
                 *ret_memory = slots && more;
                 if (!*ret_memory) return false;
@@ -309,7 +314,10 @@ static enum status dictionary_bytes(const struct entry *entries, uint32_t count,
     return buf_status(buf);
 }
 
-static bool all_types(uint16_t types, uint16_t allowed) { return (types & ~(allowed | 1u << VALUE_ABSENT)) == 0; }
+static bool all_types(uint16_t types, uint16_t allowed)
+{
+    return (types & ~(allowed | 1u << VALUE_ABSENT)) == 0;
+}
 
 enum status chunk_encode(uint32_t property, const struct value *values, uint32_t count, struct arena *scratch,
                          struct buf *section, struct buf *table)
@@ -356,10 +364,10 @@ enum status chunk_encode(uint32_t property, const struct value *values, uint32_t
         status = dictionary_bytes(entries, distinct, &dictionary);
     } else {
         distinct = few ? distinct : 0;
-        column.encoding = all_types(types, 1u << VALUE_INT)       ? CHUNK_INT
-                          : numeric && doubles_exact              ? CHUNK_DOUBLE
-                          : all_types(types, 1u << VALUE_STRING)  ? CHUNK_BYTES
-                                                                  : CHUNK_VARIANT;
+        column.encoding = all_types(types, 1u << VALUE_INT)      ? CHUNK_INT
+                          : numeric && doubles_exact             ? CHUNK_DOUBLE
+                          : all_types(types, 1u << VALUE_STRING) ? CHUNK_BYTES
+                                                                 : CHUNK_VARIANT;
     }
     if (status == STATUS_OK)
         status = write_column(property, &column, buf_str(&dictionary), types, present, distinct, section, table);
@@ -367,7 +375,7 @@ enum status chunk_encode(uint32_t property, const struct value *values, uint32_t
     return status;
 }
 
-/* --- reading ------------------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 enum status chunk_read(struct reader *table, struct chunk *ret_chunk)
 {
@@ -390,8 +398,8 @@ enum status chunk_read(struct reader *table, struct chunk *ret_chunk)
     return STATUS_OK;
 }
 
-enum status chunk_dictionary(const struct chunk *chunk, struct str bytes, struct arena *arena, struct value **ret_values,
-                             uint32_t *ret_count, uint32_t **ret_items)
+enum status chunk_dictionary(const struct chunk *chunk, struct str bytes, struct arena *arena,
+                             struct value **ret_values, uint32_t *ret_count, uint32_t **ret_items)
 {
     struct reader reader = reader_of(bytes);
     if (chunk->encoding == CHUNK_CONST) {
@@ -466,7 +474,10 @@ static enum status unpack(struct reader *reader, uint32_t items, unsigned width,
     return STATUS_OK;
 }
 
-static bool present_at(struct str bits, uint32_t i) { return !bits.data || ((unsigned char)bits.data[i / 8] >> (i % 8) & 1); }
+static bool present_at(struct str bits, uint32_t i)
+{
+    return !bits.data || ((unsigned char)bits.data[i / 8] >> (i % 8) & 1);
+}
 
 static enum status read_head(struct reader *reader, uint32_t items, bool base, unsigned *ret_width, int64_t *ret_base,
                              struct str *ret_presence)

@@ -1,4 +1,5 @@
-/* Columns of every kind and size come back as they went in, in the encoding that fits them; damaged bytes give errors. */
+/* Columns of every kind and size come back as they went in, in the encoding that fits them; damaged bytes give errors.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -38,7 +39,10 @@ static struct str object(const struct column *c, struct section_ref ref)
     return str_from(copy, ref.size);
 }
 
-static void drop(struct str s) { free((void *)(uintptr_t)s.data); }
+static void drop(struct str s)
+{
+    free((void *)(uintptr_t)s.data);
+}
 
 static bool same(struct value a, struct value b)
 {
@@ -52,25 +56,30 @@ static bool same(struct value a, struct value b)
     return equal;
 }
 
-/* Decodes everything; with `values` it must be the same. Damaged bytes may fail, never misbehave. Returns the first failure. */
+/* Decodes everything; with `values` it must be the same. Damaged bytes may fail, never misbehave. Returns the first
+ * failure. */
 static enum status decode(const struct column *c, struct chunk *chunk, struct str dictionary, const struct str *blocks,
                           const struct value *values)
 {
     struct value *entries = NULL, out[VECTOR_ROWS_MAX];
     uint32_t entry_count = 0, *items = NULL, codes[VECTOR_ROWS_MAX];
-    bool dict = chunk->encoding == CHUNK_DICT, constant = chunk->encoding == CHUNK_CONST, sparse = chunk->encoding == CHUNK_SPARSE;
+    bool dict = chunk->encoding == CHUNK_DICT, constant = chunk->encoding == CHUNK_CONST,
+         sparse = chunk->encoding == CHUNK_SPARSE;
     if (dict || constant || sparse) TRY(chunk_dictionary(chunk, dictionary, c->arena, &entries, &entry_count, &items));
     uint32_t sparse_at = 0;
     for (uint32_t at = 0, v = 0; at < chunk->items; at += VECTOR_ROWS_MAX, v++) {
         uint32_t count = chunk_vector_items(chunk, v);
         assert_int_equal(count, chunk->items - at < VECTOR_ROWS_MAX ? chunk->items - at : VECTOR_ROWS_MAX);
-        if (dict) TRY(chunk_decode_codes(chunk, blocks[v / BLOCK_VECTORS], v, entry_count, codes));
-        else if (!constant && !sparse) TRY(chunk_decode_values(chunk, blocks[v / BLOCK_VECTORS], v, out));
+        if (dict)
+            TRY(chunk_decode_codes(chunk, blocks[v / BLOCK_VECTORS], v, entry_count, codes));
+        else if (!constant && !sparse)
+            TRY(chunk_decode_values(chunk, blocks[v / BLOCK_VECTORS], v, out));
         for (uint32_t i = 0; i < count; i++) {
             struct value value = constant ? entries[0] : dict ? entries[codes[i]] : value_absent();
             if (sparse && sparse_at < entry_count && items[sparse_at] == at + i) value = entries[sparse_at++];
             if (!constant && !dict && !sparse) value = out[i];
-            if (values && !same(value, values[at + i])) fail_msg("item %u of %u differs, encoding %d", at + i, chunk->items, chunk->encoding);
+            if (values && !same(value, values[at + i]))
+                fail_msg("item %u of %u differs, encoding %d", at + i, chunk->items, chunk->encoding);
             (void)value_hash(value);
         }
     }
@@ -96,9 +105,11 @@ static enum chunk_encoding read_back(const struct column *c, const struct value 
     assert_int_equal(decode(c, &chunk, dictionary, blocks, values), STATUS_OK);
     for (uint32_t i = 0; damage && i < 150; i++) {
         uint64_t r = hash_u64(i, count);
-        struct str target = chunk.block_count && (r & 1 || !dictionary.size) ? blocks[r / 2 % chunk.block_count] : dictionary;
+        struct str target =
+            chunk.block_count && (r & 1 || !dictionary.size) ? blocks[r / 2 % chunk.block_count] : dictionary;
         if (!target.size) break;
-        size_t at = r & 2 ? r / 64 % target.size : r / 64 % (target.size < 80 ? target.size : 80); /* heads more often */
+        size_t at =
+            r & 2 ? r / 64 % target.size : r / 64 % (target.size < 80 ? target.size : 80); /* heads more often */
         char *byte = (char *)(uintptr_t)target.data + at, old = *byte;
         *byte = (char)(old ^ (1 << r / 8 % 8));
         if (r & 4) *byte = (char)0xFF;
@@ -123,7 +134,19 @@ static enum chunk_encoding round_trip(const struct value *values, uint32_t count
     return encoding;
 }
 
-enum kind { SMALL_INTS, LARGE_INTS, EXTREME_INTS, FEW_STRINGS, MANY_STRINGS, DOUBLES, MIXED, ONE_VALUE, NESTED, BOOLS, KINDS };
+enum kind {
+    SMALL_INTS,
+    LARGE_INTS,
+    EXTREME_INTS,
+    FEW_STRINGS,
+    MANY_STRINGS,
+    DOUBLES,
+    MIXED,
+    ONE_VALUE,
+    NESTED,
+    BOOLS,
+    KINDS
+};
 
 static struct value from_json(struct arena *arena, const char *text)
 {
@@ -152,11 +175,13 @@ static struct value make(struct arena *arena, enum kind kind, uint64_t r)
         if (r % 9 == 0) return value_str(STR(""));
         snprintf(text, sizeof text, "%0*llx", (int)(r % 60), (unsigned long long)r);
         break;
-    case DOUBLES: return r % 11 == 0 ? value_number(-0.0) : r % 11 == 1 ? value_int(0) : value_number((double)r / 3e10 + 0.1);
+    case DOUBLES:
+        return r % 11 == 0 ? value_number(-0.0) : r % 11 == 1 ? value_int(0) : value_number((double)r / 3e10 + 0.1);
     case ONE_VALUE: return value_str(STR("always"));
     case BOOLS: return value_bool(r % 2);
     case NESTED:
-        snprintf(text, sizeof text, "{\"a\":[%u,[\"x%u\",null,[[]]]],\"b\":%u.5}", (unsigned)(r % 100), (unsigned)(r / 100 % 977), (unsigned)(r % 7));
+        snprintf(text, sizeof text, "{\"a\":[%u,[\"x%u\",null,[[]]]],\"b\":%u.5}", (unsigned)(r % 100),
+                 (unsigned)(r / 100 % 977), (unsigned)(r % 7));
         return from_json(arena, text);
     default:
         switch (r % 8) {
@@ -180,7 +205,7 @@ static void every_kind_and_size(void **state)
     bool met[CHUNK_SPARSE + 1] = {false};
     for (int kind = 0; kind < KINDS; kind++) {
         for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
-            if (kind == NESTED && counts[c] > 2000) continue; /* slow to make */
+            if (kind == NESTED && counts[c] > 2000) continue;        /* slow to make */
             for (unsigned absent = 0; absent <= 100; absent += 50) { /* per cent */
                 if (absent == 50 && counts[c] == 50000) continue;
                 struct arena *arena = arena_new(1 << 28);
@@ -206,7 +231,8 @@ static void sparse_columns(void **state)
         uint32_t count = present * 40 + 5;
         struct column c = new_column();
         struct arena *arena = arena_new(1 << 26);
-        struct value *values = arena_new_array(arena, struct value, count), *some = arena_new_array(arena, struct value, present);
+        struct value *values = arena_new_array(arena, struct value, count),
+                     *some = arena_new_array(arena, struct value, present);
         uint32_t *items = arena_new_array(arena, uint32_t, present);
         for (uint32_t i = 0; i < present; i++) {
             items[i] = i * 40 + (uint32_t)hash_u64(i, 2) % 40;
@@ -223,7 +249,8 @@ static void sparse_columns(void **state)
         assert_int_equal(chunk_read(&reader, &chunk), STATUS_OK);
         struct str dictionary = object(&c, chunk.dictionary);
         chunk.present--;
-        assert_int_equal(chunk_dictionary(&chunk, dictionary, arena, &entries, &entry_count, &entry_items), STATUS_CORRUPT);
+        assert_int_equal(chunk_dictionary(&chunk, dictionary, arena, &entries, &entry_count, &entry_items),
+                         STATUS_CORRUPT);
         drop(dictionary);
         arena_free(arena);
         end_column(&c);

@@ -3,9 +3,15 @@
 static const uint32_t salts[8] = {0x47b6137bU, 0x44974d91U, 0x8824ad5bU, 0xa2b7289dU,
                                   0x705495c7U, 0x2df1424bU, 0x9efc4947U, 0x5c6bfb31U};
 
-size_t filter_bytes(size_t keys) { return (keys * 16 / 8 + 31) / 32 * 32; }
+size_t filter_bytes(size_t keys)
+{
+    return (keys * 16 / 8 + 31) / 32 * 32;
+}
 
-static size_t block_of(size_t bytes, uint64_t key) { return (size_t)((key >> 32) * (bytes / 32) >> 32) * 32; }
+static size_t block_of(size_t bytes, uint64_t key)
+{
+    return (size_t)((key >> 32) * (bytes / 32) >> 32) * 32;
+}
 
 void filter_add(unsigned char *filter, size_t bytes, uint64_t key)
 {

@@ -1,7 +1,8 @@
 #pragma once
 /*
- * Split block Bloom filter, as in the Apache Parquet format specification (BloomFilter.md): 256-bit blocks, a key sets one bit in
- * each of the block's eight 32-bit words, so a probe costs one cache line. At 16 bits a key about 1 in 2000 absent keys passes.
+ * Split block Bloom filter, as in the Apache Parquet format specification (BloomFilter.md): 256-bit blocks, a key sets
+ * one bit in each of the block's eight 32-bit words, so a probe costs one cache line. At 16 bits a key about 1 in 2000
+ * absent keys passes.
  */
 #include "base/str.h"
 

@@ -21,7 +21,7 @@ static void event_file_name(char out[64], uint64_t id, const char *kind)
     snprintf(out, 64, "events/%016llx.%s", (unsigned long long)id, kind);
 }
 
-/* --- the job ------------------------------------------------------------------------------------------------------- */
+/* --- the job --- */
 
 struct flush_job *flush_job_new(uint64_t flushed_lsn)
 {
@@ -64,8 +64,8 @@ static enum status export_catalog(struct flush_job *job, struct flush_project *p
     part->saved_properties = names_count(project->properties);
     part->saved_ids = id_graph_mark(project->ids);
     bool nothing = part->input_count == 0 && part->saved_events == project->saved_events &&
-                   part->saved_properties == project->saved_properties && part->saved_ids.ids == project->saved_ids.ids &&
-                   part->saved_ids.links == project->saved_ids.links;
+                   part->saved_properties == project->saved_properties &&
+                   part->saved_ids.ids == project->saved_ids.ids && part->saved_ids.links == project->saved_ids.links;
     if (nothing) return STATUS_OK;
     buf_varint(&job->catalog, project->id);
     names_export(project->events, project->saved_events, &job->catalog);
@@ -98,7 +98,8 @@ enum status flush_job_project(struct flush_job *job, struct project *project)
     return export_catalog(job, part, project);
 }
 
-enum status flush_job_finish(struct flush_project *part, const struct flush_job *job, struct project *project, struct error *error)
+enum status flush_job_finish(struct flush_project *part, const struct flush_job *job, struct project *project,
+                             struct error *error)
 {
     if (job->status != STATUS_OK) {
         project_flush_abort(project);
@@ -115,10 +116,11 @@ enum status flush_job_finish(struct flush_project *part, const struct flush_job 
     return project_flush_end(project, part->outputs, part->output_count, error);
 }
 
-/* --- writing files ------------------------------------------------------------------------------------------------- */
+/* --- writing files --- */
 
 /* A file written in one go: header, content, sync. The directory is synced once for all files of a job. */
-static enum status write_file(struct os_fs *fs, const char *name, const struct str *pieces, size_t count, struct error *error)
+static enum status write_file(struct os_fs *fs, const char *name, const struct str *pieces, size_t count,
+                              struct error *error)
 {
     struct os_file *file;
     TRY(os_open(fs, name, OS_WRITE | OS_CREATE, error, &file));
@@ -167,8 +169,9 @@ static enum status merge_projects(struct flush_job *job, struct merge_output ***
 }
 
 /* One section file for all projects; its sections are opened from it. */
-static enum status write_sections(struct flush_job *job, struct os_fs *fs, struct manifest *manifest, struct cache *cache,
-                                  struct merge_output **outputs, const size_t *counts, uint64_t file_id, struct written *written)
+static enum status write_sections(struct flush_job *job, struct os_fs *fs, struct manifest *manifest,
+                                  struct cache *cache, struct merge_output **outputs, const size_t *counts,
+                                  uint64_t file_id, struct written *written)
 {
     size_t total = 0;
     for (size_t i = 0; i < job->project_count; i++) total += counts[i];
@@ -231,8 +234,8 @@ static enum status write_sections(struct flush_job *job, struct os_fs *fs, struc
         if (!part->outputs) status = STATUS_LIMIT;
         for (size_t s = 0; s < counts[i] && status == STATUS_OK; s++) {
             const struct merge_output *output = &outputs[i][s];
-            status = section_open_file(file, cache, offset, output->image.size, output->directory, part->project, ordinal++,
-                                       &job->error, &part->outputs[s]);
+            status = section_open_file(file, cache, offset, output->image.size, output->directory, part->project,
+                                       ordinal++, &job->error, &part->outputs[s]);
             if (status == STATUS_OK) part->output_count++;
             offset += output->image.size + (64 - output->image.size % 64) % 64;
         }
@@ -244,7 +247,8 @@ static enum status write_sections(struct flush_job *job, struct os_fs *fs, struc
     return status;
 }
 
-/* Many small catalog files are joined with the new piece: the newest run in which no file is much larger than all behind it. */
+/* Many small catalog files are joined with the new piece: the newest run in which no file is much larger than all
+ * behind it. */
 static enum status write_catalog(struct flush_job *job, struct os_fs *fs, struct manifest *manifest, uint64_t file_id,
                                  struct written *written)
 {
@@ -283,7 +287,8 @@ static enum status write_catalog(struct flush_job *job, struct os_fs *fs, struct
         struct str pieces[] = {str_from(header, sizeof header), buf_str(&content)};
         event_file_name(name, file_id, "cat");
         status = write_file(fs, name, pieces, 2, &job->error);
-        written->catalog = (struct manifest_file){file_id, FILE_HEADER + content.size, hash_bytes(content.data, content.size, 0)};
+        written->catalog =
+            (struct manifest_file){file_id, FILE_HEADER + content.size, hash_bytes(content.data, content.size, 0)};
         written->has_catalog = true;
     }
     buf_fini(&content);
@@ -358,16 +363,17 @@ void flush_job_run(struct flush_job *job, struct os_fs *fs, struct manifest *man
     struct written written = {0};
     enum status status = STATUS_OK;
     if (manifest->failed) {
-        /* An edit that failed may yet count after a crash, one that was read may not: no file is touched until a new manifest says so. */
+        /* An edit that failed may yet count after a crash, one that was read may not: no file is touched until a new
+         * manifest says so. */
         status = manifest_renew(manifest, &job->error);
         if (status == STATUS_OK) files_sweep(fs, manifest);
     }
-    /* A number is used once, even when the flush fails: for the reason above, and because the cache knows blocks by file number. */
+    /* A number is used once, even when the flush fails: for the reason above, and because the cache knows blocks by
+     * file number. */
     uint64_t id = manifest->next_file_id;
     manifest->next_file_id = id + 3;
     if (status == STATUS_OK) status = merge_projects(job, &outputs, &counts, memory_bytes_max);
-    if (status == STATUS_OK)
-        status = write_sections(job, fs, manifest, cache, outputs, counts, id, &written);
+    if (status == STATUS_OK) status = write_sections(job, fs, manifest, cache, outputs, counts, id, &written);
     if (status == STATUS_OK) status = write_catalog(job, fs, manifest, id + 1, &written);
     if (status == STATUS_OK) status = write_deletes(job, fs, manifest, id + 2, &written);
     if (status == STATUS_OK) status = os_sync_dir(fs, "events", &job->error);
@@ -376,7 +382,8 @@ void flush_job_run(struct flush_job *job, struct os_fs *fs, struct manifest *man
     size_t old_count = 0;
     if (!old_deletes) status = STATUS_LIMIT;
     if (status != STATUS_OK) remove_files(fs, id);
-    for (size_t i = 0; i < manifest->delete_count && old_deletes; i++) old_deletes[old_count++] = manifest->deletes[i].delete_file;
+    for (size_t i = 0; i < manifest->delete_count && old_deletes; i++)
+        old_deletes[old_count++] = manifest->deletes[i].delete_file;
     if (status == STATUS_OK) {
         struct manifest_edit edit = {.flushed_lsn = job->flushed_lsn,
                                      .next_file_id = id + 3,
@@ -413,11 +420,12 @@ void flush_job_run(struct flush_job *job, struct os_fs *fs, struct manifest *man
     free(old_deletes);
     free(written.deletes);
     free(written.joined);
-    if (status != STATUS_OK && job->error.status == STATUS_OK) error_set(&job->error, status, "out of memory while flushing");
+    if (status != STATUS_OK && job->error.status == STATUS_OK)
+        error_set(&job->error, status, "out of memory while flushing");
     job->status = status;
 }
 
-/* --- reading at start ---------------------------------------------------------------------------------------------- */
+/* --- reading at start --- */
 
 static enum status read_whole(struct os_fs *fs, const char *name, uint64_t size, const char magic[8],
                               const unsigned char node[16], struct error *error, char **ret_bytes)
@@ -427,14 +435,13 @@ static enum status read_whole(struct os_fs *fs, const char *name, uint64_t size,
     TRY(os_open(fs, name, OS_READ, error, &file));
     enum status status = os_size(file, &actual, error);
     if (status == STATUS_OK && (actual != size || size < FILE_HEADER))
-        status = error_set(error, STATUS_CORRUPT, "file %s has %llu bytes instead of %llu", name, (unsigned long long)actual,
-                           (unsigned long long)size);
+        status = error_set(error, STATUS_CORRUPT, "file %s has %llu bytes instead of %llu", name,
+                           (unsigned long long)actual, (unsigned long long)size);
     char *bytes = status == STATUS_OK ? malloc(size) : NULL;
     if (status == STATUS_OK && !bytes) status = error_set(error, STATUS_LIMIT, "out of memory for file %s", name);
     if (status == STATUS_OK) status = os_pread(file, bytes, size, 0, error);
     os_close(file);
-    if (status == STATUS_OK)
-        status = file_header_check((const unsigned char *)bytes, magic, node, error, &id, &lsn);
+    if (status == STATUS_OK) status = file_header_check((const unsigned char *)bytes, magic, node, error, &id, &lsn);
     if (status != STATUS_OK) {
         error_prefix(error, "file %s", name);
         free(bytes);
@@ -478,8 +485,8 @@ static enum status load_catalog(struct os_fs *fs, const struct manifest *manifes
     return status;
 }
 
-static enum status load_deletes(struct os_fs *fs, const struct manifest *manifest, uint64_t section_file, uint32_t ordinal,
-                                uint32_t rows, struct error *error, struct deletes **ret_deletes)
+static enum status load_deletes(struct os_fs *fs, const struct manifest *manifest, uint64_t section_file,
+                                uint32_t ordinal, uint32_t rows, struct error *error, struct deletes **ret_deletes)
 {
     *ret_deletes = NULL;
     const struct manifest_deletes *entry = NULL;
@@ -500,7 +507,8 @@ static enum status load_deletes(struct os_fs *fs, const struct manifest *manifes
     if (status == STATUS_OK && hash_bytes(bytes, entry->size, 0) == entry->check)
         bitmap = roaring_bitmap_portable_deserialize_safe(bytes, entry->size);
     free(bytes);
-    if (status == STATUS_OK && (!bitmap || (!roaring_bitmap_is_empty(bitmap) && roaring_bitmap_maximum(bitmap) >= rows))) {
+    if (status == STATUS_OK &&
+        (!bitmap || (!roaring_bitmap_is_empty(bitmap) && roaring_bitmap_maximum(bitmap) >= rows))) {
         if (bitmap) roaring_bitmap_free(bitmap);
         error_set(error, STATUS_CORRUPT, "file %s is damaged", name);
         error_hint(error, "restore it from a backup");
@@ -511,7 +519,8 @@ static enum status load_deletes(struct os_fs *fs, const struct manifest *manifes
 }
 
 static enum status read_footer(struct os_fs *fs, const struct manifest *manifest, const struct manifest_file *entry,
-                               const char *name, struct error *error, struct section_file **ret_file, struct buf *footer)
+                               const char *name, struct error *error, struct section_file **ret_file,
+                               struct buf *footer)
 {
     struct section_file *file = calloc(1, sizeof *file);
     if (!file) return error_set(error, STATUS_LIMIT, "out of memory for file %s", name);
@@ -534,11 +543,13 @@ static enum status read_footer(struct os_fs *fs, const struct manifest *manifest
     if (status == STATUS_OK) {
         struct reader r = reader_of(str_from(trailer, sizeof trailer));
         uint64_t footer_size = read_u64(&r), check = read_u64(&r);
-        if (check != entry->check || footer_size > size - FILE_HEADER - TRAILER_BYTES || footer_size > footer->size_max) {
+        if (check != entry->check || footer_size > size - FILE_HEADER - TRAILER_BYTES ||
+            footer_size > footer->size_max) {
             status = error_set(error, STATUS_CORRUPT, "its footer is not the one that was written");
         } else {
             char *to = buf_reserve(footer, footer_size);
-            status = to ? os_pread(file->file, to, footer_size, size - TRAILER_BYTES - footer_size, error) : STATUS_LIMIT;
+            status =
+                to ? os_pread(file->file, to, footer_size, size - TRAILER_BYTES - footer_size, error) : STATUS_LIMIT;
             if (status == STATUS_OK) buf_advance(footer, footer_size);
             if (status == STATUS_OK && hash_bytes(footer->data, footer->size, 0) != entry->check)
                 status = error_set(error, STATUS_CORRUPT, "its footer is damaged");
@@ -554,8 +565,8 @@ static enum status read_footer(struct os_fs *fs, const struct manifest *manifest
 }
 
 static enum status load_sections(struct os_fs *fs, struct manifest *manifest, const struct manifest_file *entry,
-                                 struct cache *cache, struct project *(*find)(void *, uint64_t), void *ctx, struct error *error,
-                                 size_t *ret_live)
+                                 struct cache *cache, struct project *(*find)(void *, uint64_t), void *ctx,
+                                 struct error *error, size_t *ret_live)
 {
     char name[64];
     struct section_file *file = NULL;
@@ -603,7 +614,8 @@ enum status files_load(struct os_fs *fs, struct manifest *manifest, struct cache
 {
     TRY(os_mkdir(fs, "events", error));
     TRY(os_sync_dir(fs, "", error)); /* without its name the directory holds nothing */
-    for (size_t i = 0; i < manifest->catalog_count; i++) TRY(load_catalog(fs, manifest, &manifest->catalogs[i], find, ctx, error));
+    for (size_t i = 0; i < manifest->catalog_count; i++)
+        TRY(load_catalog(fs, manifest, &manifest->catalogs[i], find, ctx, error));
     uint64_t *empty = calloc(manifest->section_count + 1, sizeof *empty);
     size_t empty_count = 0;
     enum status status = empty ? STATUS_OK : error_set(error, STATUS_LIMIT, "out of memory");
@@ -619,7 +631,8 @@ enum status files_load(struct os_fs *fs, struct manifest *manifest, struct cache
                                      .remove_sections = empty,
                                      .remove_section_count = empty_count};
         struct error later;
-        if (manifest_append(manifest, &edit, &later) != STATUS_OK) log_failure(LOG_WARN, "cannot_drop_section_files", &later);
+        if (manifest_append(manifest, &edit, &later) != STATUS_OK)
+            log_failure(LOG_WARN, "cannot_drop_section_files", &later);
     }
     free(empty);
     return status;

@@ -1,8 +1,8 @@
 #pragma once
 /*
- * Writing what is in memory to files: section files, catalog files, delete files, then one manifest edit that makes them count; and
- * reading them back at start. The applier makes a job (flush_job_new, flush_job_project), the maintenance thread runs it, the applier
- * takes the result in.
+ * Writing what is in memory to files: section files, catalog files, delete files, then one manifest edit that makes
+ * them count; and reading them back at start. The applier makes a job (flush_job_new, flush_job_project), the
+ * maintenance thread runs it, the applier takes the result in.
  */
 #include "store/cache.h"
 #include "store/manifest.h"
@@ -49,5 +49,6 @@ enum status flush_job_finish(struct flush_project *part, const struct flush_job 
 /* At start: everything that the manifest lists. find(ctx, id) gives the project, making it if needed. */
 enum status files_load(struct os_fs *fs, struct manifest *manifest, struct cache *cache,
                        struct project *(*find)(void *ctx, uint64_t id), void *ctx, struct error *error) MUST_USE;
-/* Removes files of events/ that the manifest, which must be durable, does not list: left-overs of crashes and failed flushes. */
+/* Removes files of events/ that the manifest, which must be durable, does not list: left-overs of crashes and failed
+ * flushes. */
 void files_sweep(struct os_fs *fs, const struct manifest *manifest);

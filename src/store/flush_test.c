@@ -1,6 +1,6 @@
 /*
- * Flushes on the simulated disk, without the store's threads: a flush that fails anywhere leaves what was there before, takes no room, and may
- * be followed by a crash at any moment; what counts afterwards can always be read.
+ * Flushes on the simulated disk, without the store's threads: a flush that fails anywhere leaves what was there before,
+ * takes no room, and may be followed by a crash at any moment; what counts afterwards can always be read.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,8 +15,8 @@
 
 #define T0 1700000000000LL
 
-static unsigned no_links(struct id_graph *graph, enum identity_mode mode, enum link_operation operation, uint32_t device,
-                         uint32_t user)
+static unsigned no_links(struct id_graph *graph, enum identity_mode mode, enum link_operation operation,
+                         uint32_t device, uint32_t user)
 {
     (void)graph, (void)mode, (void)operation, (void)device, (void)user;
     return 0;
@@ -101,7 +101,8 @@ static void apply(struct world *w, uint32_t count)
     struct reader reader = reader_of(str_from(frame->data, bytes.size));
     struct record record;
     assert_int_equal(record_next(&reader, &record), STATUS_OK);
-    assert_int_equal(project_apply_events(w->project, &w->context, frame, record.body, w->lsn, w->arena, &error), STATUS_OK);
+    assert_int_equal(project_apply_events(w->project, &w->context, frame, record.body, w->lsn, w->arena, &error),
+                     STATUS_OK);
     arena_reset(w->arena);
     w->lsn += bytes.size;
     frame_bytes_unref(frame);
@@ -141,7 +142,8 @@ static uint64_t read_all(struct world *w)
             struct vector n;
             assert_int_equal(scan_vector(scan, v, &error, &rows), STATUS_OK);
             assert_int_equal(scan_live(scan, &error, &live), STATUS_OK);
-            if (scan_property(scan, snapshot_property_id(snapshot, STR("n")), &error, &n) != STATUS_OK) fail_msg("%s", error.primary);
+            if (scan_property(scan, snapshot_property_id(snapshot, STR("n")), &error, &n) != STATUS_OK)
+                fail_msg("%s", error.primary);
             for (uint32_t i = 0; i < rows; i++) {
                 int64_t number = vector_at(&n, i).integer;
                 if (!live[i]) continue;
@@ -228,8 +230,8 @@ static void a_failed_flush_changes_nothing(void **state)
     }
 }
 
-/* The edit of a failed append may reach the disk nevertheless. Then the files it names must be what they were, whatever the next attempt
- * was doing when the power went. */
+/* The edit of a failed append may reach the disk nevertheless. Then the files it names must be what they were, whatever
+ * the next attempt was doing when the power went. */
 static void a_crash_in_the_attempt_after_a_failed_one(void **state)
 {
     (void)state;
@@ -256,8 +258,8 @@ static void a_crash_in_the_attempt_after_a_failed_one(void **state)
     }
 }
 
-/* A process that dies alone leaves an edit in the page cache; the next one believes it and removes what it does not list; then the power
- * goes. */
+/* A process that dies alone leaves an edit in the page cache; the next one believes it and removes what it does not
+ * list; then the power goes. */
 static void an_edit_that_only_the_cache_has(void **state)
 {
     (void)state;
@@ -270,8 +272,10 @@ static void an_edit_that_only_the_cache_has(void **state)
             }
             uint64_t before = w.next;
             apply(&w, 3);
-            if (at % 4) sim_halt(w.sim, at);
-            else sim_fail(w.sim, SIM_SYNC, SIM_DROP, 1, 1, "MANIFEST"); /* in the cache, and never to leave it */
+            if (at % 4)
+                sim_halt(w.sim, at);
+            else
+                sim_fail(w.sim, SIM_SYNC, SIM_DROP, 1, 1, "MANIFEST"); /* in the cache, and never to leave it */
             (void)!flush(&w);
             stop(&w);
             sim_restart(w.sim);
@@ -295,8 +299,8 @@ static void an_edit_that_only_the_cache_has(void **state)
     }
 }
 
-/* A duplicate arrives while the row it replaces is being flushed, and the new file cannot be read for a while: the store lives on, and
- * the row goes when it can be found again. */
+/* A duplicate arrives while the row it replaces is being flushed, and the new file cannot be read for a while: the
+ * store lives on, and the row goes when it can be found again. */
 static void a_duplicate_during_a_flush(void **state)
 {
     (void)state;
@@ -370,7 +374,8 @@ static void damage_is_noticed(void **state)
                     if (status == STATUS_OK) status = scan_ids(scan, &error, &ids);
                     if (status == STATUS_OK) status = scan_persons(scan, &error, &persons);
                     if (status == STATUS_OK) status = scan_insert_ids(scan, &error, &inserts);
-                    if (status == STATUS_OK) status = scan_property(scan, snapshot_property_id(snapshot, STR("n")), &error, &n);
+                    if (status == STATUS_OK)
+                        status = scan_property(scan, snapshot_property_id(snapshot, STR("n")), &error, &n);
                     if (status != STATUS_OK) break;
                     for (uint32_t i = 0; i < count; i++) {
                         uint64_t number = (uint64_t)vector_at(&n, i).integer;
@@ -386,8 +391,10 @@ static void damage_is_noticed(void **state)
                     }
                 }
                 /* Padding between objects belongs to nobody; then everything reads as it was. */
-                if (status == STATUS_NOT_FOUND) assert_true(rows == 80 && sum == 79 * 80 / 2);
-                else assert_int_equal(status, STATUS_CORRUPT);
+                if (status == STATUS_NOT_FOUND)
+                    assert_true(rows == 80 && sum == 79 * 80 / 2);
+                else
+                    assert_int_equal(status, STATUS_CORRUPT);
                 scan_free(scan);
                 snapshot_free(snapshot);
             } else {

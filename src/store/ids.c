@@ -1,8 +1,8 @@
 /*
- * Layout. Strings lie back to back in 1 MiB pieces that never move; `texts` holds the address and size of each. The hash table holds
- * {32-bit tag, id} slots at a load of at most 3/4 and compares strings only when tags agree. person[], shown[] are copy-on-write
- * arrays because queries read them in pictures; next[] (circular member lists), parent[] (who absorbed a number) and the weights
- * are the applier's own.
+ * Layout. Strings lie back to back in 1 MiB pieces that never move; `texts` holds the address and size of each. The
+ * hash table holds {32-bit tag, id} slots at a load of at most 3/4 and compares strings only when tags agree. person[],
+ * shown[] are copy-on-write arrays because queries read them in pictures; next[] (circular member lists), parent[] (who
+ * absorbed a number) and the weights are the applier's own.
  *
  * Invariants
  *   1. person[id] is a member of id's cluster, the same for all members; parent[p] == p exactly for such p.
@@ -35,8 +35,8 @@ struct link {
     uint32_t survivor, moved, shown;
 };
 
-/* Texts only ever grow and never move, so views share them with the graph: `texts` is a table of pages that is replaced, not changed, when
- * it grows; old tables are kept until the graph goes. */
+/* Texts only ever grow and never move, so views share them with the graph: `texts` is a table of pages that is
+ * replaced, not changed, when it grows; old tables are kept until the graph goes. */
 struct shared_texts {
     _Atomic uint32_t refs;
     struct text_page **pages; /* current table */
@@ -98,8 +98,8 @@ struct id_graph *id_graph_new(void)
 {
     struct id_graph *graph = calloc(1, sizeof *graph);
     struct shared_texts *texts = calloc(1, sizeof *texts);
-    if (!graph || !texts || pthread_rwlock_init(&graph->lock, NULL) != 0 || cow32_push(&graph->person, 0) != STATUS_OK ||
-        cow32_push(&graph->shown, 0) != STATUS_OK)
+    if (!graph || !texts || pthread_rwlock_init(&graph->lock, NULL) != 0 ||
+        cow32_push(&graph->person, 0) != STATUS_OK || cow32_push(&graph->shown, 0) != STATUS_OK)
         abort();
     atomic_init(&texts->refs, 1);
     graph->texts = texts;
@@ -124,14 +124,20 @@ void id_graph_free(struct id_graph *graph)
     free(graph);
 }
 
-uint32_t id_graph_count(const struct id_graph *graph) { return graph->count; }
+uint32_t id_graph_count(const struct id_graph *graph)
+{
+    return graph->count;
+}
 
 static struct str text_at(struct text_page *const *pages, uint32_t id)
 {
     return id ? pages[(id - 1) / TEXTS_PAGE]->texts[(id - 1) % TEXTS_PAGE] : STR("");
 }
 
-struct str id_graph_text(const struct id_graph *graph, uint32_t id) { return text_at(graph->texts->pages, id); }
+struct str id_graph_text(const struct id_graph *graph, uint32_t id)
+{
+    return text_at(graph->texts->pages, id);
+}
 
 static uint32_t find(const struct id_graph *graph, struct str text, uint64_t hash, size_t *ret_slot)
 {
@@ -264,15 +270,27 @@ enum status id_graph_intern(struct id_graph *graph, struct str text, uint32_t *r
     return STATUS_OK;
 }
 
-uint32_t id_graph_person(const struct id_graph *graph, uint32_t id) { return id ? cow32_get(&graph->person, id) : 0; }
+uint32_t id_graph_person(const struct id_graph *graph, uint32_t id)
+{
+    return id ? cow32_get(&graph->person, id) : 0;
+}
 uint32_t id_graph_shown(const struct id_graph *graph, uint32_t person)
 {
     return person ? cow32_get(&graph->shown, person) : 0;
 }
-uint32_t id_graph_members(const struct id_graph *graph, uint32_t person) { return person ? graph->members[person] : 0; }
-uint32_t id_graph_next_member(const struct id_graph *graph, uint32_t id) { return id ? graph->next[id] : 0; }
+uint32_t id_graph_members(const struct id_graph *graph, uint32_t person)
+{
+    return person ? graph->members[person] : 0;
+}
+uint32_t id_graph_next_member(const struct id_graph *graph, uint32_t id)
+{
+    return id ? graph->next[id] : 0;
+}
 
-static uint32_t add_saturating(uint32_t a, uint32_t b) { return a > UINT32_MAX - b ? UINT32_MAX : a + b; }
+static uint32_t add_saturating(uint32_t a, uint32_t b)
+{
+    return a > UINT32_MAX - b ? UINT32_MAX : a + b;
+}
 
 void id_graph_add_rows(struct id_graph *graph, uint32_t id, uint32_t rows)
 {
@@ -360,9 +378,12 @@ size_t id_graph_history(const struct id_graph *graph, uint32_t id, uint32_t ret_
     return count;
 }
 
-/* --- durable form -------------------------------------------------------------------------------------------------- */
+/* --- durable form --- */
 
-struct id_mark id_graph_mark(const struct id_graph *graph) { return (struct id_mark){graph->count, graph->link_count}; }
+struct id_mark id_graph_mark(const struct id_graph *graph)
+{
+    return (struct id_mark){graph->count, graph->link_count};
+}
 
 void id_graph_export(struct id_graph *graph, struct id_mark from, struct buf *buf)
 {
@@ -422,7 +443,7 @@ enum status id_graph_import(struct id_graph *graph, struct reader *reader)
     return STATUS_OK;
 }
 
-/* --- views --------------------------------------------------------------------------------------------------------- */
+/* --- views --- */
 
 struct id_view *id_graph_view(struct id_graph *graph)
 {
@@ -454,13 +475,22 @@ void id_view_unref(struct id_view *view)
     free(view);
 }
 
-uint32_t id_view_count(const struct id_view *view) { return view->count; }
-uint32_t id_view_person(const struct id_view *view, uint32_t id) { return id ? cow32_get(&view->person, id) : 0; }
+uint32_t id_view_count(const struct id_view *view)
+{
+    return view->count;
+}
+uint32_t id_view_person(const struct id_view *view, uint32_t id)
+{
+    return id ? cow32_get(&view->person, id) : 0;
+}
 uint32_t id_view_shown(const struct id_view *view, uint32_t person)
 {
     return person ? cow32_get(&view->shown, person) : 0;
 }
-struct str id_view_text(const struct id_view *view, uint32_t id) { return text_at(view->pages, id); }
+struct str id_view_text(const struct id_view *view, uint32_t id)
+{
+    return text_at(view->pages, id);
+}
 
 uint32_t id_view_find(const struct id_view *view, struct str text)
 {

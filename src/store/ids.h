@@ -2,14 +2,15 @@
 /*
  * The ids of one project and who is the same person.
  *
- * Every distinct_id string gets a dense number at first use, from 1 (0 is "no user"). A person is a cluster of ids; its number is
- * that of one member, the surviving founder. Linking two clusters keeps the number of the heavier one (by stored rows, then by
- * members), because a person's number is part of the sort order of stored rows: a new user id owns no rows and adopts the number of
- * the anonymous id it is linked to, so the common sign-up moves nothing. Each merge relabels the lighter side only, which
- * bounds the work to O(log n) relabellings an id. The id that is shown for a person is an attribute of its own.
+ * Every distinct_id string gets a dense number at first use, from 1 (0 is "no user"). A person is a cluster of ids; its
+ * number is that of one member, the surviving founder. Linking two clusters keeps the number of the heavier one (by
+ * stored rows, then by members), because a person's number is part of the sort order of stored rows: a new user id owns
+ * no rows and adopts the number of the anonymous id it is linked to, so the common sign-up moves nothing. Each merge
+ * relabels the lighter side only, which bounds the work to O(log n) relabellings an id. The id that is shown for a
+ * person is an attribute of its own.
  *
- * One thread (the applier) owns and changes a graph. Readers use an id_view: an immutable picture of it that shares memory
- * copy-on-write and may be read from any thread.
+ * One thread (the applier) owns and changes a graph. Readers use an id_view: an immutable picture of it that shares
+ * memory copy-on-write and may be read from any thread.
  *
  * Numbers, persons and shown ids are functions of the log: see docs/decisions/0003-self-contained-records.md.
  */
@@ -35,15 +36,16 @@ uint32_t id_graph_next_member(const struct id_graph *graph, uint32_t id);
 /* Adds to the number of rows stored for the id's person. */
 void id_graph_add_rows(struct id_graph *graph, uint32_t id, uint32_t rows);
 
-/* Makes one cluster of the two persons of a and b, shown as id `shown`. Without effect but for `shown` when they are one already. */
+/* Makes one cluster of the two persons of a and b, shown as id `shown`. Without effect but for `shown` when they are
+ * one already. */
 enum status id_graph_link(struct id_graph *graph, uint32_t a, uint32_t b, uint32_t shown) MUST_USE;
 
-/* The person numbers under which rows of this id may be stored: the numbers its cluster has had, newest first, up to the present
- * one. At most ID_HISTORY_MAX (union by weight keeps it logarithmic). */
+/* The person numbers under which rows of this id may be stored: the numbers its cluster has had, newest first, up to
+ * the present one. At most ID_HISTORY_MAX (union by weight keeps it logarithmic). */
 #define ID_HISTORY_MAX 64
 size_t id_graph_history(const struct id_graph *graph, uint32_t id, uint32_t ret_persons[ID_HISTORY_MAX]);
 
-/* --- durable form (docs/formats/catalog.md): everything since a mark, appended to the log of catalog files ------------ */
+/* --- durable form (docs/formats/catalog.md): everything since a mark, appended to the log of catalog files --- */
 
 struct id_mark {
     uint32_t ids, links;
@@ -54,7 +56,7 @@ void id_graph_export(struct id_graph *graph, struct id_mark from, struct buf *bu
 /* Applies one exported piece; pieces come in order. */
 enum status id_graph_import(struct id_graph *graph, struct reader *reader) MUST_USE;
 
-/* --- views --------------------------------------------------------------------------------------------------------- */
+/* --- views --- */
 
 struct id_view;
 /* The graph as it is now. Cheap: shares pages with the graph until those change. */

@@ -17,7 +17,10 @@ struct model {
     uint32_t cluster[IDS + 1], shown[IDS + 1]; /* shown: by cluster */
 };
 
-static void text_of(char out[40], uint32_t id) { snprintf(out, 40, id % 3 ? "$device:%u" : "user-%u", id); }
+static void text_of(char out[40], uint32_t id)
+{
+    snprintf(out, 40, id % 3 ? "$device:%u" : "user-%u", id);
+}
 
 static void compare(const struct id_graph *graph, const struct model *model)
 {
@@ -28,8 +31,8 @@ static void compare(const struct id_graph *graph, const struct model *model)
     for (uint32_t id = 1; id <= model->count; id++) {
         uint32_t cluster = model->cluster[id], p = id_graph_person(graph, id);
         if (!person[cluster]) person[cluster] = p;
-        assert_int_equal(person[cluster], p);            /* one number for the whole cluster */
-        assert_int_equal(model->cluster[p], cluster);    /* that of a member */
+        assert_int_equal(person[cluster], p);         /* one number for the whole cluster */
+        assert_int_equal(model->cluster[p], cluster); /* that of a member */
         assert_int_equal(id_graph_shown(graph, p), model->shown[cluster]);
         members[cluster]++;
     }

@@ -1,6 +1,6 @@
 /*
- * The log thread and the queue in front of it: appended records are gathered into one frame, written, synced, handed to the applier and
- * acknowledged, in this order. There is no timer: while one frame is being synced the next one fills.
+ * The log thread and the queue in front of it: appended records are gathered into one frame, written, synced, handed to
+ * the applier and acknowledged, in this order. There is no timer: while one frame is being synced the next one fills.
  */
 #include "base/log.h"
 #include "os/clock.h"
@@ -19,8 +19,10 @@ void store_set_failure(struct store *store, const struct error *error)
     store->failure = error ? *error : ERROR_INIT;
     pthread_mutex_unlock(&store->failure_lock);
     if (!news) return;
-    if (error) log_failure(LOG_ERROR, "writes_refused", error);
-    else log_info("writes_accepted");
+    if (error)
+        log_failure(LOG_ERROR, "writes_refused", error);
+    else
+        log_info("writes_accepted");
 }
 
 enum status store_writable(struct store *store, struct error *error)
@@ -64,8 +66,8 @@ static enum status commit(struct store *store, struct request *list, size_t size
         to += request->record.size;
     }
     int64_t started = os_monotonic_ns();
-    enum status status = wal_write(store->wal, message->frame->data, size, count, os_now_ms(), error, &message->lsn,
-                                   &message->end_lsn);
+    enum status status =
+        wal_write(store->wal, message->frame->data, size, count, os_now_ms(), error, &message->lsn, &message->end_lsn);
     if (status != STATUS_OK) {
         frame_bytes_unref(message->frame);
         free(message);
@@ -81,7 +83,8 @@ static enum status commit(struct store *store, struct request *list, size_t size
 }
 
 /* Takes what fits one frame off the queue; waits until there is something, or until timeout_ns passed. */
-static struct request *take(struct store *store, int64_t timeout_ns, size_t *ret_size, uint32_t *ret_count, bool *ret_stop)
+static struct request *take(struct store *store, int64_t timeout_ns, size_t *ret_size, uint32_t *ret_count,
+                            bool *ret_stop)
 {
     struct timespec deadline;
     store_deadline(&deadline, timeout_ns);
@@ -197,4 +200,3 @@ enum status store_append_wait(struct store *store, struct buf *record)
     store_append(store, record, append_done, &wait);
     return store_wait(store, &wait.waiter);
 }
-

@@ -69,4 +69,3 @@ enum status store_wait(struct store *store, struct waiter *waiter)
     pthread_mutex_unlock(&store->wait_lock);
     return waiter->status;
 }
-

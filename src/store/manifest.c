@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define ROTATE_BYTES   ((uint64_t)4 << 20)
-#define MANIFEST_MAX   ((size_t)256 << 20)
-#define EDIT_HEADER    16
+#define ROTATE_BYTES ((uint64_t)4 << 20)
+#define MANIFEST_MAX ((size_t)256 << 20)
+#define EDIT_HEADER  16
 
 static const char manifest_magic[8] = "CAIRNMAN";
 
@@ -87,7 +87,7 @@ static void drop_project(struct manifest *m, uint64_t project)
     m->dropped[m->dropped_count++] = project;
 }
 
-/* --- bodies -------------------------------------------------------------------------------------------------------- */
+/* --- bodies --- */
 
 static void put_file(struct buf *body, enum operation operation, const struct manifest_file *file)
 {
@@ -107,8 +107,10 @@ static void write_body(struct buf *body, const struct manifest_edit *edit)
 {
     put_number(body, OP_FLUSHED, edit->flushed_lsn);
     put_number(body, OP_NEXT_FILE, edit->next_file_id);
-    for (size_t i = 0; i < edit->remove_section_count; i++) put_number(body, OP_REMOVE_SECTION, edit->remove_sections[i]);
-    for (size_t i = 0; i < edit->remove_catalog_count; i++) put_number(body, OP_REMOVE_CATALOG, edit->remove_catalogs[i]);
+    for (size_t i = 0; i < edit->remove_section_count; i++)
+        put_number(body, OP_REMOVE_SECTION, edit->remove_sections[i]);
+    for (size_t i = 0; i < edit->remove_catalog_count; i++)
+        put_number(body, OP_REMOVE_CATALOG, edit->remove_catalogs[i]);
     for (size_t i = 0; i < edit->add_section_count; i++) put_file(body, OP_ADD_SECTION, &edit->add_sections[i]);
     for (size_t i = 0; i < edit->add_catalog_count; i++) put_file(body, OP_ADD_CATALOG, &edit->add_catalogs[i]);
     for (size_t i = 0; i < edit->delete_count; i++) {
@@ -135,8 +137,10 @@ static enum status apply_body(struct manifest *m, struct str body)
         case OP_ADD_SECTION:
         case OP_ADD_CATALOG: {
             struct manifest_file file = {.file_id = number, .size = read_u64(&r), .check = read_u64(&r)};
-            if (operation == OP_ADD_SECTION) add_file(&m->sections, &m->section_count, &m->section_capacity, file);
-            else add_file(&m->catalogs, &m->catalog_count, &m->catalog_capacity, file);
+            if (operation == OP_ADD_SECTION)
+                add_file(&m->sections, &m->section_count, &m->section_capacity, file);
+            else
+                add_file(&m->catalogs, &m->catalog_count, &m->catalog_capacity, file);
             break;
         }
         case OP_REMOVE_SECTION:
@@ -162,9 +166,12 @@ static enum status apply_body(struct manifest *m, struct str body)
     return r.failed ? STATUS_CORRUPT : STATUS_OK;
 }
 
-/* --- files --------------------------------------------------------------------------------------------------------- */
+/* --- files --- */
 
-static void manifest_name(char out[64], uint64_t number) { snprintf(out, 64, "MANIFEST-%016llx", (unsigned long long)number); }
+static void manifest_name(char out[64], uint64_t number)
+{
+    snprintf(out, 64, "MANIFEST-%016llx", (unsigned long long)number);
+}
 
 static void write_edit(struct buf *out, struct str body, uint64_t *check)
 {
@@ -202,7 +209,8 @@ static void remove_older(const struct manifest *m)
     }
 }
 
-/* A new file with a full picture, then the edit of `body` on top. The old file is removed when the new one is durable. */
+/* A new file with a full picture, then the edit of `body` on top. The old file is removed when the new one is durable.
+ */
 static enum status rotate(struct manifest *m, struct str body, struct error *error)
 {
     struct manifest_edit full = {
@@ -255,7 +263,10 @@ static enum status rotate(struct manifest *m, struct str body, struct error *err
     return status;
 }
 
-enum status manifest_renew(struct manifest *m, struct error *error) { return rotate(m, STR_NULL, error); }
+enum status manifest_renew(struct manifest *m, struct error *error)
+{
+    return rotate(m, STR_NULL, error);
+}
 
 enum status manifest_append(struct manifest *m, const struct manifest_edit *edit, struct error *error)
 {
@@ -305,7 +316,8 @@ static enum status load(struct manifest *m, uint64_t number, struct error *error
     if (status == STATUS_OK && (size > MANIFEST_MAX || !(bytes = malloc(size + 1))))
         status = error_set(error, STATUS_LIMIT, "file %s is too large", name);
     if (status == STATUS_OK) status = os_pread(file, bytes, size, 0, error);
-    if (status == STATUS_OK && size < FILE_HEADER) status = error_set(error, STATUS_CORRUPT, "file %s is cut short", name);
+    if (status == STATUS_OK && size < FILE_HEADER)
+        status = error_set(error, STATUS_CORRUPT, "file %s is cut short", name);
     if (status == STATUS_OK) {
         memcpy(m->node, bytes + 16, 16);
         status = file_header_check(bytes, manifest_magic, m->node, error, &id, &lsn);
@@ -332,7 +344,8 @@ static enum status load(struct manifest *m, uint64_t number, struct error *error
         edits++;
     }
     free(bytes);
-    if (status == STATUS_OK && edits == 0) status = error_set(error, STATUS_CORRUPT, "file %s holds no complete edit", name);
+    if (status == STATUS_OK && edits == 0)
+        status = error_set(error, STATUS_CORRUPT, "file %s holds no complete edit", name);
     if (status != STATUS_OK) {
         os_close(file);
         return status;
@@ -340,8 +353,9 @@ static enum status load(struct manifest *m, uint64_t number, struct error *error
     m->file = file;
     m->number = number;
     m->offset = at;
-    /* What was read may have sat in the page cache only, of a process that died before (or because) its sync failed, and then no later
-     * sync would make it durable. So this file is not written again: the first append starts a new one. */
+    /* What was read may have sat in the page cache only, of a process that died before (or because) its sync failed,
+     * and then no later sync would make it durable. So this file is not written again: the first append starts a new
+     * one. */
     m->failed = true;
     return STATUS_OK;
 }

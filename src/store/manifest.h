@@ -1,7 +1,7 @@
 #pragma once
 /*
- * The manifest (docs/formats/manifest.md): which files count, as of which LSN. Owned by one thread at a time (the maintenance thread
- * after opening). An edit either counts whole or not at all.
+ * The manifest (docs/formats/manifest.md): which files count, as of which LSN. Owned by one thread at a time (the
+ * maintenance thread after opening). An edit either counts whole or not at all.
  */
 #include "os/fs.h"
 
@@ -23,8 +23,9 @@ struct manifest {
     size_t delete_count, delete_capacity;
     uint64_t *dropped; /* projects */
     size_t dropped_count, dropped_capacity;
-    /* What is durable is not certain: nothing was appended since opening, or the last append did not finish and its edit may count after a
-     * crash. The next append starts a new file; until then nothing may be removed that an older state needs. */
+    /* What is durable is not certain: nothing was appended since opening, or the last append did not finish and its
+     * edit may count after a crash. The next append starts a new file; until then nothing may be removed that an older
+     * state needs. */
     bool failed;
 };
 
@@ -45,6 +46,7 @@ struct manifest_edit {
 };
 /* Durable when it returns OK. On failure nothing changed, and the call may be repeated. */
 enum status manifest_append(struct manifest *manifest, const struct manifest_edit *edit, struct error *error) MUST_USE;
-/* Starts a new file with the present state. Once it is durable, an edit whose append failed does not count in any case. */
+/* Starts a new file with the present state. Once it is durable, an edit whose append failed does not count in any case.
+ */
 enum status manifest_renew(struct manifest *manifest, struct error *error) MUST_USE;
 bool manifest_is_dropped(const struct manifest *manifest, uint64_t project);

@@ -1,4 +1,5 @@
-/* The manifest on the simulated disk: an edit counts whole or not at all, over torn tails, crashes at every change and new files. */
+/* The manifest on the simulated disk: an edit counts whole or not at all, over torn tails, crashes at every change and
+ * new files. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +16,8 @@ static enum status add(struct manifest *m, uint64_t n)
 {
     struct error error;
     struct manifest_file section = {n, n * 10, n * 100}, catalog = {n + 1000000, 64, n};
-    struct manifest_deletes deletes = {.section_file = n, .ordinal = 1, .delete_file = n + 2000000, .offset = 64, .size = 8, .check = n};
+    struct manifest_deletes deletes = {
+        .section_file = n, .ordinal = 1, .delete_file = n + 2000000, .offset = 64, .size = 8, .check = n};
     uint64_t removed = n - 1, dropped = n;
     struct manifest_edit edit = {.flushed_lsn = n * 64,
                                  .next_file_id = n + 1,
@@ -42,14 +44,16 @@ static void expect(const struct manifest *m, uint64_t n)
         catalogs += i % 5 == 0;
         assert_true(manifest_is_dropped(m, i) == (i % 7 == 0));
         if (gone) continue;
-        assert_true(m->sections[sections].file_id == i && m->sections[sections].size == i * 10 && m->sections[sections].check == i * 100);
+        assert_true(m->sections[sections].file_id == i && m->sections[sections].size == i * 10 &&
+                    m->sections[sections].check == i * 100);
         sections++;
         deletes += i % 2;
     }
     assert_int_equal(m->section_count, sections);
     assert_int_equal(m->catalog_count, catalogs);
     assert_int_equal(m->delete_count, deletes);
-    for (size_t i = 0; i < deletes; i++) assert_true(m->deletes[i].check == m->deletes[i].section_file && m->deletes[i].check % 2);
+    for (size_t i = 0; i < deletes; i++)
+        assert_true(m->deletes[i].check == m->deletes[i].section_file && m->deletes[i].check % 2);
 }
 
 static struct manifest open_it(struct sim *sim)
@@ -99,7 +103,8 @@ static void a_large_manifest_is_rotated(void **state)
     for (uint64_t i = 0; i < 50000; i++) projects[i] = 5; /* the same one again and again: all bytes, no state */
     uint64_t number = m.number;
     for (int i = 0; i < 12; i++) {
-        struct manifest_edit edit = {.flushed_lsn = 64, .next_file_id = 2, .drop_projects = projects, .drop_project_count = 50000};
+        struct manifest_edit edit = {
+            .flushed_lsn = 64, .next_file_id = 2, .drop_projects = projects, .drop_project_count = 50000};
         assert_int_equal(manifest_append(&m, &edit, &error), STATUS_OK);
     }
     assert_true(m.number > number);
@@ -176,8 +181,8 @@ static void failed_appends(void **state)
     static const struct {
         enum sim_call call;
         enum sim_fault fault;
-    } faults[] = {{SIM_WRITE, SIM_ERROR}, {SIM_WRITE, SIM_SHORT}, {SIM_SYNC, SIM_ERROR}, {SIM_SYNC, SIM_DROP}, {SIM_OPEN, SIM_ERROR},
-                  {SIM_RENAME, SIM_ERROR}, {SIM_SYNC_DIR, SIM_ERROR}};
+    } faults[] = {{SIM_WRITE, SIM_ERROR}, {SIM_WRITE, SIM_SHORT},  {SIM_SYNC, SIM_ERROR},    {SIM_SYNC, SIM_DROP},
+                  {SIM_OPEN, SIM_ERROR},  {SIM_RENAME, SIM_ERROR}, {SIM_SYNC_DIR, SIM_ERROR}};
     for (size_t f = 0; f < sizeof faults / sizeof *faults; f++) {
         for (uint64_t seed = 0; seed < 8; seed++) {
             struct sim *sim = sim_new(seed);
@@ -226,12 +231,9 @@ static void damage_and_strangers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(edits_come_back),
-        cmocka_unit_test(a_large_manifest_is_rotated),
-        cmocka_unit_test(a_torn_tail),
-        cmocka_unit_test(crash_at_every_change),
-        cmocka_unit_test(failed_appends),
-        cmocka_unit_test(damage_and_strangers),
+        cmocka_unit_test(edits_come_back), cmocka_unit_test(a_large_manifest_is_rotated),
+        cmocka_unit_test(a_torn_tail),     cmocka_unit_test(crash_at_every_change),
+        cmocka_unit_test(failed_appends),  cmocka_unit_test(damage_and_strangers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

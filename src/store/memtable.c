@@ -17,13 +17,19 @@ struct frame_bytes *frame_bytes_new(size_t size)
 }
 
 /* Only the applier holds references (the log thread hands its single one over), so the count needs no atomics. */
-void frame_bytes_ref(struct frame_bytes *frame) { frame->refs++; }
+void frame_bytes_ref(struct frame_bytes *frame)
+{
+    frame->refs++;
+}
 void frame_bytes_unref(struct frame_bytes *frame)
 {
     if (frame && --frame->refs == 0) free(frame);
 }
 
-void memtable_init(struct memtable *mem) { *mem = (struct memtable){.keys = U64MAP_INIT(1u << 24)}; }
+void memtable_init(struct memtable *mem)
+{
+    *mem = (struct memtable){.keys = U64MAP_INIT(1u << 24)};
+}
 
 static void clear(struct memtable *mem)
 {
@@ -33,8 +39,10 @@ static void clear(struct memtable *mem)
     }
     mem->batch_count = mem->count = mem->dead = 0;
     mem->bytes = 0;
-    if (mem->keys.capacity > 1u << 16) u64map_fini(&mem->keys);
-    else u64map_clear(&mem->keys);
+    if (mem->keys.capacity > 1u << 16)
+        u64map_fini(&mem->keys);
+    else
+        u64map_clear(&mem->keys);
 }
 
 void memtable_fini(struct memtable *mem)
@@ -82,7 +90,8 @@ enum status memtable_add(struct memtable *mem, const struct mem_row *row, bool *
         if (!at) return STATUS_LIMIT;
         if (!added) {
             struct mem_row *old = &mem->rows[*at];
-            /* Equal keys of different fields would be a hash collision: the newer row takes the entry, the old one stays. */
+            /* Equal keys of different fields would be a hash collision: the newer row takes the entry, the old one
+             * stays. */
             if (old->event == row->event && old->id == row->id && old->time_ms == row->time_ms &&
                 str_eq(str_from(old->insert_id, old->insert_size), insert) && !old->dead) {
                 old->dead = true;
@@ -135,8 +144,8 @@ static int cell_cmp(const void *a, const void *b)
     return x->row < y->row ? -1 : x->row > y->row;
 }
 
-/* Sorts the cells of a run by (property, row). They come ordered by row, so counting by property does; qsort only when the property
- * numbers are too spread out to count. */
+/* Sorts the cells of a run by (property, row). They come ordered by row, so counting by property does; qsort only when
+ * the property numbers are too spread out to count. */
 static enum status sort_cells(struct arena *arena, struct cell **cells, size_t count)
 {
     uint32_t high = 0;
@@ -175,8 +184,8 @@ static enum status add_columns(struct section_builder *builder, struct cell *cel
     return STATUS_OK;
 }
 
-static enum status seal_run(struct memtable *mem, const struct memtable_seal *seal, const struct sort_key *keys, uint32_t count,
-                            struct arena *arena, struct section_builder *builder)
+static enum status seal_run(struct memtable *mem, const struct memtable_seal *seal, const struct sort_key *keys,
+                            uint32_t count, struct arena *arena, struct section_builder *builder)
 {
     uint32_t *persons = arena_new_array(arena, uint32_t, count), *ids = arena_new_array(arena, uint32_t, count);
     int64_t *times = arena_new_array(arena, int64_t, count), *received = arena_new_array(arena, int64_t, count);
@@ -193,7 +202,8 @@ static enum status seal_run(struct memtable *mem, const struct memtable_seal *se
         ids[i] = row->id;
         times[i] = row->time_ms;
         received[i] = batch->received_ms;
-        inserts[i] = row->insert_id ? value_str(str_from(row->insert_id, row->insert_size)) : value_int((int64_t)row->seq);
+        inserts[i] =
+            row->insert_id ? value_str(str_from(row->insert_id, row->insert_size)) : value_int((int64_t)row->seq);
         flags[i] = row->flags;
         struct reader reader = reader_of(str_from(row->properties, row->properties_size));
         struct cell cell = {.row = i};
@@ -208,7 +218,8 @@ static enum status seal_run(struct memtable *mem, const struct memtable_seal *se
             if (cell.property != UINT32_MAX) cells[cell_count++] = cell;
         }
         if (row->reason)
-            cells[cell_count++] = (struct cell){seal->reason_property, i, value_str(str_of(seal->reasons[row->reason]))};
+            cells[cell_count++] =
+                (struct cell){seal->reason_property, i, value_str(str_of(seal->reasons[row->reason]))};
     }
     struct section_rows rows = {count, persons, ids, times, received, inserts, flags};
     TRY(section_builder_run(builder, mem->rows[keys[0].row].event, &rows));
@@ -251,8 +262,10 @@ enum status memtable_seal(struct memtable *mem, uint64_t project, const struct m
         struct buf image;
         struct section_ref directory;
         if (status == STATUS_OK) status = section_builder_finish(builder, &image, &directory);
-        if (status == STATUS_OK) status = section_open_image(&image, directory, project, error, &section);
-        else error_set(error, status, "out of memory while sealing");
+        if (status == STATUS_OK)
+            status = section_open_image(&image, directory, project, error, &section);
+        else
+            error_set(error, status, "out of memory while sealing");
         section_builder_free(builder);
         arena_free(arena);
     }

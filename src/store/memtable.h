@@ -1,7 +1,8 @@
 #pragma once
 /*
- * Rows that were applied but not yet sealed into a RAM section, in the order of arrival. Owned by the applier. A row points into the
- * log frame it came from, which the memtable keeps alive; only what the sort and the duplicate probe need is unpacked.
+ * Rows that were applied but not yet sealed into a RAM section, in the order of arrival. Owned by the applier. A row
+ * points into the log frame it came from, which the memtable keeps alive; only what the sort and the duplicate probe
+ * need is unpacked.
  */
 #include "base/map.h"
 #include "store/batch.h"
@@ -53,14 +54,17 @@ enum status memtable_add(struct memtable *mem, const struct mem_row *row, bool *
 
 struct memtable_seal {
     const struct id_graph *ids;
-    const char *const *reasons;     /* identity failure texts */
-    uint32_t reason_property;       /* id of $identity_failure_reason, UINT32_MAX when no row has one */
+    const char *const *reasons; /* identity failure texts */
+    uint32_t reason_property;   /* id of $identity_failure_reason, UINT32_MAX when no row has one */
     uint32_t links_applied;
 };
 /* Sorts and encodes the live rows as a RAM section and empties the memtable. *ret_section is NULL when no row lived. */
 enum status memtable_seal(struct memtable *mem, uint64_t project, const struct memtable_seal *seal, struct error *error,
                           struct section **ret_section) MUST_USE;
 /* First day of the window of 2^log2 days around a day (shifting a negative day left would be undefined). */
-static inline int64_t window_start(int64_t day, uint32_t log2) { return day & -((int64_t)1 << log2); }
+static inline int64_t window_start(int64_t day, uint32_t log2)
+{
+    return day & -((int64_t)1 << log2);
+}
 /* The smallest dyadic window that holds both times. */
 void window_around(int64_t time_min_ms, int64_t time_max_ms, int64_t *ret_day, uint32_t *ret_log2);

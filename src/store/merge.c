@@ -1,7 +1,7 @@
 /*
- * Per event: the rows of all inputs are listed with window, person (as of now), time, input and row, sorted, and cut into windows; then
- * each column is gathered once, in that order, and handed to the windows' builders in slices. Memory is one event's rows times one
- * column (plus the core streams), never all columns at once.
+ * Per event: the rows of all inputs are listed with window, person (as of now), time, input and row, sorted, and cut
+ * into windows; then each column is gathered once, in that order, and handed to the windows' builders in slices. Memory
+ * is one event's rows times one column (plus the core streams), never all columns at once.
  */
 #include "store/merge.h"
 
@@ -64,8 +64,10 @@ static size_t find_window(const struct merge *m, int64_t time_ms)
     size_t low = 0, high = m->window_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (m->windows[middle].day < day) low = middle + 1;
-        else high = middle;
+        if (m->windows[middle].day < day)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -99,8 +101,10 @@ static enum status collect_days(struct merge *m, int64_t **ret_days, size_t *ret
                     size_t low = 0, high = count;
                     while (low < high) {
                         size_t middle = low + (high - low) / 2;
-                        if (days[middle] < day) low = middle + 1;
-                        else high = middle;
+                        if (days[middle] < day)
+                            low = middle + 1;
+                        else
+                            high = middle;
                     }
                     if (low < count && days[low] == day) continue;
                     if (count == capacity) {
@@ -167,8 +171,8 @@ static enum status make_windows(struct merge *m)
         if (!m->windows) return no_memory(m->error);
         qsort(m->windows, m->window_count, sizeof *m->windows, window_cmp);
     }
-    /* The filter is sized before its keys are known: by the rows of the inputs, shared out evenly would starve a window, so
-     * each gets room for all when there is one window and for twice its even share otherwise. */
+    /* The filter is sized before its keys are known: by the rows of the inputs, shared out evenly would starve a
+     * window, so each gets room for all when there is one window and for twice its even share otherwise. */
     for (size_t w = 0; w < m->window_count; w++) {
         uint64_t keys = m->window_count == 1 ? rows : rows / m->window_count * 2 + 1024;
         m->windows[w].builder = section_builder_new(m->windows[w].day, m->windows[w].log2, job->links_applied,
@@ -207,8 +211,9 @@ static enum status list_rows(struct merge *m, uint32_t event_id, struct merge_ro
                 if (is_deleted(&m->job->inputs[i], run->event->first_row + row)) continue;
                 if ((uint64_t)ids[r] > id_view_count(m->job->ids))
                     return error_set(m->error, STATUS_CORRUPT, "id %lld does not exist", (long long)ids[r]);
-                rows[count++] = (struct merge_row){(uint32_t)find_window(m, times[r]),
-                                                   id_view_person(m->job->ids, (uint32_t)ids[r]), times[r], (uint32_t)i, row};
+                rows[count++] =
+                    (struct merge_row){(uint32_t)find_window(m, times[r]),
+                                       id_view_person(m->job->ids, (uint32_t)ids[r]), times[r], (uint32_t)i, row};
             }
         }
     }
@@ -255,7 +260,8 @@ static enum status gather(struct merge *m, uint32_t property, struct arena *aren
                 uint32_t to = m->place[i][v * VECTOR_ROWS_MAX + r];
                 if (to == UINT32_MAX) continue;
                 values[to] = vector_at(&vector, r);
-                if (keep_value(arena, section, vector.kind != VECTOR_FLAT, &values[to]) != STATUS_OK) return no_memory(m->error);
+                if (keep_value(arena, section, vector.kind != VECTOR_FLAT, &values[to]) != STATUS_OK)
+                    return no_memory(m->error);
             }
         }
     }
@@ -312,7 +318,8 @@ static enum status list_properties(struct merge *m, uint32_t **ret_properties, s
     if (!list) return no_memory(m->error);
     for (size_t i = 0; i < m->job->input_count; i++) {
         for (uint32_t c = 0; m->open[i] && c < m->runs[i].column_count; c++) {
-            if (m->runs[i].columns[c].chunk.property <= PROPERTY_ID_MAX) list[count++] = m->runs[i].columns[c].chunk.property;
+            if (m->runs[i].columns[c].chunk.property <= PROPERTY_ID_MAX)
+                list[count++] = m->runs[i].columns[c].chunk.property;
         }
     }
     qsort(list, count, sizeof *list, u32_cmp);
@@ -352,16 +359,19 @@ static enum status merge_columns(struct merge *m, const struct slice *slices, si
             for (size_t s = 0; s < slice_count && status == STATUS_OK; s++) {
                 uint32_t from = at;
                 while (at < found && rows[at] < slices[s].to) rows[at++] -= slices[s].from;
-                status = section_builder_sparse(m->windows[slices[s].window].builder, properties[p], rows + from, values + from,
-                                                at - from);
+                status = section_builder_sparse(m->windows[slices[s].window].builder, properties[p], rows + from,
+                                                values + from, at - from);
             }
             continue;
         }
         struct value *values = arena_new_array(arena, struct value, count);
-        if (!values) status = no_memory(m->error);
-        else status = gather(m, properties[p], arena, values);
+        if (!values)
+            status = no_memory(m->error);
+        else
+            status = gather(m, properties[p], arena, values);
         for (size_t s = 0; s < slice_count && status == STATUS_OK; s++) {
-            status = section_builder_column(m->windows[slices[s].window].builder, properties[p], values + slices[s].from);
+            status =
+                section_builder_column(m->windows[slices[s].window].builder, properties[p], values + slices[s].from);
         }
     }
     arena_free(arena);
@@ -397,12 +407,14 @@ static enum status merge_event(struct merge *m, uint32_t event_id)
     struct value *inserts = arena_new_array(m->arena, struct value, count);
     uint8_t *flags = arena_new_array(m->arena, uint8_t, count);
     struct slice *slices = arena_new_array(m->arena, struct slice, m->window_count);
-    if (!persons || !ids || !times || !received || !scratch || !inserts || !flags || !slices) return no_memory(m->error);
+    if (!persons || !ids || !times || !received || !scratch || !inserts || !flags || !slices)
+        return no_memory(m->error);
     size_t slice_count = 0;
     for (uint32_t i = 0; i < count; i++) {
         persons[i] = rows[i].person;
         times[i] = rows[i].time_ms;
-        if (i == 0 || rows[i].window != rows[i - 1].window) slices[slice_count++] = (struct slice){rows[i].window, i, i};
+        if (i == 0 || rows[i].window != rows[i - 1].window)
+            slices[slice_count++] = (struct slice){rows[i].window, i, i};
         slices[slice_count - 1].to = i + 1;
     }
     TRY(gather_ints(m, CORE_ID, scratch));
@@ -417,8 +429,8 @@ static enum status merge_event(struct merge *m, uint32_t event_id)
     }
     for (size_t s = 0; s < slice_count; s++) {
         uint32_t from = slices[s].from;
-        struct section_rows part = {slices[s].to - from, persons + from, ids + from, times + from, received + from,
-                                    inserts + from, flags + from};
+        struct section_rows part = {slices[s].to - from, persons + from, ids + from,  times + from,
+                                    received + from,     inserts + from, flags + from};
         TRY(section_builder_run(m->windows[slices[s].window].builder, event_id, &part));
     }
     TRY(merge_columns(m, slices, slice_count, count));
@@ -456,8 +468,10 @@ enum status merge_sections(const struct merge_job *job, struct error *error, str
     m.open = calloc(job->input_count ? job->input_count : 1, sizeof *m.open);
     m.place = calloc(job->input_count ? job->input_count : 1, sizeof *m.place);
     enum status status = m.runs && m.open && m.place ? list_events(job, &events, &event_count) : STATUS_LIMIT;
-    if (status != STATUS_OK) no_memory(error);
-    else status = make_windows(&m);
+    if (status != STATUS_OK)
+        no_memory(error);
+    else
+        status = make_windows(&m);
     for (size_t e = 0; e < event_count && status == STATUS_OK; e++) {
         status = merge_event(&m, events[e]);
         for (size_t i = 0; i < job->input_count; i++) {
@@ -474,8 +488,10 @@ enum status merge_sections(const struct merge_job *job, struct error *error, str
         struct merge_output *output = &outputs[output_count];
         output->rows = section_builder_rows(m.windows[w].builder);
         status = section_builder_finish(m.windows[w].builder, &output->image, &output->directory);
-        if (status == STATUS_OK) output_count++;
-        else error_set(error, status, "out of memory while merging sections");
+        if (status == STATUS_OK)
+            output_count++;
+        else
+            error_set(error, status, "out of memory while merging sections");
     }
     for (size_t w = 0; w < m.window_count; w++) section_builder_free(m.windows[w].builder);
     free(m.windows);

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * Merging sections: many in, one per time window out, persons resolved anew, deleted rows left out. Used to keep the number of RAM
- * sections small and to write section files. Runs on any thread: inputs are immutable.
+ * Merging sections: many in, one per time window out, persons resolved anew, deleted rows left out. Used to keep the
+ * number of RAM sections small and to write section files. Runs on any thread: inputs are immutable.
  */
 #include "store/version.h"
 
@@ -15,7 +15,8 @@ struct merge_job {
     size_t input_count;
     const struct id_view *ids;
     uint32_t links_applied;
-    bool split; /* one output per window of 2^log2 days, at most `outputs_max`; otherwise one output around everything */
+    bool
+        split; /* one output per window of 2^log2 days, at most `outputs_max`; otherwise one output around everything */
     size_t outputs_max;
     size_t memory_bytes_max;
 };

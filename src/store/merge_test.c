@@ -14,9 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define T0       1700000000000LL
-#define ROWS_MAX 6000
-#define IDS      60
+#define T0         1700000000000LL
+#define ROWS_MAX   6000
+#define IDS        60
 #define PROPERTIES 5
 
 struct row {
@@ -36,7 +36,10 @@ struct world {
     uint64_t random;
 };
 
-static uint64_t rnd(struct world *w, uint64_t below) { return (w->random = hash_u64(w->random, 3)) % below; }
+static uint64_t rnd(struct world *w, uint64_t below)
+{
+    return (w->random = hash_u64(w->random, 3)) % below;
+}
 
 static struct world *new_world(uint64_t seed)
 {
@@ -72,7 +75,7 @@ static struct value property_of(uint32_t number, uint32_t property)
     switch (property) {
     case 0: return value_int(number);
     case 1: return h % 2 ? value_int((int64_t)(h % 1000)) : value_absent();
-    case 2: return h % 70 == 0 ? value_bool(true) : value_absent();  /* rare */
+    case 2: return h % 70 == 0 ? value_bool(true) : value_absent(); /* rare */
     case 3: return h % 3 ? value_number((double)(h % 1000) / 7) : h % 2 ? value_null() : value_str(STR("text"));
     default: return number % 500 == 7 ? value_int(-1) : value_absent(); /* very rare */
     }
@@ -87,7 +90,8 @@ static void add_batch(struct world *w, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         struct row *row = &w->rows[w->count + i];
         uint32_t key = (uint32_t)rnd(w, 300);
-        *row = (struct row){.keyed = rnd(w, 2), .number = w->count + i, .key = key, .section = UINT32_MAX, .place = UINT32_MAX};
+        *row = (struct row){
+            .keyed = rnd(w, 2), .number = w->count + i, .key = key, .section = UINT32_MAX, .place = UINT32_MAX};
         uint64_t h = row->keyed ? hash_u64(key, 1) : rnd(w, UINT64_MAX); /* duplicates agree in all fields of the key */
         row->event = (uint32_t)(h % 4);
         row->id = (uint32_t)(h / 4 % (IDS + 1));
@@ -187,8 +191,10 @@ static void expect_section(const struct world *w, const struct section *section,
                 assert_int_equal(persons[i], id_graph_person(w->ids, row->id));
                 assert_true(times[i] == row->time_ms && ids[i] == row->id);
                 struct value insert = vector_at(&inserts, i);
-                if (row->keyed) assert_true(insert.type == VALUE_STRING && str_eq(value_text(insert), str_of(text)));
-                else assert_true(insert.type == VALUE_INT && insert.integer == row->number + 1);
+                if (row->keyed)
+                    assert_true(insert.type == VALUE_STRING && str_eq(value_text(insert), str_of(text)));
+                else
+                    assert_true(insert.type == VALUE_INT && insert.integer == row->number + 1);
                 for (uint32_t p = 0; p < PROPERTIES; p++)
                     assert_true(value_cmp(vector_at(&values[p], i), property_of(row->number, p)) == 0);
             }
@@ -202,7 +208,8 @@ static void expect_section(const struct world *w, const struct section *section,
 
 static void seal(struct world *w)
 {
-    struct memtable_seal seal = {.ids = w->ids, .reason_property = UINT32_MAX, .links_applied = id_graph_mark(w->ids).links};
+    struct memtable_seal seal = {
+        .ids = w->ids, .reason_property = UINT32_MAX, .links_applied = id_graph_mark(w->ids).links};
     struct error error;
     struct section *section;
     static struct row *rows[ROWS_MAX];
@@ -262,7 +269,8 @@ static void random_merges(void **state)
                 struct section *section;
                 static struct row *rows[ROWS_MAX];
                 uint32_t expected = 0;
-                assert_int_equal(section_open_image(&outputs[o].image, outputs[o].directory, 1, &error, &section), STATUS_OK);
+                assert_int_equal(section_open_image(&outputs[o].image, outputs[o].directory, 1, &error, &section),
+                                 STATUS_OK);
                 int64_t from = section->window_day * DAY_MS, to = from + (DAY_MS << section->window_log2);
                 for (uint32_t i = 0; i < w->count; i++) {
                     bool inside = !split || (w->rows[i].time_ms >= from && w->rows[i].time_ms < to);
@@ -296,8 +304,12 @@ static void nothing_left(void **state)
     w->sections[0].deletes = deletes_new(all);
     struct id_view *view = id_graph_view(w->ids);
     for (int split = 0; split < 2; split++) {
-        struct merge_job job = {
-            .inputs = w->sections, .input_count = 1, .ids = view, .split = split, .outputs_max = 4, .memory_bytes_max = 1 << 26};
+        struct merge_job job = {.inputs = w->sections,
+                                .input_count = 1,
+                                .ids = view,
+                                .split = split,
+                                .outputs_max = 4,
+                                .memory_bytes_max = 1 << 26};
         assert_int_equal(merge_sections(&job, &error, &outputs, &count), STATUS_OK);
         assert_int_equal(count, 0);
         merge_outputs_free(outputs, count);

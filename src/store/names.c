@@ -33,7 +33,10 @@ void names_free(struct names *names)
     free(names);
 }
 
-uint32_t names_count(const struct names *names) { return names->count; }
+uint32_t names_count(const struct names *names)
+{
+    return names->count;
+}
 
 static enum status add(struct names *names, struct str name)
 {

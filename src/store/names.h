@@ -1,7 +1,8 @@
 #pragma once
 /*
- * Dense numbers for the names of events or properties of one project, from 0 in the order of first use. The applier adds; any thread
- * may look up, and passes the count that its snapshot saw so that later names stay invisible to it. Names are never removed or moved.
+ * Dense numbers for the names of events or properties of one project, from 0 in the order of first use. The applier
+ * adds; any thread may look up, and passes the count that its snapshot saw so that later names stay invisible to it.
+ * Names are never removed or moved.
  */
 #include "base/buf.h"
 #include "base/status.h"

@@ -1,4 +1,5 @@
-/* Numbers are dense and in the order of first use, pictures by count hide later names, and the durable form restores them. */
+/* Numbers are dense and in the order of first use, pictures by count hide later names, and the durable form restores
+ * them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +9,10 @@
 
 #include <stdio.h>
 
-static void text_of(char out[16], uint32_t i) { snprintf(out, 16, i % 7 ? "name %u" : "n%u", i); }
+static void text_of(char out[16], uint32_t i)
+{
+    snprintf(out, 16, i % 7 ? "name %u" : "n%u", i);
+}
 
 static void numbers_follow_first_use(void **state)
 {

@@ -1,19 +1,20 @@
 /*
- * Power loss. A random workload on the simulated disk: events with and without insert ids, duplicates, links, flushes, snapshots; small log
- * files and small flushes, so that switches, recycling and manifest edits happen all the time. At a random change of the disk the power goes
- * off (or the process dies alone), the store is opened again, sometimes with a second crash during recovery, and everything it
- * shows is compared with a model:
+ * Power loss. A random workload on the simulated disk: events with and without insert ids, duplicates, links, flushes,
+ * snapshots; small log files and small flushes, so that switches, recycling and manifest edits happen all the time. At
+ * a random change of the disk the power goes off (or the process dies alone), the store is opened again, sometimes with
+ * a second crash during recovery, and everything it shows is compared with a model:
  *
  *   acknowledged       there, once; of duplicates the newest acknowledged one, or a newer one that was in the air
- *   refused            not there while the process lives; after a crash there or not, but not any more once a later record
- *                      was acknowledged; and what was found once stays found
- *   never sent         not there
+ *   refused            not there while the process lives; after a crash there or not, but not any more once a later
+ * record was acknowledged; and what was found once stays found never sent         not there
  *
- * Records are numbered in the order of their appends ("order"), which is the order of the log. The store's threads make schedules differ
- * from run to run, so a seed fixes the workload and the faults, not the interleaving; the checks hold for every schedule.
+ * Records are numbered in the order of their appends ("order"), which is the order of the log. The store's threads make
+ * schedules differ from run to run, so a seed fixes the workload and the faults, not the interleaving; the checks hold
+ * for every schedule.
  *
- * CAIRN_SEEDS=n runs n seeds instead of a few; CAIRN_SEED=n runs seed n alone. Seeds run on several threads, because much of the time is
- * the store's waiting before it tries a failed disk again; so checks note a failure instead of jumping out of the test.
+ * CAIRN_SEEDS=n runs n seeds instead of a few; CAIRN_SEED=n runs seed n alone. Seeds run on several threads, because
+ * much of the time is the store's waiting before it tries a failed disk again; so checks note a failure instead of
+ * jumping out of the test.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -95,10 +96,16 @@ static void __attribute__((format(printf, 2, 3))) note_failure(struct run *run, 
         if (!(holds)) note_failure(run, __VA_ARGS__);                                                                  \
     } while (0)
 
-/* --- what is sent --------------------------------------------------------------------------------------------------- */
+/* --- what is sent --- */
 
-static void user_text(char out[32], uint32_t user) { snprintf(out, 32, "U%u", user); }
-static void device_text(char out[32], uint32_t device) { snprintf(out, 32, "$device:D%u", device); }
+static void user_text(char out[32], uint32_t user)
+{
+    snprintf(out, 32, "U%u", user);
+}
+static void device_text(char out[32], uint32_t device)
+{
+    snprintf(out, 32, "$device:D%u", device);
+}
 
 static void on_done(void *arg, enum status status)
 {
@@ -108,7 +115,8 @@ static void on_done(void *arg, enum status status)
     record->state = status == STATUS_OK ? ACKED : REFUSED;
     uint32_t number = (uint32_t)(record - run->records) + 1;
     if (status == STATUS_OK && number > run->last_acked) run->last_acked = number;
-    if (status != STATUS_OK && status != STATUS_UNAVAILABLE) note_failure(run, "an append failed with %s", status_name(status));
+    if (status != STATUS_OK && status != STATUS_UNAVAILABLE)
+        note_failure(run, "an append failed with %s", status_name(status));
     run->in_air--;
     pthread_cond_broadcast(&run->settled);
     pthread_mutex_unlock(&run->lock);
@@ -124,7 +132,8 @@ static void settle(struct run *run)
 static void append(struct run *run, struct buf *bytes, uint64_t project, uint32_t link_device)
 {
     struct record_state *record = &run->records[run->record_count++];
-    *record = (struct record_state){.run = run, .link = link_device < DEVICES, .device = link_device, .project = project};
+    *record =
+        (struct record_state){.run = run, .link = link_device < DEVICES, .device = link_device, .project = project};
     pthread_mutex_lock(&run->lock);
     run->in_air++;
     pthread_mutex_unlock(&run->lock);
@@ -139,7 +148,9 @@ static void send_link(struct run *run)
     device_text(device_name, device);
     user_text(user_name, device % USERS);
     struct buf bytes = BUF_INIT(1024);
-    if (record_link(&bytes, project, T0, IDENTITY_SIMPLIFIED, LINK_CREATE, str_of(device_name), str_of(user_name)) != STATUS_OK) abort();
+    if (record_link(&bytes, project, T0, IDENTITY_SIMPLIFIED, LINK_CREATE, str_of(device_name), str_of(user_name)) !=
+        STATUS_OK)
+        abort();
     append(run, &bytes, project, device);
 }
 
@@ -188,8 +199,8 @@ static void send_events(struct run *run, uint32_t count)
         device_text(device, v->device < DEVICES ? v->device : 0);
         snprintf(insert, sizeof insert, "i%u", v->key);
         bool own = v->user == USERS;
-        batch_event(&batch, str_of(event_of(v->key)), v->time_ms, str_of(own ? device : user), v->links ? str_of(device) : STR_NULL,
-                    keyed ? str_of(insert) : STR_NULL);
+        batch_event(&batch, str_of(event_of(v->key)), v->time_ms, str_of(own ? device : user),
+                    v->links ? str_of(device) : STR_NULL, keyed ? str_of(insert) : STR_NULL);
         struct json n = json_int(number);
         snprintf(text, sizeof text, "s%u-%0*u", number, (int)(number % 300), 0);
         struct json s = json_string(str_of(text));
@@ -203,7 +214,7 @@ static void send_events(struct run *run, uint32_t count)
     if (any) append(run, &bytes, project, DEVICES);
 }
 
-/* --- what is found --------------------------------------------------------------------------------------------------- */
+/* --- what is found --- */
 
 static void check_row(struct run *run, const struct snapshot *snapshot, uint64_t project, struct str event, uint32_t id,
                       uint32_t person, int64_t time_ms, struct value insert, struct value n, struct value s)
@@ -216,18 +227,25 @@ static void check_row(struct run *run, const struct snapshot *snapshot, uint64_t
     uint32_t number = (uint32_t)n.integer;
     struct version *v = &run->versions[number];
     v->found++;
-    CHECK(v->project == project && v->time_ms == time_ms && str_eq(event, str_of(event_of(v->key))), "row %u was sent to project %d at %lld, not %d, %lld, %.*s", number, (int)v->project,
-          (long long)v->time_ms, (int)project, (long long)time_ms, (int)event.size, event.data);
-    if (v->user == USERS) device_text(expected, v->device);
-    else user_text(expected, v->user);
+    CHECK(v->project == project && v->time_ms == time_ms && str_eq(event, str_of(event_of(v->key))),
+          "row %u was sent to project %d at %lld, not %d, %lld, %.*s", number, (int)v->project, (long long)v->time_ms,
+          (int)project, (long long)time_ms, (int)event.size, event.data);
+    if (v->user == USERS)
+        device_text(expected, v->device);
+    else
+        user_text(expected, v->user);
     CHECK(str_eq(snapshot_id_text(snapshot, id), str_of(expected)), "row %u has another id than sent", number);
     CHECK(person == snapshot_person(snapshot, id), "row %u belongs to another person than its id", number);
     snprintf(expected, sizeof expected, "i%u", v->key);
-    if (v->key < KEYS) CHECK(insert.type == VALUE_STRING && str_eq(value_text(insert), str_of(expected)), "row %u: insert id", number);
-    else CHECK(insert.type == VALUE_INT, "row %u has an insert id", number);
+    if (v->key < KEYS)
+        CHECK(insert.type == VALUE_STRING && str_eq(value_text(insert), str_of(expected)), "row %u: insert id", number);
+    else
+        CHECK(insert.type == VALUE_INT, "row %u has an insert id", number);
     snprintf(expected, sizeof expected, "s%u-%0*u", number, (int)(number % 300), 0);
-    if (number % 3) CHECK(s.type == VALUE_ABSENT, "row %u has a property that was not sent", number);
-    else CHECK(s.type == VALUE_STRING && str_eq(value_text(s), str_of(expected)), "row %u: property", number);
+    if (number % 3)
+        CHECK(s.type == VALUE_ABSENT, "row %u has a property that was not sent", number);
+    else
+        CHECK(s.type == VALUE_STRING && str_eq(value_text(s), str_of(expected)), "row %u: property", number);
 }
 
 /* False when the power went off meanwhile. */
@@ -258,8 +276,8 @@ static bool read_rows(struct run *run, struct snapshot *snapshot, uint64_t proje
             if (status == STATUS_OK) status = scan_property(scan, s_id, &error, &s);
             for (uint32_t i = 0; i < rows && status == STATUS_OK; i++) {
                 if (live[i])
-                    check_row(run, snapshot, project, event, ids[i], persons[i], times[i], vector_at(&inserts, i), vector_at(&n, i),
-                              vector_at(&s, i));
+                    check_row(run, snapshot, project, event, ids[i], persons[i], times[i], vector_at(&inserts, i),
+                              vector_at(&n, i), vector_at(&s, i));
             }
         }
         if (status != STATUS_OK) break;
@@ -302,9 +320,11 @@ static void check_links(struct run *run, const struct snapshot *snapshot, uint64
             if (other != person) continue;
             linked = true;
             CHECK(user == device % USERS, "device %u belongs to a wrong user", device);
-            CHECK(str_eq(snapshot_id_text(snapshot, snapshot_person_id(snapshot, person)), str_of(text)), "user %u is not shown", user);
+            CHECK(str_eq(snapshot_id_text(snapshot, snapshot_person_id(snapshot, person)), str_of(text)),
+                  "user %u is not shown", user);
         }
-        /* A refused record that made it to the log need not show in rows (its events may be replaced), but its link does. */
+        /* A refused record that made it to the log need not show in rows (its events may be replaced), but its link
+         * does. */
         run->linked[project][device] = must || (linked && may);
         CHECK(linked || !must, "the link of device %u in project %d is lost", device, (int)project);
         CHECK(!linked || must || may, "a link of device %u in project %d that nobody made", device, (int)project);
@@ -326,8 +346,8 @@ static void check_versions(struct run *run)
         CHECK(!found[v->key], "events %u and %u, duplicates, are both there", found[v->key] - 1, i);
         found[v->key] = i + 1;
         CHECK(i + 1 == acked[v->key] || (i + 1 > acked[v->key] && may_be_found(run, v->record)),
-              "event %u is there (state %d), but %d is the newest acknowledged duplicate", i, (int)run->records[v->record].state,
-              (int)acked[v->key] - 1);
+              "event %u is there (state %d), but %d is the newest acknowledged duplicate", i,
+              (int)run->records[v->record].state, (int)acked[v->key] - 1);
     }
     for (uint32_t key = 0; key < run->key_count; key++)
         CHECK(!acked[key] || found[key], "event %u was acknowledged and is lost", acked[key] - 1);
@@ -371,10 +391,10 @@ static void verify(struct run *run)
     adopt(run);
 }
 
-/* --- the store's lives --------------------------------------------------------------------------------------------- */
+/* --- the store's lives --- */
 
-static unsigned link_rule(struct id_graph *graph, enum identity_mode mode, enum link_operation operation, uint32_t device,
-                          uint32_t user)
+static unsigned link_rule(struct id_graph *graph, enum identity_mode mode, enum link_operation operation,
+                          uint32_t device, uint32_t user)
 {
     (void)mode;
     (void)operation;
@@ -405,8 +425,10 @@ static void end_life(struct run *run, bool power)
     store_close(run->store);
     run->store = NULL;
     settle(run);
-    if (power) sim_crash(run->sim, rnd(run, UINT64_MAX));
-    else sim_restart(run->sim);
+    if (power)
+        sim_crash(run->sim, rnd(run, UINT64_MAX));
+    else
+        sim_restart(run->sim);
     run->after_crash = true;
 }
 
@@ -499,7 +521,9 @@ static void one_seed(struct run *run)
     run->records = calloc(RECORDS_MAX, sizeof *run->records);
     run->versions = calloc(VERSIONS_MAX, sizeof *run->versions);
     run->key_count = KEYS;
-    if (!run->records || !run->versions || pthread_mutex_init(&run->lock, NULL) || pthread_cond_init(&run->settled, NULL)) abort();
+    if (!run->records || !run->versions || pthread_mutex_init(&run->lock, NULL) ||
+        pthread_cond_init(&run->settled, NULL))
+        abort();
     bool faults = run->seed % 5 == 4;
     for (unsigned life = 0, lives = 3 + (unsigned)rnd(run, 4); life < lives && !run->failure[0]; life++) {
         begin_life(run);

@@ -9,11 +9,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define NAMES_MAX        (1u << 24)
-#define SEAL_ROWS        65536
-#define FAN_IN           8
-#define MERGE_ROWS_MAX   262144u
-#define MERGE_BYTES_MAX  ((size_t)2 << 30)
+#define NAMES_MAX       (1u << 24)
+#define SEAL_ROWS       65536
+#define FAN_IN          8
+#define MERGE_ROWS_MAX  262144u
+#define MERGE_BYTES_MAX ((size_t)2 << 30)
 
 struct project *project_new(uint64_t id)
 {
@@ -47,8 +47,10 @@ static void clear_new_marks(struct project *project)
 {
     size_t kept = 0;
     for (size_t i = 0; i < project->mark_count; i++) {
-        if (project->marks[i].file_id) project->marks[kept++] = project->marks[i];
-        else free((void *)(uintptr_t)project->marks[i].insert_id.data);
+        if (project->marks[i].file_id)
+            project->marks[kept++] = project->marks[i];
+        else
+            free((void *)(uintptr_t)project->marks[i].insert_id.data);
     }
     project->mark_count = kept;
 }
@@ -117,7 +119,7 @@ enum status project_add_section(struct project *project, struct section *section
     return STATUS_OK;
 }
 
-/* --- duplicates ---------------------------------------------------------------------------------------------------- */
+/* --- duplicates --- */
 
 static bool is_dead(const struct live *live, uint32_t row)
 {
@@ -161,15 +163,16 @@ static enum status repeat_mark(struct project *project, const struct key_mark *k
     for (size_t i = 0; i < project->live_count; i++) {
         const struct section *section = project->live[i].section;
         if (!section->file || section->file->file_id != key->file_id) continue;
-        enum status status = run_probe(section, key->event, persons, person_count, key->id, key->time_ms, key->insert_id, error, &row);
+        enum status status =
+            run_probe(section, key->event, persons, person_count, key->id, key->time_ms, key->insert_id, error, &row);
         if (status == STATUS_OK) return mark(project, i, row);
         if (status != STATUS_NOT_FOUND) return status;
     }
     return STATUS_OK;
 }
 
-/* Repeats what is remembered. What a disk error prevents is tried again with the next snapshot or flush: until then the replaced row shows,
- * to those who can read its block. */
+/* Repeats what is remembered. What a disk error prevents is tried again with the next snapshot or flush: until then the
+ * replaced row shows, to those who can read its block. */
 static void repeat_marks(struct project *project)
 {
     size_t kept = 0;
@@ -205,7 +208,8 @@ static enum status replace_stored(struct project *project, struct project_contex
         enum status status = run_probe(section, event, persons, person_count, id, time_ms, insert_id, &error, &row);
         if (status == STATUS_NOT_FOUND) continue;
         if (status != STATUS_OK) {
-            /* The block cannot be read: whether this is a duplicate cannot be told. Queries over the block fail loudly, so keep the event. */
+            /* The block cannot be read: whether this is a duplicate cannot be told. Queries over the block fail loudly,
+             * so keep the event. */
             if (context->probe_failures++ == 0) log_failure(LOG_ERROR, "duplicate_probe_failed", &error);
             continue;
         }
@@ -219,7 +223,7 @@ static enum status replace_stored(struct project *project, struct project_contex
     return STATUS_OK;
 }
 
-/* --- applying ------------------------------------------------------------------------------------------------------ */
+/* --- applying --- */
 
 static enum status intern_property(struct project *project, struct str name, uint32_t *ret)
 {
@@ -231,10 +235,12 @@ static enum status intern_property(struct project *project, struct str name, uin
     return status;
 }
 
-static enum status apply_event(struct project *project, struct project_context *context, const struct batch_reader *batch,
-                               const struct event_view *event, uint32_t *event_ids, uint32_t *property_ids, uint64_t seq)
+static enum status apply_event(struct project *project, struct project_context *context,
+                               const struct batch_reader *batch, const struct event_view *event, uint32_t *event_ids,
+                               uint32_t *property_ids, uint64_t seq)
 {
-    if (event_ids[event->name] == UINT32_MAX) TRY(names_intern(project->events, batch->names[event->name], &event_ids[event->name]));
+    if (event_ids[event->name] == UINT32_MAX)
+        TRY(names_intern(project->events, batch->names[event->name], &event_ids[event->name]));
     struct mem_row row = {.time_ms = event->time_ms,
                           .seq = seq,
                           .insert_id = event->insert_id.data,
@@ -292,7 +298,8 @@ enum status project_apply_events(struct project *project, struct project_context
     return project->mem.count >= SEAL_ROWS ? project_seal(project, context, error) : STATUS_OK;
 }
 
-enum status project_apply_link(struct project *project, struct project_context *context, struct str body, struct error *error)
+enum status project_apply_link(struct project *project, struct project_context *context, struct str body,
+                               struct error *error)
 {
     struct link_view link;
     if (link_open(body, &link) != STATUS_OK) return error_set(error, STATUS_CORRUPT, "malformed link record");
@@ -305,7 +312,7 @@ enum status project_apply_link(struct project *project, struct project_context *
     return STATUS_OK;
 }
 
-/* --- sealing ------------------------------------------------------------------------------------------------------- */
+/* --- sealing --- */
 
 static unsigned level(const struct section *section)
 {
@@ -323,8 +330,8 @@ void live_publish_deletes(struct live *live)
     live->pending = NULL;
 }
 
-/* Merges the newest RAM sections while there are FAN_IN of one size class, so that a query after every event does not leave a section
- * per event behind. */
+/* Merges the newest RAM sections while there are FAN_IN of one size class, so that a query after every event does not
+ * leave a section per event behind. */
 static enum status merge_small(struct project *project, struct error *error)
 {
     size_t frozen = project->flushing ? project->flush_first + project->flush_count : 0;
@@ -356,7 +363,8 @@ static enum status merge_small(struct project *project, struct error *error)
         id_view_unref(ids);
         if (status != STATUS_OK) return status;
         struct section *merged = NULL;
-        if (output_count) status = section_open_image(&outputs[0].image, outputs[0].directory, project->id, error, &merged);
+        if (output_count)
+            status = section_open_image(&outputs[0].image, outputs[0].directory, project->id, error, &merged);
         merge_outputs_free(outputs, output_count);
         if (status != STATUS_OK) return status;
         for (size_t i = 0; i < count; i++) live_fini(&project->live[first + i]);
@@ -414,7 +422,7 @@ enum status project_publish(struct project *project, struct project_context *con
     return STATUS_OK;
 }
 
-/* --- flushing ------------------------------------------------------------------------------------------------------ */
+/* --- flushing --- */
 
 enum status project_flush_begin(struct project *project, struct version_section **ret_inputs, size_t *ret_count)
 {
@@ -444,7 +452,8 @@ void project_flush_abort(struct project *project)
     project->flushing = false;
 }
 
-enum status project_flush_end(struct project *project, struct section *const *sections, size_t count, struct error *error)
+enum status project_flush_end(struct project *project, struct section *const *sections, size_t count,
+                              struct error *error)
 {
     size_t first = project->flush_first, after = first + project->flush_count, rest = project->live_count - after;
     struct live *live = calloc(first + count + rest + 1, sizeof *live);

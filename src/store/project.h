@@ -1,7 +1,7 @@
 #pragma once
 /*
- * The mutable state of one project: its names, ids, memtable and live sections. Everything here belongs to the applier, which applies log
- * records in order; readers get snapshots (version.h).
+ * The mutable state of one project: its names, ids, memtable and live sections. Everything here belongs to the applier,
+ * which applies log records in order; readers get snapshots (version.h).
  */
 #include "store/memtable.h"
 #include "store/store.h"
@@ -18,7 +18,7 @@ struct live {
 /* Makes the pending marks part of what the next snapshot sees. */
 void live_publish_deletes(struct live *live);
 
-struct key_mark { /* a row that was deleted while its section was being rewritten */
+struct key_mark {     /* a row that was deleted while its section was being rewritten */
     uint64_t file_id; /* the file it is in now; 0: the flush is under way */
     uint32_t event, id;
     int64_t time_ms;
@@ -54,12 +54,12 @@ struct project_context { /* the store's side */
 struct project *project_new(uint64_t id);
 void project_free(struct project *project);
 
-/* Applies the body of an EVENTS or LINK record. `seq` is the LSN of the record; `frame` holds the bytes of `body`. LIMIT when memory refuses:
- * the caller cannot go on. */
+/* Applies the body of an EVENTS or LINK record. `seq` is the LSN of the record; `frame` holds the bytes of `body`.
+ * LIMIT when memory refuses: the caller cannot go on. */
 enum status project_apply_events(struct project *project, struct project_context *context, struct frame_bytes *frame,
                                  struct str body, uint64_t seq, struct arena *arena, struct error *error) MUST_USE;
-enum status project_apply_link(struct project *project, struct project_context *context, struct str body, struct error *error)
-    MUST_USE;
+enum status project_apply_link(struct project *project, struct project_context *context, struct str body,
+                               struct error *error) MUST_USE;
 /* Turns the memtable into a RAM section, and merges RAM sections when many small ones have gathered. */
 enum status project_seal(struct project *project, struct project_context *context, struct error *error) MUST_USE;
 /* The current state as a snapshot; seals first. */
@@ -74,8 +74,9 @@ size_t project_memory(const struct project *project);
 uint64_t project_memory_rows(const struct project *project);
 
 /* Flushing: begin gives the inputs and freezes them; end replaces them by file sections. */
-enum status project_flush_begin(struct project *project, struct version_section **ret_inputs, size_t *ret_count) MUST_USE;
+enum status project_flush_begin(struct project *project, struct version_section **ret_inputs,
+                                size_t *ret_count) MUST_USE;
 /* LIMIT when memory refuses. */
-enum status project_flush_end(struct project *project, struct section *const *sections, size_t count, struct error *error)
-    MUST_USE;
+enum status project_flush_end(struct project *project, struct section *const *sections, size_t count,
+                              struct error *error) MUST_USE;
 void project_flush_abort(struct project *project);

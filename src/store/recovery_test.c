@@ -1,5 +1,5 @@
-/* The whole store on the simulated disk, in situations that are too rare for chance (power_test.c): each is one that lost data or refused to
- * start before, or that the manual promises. */
+/* The whole store on the simulated disk, in situations that are too rare for chance (power_test.c): each is one that
+ * lost data or refused to start before, or that the manual promises. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,8 +15,8 @@
 
 #define T0 1700000000000LL
 
-static unsigned no_links(struct id_graph *graph, enum identity_mode mode, enum link_operation operation, uint32_t device,
-                         uint32_t user)
+static unsigned no_links(struct id_graph *graph, enum identity_mode mode, enum link_operation operation,
+                         uint32_t device, uint32_t user)
 {
     (void)graph, (void)mode, (void)operation, (void)device, (void)user;
     return 0;
@@ -115,8 +115,9 @@ static enum status ignore(void *ctx, uint64_t lsn, uint64_t end_lsn, struct str 
     return STATUS_OK;
 }
 
-/* Everything is flushed, and the log's last frame is a mark that only the page cache has when the process dies. The next process must not go on
- * behind that mark: when the power goes too, the mark is gone, and the log would have a hole. */
+/* Everything is flushed, and the log's last frame is a mark that only the page cache has when the process dies. The
+ * next process must not go on behind that mark: when the power goes too, the mark is gone, and the log would have a
+ * hole. */
 static void a_mark_that_only_the_cache_has(void **state)
 {
     (void)state;
@@ -167,8 +168,10 @@ static void a_disk_that_fails_for_a_while(void **state)
     for (size_t i = 0; i < 3; i++) {
         struct fixture f = new_fixture(i);
         assert_int_equal(send(&f, 1, "a"), STATUS_OK);
-        if (faults[i].call == SIM_CALLS) sim_space(f.sim, 0);
-        else sim_fail(f.sim, faults[i].call, faults[i].fault, 1, UINT32_MAX, NULL);
+        if (faults[i].call == SIM_CALLS)
+            sim_space(f.sim, 0);
+        else
+            sim_fail(f.sim, faults[i].call, faults[i].fault, 1, UINT32_MAX, NULL);
         struct buf large = pack(1, "large", 60000); /* needs another file */
         enum status status = store_append_wait(f.store, &large);
         for (int tries = 0; status == STATUS_OK && tries < 3; tries++) {
@@ -265,10 +268,8 @@ static void a_dropped_project_stays_gone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_mark_that_only_the_cache_has),
-        cmocka_unit_test(a_disk_that_fails_for_a_while),
-        cmocka_unit_test(a_full_disk_at_start),
-        cmocka_unit_test(salvage_starts_once_and_for_all),
+        cmocka_unit_test(a_mark_that_only_the_cache_has), cmocka_unit_test(a_disk_that_fails_for_a_while),
+        cmocka_unit_test(a_full_disk_at_start),           cmocka_unit_test(salvage_starts_once_and_for_all),
         cmocka_unit_test(a_dropped_project_stays_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

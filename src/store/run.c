@@ -6,8 +6,8 @@
 
 static _Atomic uint64_t next_dict_id = 1;
 
-enum status run_open(struct run *run, const struct section *section, const struct section_event *event, struct arena *arena,
-                     struct error *error)
+enum status run_open(struct run *run, const struct section *section, const struct section_event *event,
+                     struct arena *arena, struct error *error)
 {
     *run = (struct run){.section = section, .event = event, .arena = arena};
     TRY(section_fetch(section, event->table, error, &run->table));
@@ -50,11 +50,14 @@ struct run_column *run_column(struct run *run, uint32_t property)
     /* Core streams stand in front of the properties; both parts ascend. */
     uint32_t core = 0;
     while (core < run->column_count && run->columns[core].chunk.property >= CORE_PERSON) core++;
-    uint32_t low = property >= CORE_PERSON ? 0 : core, high = property >= CORE_PERSON ? core : run->column_count, end = high;
+    uint32_t low = property >= CORE_PERSON ? 0 : core, high = property >= CORE_PERSON ? core : run->column_count,
+             end = high;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (run->columns[middle].chunk.property < property) low = middle + 1;
-        else high = middle;
+        if (run->columns[middle].chunk.property < property)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low < end && run->columns[low].chunk.property == property ? &run->columns[low] : NULL;
 }
@@ -64,7 +67,8 @@ static enum status damaged(struct run *run, enum status status, struct error *er
     if (status == STATUS_LIMIT) return error_set(error, status, "memory budget exceeded");
     if (status == STATUS_CORRUPT) {
         error_set(error, status, "a column chunk is malformed");
-        if (run->section->file) error_detail(error, "section file %016llx", (unsigned long long)run->section->file->file_id);
+        if (run->section->file)
+            error_detail(error, "section file %016llx", (unsigned long long)run->section->file->file_id);
     }
     return status;
 }
@@ -113,8 +117,10 @@ static uint32_t sparse_from(const struct run_column *column, uint64_t item)
     uint32_t low = 0, high = column->dict_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (column->sparse_items[middle] < item) low = middle + 1;
-        else high = middle;
+        if (column->sparse_items[middle] < item)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -131,7 +137,8 @@ enum status run_read_sparse(struct run *run, struct run_column *column, struct e
     return STATUS_OK;
 }
 
-enum status run_read(struct run *run, struct run_column *column, uint32_t vector, struct error *error, struct vector *ret)
+enum status run_read(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
+                     struct vector *ret)
 {
     TRY(prepare(run, column, error));
     struct vector result = {.count = chunk_vector_items(&column->chunk, vector), .values = column->values};
@@ -169,7 +176,8 @@ enum status run_read(struct run *run, struct run_column *column, uint32_t vector
     return STATUS_OK;
 }
 
-enum status run_read_ints(struct run *run, enum core_stream stream, uint32_t vector, struct error *error, int64_t *ret_values)
+enum status run_read_ints(struct run *run, enum core_stream stream, uint32_t vector, struct error *error,
+                          int64_t *ret_values)
 {
     struct run_column *column = run_column(run, stream);
     if (!column) return damaged(run, STATUS_CORRUPT, error);
@@ -219,8 +227,8 @@ enum status run_read_times(struct run *run, uint32_t vector, struct error *error
 }
 
 /* The rows [*ret_first, *ret_first + *ret_count) of one person; false in *ret_found when the run has none. */
-static enum status person_rows(struct run *run, uint32_t person, struct error *error, bool *ret_found, uint32_t *ret_first,
-                               uint32_t *ret_count)
+static enum status person_rows(struct run *run, uint32_t person, struct error *error, bool *ret_found,
+                               uint32_t *ret_first, uint32_t *ret_count)
 {
     int64_t values[VECTOR_ROWS_MAX];
     uint32_t low = 0, high = (run->event->persons + VECTOR_ROWS_MAX - 1) / VECTOR_ROWS_MAX;
@@ -229,8 +237,10 @@ static enum status person_rows(struct run *run, uint32_t person, struct error *e
     while (low + 1 < high) {
         uint32_t middle = low + (high - low) / 2;
         TRY(run_read_ints(run, CORE_PERSON, middle, error, values));
-        if (values[0] <= person) low = middle;
-        else high = middle;
+        if (values[0] <= person)
+            low = middle;
+        else
+            high = middle;
     }
     TRY(run_read_ints(run, CORE_PERSON, low, error, values));
     uint32_t items = run->event->persons - low * VECTOR_ROWS_MAX, at = 0, end;
@@ -238,8 +248,10 @@ static enum status person_rows(struct run *run, uint32_t person, struct error *e
     end = items;
     while (at < end) {
         uint32_t middle = at + (end - at) / 2;
-        if (values[middle] < person) at = middle + 1;
-        else end = middle;
+        if (values[middle] < person)
+            at = middle + 1;
+        else
+            end = middle;
     }
     if (at == items || values[at] != person) return STATUS_OK;
     uint32_t ordinal = low * VECTOR_ROWS_MAX + at;
@@ -255,8 +267,10 @@ static enum status person_rows(struct run *run, uint32_t person, struct error *e
             TRY(run_read_ints(run, CORE_VECTOR, loaded, error, starts));
         }
         uint64_t start = (uint64_t)starts[middle % VECTOR_ROWS_MAX];
-        if ((start >> 32) < ordinal || start == (uint64_t)ordinal << 32) from = middle;
-        else to = middle;
+        if ((start >> 32) < ordinal || start == (uint64_t)ordinal << 32)
+            from = middle;
+        else
+            to = middle;
     }
     TRY(run_read_ints(run, CORE_VECTOR, from / VECTOR_ROWS_MAX, error, starts));
     uint64_t start = (uint64_t)starts[from % VECTOR_ROWS_MAX];
@@ -281,8 +295,8 @@ static enum status person_rows(struct run *run, uint32_t person, struct error *e
     }
 }
 
-static enum status probe_rows(struct run *run, uint32_t first, uint32_t count, uint32_t id, int64_t time_ms, struct str insert_id,
-                              struct error *error, uint32_t *ret_row)
+static enum status probe_rows(struct run *run, uint32_t first, uint32_t count, uint32_t id, int64_t time_ms,
+                              struct str insert_id, struct error *error, uint32_t *ret_row)
 {
     int64_t times[VECTOR_ROWS_MAX], ids[VECTOR_ROWS_MAX];
     struct run_column *inserts = run_column(run, CORE_INSERT);
@@ -294,8 +308,10 @@ static enum status probe_rows(struct run *run, uint32_t first, uint32_t count, u
         uint32_t middle = low + (high - low) / 2;
         TRY(run_read_times(run, middle, error, times));
         /* a row equal to time_ms may also end the vector before */
-        if (times[0] < time_ms) low = middle;
-        else high = middle;
+        if (times[0] < time_ms)
+            low = middle;
+        else
+            high = middle;
     }
     for (uint32_t vector = low; vector <= last; vector++) {
         TRY(run_read_times(run, vector, error, times));
@@ -325,8 +341,8 @@ static enum status probe_rows(struct run *run, uint32_t first, uint32_t count, u
     return STATUS_NOT_FOUND;
 }
 
-enum status run_probe(const struct section *section, uint32_t event_id, const uint32_t *persons, size_t person_count, uint32_t id,
-                      int64_t time_ms, struct str insert_id, struct error *error, uint32_t *ret_row)
+enum status run_probe(const struct section *section, uint32_t event_id, const uint32_t *persons, size_t person_count,
+                      uint32_t id, int64_t time_ms, struct str insert_id, struct error *error, uint32_t *ret_row)
 {
     const struct section_event *event = section_find_event(section, event_id);
     if (!event || time_ms < event->time_min_ms || time_ms > event->time_max_ms) return STATUS_NOT_FOUND;
@@ -339,8 +355,10 @@ enum status run_probe(const struct section *section, uint32_t event_id, const ui
             bool found;
             uint32_t first, count;
             enum status looked = person_rows(&run, persons[i], error, &found, &first, &count);
-            if (looked != STATUS_OK) status = looked;
-            else if (found) status = probe_rows(&run, first, count, id, time_ms, insert_id, error, ret_row);
+            if (looked != STATUS_OK)
+                status = looked;
+            else if (found)
+                status = probe_rows(&run, first, count, id, time_ms, insert_id, error, ret_row);
         }
         run_close(&run);
     }

@@ -1,8 +1,8 @@
 #pragma once
 /*
- * Reading one run (the rows of one event in one section), vector by vector. Used by queries, by the duplicate probe and by merges.
- * One thread at a time. Everything lives in the arena given at opening; blocks are pinned until another vector of the same column
- * from another block is read, or the run is closed.
+ * Reading one run (the rows of one event in one section), vector by vector. Used by queries, by the duplicate probe and
+ * by merges. One thread at a time. Everything lives in the arena given at opening; blocks are pinned until another
+ * vector of the same column from another block is read, or the run is closed.
  */
 #include "store/section.h"
 
@@ -29,8 +29,8 @@ struct run {
 };
 
 /* `section` must outlive the run. */
-enum status run_open(struct run *run, const struct section *section, const struct section_event *event, struct arena *arena,
-                     struct error *error) MUST_USE;
+enum status run_open(struct run *run, const struct section *section, const struct section_event *event,
+                     struct arena *arena, struct error *error) MUST_USE;
 void run_close(struct run *run);
 static inline uint32_t run_vectors(const struct run *run)
 {
@@ -44,18 +44,20 @@ static inline uint32_t run_vector_rows(const struct run *run, uint32_t vector)
 /* NULL when no row has the property. */
 struct run_column *run_column(struct run *run, uint32_t property);
 /* One vector of any column; a DICT keeps its dictionary and dict_id for the life of the run. */
-enum status run_read(struct run *run, struct run_column *column, uint32_t vector, struct error *error, struct vector *ret) MUST_USE;
+enum status run_read(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
+                     struct vector *ret) MUST_USE;
 /* The items and values of a SPARSE column; false for other columns (use run_read). */
 enum status run_read_sparse(struct run *run, struct run_column *column, struct error *error, bool *ret_sparse,
                             const uint32_t **ret_items, const struct value **ret_values, uint32_t *ret_count) MUST_USE;
 /* One vector of a core stream of integers, into ret_values[VECTOR_ROWS_MAX]. */
-enum status run_read_ints(struct run *run, enum core_stream stream, uint32_t vector, struct error *error, int64_t *ret_values)
-    MUST_USE;
+enum status run_read_ints(struct run *run, enum core_stream stream, uint32_t vector, struct error *error,
+                          int64_t *ret_values) MUST_USE;
 /* Per row of the vector: the person under whose number it is stored; the time. */
 enum status run_read_persons(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons) MUST_USE;
 enum status run_read_times(struct run *run, uint32_t vector, struct error *error, int64_t *ret_times_ms) MUST_USE;
 
-/* The row (within the section) of the event with these four fields, looking under the given person numbers. NOT_FOUND when there is
- * none. */
-enum status run_probe(const struct section *section, uint32_t event_id, const uint32_t *persons, size_t person_count, uint32_t id,
-                      int64_t time_ms, struct str insert_id, struct error *error, uint32_t *ret_row) MUST_USE;
+/* The row (within the section) of the event with these four fields, looking under the given person numbers. NOT_FOUND
+ * when there is none. */
+enum status run_probe(const struct section *section, uint32_t event_id, const uint32_t *persons, size_t person_count,
+                      uint32_t id, int64_t time_ms, struct str insert_id, struct error *error,
+                      uint32_t *ret_row) MUST_USE;

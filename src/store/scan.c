@@ -9,8 +9,8 @@ struct scan {
     struct scan_options options;
     uint32_t *events; /* own copy */
     struct arena *arena;
-    size_t section;    /* index of the current one */
-    uint32_t event;    /* position after the current run: in the section's events, or in `events` */
+    size_t section; /* index of the current one */
+    uint32_t event; /* position after the current run: in the section's events, or in `events` */
     bool open, have_persons, have_ids, have_times, have_live;
     struct run run;
     uint32_t vector, rows;
@@ -20,7 +20,8 @@ struct scan {
     uint32_t *properties;
 };
 
-enum status scan_new(struct snapshot *snapshot, const struct scan_options *options, struct error *error, struct scan **ret_scan)
+enum status scan_new(struct snapshot *snapshot, const struct scan_options *options, struct error *error,
+                     struct scan **ret_scan)
 {
     struct scan *scan = calloc(1, sizeof *scan);
     if (!scan) return error_set(error, STATUS_LIMIT, "out of memory for a scan");
@@ -40,8 +41,8 @@ enum status scan_new(struct snapshot *snapshot, const struct scan_options *optio
         if (scan->events && options->event_count)
             memcpy(scan->events, options->events, options->event_count * sizeof *scan->events);
     }
-    if (!scan->persons || !scan->ids || !scan->times || !scan->received || !scan->scratch || !scan->flags || !scan->live ||
-        (options->events && !scan->events)) {
+    if (!scan->persons || !scan->ids || !scan->times || !scan->received || !scan->scratch || !scan->flags ||
+        !scan->live || (options->events && !scan->events)) {
         scan_free(scan);
         return error_set(error, STATUS_LIMIT, "out of memory for a scan");
     }
@@ -65,7 +66,10 @@ void scan_free(struct scan *scan)
     free(scan);
 }
 
-static const struct version_section *current(const struct scan *scan) { return &scan->snapshot->sections[scan->section]; }
+static const struct version_section *current(const struct scan *scan)
+{
+    return &scan->snapshot->sections[scan->section];
+}
 
 /* The next run of the current section that may hold wanted rows. */
 static const struct section_event *next_event(struct scan *scan)
@@ -80,7 +84,8 @@ static const struct section_event *next_event(struct scan *scan)
             if (scan->event >= section->event_count) return NULL;
             event = &section->events[scan->event++];
         }
-        if (event && event->time_max_ms >= scan->options.from_ms && event->time_min_ms < scan->options.to_ms) return event;
+        if (event && event->time_max_ms >= scan->options.from_ms && event->time_min_ms < scan->options.to_ms)
+            return event;
     }
 }
 
@@ -136,7 +141,8 @@ enum status scan_persons(struct scan *scan, struct error *error, const uint32_t 
 {
     if (!scan->have_persons) {
         TRY(run_read_persons(&scan->run, scan->vector, error, scan->persons));
-        /* Stored numbers are those of sealing time; links made since then move them. Rows of one person are adjacent. */
+        /* Stored numbers are those of sealing time; links made since then move them. Rows of one person are adjacent.
+         */
         uint32_t last = 0, resolved = 0;
         for (uint32_t i = 0; i < scan->rows; i++) {
             if (scan->persons[i] != last) {

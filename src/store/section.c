@@ -41,15 +41,18 @@ void section_unref(struct section *section)
     free(section);
 }
 
-enum status section_fetch(const struct section *section, struct section_ref ref, struct error *error, struct pinned *ret)
+enum status section_fetch(const struct section *section, struct section_ref ref, struct error *error,
+                          struct pinned *ret)
 {
     if (ref.offset > section->bytes || ref.size > section->bytes - ref.offset)
-        return error_set(error, STATUS_CORRUPT, "section object at %llu lies outside its section", (unsigned long long)ref.offset);
+        return error_set(error, STATUS_CORRUPT, "section object at %llu lies outside its section",
+                         (unsigned long long)ref.offset);
     if (section->image) {
         *ret = (struct pinned){{section->image + ref.offset, ref.size}, NULL};
         return STATUS_OK;
     }
-    return cache_fetch(section->cache, section->file->file, section->file->file_id, section->file_base, ref, error, ret);
+    return cache_fetch(section->cache, section->file->file, section->file->file_id, section->file_base, ref, error,
+                       ret);
 }
 
 const struct section_event *section_find_event(const struct section *section, uint32_t event_id)
@@ -57,8 +60,10 @@ const struct section_event *section_find_event(const struct section *section, ui
     uint32_t low = 0, high = section->event_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (section->events[middle].event_id < event_id) low = middle + 1;
-        else high = middle;
+        if (section->events[middle].event_id < event_id)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low < section->event_count && section->events[low].event_id == event_id ? &section->events[low] : NULL;
 }
@@ -180,7 +185,7 @@ enum status section_open_file(struct section_file *file, struct cache *cache, ui
     return STATUS_OK;
 }
 
-/* --- building ------------------------------------------------------------------------------------------------------ */
+/* --- building --- */
 
 struct section_builder {
     struct buf image, table, events;
@@ -192,8 +197,8 @@ struct section_builder {
     struct section_event run; /* being built */
 };
 
-struct section_builder *section_builder_new(int64_t window_day, uint32_t window_log2, uint32_t links_applied, uint32_t keys,
-                                            size_t bytes_max)
+struct section_builder *section_builder_new(int64_t window_day, uint32_t window_log2, uint32_t links_applied,
+                                            uint32_t keys, size_t bytes_max)
 {
     struct section_builder *builder = calloc(1, sizeof *builder);
     if (!builder) return NULL;
@@ -241,13 +246,16 @@ static enum status add_ints(struct section_builder *builder, uint32_t property, 
     return chunk_encode_ints(property, values, count, &builder->image, &builder->table);
 }
 
-/* The core streams come last in the chunk table, because their property numbers are the highest; they are written at the end of the
- * run, so this keeps what it needs of the rows until then. */
+/* The core streams come last in the chunk table, because their property numbers are the highest; they are written at
+ * the end of the run, so this keeps what it needs of the rows until then. */
 enum status section_builder_run(struct section_builder *builder, uint32_t event_id, const struct section_rows *rows)
 {
     if (rows->count == 0 || rows->count > SECTION_ROWS_MAX - builder->rows) return STATUS_LIMIT;
-    builder->run = (struct section_event){.event_id = event_id, .rows = rows->count, .first_row = builder->rows,
-                                          .time_min_ms = INT64_MAX, .time_max_ms = INT64_MIN};
+    builder->run = (struct section_event){.event_id = event_id,
+                                          .rows = rows->count,
+                                          .first_row = builder->rows,
+                                          .time_min_ms = INT64_MAX,
+                                          .time_max_ms = INT64_MIN};
     buf_reset(&builder->table);
     buf_u32(&builder->table, 0);
     builder->chunk_count = 0;
@@ -361,9 +369,13 @@ enum status section_builder_run_end(struct section_builder *builder)
     return buf_status(&builder->image);
 }
 
-uint32_t section_builder_rows(const struct section_builder *builder) { return builder->rows; }
+uint32_t section_builder_rows(const struct section_builder *builder)
+{
+    return builder->rows;
+}
 
-enum status section_builder_finish(struct section_builder *builder, struct buf *ret_image, struct section_ref *ret_directory)
+enum status section_builder_finish(struct section_builder *builder, struct buf *ret_image,
+                                   struct section_ref *ret_directory)
 {
     struct section_ref filter = {0};
     if (builder->filter_bytes)

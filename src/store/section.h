@@ -1,12 +1,13 @@
 #pragma once
 /*
- * Sections: immutable sorted rows of one project in one time window (docs/formats/section.md). The same bytes serve in RAM (a freshly
- * sealed memtable) and in a file. A section is reference-counted and may be read from any thread; the builder belongs to one.
+ * Sections: immutable sorted rows of one project in one time window (docs/formats/section.md). The same bytes serve in
+ * RAM (a freshly sealed memtable) and in a file. A section is reference-counted and may be read from any thread; the
+ * builder belongs to one.
  */
 #include "store/cache.h"
 
-#define SECTION_ROWS_MAX   (1u << 26)
-#define SECTION_LOG2_MAX   15 /* windows of up to 2^15 days */
+#define SECTION_ROWS_MAX (1u << 26)
+#define SECTION_LOG2_MAX 15 /* windows of up to 2^15 days */
 
 struct section_event {
     uint32_t event_id, rows, first_row, persons;
@@ -14,7 +15,8 @@ struct section_event {
     struct section_ref table;
 };
 
-/* An open section file, shared by its sections; unlinked by the store when no version needs it, closed with the last reference. */
+/* An open section file, shared by its sections; unlinked by the store when no version needs it, closed with the last
+ * reference. */
 struct section_file {
     _Atomic uint32_t refs;
     struct os_file *file;
@@ -51,11 +53,12 @@ enum status section_open_file(struct section_file *file, struct cache *cache, ui
 struct section *section_ref_take(struct section *section);
 void section_unref(struct section *section);
 /* The bytes of an object, pinned. */
-enum status section_fetch(const struct section *section, struct section_ref ref, struct error *error, struct pinned *ret) MUST_USE;
+enum status section_fetch(const struct section *section, struct section_ref ref, struct error *error,
+                          struct pinned *ret) MUST_USE;
 /* The run of an event, or NULL. */
 const struct section_event *section_find_event(const struct section *section, uint32_t event_id);
 
-/* --- building ------------------------------------------------------------------------------------------------------ */
+/* --- building --- */
 
 struct section_builder;
 /* Rows of one run, sorted by (person, time, arrival). */
@@ -66,21 +69,23 @@ struct section_rows {
     const struct value *insert_ids; /* STRING or INT */
     const uint8_t *flags;
 };
-struct section_builder *section_builder_new(int64_t window_day, uint32_t window_log2, uint32_t links_applied, uint32_t keys,
-                                            size_t bytes_max);
+struct section_builder *section_builder_new(int64_t window_day, uint32_t window_log2, uint32_t links_applied,
+                                            uint32_t keys, size_t bytes_max);
 void section_builder_free(struct section_builder *builder);
-/* Runs come in ascending order of event id, columns in ascending order of property; values may point anywhere until the call
- * returns. A column in which every value is ABSENT is skipped. The dense form takes a value for each row of the run, the other one the
- * `present` rows (ascending) that have one. */
-enum status section_builder_run(struct section_builder *builder, uint32_t event_id, const struct section_rows *rows) MUST_USE;
-enum status section_builder_column(struct section_builder *builder, uint32_t property, const struct value *values) MUST_USE;
+/* Runs come in ascending order of event id, columns in ascending order of property; values may point anywhere until the
+ * call returns. A column in which every value is ABSENT is skipped. The dense form takes a value for each row of the
+ * run, the other one the `present` rows (ascending) that have one. */
+enum status section_builder_run(struct section_builder *builder, uint32_t event_id,
+                                const struct section_rows *rows) MUST_USE;
+enum status section_builder_column(struct section_builder *builder, uint32_t property,
+                                   const struct value *values) MUST_USE;
 enum status section_builder_sparse(struct section_builder *builder, uint32_t property, const uint32_t *rows,
                                    const struct value *values, uint32_t present) MUST_USE;
 enum status section_builder_run_end(struct section_builder *builder) MUST_USE;
 uint32_t section_builder_rows(const struct section_builder *builder); /* in finished runs */
 /* The image and the place of the directory in it. */
-enum status section_builder_finish(struct section_builder *builder, struct buf *ret_image, struct section_ref *ret_directory)
-    MUST_USE;
+enum status section_builder_finish(struct section_builder *builder, struct buf *ret_image,
+                                   struct section_ref *ret_directory) MUST_USE;
 
 /* The duplicate key of an event that came with an insert id. */
 uint64_t dedup_key(uint32_t event_id, uint32_t id, int64_t time_ms, struct str insert_id);

@@ -1,5 +1,5 @@
-/* Sections, in RAM and in a file: runs of many vectors and blocks read back row by row; the probe finds exactly the rows there are; the block
- * cache verifies, bounds and keeps what is pinned. */
+/* Sections, in RAM and in a file: runs of many vectors and blocks read back row by row; the probe finds exactly the
+ * rows there are; the block cache verifies, bounds and keeps what is pinned. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -69,7 +69,10 @@ static void free_rows(struct rows *r)
     free(r->texts);
 }
 
-static struct value property_of(uint32_t row) { return row % 5 ? value_int(row / 3) : value_absent(); }
+static struct value property_of(uint32_t row)
+{
+    return row % 5 ? value_int(row / 3) : value_absent();
+}
 
 /* Two runs, of the same rows: event 3 with a property, event 8 without. */
 static void build(const struct rows *r, struct buf *image, struct section_ref *directory)
@@ -105,8 +108,10 @@ static void check_rows(const struct section *section, const struct rows *r)
         assert_non_null(event);
         assert_int_equal(event->first_row, e == 3 ? 0 : r->count);
         assert_int_equal(run_open(&run, section, event, arena, &error), STATUS_OK);
-        struct run_column *column = run_column(&run, 1), *rare = run_column(&run, 4), *inserts = run_column(&run, CORE_INSERT);
-        assert_true((column != NULL) == (e == 3 && r->count > 1) && (rare != NULL) == (e == 3) && inserts && !run_column(&run, 2));
+        struct run_column *column = run_column(&run, 1), *rare = run_column(&run, 4),
+                          *inserts = run_column(&run, CORE_INSERT);
+        assert_true((column != NULL) == (e == 3 && r->count > 1) && (rare != NULL) == (e == 3) && inserts &&
+                    !run_column(&run, 2));
         for (uint32_t v = 0; v < run_vectors(&run); v++) {
             uint32_t persons[VECTOR_ROWS_MAX];
             int64_t times[VECTOR_ROWS_MAX], ids[VECTOR_ROWS_MAX], flags[VECTOR_ROWS_MAX];
@@ -146,11 +151,16 @@ static void check_probe(const struct section *section, const struct rows *r)
             assert_true(filter_has(section->filter, section->filter_bytes, dedup_key(8, r->ids[i], r->times[i], text)));
         }
         /* one field different: not there */
-        assert_int_equal(run_probe(section, 9, persons, 3, r->ids[i], r->times[i], text, &error, &row), STATUS_NOT_FOUND);
-        assert_int_equal(run_probe(section, 8, persons, 1, r->ids[i], r->times[i], text, &error, &row), STATUS_NOT_FOUND);
-        assert_int_equal(run_probe(section, 8, persons, 3, r->ids[i] + 1, r->times[i], text, &error, &row), STATUS_NOT_FOUND);
-        assert_int_equal(run_probe(section, 8, persons, 3, r->ids[i], r->times[i] + 1, text, &error, &row), STATUS_NOT_FOUND);
-        assert_int_equal(run_probe(section, 8, persons, 3, r->ids[i], r->times[i], STR("zz"), &error, &row), STATUS_NOT_FOUND);
+        assert_int_equal(run_probe(section, 9, persons, 3, r->ids[i], r->times[i], text, &error, &row),
+                         STATUS_NOT_FOUND);
+        assert_int_equal(run_probe(section, 8, persons, 1, r->ids[i], r->times[i], text, &error, &row),
+                         STATUS_NOT_FOUND);
+        assert_int_equal(run_probe(section, 8, persons, 3, r->ids[i] + 1, r->times[i], text, &error, &row),
+                         STATUS_NOT_FOUND);
+        assert_int_equal(run_probe(section, 8, persons, 3, r->ids[i], r->times[i] + 1, text, &error, &row),
+                         STATUS_NOT_FOUND);
+        assert_int_equal(run_probe(section, 8, persons, 3, r->ids[i], r->times[i], STR("zz"), &error, &row),
+                         STATUS_NOT_FOUND);
     }
 }
 
@@ -297,7 +307,8 @@ static void damaged_images(void **state)
             for (uint32_t v = 0; v < run_vectors(&run) && v < 3; v++) {
                 (void)!run_read_persons(&run, v, &error, persons);
                 (void)!run_read_times(&run, v, &error, times);
-                for (uint32_t c = 0; c < run.column_count; c++) (void)!run_read(&run, &run.columns[c], v, &error, &vector);
+                for (uint32_t c = 0; c < run.column_count; c++)
+                    (void)!run_read(&run, &run.columns[c], v, &error, &vector);
             }
             run_close(&run);
         }
@@ -311,11 +322,8 @@ static void damaged_images(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(images_read_back),
-        cmocka_unit_test(files_read_back),
-        cmocka_unit_test(the_cache),
-        cmocka_unit_test(an_empty_image),
-        cmocka_unit_test(damaged_images),
+        cmocka_unit_test(images_read_back), cmocka_unit_test(files_read_back), cmocka_unit_test(the_cache),
+        cmocka_unit_test(an_empty_image),   cmocka_unit_test(damaged_images),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

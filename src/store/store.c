@@ -8,15 +8,16 @@
  *                                     ▼                               │
  *                                  MAINTENANCE: section files, manifest, log recycling
  *
- * A frame is put into the applier's mailbox before its records are acknowledged, and a snapshot request goes through the same mailbox; so
- * a snapshot asked for after an acknowledgement holds the record without any further synchronisation.
+ * A frame is put into the applier's mailbox before its records are acknowledged, and a snapshot request goes through
+ * the same mailbox; so a snapshot asked for after an acknowledgement holds the record without any further
+ * synchronisation.
  *
- * Bounds. The append queue and the mailbox hold at most queue_bytes_max each: when the applier falls behind, the log thread waits
- * for it, the queue fills, and store_append refuses. When memory (memtables and RAM sections) passes memory_bytes_max a flush starts;
- * past twice that, appends are refused until it is done.
+ * Bounds. The append queue and the mailbox hold at most queue_bytes_max each: when the applier falls behind, the log
+ * thread waits for it, the queue fills, and store_append refuses. When memory (memtables and RAM sections) passes
+ * memory_bytes_max a flush starts; past twice that, appends are refused until it is done.
  *
- * When the log cannot be written, the failed requests are answered UNAVAILABLE, and the log is begun anew at the next attempt, at most
- * five times a second and at least once a second while nobody asks.
+ * When the log cannot be written, the failed requests are answered UNAVAILABLE, and the log is begun anew at the next
+ * attempt, at most five times a second and at least once a second while nobody asks.
  */
 #include "store/store.h"
 
@@ -27,7 +28,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define PROJECTS_MAX    (1u << 20)
+#define PROJECTS_MAX (1u << 20)
 
 void store_options_defaults(struct store_options *options)
 {
@@ -41,7 +42,7 @@ void store_options_defaults(struct store_options *options)
     };
 }
 
-/* --- the maintenance thread ------------------------------------------------------------------------------------------ */
+/* --- the maintenance thread --- */
 
 static void *maintenance_main(void *arg)
 {
@@ -74,7 +75,7 @@ static void *maintenance_main(void *arg)
     }
 }
 
-/* --- opening and closing --------------------------------------------------------------------------------------------- */
+/* --- opening and closing --- */
 
 struct replay {
     struct store *store;
@@ -89,7 +90,8 @@ static enum status replay_frame(void *ctx, uint64_t lsn, uint64_t end_lsn, struc
     if (!frame) return STATUS_LIMIT;
     memcpy(frame->data, records.data, records.size);
     uint64_t before = replay->store->context.events;
-    enum status status = store_apply_frame(replay->store, frame, str_from(frame->data, records.size), lsn, &replay->error);
+    enum status status =
+        store_apply_frame(replay->store, frame, str_from(frame->data, records.size), lsn, &replay->error);
     frame_bytes_unref(frame);
     replay->report.events += replay->store->context.events - before;
     replay->report.frames++;
@@ -116,12 +118,14 @@ static enum status recover(struct store *store, struct error *error, struct stor
         if (!project) return error_set(error, STATUS_LIMIT, "out of memory for a project");
         project->dropped = true;
     }
-    struct wal_options wal = {.fs = store->options.fs, .file_bytes = store->options.wal_file_bytes, .salvage = store->options.salvage};
+    struct wal_options wal = {
+        .fs = store->options.fs, .file_bytes = store->options.wal_file_bytes, .salvage = store->options.salvage};
     memcpy(wal.node, store->manifest.node, sizeof wal.node);
     struct replay replay = {.store = store, .error = ERROR_INIT};
     struct wal_report report;
     store->applied_lsn = store->manifest.flushed_lsn;
-    enum status status = wal_open(&wal, store->manifest.flushed_lsn, replay_frame, &replay, error, &report, &store->wal);
+    enum status status =
+        wal_open(&wal, store->manifest.flushed_lsn, replay_frame, &replay, error, &report, &store->wal);
     if (status != STATUS_OK) {
         if (replay.error.status != STATUS_OK && error) error_detail(error, "%s", replay.error.primary);
         return status;
@@ -130,8 +134,8 @@ static enum status recover(struct store *store, struct error *error, struct stor
     replay.report.bytes_torn = report.bytes_torn;
     replay.report.bytes_lost = report.bytes_lost;
     if (!store->manifest.failed) files_sweep(store->options.fs, &store->manifest);
-    /* What was read may have sat in the page cache only (a write that was never synced): it goes to files before anything else is
-     * accepted, see docs/formats/wal.md. A mark alone counts too: the log goes on behind it. */
+    /* What was read may have sat in the page cache only (a write that was never synced): it goes to files before
+     * anything else is accepted, see docs/formats/wal.md. A mark alone counts too: the log goes on behind it. */
     atomic_store(&store->recovering, report.end_lsn > store->manifest.flushed_lsn);
     *ret_report = replay.report;
     return STATUS_OK;
@@ -155,7 +159,8 @@ enum status store_open(const struct store_options *options, struct error *error,
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_mutex_t *locks[] = {&store->queue_lock, &store->mail_lock, &store->wait_lock, &store->job_lock, &store->failure_lock};
+    pthread_mutex_t *locks[] = {&store->queue_lock, &store->mail_lock, &store->wait_lock, &store->job_lock,
+                                &store->failure_lock};
     pthread_cond_t *conditions[] = {&store->queue_filled, &store->mail_filled, &store->mail_drained, &store->wait_done,
                                     &store->job_filled};
     for (size_t i = 0; i < sizeof locks / sizeof *locks; i++) pthread_mutex_init(locks[i], NULL);
@@ -210,7 +215,8 @@ void store_close(struct store *store)
     cache_free(store->cache);
     arena_free(store->arena);
     free(store->dropped);
-    pthread_mutex_t *locks[] = {&store->queue_lock, &store->mail_lock, &store->wait_lock, &store->job_lock, &store->failure_lock};
+    pthread_mutex_t *locks[] = {&store->queue_lock, &store->mail_lock, &store->wait_lock, &store->job_lock,
+                                &store->failure_lock};
     pthread_cond_t *conditions[] = {&store->queue_filled, &store->mail_filled, &store->mail_drained, &store->wait_done,
                                     &store->job_filled};
     for (size_t i = 0; i < sizeof locks / sizeof *locks; i++) pthread_mutex_destroy(locks[i]);

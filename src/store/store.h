@@ -2,15 +2,16 @@
 /*
  * The event store. It shows three verbs upward: append a record, take a snapshot, scan columns of a snapshot.
  *
- * Appending. store_append() takes one finished log record (batch.h). When `done` is called with STATUS_OK the record is on disk
- * (fdatasync returned) and every snapshot taken from then on sees it. `done` is called exactly once, from the log thread (or from
- * within store_append when the record is refused at once): it must be quick and must not call the store.
+ * Appending. store_append() takes one finished log record (batch.h). When `done` is called with STATUS_OK the record is
+ * on disk (fdatasync returned) and every snapshot taken from then on sees it. `done` is called exactly once, from the
+ * log thread (or from within store_append when the record is refused at once): it must be quick and must not call the
+ * store.
  *
- * Snapshots. A snapshot is one project as of a moment: immutable, reference-counted, safe to read from any one thread at a time.
- * store_snapshot() waits until everything acknowledged before the call is in it.
+ * Snapshots. A snapshot is one project as of a moment: immutable, reference-counted, safe to read from any one thread
+ * at a time. store_snapshot() waits until everything acknowledged before the call is in it.
  *
- * Errors: UNAVAILABLE while the disk is full or failing, or when the queue is full: nothing of the record was stored, try again
- * later. Reads go on meanwhile. CORRUPT names the file whose checksum is wrong.
+ * Errors: UNAVAILABLE while the disk is full or failing, or when the queue is full: nothing of the record was stored,
+ * try again later. Reads go on meanwhile. CORRUPT names the file whose checksum is wrong.
  */
 #include "base/buf.h"
 #include "base/error.h"
@@ -21,23 +22,24 @@
 struct store;
 struct id_graph;
 
-/* What the identity floor tells the store: whether a link is made. Called by the applier in log order; a function of the graph and of
- * its arguments alone, so that replay repeats it. Links are made through id_graph_link (ids.h). The result is a reason that is
- * stored with the event, 0 when there is none (see identity/identity.h). */
+/* What the identity floor tells the store: whether a link is made. Called by the applier in log order; a function of
+ * the graph and of its arguments alone, so that replay repeats it. Links are made through id_graph_link (ids.h). The
+ * result is a reason that is stored with the event, 0 when there is none (see identity/identity.h). */
 typedef unsigned (*identity_link_fn)(struct id_graph *graph, enum identity_mode mode, enum link_operation operation,
                                      uint32_t device, uint32_t user);
 
 struct store_options {
-    struct os_fs *fs;             /* the data directory; owned by the caller */
+    struct os_fs *fs; /* the data directory; owned by the caller */
     identity_link_fn link;
-    const char *const *link_reasons; /* texts by reason, for the property $identity_failure_reason; NULL-terminated, [0] unused */
-    uint64_t wal_file_bytes;      /* 64 MiB */
-    uint64_t memory_bytes_max;    /* memtable and RAM sections before a flush: 256 MiB; twice that refuses writes */
-    uint64_t flush_rows;          /* 1 000 000 */
-    uint64_t flush_interval_ms;   /* 10 min */
-    uint64_t cache_bytes;         /* decoded blocks: 256 MiB */
-    uint64_t queue_bytes_max;     /* records waiting for the disk: 64 MiB */
-    bool salvage;                 /* start even though acknowledged log bytes are damaged, without them */
+    const char *const
+        *link_reasons; /* texts by reason, for the property $identity_failure_reason; NULL-terminated, [0] unused */
+    uint64_t wal_file_bytes;    /* 64 MiB */
+    uint64_t memory_bytes_max;  /* memtable and RAM sections before a flush: 256 MiB; twice that refuses writes */
+    uint64_t flush_rows;        /* 1 000 000 */
+    uint64_t flush_interval_ms; /* 10 min */
+    uint64_t cache_bytes;       /* decoded blocks: 256 MiB */
+    uint64_t queue_bytes_max;   /* records waiting for the disk: 64 MiB */
+    bool salvage;               /* start even though acknowledged log bytes are damaged, without them */
 };
 void store_options_defaults(struct store_options *options);
 
@@ -59,8 +61,8 @@ enum status store_writable(struct store *store, struct error *error) MUST_USE;
 /* Writes everything in memory to section files; waits. */
 enum status store_flush(struct store *store, struct error *error) MUST_USE;
 
-/* Calls each(ctx, id) for every project that has had events or ids and was not dropped. From the calling thread, after a
- * picture was taken. */
+/* Calls each(ctx, id) for every project that has had events or ids and was not dropped. From the calling thread, after
+ * a picture was taken. */
 enum status store_projects(struct store *store, void (*each)(void *ctx, uint64_t project), void *ctx) MUST_USE;
 
 struct store_stats {
@@ -70,11 +72,12 @@ struct store_stats {
 };
 void store_stats(struct store *store, struct store_stats *ret_stats);
 
-/* --- snapshots ----------------------------------------------------------------------------------------------------- */
+/* --- snapshots --- */
 
 struct snapshot;
 /* A project without events gives an empty snapshot. */
-enum status store_snapshot(struct store *store, uint64_t project, struct error *error, struct snapshot **ret_snapshot) MUST_USE;
+enum status store_snapshot(struct store *store, uint64_t project, struct error *error,
+                           struct snapshot **ret_snapshot) MUST_USE;
 void snapshot_free(struct snapshot *snapshot);
 
 #define EVENT_ID_NONE    UINT32_MAX
@@ -86,36 +89,37 @@ uint32_t snapshot_event_count(const struct snapshot *snapshot);
 uint32_t snapshot_property_id(const struct snapshot *snapshot, struct str name);
 struct str snapshot_property_name(const struct snapshot *snapshot, uint32_t property_id);
 uint32_t snapshot_property_count(const struct snapshot *snapshot);
-/* People. Ids and persons are dense numbers from 1; 0 is "no user". A person is a cluster of ids; `person` of an id changes when
- * clusters merge, and a snapshot's answers are consistent. */
-uint32_t snapshot_id(const struct snapshot *snapshot, struct str distinct_id);            /* 0 when unknown */
-struct str snapshot_id_text(const struct snapshot *snapshot, uint32_t id);                /* "" for 0 */
-uint32_t snapshot_person(const struct snapshot *snapshot, uint32_t id);                   /* the cluster's number */
-uint32_t snapshot_person_id(const struct snapshot *snapshot, uint32_t person);            /* the id shown for the cluster */
-uint32_t snapshot_id_count(const struct snapshot *snapshot);                              /* ids are 1..count */
+/* People. Ids and persons are dense numbers from 1; 0 is "no user". A person is a cluster of ids; `person` of an id
+ * changes when clusters merge, and a snapshot's answers are consistent. */
+uint32_t snapshot_id(const struct snapshot *snapshot, struct str distinct_id); /* 0 when unknown */
+struct str snapshot_id_text(const struct snapshot *snapshot, uint32_t id);     /* "" for 0 */
+uint32_t snapshot_person(const struct snapshot *snapshot, uint32_t id);        /* the cluster's number */
+uint32_t snapshot_person_id(const struct snapshot *snapshot, uint32_t person); /* the id shown for the cluster */
+uint32_t snapshot_id_count(const struct snapshot *snapshot);                   /* ids are 1..count */
 
-/* --- scanning ------------------------------------------------------------------------------------------------------ */
+/* --- scanning --- */
 
 /*
- * A run is the rows of one event in one section, in the order (person as of writing, time, arrival), read in vectors of up to 1024
- * rows. Use: scan_new, then scan_next for each run, and for each of its vectors read what is needed. Everything a
- * read returns stays good until the next scan_vector or scan_next; dictionaries (struct vector, DICT) until scan_next.
+ * A run is the rows of one event in one section, in the order (person as of writing, time, arrival), read in vectors of
+ * up to 1024 rows. Use: scan_new, then scan_next for each run, and for each of its vectors read what is needed.
+ * Everything a read returns stays good until the next scan_vector or scan_next; dictionaries (struct vector, DICT)
+ * until scan_next.
  */
 struct scan;
 struct scan_options {
     const uint32_t *events; /* event ids, NULL: all */
     size_t event_count;
-    int64_t from_ms, to_ms; /* [from, to): runs that cannot hold such rows are skipped; rows are not filtered */
+    int64_t from_ms, to_ms;  /* [from, to): runs that cannot hold such rows are skipped; rows are not filtered */
     size_t memory_bytes_max; /* budget for decoding */
 };
-enum status scan_new(struct snapshot *snapshot, const struct scan_options *options, struct error *error, struct scan **ret_scan)
-    MUST_USE;
+enum status scan_new(struct snapshot *snapshot, const struct scan_options *options, struct error *error,
+                     struct scan **ret_scan) MUST_USE;
 void scan_free(struct scan *scan);
 
 struct scan_run {
     uint32_t event_id;
-    uint32_t rows;      /* deleted rows included */
-    uint32_t deleted;   /* how many of them are deleted */
+    uint32_t rows;    /* deleted rows included */
+    uint32_t deleted; /* how many of them are deleted */
     uint32_t vectors;
     int64_t time_min_ms, time_max_ms;
 };
@@ -132,8 +136,10 @@ enum status scan_received(struct scan *scan, struct error *error, const int64_t 
 enum status scan_insert_ids(struct scan *scan, struct error *error, struct vector *ret_vector) MUST_USE;
 /* BATCH_IMPORT */
 enum status scan_flags(struct scan *scan, struct error *error, const uint8_t **ret_flags) MUST_USE;
-enum status scan_property(struct scan *scan, uint32_t property_id, struct error *error, struct vector *ret_vector) MUST_USE;
+enum status scan_property(struct scan *scan, uint32_t property_id, struct error *error,
+                          struct vector *ret_vector) MUST_USE;
 /* 1 for rows that count, 0 for deleted ones. */
 enum status scan_live(struct scan *scan, struct error *error, const uint8_t **ret_live) MUST_USE;
 /* The properties that occur in the current run, ascending. */
-enum status scan_properties(struct scan *scan, struct error *error, const uint32_t **ret_ids, size_t *ret_count) MUST_USE;
+enum status scan_properties(struct scan *scan, struct error *error, const uint32_t **ret_ids,
+                            size_t *ret_count) MUST_USE;

@@ -1,6 +1,7 @@
 #pragma once
 /*
- * What the three threads of the store share (see the essay in store.c). Private to store.c, log.c, applier.c and mail.c.
+ * What the three threads of the store share (see the essay in store.c). Private to store.c, log.c, applier.c and
+ * mail.c.
  */
 #include "store/flush.h"
 #include "store/store.h"
@@ -8,7 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define RETRY_DELAY_NS  1000000000LL
+#define RETRY_DELAY_NS 1000000000LL
 
 struct request {
     struct request *next;
@@ -84,8 +85,8 @@ struct store {
 
     _Atomic bool recovering; /* replayed records are not in files yet: no append */
     _Atomic size_t memory_bytes;
-    _Atomic uint64_t stat_frames, stat_records, stat_events, stat_duplicates, stat_bytes, stat_sync_ns, stat_flushes, stat_rows,
-        stat_sections, stat_section_bytes, stat_ids, stat_projects;
+    _Atomic uint64_t stat_frames, stat_records, stat_events, stat_duplicates, stat_bytes, stat_sync_ns, stat_flushes,
+        stat_rows, stat_sections, stat_section_bytes, stat_ids, stat_projects;
 };
 
 #define each_project(store, cursor, project)                                                                           \

@@ -1,5 +1,5 @@
-/* The store through its public face, on a real directory: what is acknowledged is seen, survives reopening, is deduplicated, and
- * scans give back what went in, whether rows sit in the memtable, in RAM sections or in files. */
+/* The store through its public face, on a real directory: what is acknowledged is seen, survives reopening, is
+ * deduplicated, and scans give back what went in, whether rows sit in the memtable, in RAM sections or in files. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,8 +16,8 @@
 static const char *const reasons[] = {"", "taken", NULL};
 
 /* The rule of the simplified mode in small: a device belongs to the first user. */
-static unsigned link_rule(struct id_graph *graph, enum identity_mode mode, enum link_operation operation, uint32_t device,
-                          uint32_t user)
+static unsigned link_rule(struct id_graph *graph, enum identity_mode mode, enum link_operation operation,
+                          uint32_t device, uint32_t user)
 {
     (void)mode;
     (void)operation;
@@ -184,7 +184,8 @@ static void newest_duplicate_wins_everywhere(void **state)
     struct fixture *f = *state;
     struct error error;
     struct sent first = {"a", "u1", NULL, "i-1", T0, 1, "first"}, second = {"a", "u1", NULL, "i-1", T0, 2, "second"};
-    struct sent other_time = {"a", "u1", NULL, "i-1", T0 + 1, 4, NULL}, third = {"a", "u1", NULL, "i-1", T0, 8, "third"};
+    struct sent other_time = {"a", "u1", NULL, "i-1", T0 + 1, 4, NULL},
+                third = {"a", "u1", NULL, "i-1", T0, 8, "third"};
     send(f, 1, &first, 1);
     send(f, 1, &second, 1); /* both in the memtable */
     struct totals t = read_event(f, 1, "a");
@@ -201,8 +202,10 @@ static void newest_duplicate_wins_everywhere(void **state)
         t = read_event(f, 1, "a");
         assert_int_equal(t.rows, 2);
         assert_int_equal(t.sum, 12);
-        if (round == 1) assert_int_equal(store_flush(f->store, &error), STATUS_OK);
-        else reopen(f);
+        if (round == 1)
+            assert_int_equal(store_flush(f->store, &error), STATUS_OK);
+        else
+            reopen(f);
     }
 }
 
@@ -224,8 +227,10 @@ static void links_are_retroactive_and_survive(void **state)
         struct str text = snapshot_id_text(snapshot, shown);
         assert_true(str_is(text, "U1"));
         snapshot_free(snapshot);
-        if (round == 1) assert_int_equal(store_flush(f->store, &error), STATUS_OK);
-        else reopen(f);
+        if (round == 1)
+            assert_int_equal(store_flush(f->store, &error), STATUS_OK);
+        else
+            reopen(f);
     }
     /* a second user does not get the device; the event says why */
     send(f, 1, (struct sent[]){{"c", "U2", "$device:D1", NULL, T0, 1, NULL}}, 1);
@@ -250,7 +255,12 @@ static void random_batches_add_up(void **state)
             seed = seed * 1103515245 + 12345;
             snprintf(ids[i], sizeof ids[i], "u%u", seed / 65536 % 40);
             snprintf(texts[i], sizeof texts[i], "t%u", seed / 256 % 5);
-            events[i] = (struct sent){"a", ids[i], NULL, NULL, T0 + (int64_t)(seed / 65536 % 1000) * 3600000, seed / 65536 % 100,
+            events[i] = (struct sent){"a",
+                                      ids[i],
+                                      NULL,
+                                      NULL,
+                                      T0 + (int64_t)(seed / 65536 % 1000) * 3600000,
+                                      seed / 65536 % 100,
                                       seed & 512 ? texts[i] : NULL};
             rows++;
             sum += (uint64_t)events[i].number;
@@ -269,7 +279,8 @@ static void random_batches_add_up(void **state)
     assert_int_equal(t.sum, sum);
 }
 
-/* Appending, reading and flushing at once: what a thread was told to be stored is in every snapshot that it takes afterwards. */
+/* Appending, reading and flushing at once: what a thread was told to be stored is in every snapshot that it takes
+ * afterwards. */
 struct crowd {
     struct fixture *f;
     uint32_t number;
@@ -285,7 +296,8 @@ static enum status send_quietly(struct fixture *f, const char *event, uint32_t n
     struct json n = json_int(number);
     batch_init(&batch, 1 << 16);
     batch_begin(&batch, 5, T0, IDENTITY_SIMPLIFIED, 0);
-    batch_event(&batch, str_of(event), T0 + number * 60000, str_of(id), number % 3 ? STR_NULL : STR("$device:D"), str_of(id));
+    batch_event(&batch, str_of(event), T0 + number * 60000, str_of(id), number % 3 ? STR_NULL : STR("$device:D"),
+                str_of(id));
     enum status status = batch_property(&batch, STR("n"), &n);
     batch_event_end(&batch);
     if (status == STATUS_OK) status = batch_finish(&batch, &record);
@@ -308,7 +320,8 @@ static uint64_t count_rows(struct fixture *f, const char *event)
             const uint32_t *persons;
             uint32_t count;
             rows += run.rows - run.deleted;
-            if (scan_vector(scan, 0, &error, &count) != STATUS_OK || scan_persons(scan, &error, &persons) != STATUS_OK) rows = 0;
+            if (scan_vector(scan, 0, &error, &count) != STATUS_OK || scan_persons(scan, &error, &persons) != STATUS_OK)
+                rows = 0;
         }
         scan_free(scan);
     }

@@ -54,7 +54,10 @@ struct str snapshot_event_name(const struct snapshot *s, uint32_t id)
 {
     return s->events ? names_text(s->events, id) : STR_NULL;
 }
-uint32_t snapshot_event_count(const struct snapshot *s) { return s->event_count; }
+uint32_t snapshot_event_count(const struct snapshot *s)
+{
+    return s->event_count;
+}
 uint32_t snapshot_property_id(const struct snapshot *s, struct str name)
 {
     return s->properties ? names_find(s->properties, name, s->property_count) : PROPERTY_ID_NONE;
@@ -63,13 +66,28 @@ struct str snapshot_property_name(const struct snapshot *s, uint32_t id)
 {
     return s->properties ? names_text(s->properties, id) : STR_NULL;
 }
-uint32_t snapshot_property_count(const struct snapshot *s) { return s->property_count; }
+uint32_t snapshot_property_count(const struct snapshot *s)
+{
+    return s->property_count;
+}
 
-uint32_t snapshot_id(const struct snapshot *s, struct str id) { return s->ids ? id_view_find(s->ids, id) : 0; }
-struct str snapshot_id_text(const struct snapshot *s, uint32_t id) { return s->ids ? id_view_text(s->ids, id) : STR(""); }
-uint32_t snapshot_person(const struct snapshot *s, uint32_t id) { return s->ids ? id_view_person(s->ids, id) : 0; }
+uint32_t snapshot_id(const struct snapshot *s, struct str id)
+{
+    return s->ids ? id_view_find(s->ids, id) : 0;
+}
+struct str snapshot_id_text(const struct snapshot *s, uint32_t id)
+{
+    return s->ids ? id_view_text(s->ids, id) : STR("");
+}
+uint32_t snapshot_person(const struct snapshot *s, uint32_t id)
+{
+    return s->ids ? id_view_person(s->ids, id) : 0;
+}
 uint32_t snapshot_person_id(const struct snapshot *s, uint32_t person)
 {
     return s->ids ? id_view_shown(s->ids, person) : 0;
 }
-uint32_t snapshot_id_count(const struct snapshot *s) { return s->ids ? id_view_count(s->ids) : 0; }
+uint32_t snapshot_id_count(const struct snapshot *s)
+{
+    return s->ids ? id_view_count(s->ids) : 0;
+}

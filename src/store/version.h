@@ -1,7 +1,8 @@
 #pragma once
 /*
- * What a reader sees: an immutable list of sections with the rows that are deleted in them, plus pictures of the id graph and of the name
- * catalogs. Versions are reference-counted; the applier makes a new one when somebody asks and something changed.
+ * What a reader sees: an immutable list of sections with the rows that are deleted in them, plus pictures of the id
+ * graph and of the name catalogs. Versions are reference-counted; the applier makes a new one when somebody asks and
+ * something changed.
  */
 #include "store/ids.h"
 #include "store/names.h"

@@ -1,20 +1,21 @@
 /*
- * The happy path. A frame is filled in, written at the current position and synced; then it is durable and its records are acknowledged.
- * When a frame does not fit into what is left of the file, the log goes on in the next one: a spare is given a new header (new
- * base, new epoch), synced, renamed into the ring, and the directory is synced. Only then frames go into it.
+ * The happy path. A frame is filled in, written at the current position and synced; then it is durable and its records
+ * are acknowledged. When a frame does not fit into what is left of the file, the log goes on in the next one: a spare
+ * is given a new header (new base, new epoch), synced, renamed into the ring, and the directory is synced. Only then
+ * frames go into it.
  *
  * Failures.
- *   A write or sync fails (EIO, ENOSPC on a copy-on-write file system). The kernel may have dropped the dirty pages and may report success
- *   next time, so the file is condemned: no further byte is written to it. The frame's requests fail. wal_reopen begins a
- *   new file whose base is the LSN of the failed frame; from the moment that its header and name are durable, whatever the
- *   condemned file holds from that LSN on is void (recovery reads a file only up to the next one's base).
- *   A crash between the failed frame and wal_reopen: the frame may be found and replayed; nobody was told either way.
- *   A crash while a spare is being put to use: its name is still "spare-…", or its header does not verify yet; both are ignored
- *   as long as no frame can be in it, which holds because frames are written after the directory sync.
- *   The disk is full when a file is needed: nothing is written, requests fail, and the next attempt may succeed.
+ *   A write or sync fails (EIO, ENOSPC on a copy-on-write file system). The kernel may have dropped the dirty pages and
+ * may report success next time, so the file is condemned: no further byte is written to it. The frame's requests fail.
+ * wal_reopen begins a new file whose base is the LSN of the failed frame; from the moment that its header and name are
+ * durable, whatever the condemned file holds from that LSN on is void (recovery reads a file only up to the next one's
+ * base). A crash between the failed frame and wal_reopen: the frame may be found and replayed; nobody was told either
+ * way. A crash while a spare is being put to use: its name is still "spare-…", or its header does not verify yet; both
+ * are ignored as long as no frame can be in it, which holds because frames are written after the directory sync. The
+ * disk is full when a file is needed: nothing is written, requests fail, and the next attempt may succeed.
  *
- * The frame check is seeded with the file's epoch and each frame states its own LSN, so neither left-overs of a recycled file nor a
- * frame written to the wrong place can pass for a current one.
+ * The frame check is seeded with the file's epoch and each frame states its own LSN, so neither left-overs of a
+ * recycled file nor a frame written to the wrong place can pass for a current one.
  */
 #include "store/wal.h"
 
@@ -45,7 +46,7 @@ struct wal {
     uint64_t base, epoch; /* of the current file */
     uint64_t lsn;         /* where the next frame goes */
     uint64_t durable_lsn, marked_lsn;
-    pthread_mutex_t lock; /* the lists below */
+    pthread_mutex_t lock;   /* the lists below */
     struct wal_file *files; /* ascending */
     size_t file_count, file_capacity;
     unsigned spares[SPARES_MAX];
@@ -53,7 +54,7 @@ struct wal {
     unsigned next_spare;
 };
 
-/* --- the file header shared by all formats --------------------------------------------------------------------------- */
+/* --- the file header shared by all formats --- */
 
 static void put_u16(unsigned char *p, uint16_t v)
 {
@@ -79,8 +80,8 @@ static void put_u32(unsigned char *p, uint32_t v)
     for (int i = 0; i < 4; i++) p[i] = (unsigned char)(v >> 8 * i);
 }
 
-void file_header_write(unsigned char out[FILE_HEADER], const char magic[8], const unsigned char node[16], uint64_t file_id,
-                       uint64_t lsn)
+void file_header_write(unsigned char out[FILE_HEADER], const char magic[8], const unsigned char node[16],
+                       uint64_t file_id, uint64_t lsn)
 {
     memset(out, 0, FILE_HEADER);
     memcpy(out, magic, 8);
@@ -92,13 +93,15 @@ void file_header_write(unsigned char out[FILE_HEADER], const char magic[8], cons
     put_u64(out + 56, hash_bytes(out, 56, 0));
 }
 
-enum status file_header_check(const unsigned char header[FILE_HEADER], const char magic[8], const unsigned char node[16],
-                              struct error *error, uint64_t *ret_file_id, uint64_t *ret_lsn)
+enum status file_header_check(const unsigned char header[FILE_HEADER], const char magic[8],
+                              const unsigned char node[16], struct error *error, uint64_t *ret_file_id,
+                              uint64_t *ret_lsn)
 {
     if (memcmp(header, magic, 8) != 0 || get_u64(header + 56) != hash_bytes(header, 56, 0))
         return error_set(error, STATUS_CORRUPT, "not a %.8s file, or its header is damaged", magic);
     unsigned reader_min = header[10] | (unsigned)header[11] << 8;
-    if (reader_min > 1) return error_set(error, STATUS_UNSUPPORTED, "the file was written by a newer version (format %u)", reader_min);
+    if (reader_min > 1)
+        return error_set(error, STATUS_UNSUPPORTED, "the file was written by a newer version (format %u)", reader_min);
     if (memcmp(header + 16, node, 16) != 0)
         return error_set(error, STATUS_CORRUPT, "the file belongs to another data directory");
     *ret_file_id = get_u64(header + 32);
@@ -106,16 +109,19 @@ enum status file_header_check(const unsigned char header[FILE_HEADER], const cha
     return STATUS_OK;
 }
 
-/* --- names --------------------------------------------------------------------------------------------------------- */
+/* --- names --- */
 
 static void file_name(char out[64], uint64_t base, uint64_t epoch)
 {
     snprintf(out, 64, "wal/%016llx-%016llx.wal", (unsigned long long)base, (unsigned long long)epoch);
 }
 
-static void spare_name(char out[64], unsigned number) { snprintf(out, 64, "wal/spare-%u", number); }
+static void spare_name(char out[64], unsigned number)
+{
+    snprintf(out, 64, "wal/spare-%u", number);
+}
 
-/* --- recovery ------------------------------------------------------------------------------------------------------ */
+/* --- recovery --- */
 
 struct listing {
     struct wal *wal;
@@ -183,8 +189,8 @@ static bool parse_frame(const unsigned char *bytes, uint64_t bytes_size, uint64_
     return true;
 }
 
-static enum status load_file(struct wal *wal, const struct wal_file *file, struct error *error, unsigned char **ret_bytes,
-                             uint64_t *ret_size)
+static enum status load_file(struct wal *wal, const struct wal_file *file, struct error *error,
+                             unsigned char **ret_bytes, uint64_t *ret_size)
 {
     char name[64];
     file_name(name, file->base, file->epoch);
@@ -193,7 +199,8 @@ static enum status load_file(struct wal *wal, const struct wal_file *file, struc
     TRY(os_open(wal->options.fs, name, OS_READ, error, &handle));
     enum status status = os_size(handle, &size, error);
     unsigned char *bytes = NULL;
-    if (status == STATUS_OK && size > (uint64_t)16 << 30) status = error_set(error, STATUS_CORRUPT, "log file %s is too large", name);
+    if (status == STATUS_OK && size > (uint64_t)16 << 30)
+        status = error_set(error, STATUS_CORRUPT, "log file %s is too large", name);
     if (status == STATUS_OK && !(bytes = malloc(size + 1)))
         status = error_set(error, STATUS_LIMIT, "out of memory for log file %s", name);
     if (status == STATUS_OK) status = os_pread(handle, bytes, size, 0, error);
@@ -223,7 +230,8 @@ static enum status lose(struct recovery *r, uint64_t from, uint64_t to, struct e
     if (r->wal->options.salvage) return STATUS_OK;
     error_set(error, STATUS_CORRUPT, "acknowledged log bytes %llu to %llu are damaged", (unsigned long long)from,
               (unsigned long long)to);
-    error_hint(error, "restore the log from a backup, or start with --set store.salvage=yes to go on without those bytes");
+    error_hint(error,
+               "restore the log from a backup, or start with --set store.salvage=yes to go on without those bytes");
     return STATUS_CORRUPT;
 }
 
@@ -246,15 +254,17 @@ static enum status follow_frames(struct recovery *r, const struct wal_file *file
     return STATUS_OK;
 }
 
-/* Looks behind the bad frame at r->at. *ret_lost_to: up to where bytes were known to be durable, 0: nothing says so; *ret_next: LSN of the
- * next good frame, 0: none. */
-static void look_behind(struct recovery *r, const struct wal_file *file, struct str bytes, uint64_t limit, uint64_t *ret_lost_to,
-                        uint64_t *ret_next)
+/* Looks behind the bad frame at r->at. *ret_lost_to: up to where bytes were known to be durable, 0: nothing says so;
+ * *ret_next: LSN of the next good frame, 0: none. */
+static void look_behind(struct recovery *r, const struct wal_file *file, struct str bytes, uint64_t limit,
+                        uint64_t *ret_lost_to, uint64_t *ret_next)
 {
     struct frame frame;
     *ret_lost_to = *ret_next = 0;
-    for (uint64_t lsn = r->at; lsn < limit && lsn - file->base + FILE_HEADER + WAL_FRAME_HEADER <= bytes.size; lsn += ALIGNMENT) {
-        if (!parse_frame((const unsigned char *)bytes.data, bytes.size, lsn - file->base + FILE_HEADER, file, &frame)) continue;
+    for (uint64_t lsn = r->at; lsn < limit && lsn - file->base + FILE_HEADER + WAL_FRAME_HEADER <= bytes.size;
+         lsn += ALIGNMENT) {
+        if (!parse_frame((const unsigned char *)bytes.data, bytes.size, lsn - file->base + FILE_HEADER, file, &frame))
+            continue;
         if (frame.durable_lsn > r->at && frame.durable_lsn > *ret_lost_to) *ret_lost_to = frame.durable_lsn;
         if (lsn == r->at) continue;
         if (!*ret_next) *ret_next = lsn;
@@ -264,19 +274,22 @@ static void look_behind(struct recovery *r, const struct wal_file *file, struct 
 }
 
 /* Reads one file up to LSN `limit` (the next file's base). */
-static enum status recover_file(struct recovery *r, const struct wal_file *file, uint64_t limit, bool last, struct error *error)
+static enum status recover_file(struct recovery *r, const struct wal_file *file, uint64_t limit, bool last,
+                                struct error *error)
 {
     unsigned char *content;
     uint64_t size, id = 0, epoch = 0, lost_to, next;
     TRY(load_file(r->wal, file, error, &content, &size));
     struct str bytes = str_from(content, size);
     if (file->base > r->at) r->at = file->base;
-    enum status status = size < FILE_HEADER ? error_set(error, STATUS_CORRUPT, "it is cut short")
-                                            : file_header_check(content, wal_magic, r->wal->options.node, error, &id, &epoch);
+    enum status status = size < FILE_HEADER
+                             ? error_set(error, STATUS_CORRUPT, "it is cut short")
+                             : file_header_check(content, wal_magic, r->wal->options.node, error, &id, &epoch);
     if (status == STATUS_OK && (id != file->base || epoch != file->epoch))
         status = error_set(error, STATUS_CORRUPT, "its header is another file's");
     if (status == STATUS_CORRUPT) {
-        /* The header was durable before the file got its name, so this is damage; harmless only when the file was never used. */
+        /* The header was durable before the file got its name, so this is damage; harmless only when the file was never
+         * used. */
         look_behind(r, file, bytes, limit, &lost_to, &next);
         struct frame frame;
         bool used = next || parse_frame(content, size, r->at - file->base + FILE_HEADER, file, &frame);
@@ -303,8 +316,8 @@ static enum status recover_file(struct recovery *r, const struct wal_file *file,
     return status;
 }
 
-/* The log had reached the next file's base when that file was begun, so what this file does not give up to there is lost; but for a mark,
- * which the next file's first frame tells apart. */
+/* The log had reached the next file's base when that file was begun, so what this file does not give up to there is
+ * lost; but for a mark, which the next file's first frame tells apart. */
 static enum status check_durable(struct recovery *r, const struct wal_file *next, struct error *error)
 {
     unsigned char *bytes;
@@ -327,7 +340,8 @@ static enum status recover(struct recovery *r, struct error *error)
     uint64_t begin = wal->file_count ? wal->files[first].base : UINT64_MAX;
     if (begin > r->flushed_lsn && (wal->file_count || r->flushed_lsn)) {
         error_set(error, STATUS_CORRUPT, "the log from %llu on is missing", (unsigned long long)r->flushed_lsn);
-        error_hint(error, "restore the files of wal/ from a backup, or start with --set store.salvage=yes to go on without those bytes");
+        error_hint(error, "restore the files of wal/ from a backup, or start with --set store.salvage=yes to go on "
+                          "without those bytes");
         if (!wal->options.salvage) return STATUS_CORRUPT;
         r->report.bytes_lost += wal->file_count ? begin - r->flushed_lsn : 0;
     }
@@ -350,7 +364,8 @@ enum status wal_open(const struct wal_options *options, uint64_t flushed_lsn,
     wal->options = *options;
     struct listing listing = {.wal = wal};
     enum status status = os_mkdir(options->fs, "wal", error);
-    if (status == STATUS_OK) status = os_sync_dir(options->fs, "", error); /* without its name the directory holds nothing */
+    if (status == STATUS_OK)
+        status = os_sync_dir(options->fs, "", error); /* without its name the directory holds nothing */
     if (status == STATUS_OK) status = os_list(options->fs, "wal", note_file, &listing, error);
     if (status == STATUS_OK && listing.failed) status = error_set(error, STATUS_LIMIT, "too many log files");
     struct recovery recovery = {.wal = wal, .flushed_lsn = flushed_lsn, .each = each, .ctx = ctx};
@@ -388,10 +403,16 @@ void wal_free(struct wal *wal)
     free(wal);
 }
 
-/* --- writing ------------------------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
-bool wal_failed(const struct wal *wal) { return !wal->file; }
-uint64_t wal_end_lsn(const struct wal *wal) { return wal->lsn; }
+bool wal_failed(const struct wal *wal)
+{
+    return !wal->file;
+}
+uint64_t wal_end_lsn(const struct wal *wal)
+{
+    return wal->lsn;
+}
 size_t wal_frame_size(size_t records_size)
 {
     return (WAL_FRAME_HEADER + records_size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -465,7 +486,8 @@ enum status wal_reopen(struct wal *wal, struct error *error)
     if (status == STATUS_OK) status = os_rename(wal->options.fs, from, to, error);
     if (status == STATUS_OK) status = os_sync_dir(wal->options.fs, "wal", error);
     pthread_mutex_lock(&wal->lock);
-    if (status == STATUS_OK && !add_file(wal, wal->lsn, epoch)) status = error_set(error, STATUS_LIMIT, "too many log files");
+    if (status == STATUS_OK && !add_file(wal, wal->lsn, epoch))
+        status = error_set(error, STATUS_LIMIT, "too many log files");
     pthread_mutex_unlock(&wal->lock);
     wal->epoch = epoch; /* a failed attempt may have left a name on disk: do not use it again */
     if (status != STATUS_OK) {
@@ -526,7 +548,8 @@ enum status wal_mark(struct wal *wal, int64_t wall_ms, struct error *error)
     if (!wal->file || wal->marked_lsn == wal->durable_lsn) return STATUS_OK;
     if (wal->options.file_bytes - FILE_HEADER - (wal->lsn - wal->base) < ALIGNMENT) return STATUS_OK;
     TRY(write_frame(wal, frame, 0, 0, FRAME_MARK, wall_ms, error));
-    /* durable_lsn stays behind the mark, which protects nothing itself: so an idle log writes one mark, not one after another. */
+    /* durable_lsn stays behind the mark, which protects nothing itself: so an idle log writes one mark, not one after
+     * another. */
     wal->marked_lsn = wal->durable_lsn;
     return STATUS_OK;
 }

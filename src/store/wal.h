@@ -2,8 +2,8 @@
 /*
  * The write-ahead log (docs/formats/wal.md): one endless sequence of frames in a ring of preallocated files.
  *
- * One thread writes (wal_write, wal_mark, wal_reopen). wal_prepare_spare, wal_recycle and wal_stats may be called from another thread
- * meanwhile. Everything a successful wal_write wrote is on disk.
+ * One thread writes (wal_write, wal_mark, wal_reopen). wal_prepare_spare, wal_recycle and wal_stats may be called from
+ * another thread meanwhile. Everything a successful wal_write wrote is on disk.
  */
 #include "os/fs.h"
 
@@ -20,18 +20,20 @@ struct wal_options {
 };
 
 /* The common file header (docs/formats/README.md). */
-void file_header_write(unsigned char out[FILE_HEADER], const char magic[8], const unsigned char node[16], uint64_t file_id,
-                       uint64_t lsn);
+void file_header_write(unsigned char out[FILE_HEADER], const char magic[8], const unsigned char node[16],
+                       uint64_t file_id, uint64_t lsn);
 /* CORRUPT when it is no such header, UNSUPPORTED when it needs a newer reader. */
-enum status file_header_check(const unsigned char header[FILE_HEADER], const char magic[8], const unsigned char node[16],
-                              struct error *error, uint64_t *ret_file_id, uint64_t *ret_lsn) MUST_USE;
+enum status file_header_check(const unsigned char header[FILE_HEADER], const char magic[8],
+                              const unsigned char node[16], struct error *error, uint64_t *ret_file_id,
+                              uint64_t *ret_lsn) MUST_USE;
 
 struct wal_report {
     uint64_t frames, bytes_torn, bytes_lost;
     uint64_t end_lsn; /* where the log goes on */
 };
-/* Reads the log from flushed_lsn on and calls each(ctx, lsn of the first record, end lsn, records) per data frame, in order. CORRUPT when
- * acknowledged bytes are damaged (unless salvage). The log can then be started at ret_report->end_lsn. */
+/* Reads the log from flushed_lsn on and calls each(ctx, lsn of the first record, end lsn, records) per data frame, in
+ * order. CORRUPT when acknowledged bytes are damaged (unless salvage). The log can then be started at
+ * ret_report->end_lsn. */
 enum status wal_open(const struct wal_options *options, uint64_t flushed_lsn,
                      enum status (*each)(void *ctx, uint64_t lsn, uint64_t end_lsn, struct str records), void *ctx,
                      struct error *error, struct wal_report *ret_report, struct wal **ret_wal) MUST_USE;
@@ -45,10 +47,12 @@ bool wal_failed(const struct wal *wal);
 size_t wal_records_max(const struct wal *wal);
 /* Room to be allocated for a frame with that many bytes of records, which go to offset WAL_FRAME_HEADER. */
 size_t wal_frame_size(size_t records_size);
-/* Fills in the header of `frame`, writes and syncs it. On failure nothing of it will be replayed once wal_reopen succeeded. */
+/* Fills in the header of `frame`, writes and syncs it. On failure nothing of it will be replayed once wal_reopen
+ * succeeded. */
 enum status wal_write(struct wal *wal, char *frame, size_t records_size, uint32_t record_count, int64_t wall_ms,
                       struct error *error, uint64_t *ret_lsn, uint64_t *ret_end_lsn) MUST_USE;
-/* When the log falls idle: records that the last frame is durable. OK without doing anything when that is on disk already. */
+/* When the log falls idle: records that the last frame is durable. OK without doing anything when that is on disk
+ * already. */
 enum status wal_mark(struct wal *wal, int64_t wall_ms, struct error *error) MUST_USE;
 uint64_t wal_end_lsn(const struct wal *wal);
 

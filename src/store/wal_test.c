@@ -1,4 +1,5 @@
-/* The log on the simulated disk: what comes back after torn writes, damage, failed syncs, switches, recycling and lost files. */
+/* The log on the simulated disk: what comes back after torn writes, damage, failed syncs, switches, recycling and lost
+ * files. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,7 +37,8 @@ static enum status collect(void *ctx, uint64_t lsn, uint64_t end_lsn, struct str
 
 static enum status try_open(struct log *log)
 {
-    struct wal_options options = {.fs = sim_fs(log->sim), .file_bytes = FILE_BYTES, .node = "node", .salvage = log->salvage};
+    struct wal_options options = {
+        .fs = sim_fs(log->sim), .file_bytes = FILE_BYTES, .node = "node", .salvage = log->salvage};
     log->frames[0] = 0;
     log->error = ERROR_INIT;
     wal_free(log->wal);
@@ -76,7 +78,10 @@ static enum status try_put(struct log *log, const char *text)
     return status;
 }
 
-static void put(struct log *log, const char *text) { assert_int_equal(try_put(log, text), STATUS_OK); }
+static void put(struct log *log, const char *text)
+{
+    assert_int_equal(try_put(log, text), STATUS_OK);
+}
 
 /* Crash and look what is there. */
 static void expect(struct log *log, const char *frames)
@@ -215,7 +220,8 @@ static void torn_tail_at_every_byte(void **state)
             name_of(name, 0, 1);
             memset(rest, garbage ? 0xA5 : 0, sizeof rest);
             assert_int_equal(os_open(sim_fs(log.sim), name, OS_WRITE, &error, &file), STATUS_OK);
-            assert_int_equal(os_pwrite(file, rest, log.end - start - cut, FILE_HEADER + start + cut, &error), STATUS_OK);
+            assert_int_equal(os_pwrite(file, rest, log.end - start - cut, FILE_HEADER + start + cut, &error),
+                             STATUS_OK);
             assert_int_equal(os_sync(file, &error), STATUS_OK);
             os_close(file);
             expect(&log, "one|two|");
@@ -259,7 +265,8 @@ static void a_mark_protects_the_last_frame(void **state)
     end_log(&log);
 }
 
-/* The last frame of a file that the log has left: the next file's base proves that there was more, whether or not it has frames. */
+/* The last frame of a file that the log has left: the next file's base proves that there was more, whether or not it
+ * has frames. */
 static void damage_before_a_file_switch(void **state)
 {
     (void)state;
@@ -322,8 +329,10 @@ static void lost_files_are_named(void **state)
         if (lost == 2) put(&log, "three");
         wal_free(log.wal);
         log.wal = NULL;
-        if (lost == 0) remove_file(&log, 0, 1);
-        else remove_file(&log, first, 2);
+        if (lost == 0)
+            remove_file(&log, 0, 1);
+        else
+            remove_file(&log, first, 2);
         if (lost == 3) { /* all of them, of a log that was begun long ago */
             remove_file(&log, 0, 1);
             remove_file(&log, second, 3);
@@ -429,8 +438,8 @@ static void recycled_files(void **state)
     end_log(&log);
 }
 
-/* A crash at every change of a run with switches, spares and recycling: what was acknowledged is there, in order, and at most the
- * last, unacknowledged frame besides. */
+/* A crash at every change of a run with switches, spares and recycling: what was acknowledged is there, in order, and
+ * at most the last, unacknowledged frame besides. */
 static void crash_at_every_change(void **state)
 {
     (void)state;
@@ -463,7 +472,8 @@ static void crash_at_every_change(void **state)
         for (int look = 0; look < 2; look++) {
             if (try_open(&log) != STATUS_OK) fail_msg("crash at change %d: %s", (int)at, log.error.primary);
             uint64_t next = flushed_to;
-            for (char *frame = strtok(log.frames, "|"); frame; frame = strtok(NULL, "|")) assert_int_equal(atoi(frame), 10 + next++);
+            for (char *frame = strtok(log.frames, "|"); frame; frame = strtok(NULL, "|"))
+                assert_int_equal(atoi(frame), 10 + next++);
             assert_in_range(next, acked, acked + 1);
             acked = next;
         }

@@ -25,8 +25,8 @@ static struct str string_member(const struct json *object, const char *name)
     return value && value->type == JSON_STRING ? value->string : STR_NULL;
 }
 
-static enum status read_scheme(struct preparation *p, const struct openapi_operation *operation,
-                               struct str name, struct error *error, struct scheme *ret_scheme)
+static enum status read_scheme(struct preparation *p, const struct openapi_operation *operation, struct str name,
+                               struct error *error, struct scheme *ret_scheme)
 {
     struct openapi_node node;
     TRY(openapi_security_scheme(&p->sources, operation->source, name, error, &node));
@@ -55,16 +55,15 @@ static struct prepared_parameter *step_sets(const struct prepared_step *step, co
         const struct openapi_parameter *declared = &step->parameters[i].declared;
         bool header = str_is(scheme->in, "header");
         if (!str_eq(declared->in, scheme->in)) continue;
-        if (header ? str_eq_nocase(declared->name, scheme->parameter)
-                   : str_eq(declared->name, scheme->parameter))
+        if (header ? str_eq_nocase(declared->name, scheme->parameter) : str_eq(declared->name, scheme->parameter))
             return &step->parameters[i];
     }
     return NULL;
 }
 
 /* A credential is given for a scheme's name, plain or as source.scheme. */
-static const struct workflow_auth *find_auth(const struct preparation *p,
-                                             const struct openapi_operation *operation, struct str scheme)
+static const struct workflow_auth *find_auth(const struct preparation *p, const struct openapi_operation *operation,
+                                             struct str scheme)
 {
     struct str source = operation->source->description->name;
     const struct workflow_auth *plain = NULL;
@@ -88,28 +87,25 @@ static struct str with_prefix(struct arena *arena, struct str prefix, struct str
     return (struct str){joined, prefix.size + text.size};
 }
 
-static enum status add_credential(struct preparation *p, struct prepared_step *step,
-                                  const struct scheme *scheme, const struct workflow_auth *auth,
-                                  struct error *error)
+static enum status add_credential(struct preparation *p, struct prepared_step *step, const struct scheme *scheme,
+                                  const struct workflow_auth *auth, struct error *error)
 {
     struct str value = auth->credential;
     if (scheme->kind == SCHEME_BASIC && str_find_byte(value, ':', 0) == SIZE_MAX) {
-        workflow_error_at(p->problems, STR_NULL, NULL,
-                          "the credential for \"" STR_FMT "\" must be user:secret", STR_ARG(auth->scheme));
+        workflow_error_at(p->problems, STR_NULL, NULL, "the credential for \"" STR_FMT "\" must be user:secret",
+                          STR_ARG(auth->scheme));
         return STATUS_OK;
     }
     for (size_t i = 0; i < value.size; i++) {
         if ((unsigned char)value.data[i] >= 0x20 && value.data[i] != 0x7F) continue;
-        workflow_error_at(p->problems, STR_NULL, NULL,
-                          "the credential for \"" STR_FMT "\" has a control character",
+        workflow_error_at(p->problems, STR_NULL, NULL, "the credential for \"" STR_FMT "\" has a control character",
                           STR_ARG(auth->scheme));
         return STATUS_OK;
     }
     if (scheme->kind == SCHEME_BASIC) {
         struct buf encoded = BUF_INIT((size_t)1 << 20);
         base64_encode(&encoded, value);
-        value = buf_status(&encoded) == STATUS_OK ? with_prefix(p->arena, STR("Basic "), buf_str(&encoded))
-                                                  : STR_NULL;
+        value = buf_status(&encoded) == STATUS_OK ? with_prefix(p->arena, STR("Basic "), buf_str(&encoded)) : STR_NULL;
         buf_fini(&encoded);
     } else if (scheme->kind == SCHEME_BEARER) {
         value = with_prefix(p->arena, STR("Bearer "), value);

@@ -46,8 +46,7 @@ static enum status fail(struct parser *p, const char *what)
 {
     bool cut = p->text.size > SHOWN_MAX;
     size_t size = cut ? utf8_cut(p->text.data, p->text.size, SHOWN_MAX) : p->text.size;
-    error_set(p->error, STATUS_INVALID, "condition \"%.*s%s\": %s", (int)size, p->text.data, cut ? "..." : "",
-              what);
+    error_set(p->error, STATUS_INVALID, "condition \"%.*s%s\": %s", (int)size, p->text.data, cut ? "..." : "", what);
     error_position(p->error, 0, (unsigned)p->at + 1);
     return STATUS_INVALID;
 }
@@ -115,8 +114,7 @@ static enum status parse_word(struct parser *p, struct node *node)
     struct str word = str_slice(p->text, from, p->at);
     char first = word.size ? word.data[0] : 0;
     if ((first >= '0' && first <= '9') || first == '-') {
-        if (json_parse(p->arena, word, NULL, NULL, &node->literal) == STATUS_OK &&
-            json_is_number(&node->literal))
+        if (json_parse(p->arena, word, NULL, NULL, &node->literal) == STATUS_OK && json_is_number(&node->literal))
             return STATUS_OK;
         p->at = from;
         return fail(p, "malformed number");
@@ -126,9 +124,8 @@ static enum status parse_word(struct parser *p, struct node *node)
         literal = json_bool(first == 't');
     else if (!str_is(word, "null")) {
         p->at = from;
-        return fail(p, from == p->text.size
-                           ? "a value is missing"
-                           : "expected a $expression, 'text', a number, true, false or null");
+        return fail(p, from == p->text.size ? "a value is missing"
+                                            : "expected a $expression, 'text', a number, true, false or null");
     }
     node->literal = literal;
     return STATUS_OK;
@@ -273,18 +270,12 @@ enum status criterion_compile(struct arena *arena, struct str condition, struct 
 static bool truthy(const struct json *value)
 {
     switch (value->type) {
-    case JSON_NULL:
-        return false;
-    case JSON_BOOL:
-        return value->boolean;
-    case JSON_INT:
-        return value->integer != 0;
-    case JSON_DOUBLE:
-        return value->number != 0;
-    case JSON_STRING:
-        return value->string.size > 0;
-    default:
-        return true;
+    case JSON_NULL: return false;
+    case JSON_BOOL: return value->boolean;
+    case JSON_INT: return value->integer != 0;
+    case JSON_DOUBLE: return value->number != 0;
+    case JSON_STRING: return value->string.size > 0;
+    default: return true;
     }
 }
 
@@ -338,8 +329,7 @@ static void compare_values(const struct json *left, const struct json *right, bo
         double x = json_double(&a), y = json_double(&b);
         *ret_equal = json_equal(&a, &b);
         *ret_order = x < y ? -1 : x > y;
-        if (a.type == JSON_INT && b.type == JSON_INT)
-            *ret_order = a.integer < b.integer ? -1 : a.integer > b.integer;
+        if (a.type == JSON_INT && b.type == JSON_INT) *ret_order = a.integer < b.integer ? -1 : a.integer > b.integer;
         if (compare_long(&a, &b, ret_order)) *ret_equal = *ret_order == 0;
         return;
     }
@@ -358,32 +348,23 @@ static bool compare(enum comparison comparison, const struct json *left, const s
     int order = 0;
     compare_values(left, right, &equal, &order, &ordered);
     switch (comparison) {
-    case EQUAL:
-        return equal;
-    case NOT_EQUAL:
-        return !equal;
-    case LESS:
-        return ordered && order < 0;
-    case LESS_EQUAL:
-        return ordered && order <= 0;
-    case GREATER:
-        return ordered && order > 0;
-    default:
-        return ordered && order >= 0;
+    case EQUAL: return equal;
+    case NOT_EQUAL: return !equal;
+    case LESS: return ordered && order < 0;
+    case LESS_EQUAL: return ordered && order <= 0;
+    case GREATER: return ordered && order > 0;
+    default: return ordered && order >= 0;
     }
 }
 
 /* The tree's height is bounded: by DEPTH_MAX where it nests and by NODES_MAX along chains of && and ||. */
-static enum status evaluate(struct arena *arena, const struct node *node,
-                            const struct expression_context *context, struct error *error,
-                            struct json *ret_value)
+static enum status evaluate(struct arena *arena, const struct node *node, const struct expression_context *context,
+                            struct error *error, struct json *ret_value)
 {
     struct json left = json_null(), right = json_null();
     const struct json *value = NULL;
     switch (node->kind) {
-    case NODE_LITERAL:
-        *ret_value = node->literal;
-        return STATUS_OK;
+    case NODE_LITERAL: *ret_value = node->literal; return STATUS_OK;
     case NODE_EXPRESSION:
         TRY(expression_evaluate(arena, context, &node->expression, error, &value));
         *ret_value = value ? *value : json_null();
@@ -467,8 +448,8 @@ static void explain(void *ctx, const struct expression *expression)
     buf_fini(&text);
 }
 
-void criterion_explain(struct arena *arena, const struct criterion *criterion,
-                       const struct expression_context *context, struct buf *buf)
+void criterion_explain(struct arena *arena, const struct criterion *criterion, const struct expression_context *context,
+                       struct buf *buf)
 {
     struct explanation x = {arena, context, buf, buf->size};
     criterion_each(criterion, explain, &x);

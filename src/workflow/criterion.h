@@ -24,10 +24,9 @@ struct criterion;
 enum status criterion_compile(struct arena *arena, struct str condition, struct error *error,
                               struct criterion **ret_criterion) MUST_USE;
 enum status criterion_evaluate(struct arena *arena, const struct criterion *criterion,
-                               const struct expression_context *context, struct error *error,
-                               bool *ret_holds) MUST_USE;
+                               const struct expression_context *context, struct error *error, bool *ret_holds) MUST_USE;
 /* Calls found() for every runtime expression in it. */
 void criterion_each(const struct criterion *criterion, expression_found found, void *ctx);
 /* "$statusCode was 404" for every expression in it, joined by commas: why a criterion failed. */
-void criterion_explain(struct arena *arena, const struct criterion *criterion,
-                       const struct expression_context *context, struct buf *buf);
+void criterion_explain(struct arena *arena, const struct criterion *criterion, const struct expression_context *context,
+                       struct buf *buf);

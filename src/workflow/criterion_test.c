@@ -18,17 +18,15 @@ static int setup(void **state)
     (void)state;
     arena = arena_new((size_t)16 << 20);
     assert_int_equal(
-        json_parse(
-            arena,
-            STR("{\"t\":true,\"f\":false,\"z\":null,\"zero\":0,\"e\":\"\",\"n\":\"42\",\"s\":\"Hello\","
-                "\"big\":12345678901234567890}"),
-            NULL, NULL, &inputs),
-        STATUS_OK);
-    assert_int_equal(
         json_parse(arena,
-                   STR("{\"ok\":true,\"list\":[{\"id\":3},4],\"o\":{\"a\":1},\"s\":\"it's\",\"d\":1.5}"),
-                   NULL, NULL, &body),
+                   STR("{\"t\":true,\"f\":false,\"z\":null,\"zero\":0,\"e\":\"\",\"n\":\"42\",\"s\":\"Hello\","
+                       "\"big\":12345678901234567890}"),
+                   NULL, NULL, &inputs),
         STATUS_OK);
+    assert_int_equal(json_parse(arena,
+                                STR("{\"ok\":true,\"list\":[{\"id\":3},4],\"o\":{\"a\":1},\"s\":\"it's\",\"d\":1.5}"),
+                                NULL, NULL, &body),
+                     STATUS_OK);
     context = (struct expression_context){
         .inputs = &inputs, .response = &response, .response_body = &body, .method = STR("GET")};
     return 0;
@@ -46,8 +44,7 @@ static bool holds(const char *condition)
     struct criterion *criterion;
     struct error error = ERROR_INIT;
     bool result = false;
-    if (criterion_compile(arena, str_of(condition), &error, &criterion) != STATUS_OK)
-        fail_msg("%s", error.primary);
+    if (criterion_compile(arena, str_of(condition), &error, &criterion) != STATUS_OK) fail_msg("%s", error.primary);
     assert_int_equal(criterion_evaluate(arena, criterion, &context, &error, &result), STATUS_OK);
     return result;
 }
@@ -173,8 +170,7 @@ static void test_malformed(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct criterion *criterion;
         struct error error = ERROR_INIT;
-        assert_int_equal(criterion_compile(arena, str_of(cases[i].condition), &error, &criterion),
-                         STATUS_INVALID);
+        assert_int_equal(criterion_compile(arena, str_of(cases[i].condition), &error, &criterion), STATUS_INVALID);
         if (!strstr(error.primary, cases[i].reason) || error.column != cases[i].column)
             fail_msg("%s: column %u: %s", cases[i].condition, error.column, error.primary);
     }
@@ -208,13 +204,12 @@ static void test_explanation(void **state)
     struct criterion *criterion;
     struct error error = ERROR_INIT;
     struct buf buf = BUF_INIT(4096);
-    assert_int_equal(criterion_compile(arena, STR("$statusCode == 1 || $inputs.nope == $response.body#/o"),
-                                       &error, &criterion),
-                     STATUS_OK);
+    assert_int_equal(
+        criterion_compile(arena, STR("$statusCode == 1 || $inputs.nope == $response.body#/o"), &error, &criterion),
+        STATUS_OK);
     criterion_explain(arena, criterion, &context, &buf);
     buf_byte(&buf, 0);
-    assert_string_equal(buf.data,
-                        "$statusCode was 200, $inputs.nope has no value, $response.body#/o was {\"a\":1}");
+    assert_string_equal(buf.data, "$statusCode was 200, $inputs.nope has no value, $response.body#/o was {\"a\":1}");
     buf_fini(&buf);
 }
 

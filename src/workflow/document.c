@@ -35,102 +35,99 @@ struct kind {
     const struct field *fields;
 };
 
-#define REUSABLE                                                                                             \
-    {                                                                                                        \
-        "reference", T_STRING, false, NULL, NULL                                                             \
+#define REUSABLE                                                                                                       \
+    {                                                                                                                  \
+        "reference", T_STRING, false, NULL, NULL                                                                       \
     }
 
-static const struct kind kind_info = {
-    "info", (const struct field[]){{"title", T_STRING, true, NULL, NULL},
-                                   {"summary", T_STRING, false, NULL, NULL},
-                                   {"description", T_STRING, false, NULL, NULL},
-                                   {"version", T_STRING | T_NUMBER, true, NULL, NULL},
-                                   {0}}};
+static const struct kind kind_info = {"info", (const struct field[]){{"title", T_STRING, true, NULL, NULL},
+                                                                     {"summary", T_STRING, false, NULL, NULL},
+                                                                     {"description", T_STRING, false, NULL, NULL},
+                                                                     {"version", T_STRING | T_NUMBER, true, NULL, NULL},
+                                                                     {0}}};
 static const struct kind kind_source = {"source description",
                                         (const struct field[]){{"name", T_STRING, true, NULL, NULL},
                                                                {"url", T_STRING, true, NULL, NULL},
                                                                {"type", T_STRING, false, NULL, NULL},
                                                                {0}}};
-static const struct kind kind_parameter = {"parameter",
-                                           (const struct field[]){{"name", T_STRING, false, NULL, NULL},
-                                                                  {"in", T_STRING, false, NULL, NULL},
-                                                                  {"value", T_ANY, false, NULL, NULL},
-                                                                  REUSABLE,
+static const struct kind kind_parameter = {"parameter", (const struct field[]){{"name", T_STRING, false, NULL, NULL},
+                                                                               {"in", T_STRING, false, NULL, NULL},
+                                                                               {"value", T_ANY, false, NULL, NULL},
+                                                                               REUSABLE,
+                                                                               {0}}};
+static const struct kind kind_criterion = {"criterion",
+                                           (const struct field[]){{"context", T_STRING, false, NULL, NULL},
+                                                                  {"condition", T_STRING, true, NULL, NULL},
+                                                                  {"type", T_STRING | T_OBJECT, false, NULL, NULL},
                                                                   {0}}};
-static const struct kind kind_criterion = {
-    "criterion", (const struct field[]){{"context", T_STRING, false, NULL, NULL},
-                                        {"condition", T_STRING, true, NULL, NULL},
-                                        {"type", T_STRING | T_OBJECT, false, NULL, NULL},
-                                        {0}}};
-static const struct kind kind_action = {
-    "action", (const struct field[]){{"name", T_STRING, false, NULL, NULL},
-                                     {"type", T_STRING, false, NULL, NULL},
-                                     {"workflowId", T_STRING, false, NULL, NULL},
-                                     {"stepId", T_STRING, false, NULL, NULL},
-                                     {"retryAfter", T_NUMBER, false, NULL, NULL},
-                                     {"retryLimit", T_NUMBER, false, NULL, NULL},
-                                     {"criteria", T_ARRAY, false, NULL, &kind_criterion},
-                                     {"parameters", T_ARRAY, false, NULL, NULL},
-                                     {"value", T_ANY, false, NULL, NULL},
-                                     REUSABLE,
-                                     {0}}};
+static const struct kind kind_action = {"action",
+                                        (const struct field[]){{"name", T_STRING, false, NULL, NULL},
+                                                               {"type", T_STRING, false, NULL, NULL},
+                                                               {"workflowId", T_STRING, false, NULL, NULL},
+                                                               {"stepId", T_STRING, false, NULL, NULL},
+                                                               {"retryAfter", T_NUMBER, false, NULL, NULL},
+                                                               {"retryLimit", T_NUMBER, false, NULL, NULL},
+                                                               {"criteria", T_ARRAY, false, NULL, &kind_criterion},
+                                                               {"parameters", T_ARRAY, false, NULL, NULL},
+                                                               {"value", T_ANY, false, NULL, NULL},
+                                                               REUSABLE,
+                                                               {0}}};
 static const struct kind kind_replacement = {
-    "payload replacement",
-    (const struct field[]){{"target", T_STRING, true, NULL, NULL},
-                           {"value", T_ANY, true, NULL, NULL},
-                           {"targetSelectorType", T_STRING | T_OBJECT, false, NULL, NULL},
-                           {0}}};
-static const struct kind kind_body = {
-    "request body", (const struct field[]){{"contentType", T_STRING, false, NULL, NULL},
-                                           {"payload", T_ANY, false, NULL, NULL},
-                                           {"replacements", T_ARRAY, false, NULL, &kind_replacement},
-                                           REUSABLE,
-                                           {0}}};
-static const struct kind kind_step = {
-    "step", (const struct field[]){{"stepId", T_STRING, true, NULL, NULL},
-                                   {"description", T_STRING, false, NULL, NULL},
-                                   {"operationId", T_STRING, false, NULL, NULL},
-                                   {"operationPath", T_STRING, false, NULL, NULL},
-                                   {"workflowId", T_STRING, false, NULL, NULL},
-                                   {"parameters", T_ARRAY, false, NULL, &kind_parameter},
-                                   {"requestBody", T_OBJECT, false, &kind_body, NULL},
-                                   {"successCriteria", T_ARRAY, false, NULL, &kind_criterion},
-                                   {"onSuccess", T_ARRAY, false, NULL, &kind_action},
-                                   {"onFailure", T_ARRAY, false, NULL, &kind_action},
-                                   {"outputs", T_OBJECT, false, NULL, NULL},
-                                   /* of 1.1 */
-                                   {"channelPath", T_STRING, false, NULL, NULL},
-                                   {"action", T_STRING, false, NULL, NULL},
-                                   {"correlationId", T_ANY, false, NULL, NULL},
-                                   {"timeout", T_NUMBER, false, NULL, NULL},
-                                   {"dependsOn", T_ARRAY, false, NULL, NULL},
-                                   {0}}};
-static const struct kind kind_workflow = {
-    "workflow", (const struct field[]){{"workflowId", T_STRING, true, NULL, NULL},
-                                       {"summary", T_STRING, false, NULL, NULL},
-                                       {"description", T_STRING, false, NULL, NULL},
-                                       {"inputs", T_OBJECT | T_BOOL, false, NULL, NULL},
-                                       {"dependsOn", T_ARRAY, false, NULL, NULL},
-                                       {"steps", T_ARRAY, true, NULL, &kind_step},
-                                       {"successActions", T_ARRAY, false, NULL, &kind_action},
-                                       {"failureActions", T_ARRAY, false, NULL, &kind_action},
-                                       {"outputs", T_OBJECT, false, NULL, NULL},
-                                       {"parameters", T_ARRAY, false, NULL, &kind_parameter},
-                                       {0}}};
+    "payload replacement", (const struct field[]){{"target", T_STRING, true, NULL, NULL},
+                                                  {"value", T_ANY, true, NULL, NULL},
+                                                  {"targetSelectorType", T_STRING | T_OBJECT, false, NULL, NULL},
+                                                  {0}}};
+static const struct kind kind_body = {"request body",
+                                      (const struct field[]){{"contentType", T_STRING, false, NULL, NULL},
+                                                             {"payload", T_ANY, false, NULL, NULL},
+                                                             {"replacements", T_ARRAY, false, NULL, &kind_replacement},
+                                                             REUSABLE,
+                                                             {0}}};
+static const struct kind kind_step = {"step",
+                                      (const struct field[]){{"stepId", T_STRING, true, NULL, NULL},
+                                                             {"description", T_STRING, false, NULL, NULL},
+                                                             {"operationId", T_STRING, false, NULL, NULL},
+                                                             {"operationPath", T_STRING, false, NULL, NULL},
+                                                             {"workflowId", T_STRING, false, NULL, NULL},
+                                                             {"parameters", T_ARRAY, false, NULL, &kind_parameter},
+                                                             {"requestBody", T_OBJECT, false, &kind_body, NULL},
+                                                             {"successCriteria", T_ARRAY, false, NULL, &kind_criterion},
+                                                             {"onSuccess", T_ARRAY, false, NULL, &kind_action},
+                                                             {"onFailure", T_ARRAY, false, NULL, &kind_action},
+                                                             {"outputs", T_OBJECT, false, NULL, NULL},
+                                                             /* of 1.1 */
+                                                             {"channelPath", T_STRING, false, NULL, NULL},
+                                                             {"action", T_STRING, false, NULL, NULL},
+                                                             {"correlationId", T_ANY, false, NULL, NULL},
+                                                             {"timeout", T_NUMBER, false, NULL, NULL},
+                                                             {"dependsOn", T_ARRAY, false, NULL, NULL},
+                                                             {0}}};
+static const struct kind kind_workflow = {"workflow",
+                                          (const struct field[]){{"workflowId", T_STRING, true, NULL, NULL},
+                                                                 {"summary", T_STRING, false, NULL, NULL},
+                                                                 {"description", T_STRING, false, NULL, NULL},
+                                                                 {"inputs", T_OBJECT | T_BOOL, false, NULL, NULL},
+                                                                 {"dependsOn", T_ARRAY, false, NULL, NULL},
+                                                                 {"steps", T_ARRAY, true, NULL, &kind_step},
+                                                                 {"successActions", T_ARRAY, false, NULL, &kind_action},
+                                                                 {"failureActions", T_ARRAY, false, NULL, &kind_action},
+                                                                 {"outputs", T_OBJECT, false, NULL, NULL},
+                                                                 {"parameters", T_ARRAY, false, NULL, &kind_parameter},
+                                                                 {0}}};
 static const struct kind kind_components = {
     "components", (const struct field[]){{"inputs", T_OBJECT, false, NULL, NULL},
                                          {"parameters", T_OBJECT, false, NULL, &kind_parameter},
                                          {"successActions", T_OBJECT, false, NULL, &kind_action},
                                          {"failureActions", T_OBJECT, false, NULL, &kind_action},
                                          {0}}};
-static const struct kind kind_root = {
-    "Arazzo document", (const struct field[]){{"arazzo", T_STRING, true, NULL, NULL},
-                                              {"info", T_OBJECT, true, &kind_info, NULL},
-                                              {"sourceDescriptions", T_ARRAY, true, NULL, &kind_source},
-                                              {"workflows", T_ARRAY, true, NULL, &kind_workflow},
-                                              {"components", T_OBJECT, false, &kind_components, NULL},
-                                              {"$self", T_STRING, false, NULL, NULL},
-                                              {0}}};
+static const struct kind kind_root = {"Arazzo document",
+                                      (const struct field[]){{"arazzo", T_STRING, true, NULL, NULL},
+                                                             {"info", T_OBJECT, true, &kind_info, NULL},
+                                                             {"sourceDescriptions", T_ARRAY, true, NULL, &kind_source},
+                                                             {"workflows", T_ARRAY, true, NULL, &kind_workflow},
+                                                             {"components", T_OBJECT, false, &kind_components, NULL},
+                                                             {"$self", T_STRING, false, NULL, NULL},
+                                                             {0}}};
 
 struct checker {
     struct workflow_document *document;
@@ -142,11 +139,7 @@ static void type_names(unsigned types, char *text, size_t size)
     static const struct {
         unsigned bit;
         const char *name;
-    } names[] = {{T_STRING, "string"},
-                 {T_NUMBER, "number"},
-                 {T_BOOL, "boolean"},
-                 {T_ARRAY, "list"},
-                 {T_OBJECT, "map"}};
+    } names[] = {{T_STRING, "string"}, {T_NUMBER, "number"}, {T_BOOL, "boolean"}, {T_ARRAY, "list"}, {T_OBJECT, "map"}};
     size_t used = 0;
     text[0] = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -170,8 +163,8 @@ static void walk_items(struct checker *c, const struct field *field, const struc
     bool map = value->type == JSON_OBJECT;
     size_t count = map ? value->object.count : value->array.count;
     if (count > LIST_MAX) {
-        workflow_error_at(c->problems, c->document->file, value, "\"%s\" has more than %d entries",
-                          field->name, LIST_MAX);
+        workflow_error_at(c->problems, c->document->file, value, "\"%s\" has more than %d entries", field->name,
+                          LIST_MAX);
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -180,9 +173,8 @@ static void walk_items(struct checker *c, const struct field *field, const struc
         if (item->type == JSON_OBJECT) {
             walk(c, field->item_kind, item);
         } else {
-            workflow_error_at(c->problems, c->document->file, item,
-                              "each entry of \"%s\" must be a map, not %s", field->name,
-                              json_type_name(item));
+            workflow_error_at(c->problems, c->document->file, item, "each entry of \"%s\" must be a map, not %s",
+                              field->name, json_type_name(item));
         }
     }
 }
@@ -207,8 +199,8 @@ static void walk(struct checker *c, const struct kind *kind, const struct json *
         if (!(f->types & 1u << member->value.type)) {
             char types[64];
             type_names(f->types, types, sizeof types);
-            workflow_error_at(c->problems, file, &member->value, "\"%s\" of the %s must be a %s, not %s",
-                              f->name, kind->name, types, json_type_name(&member->value));
+            workflow_error_at(c->problems, file, &member->value, "\"%s\" of the %s must be a %s, not %s", f->name,
+                              kind->name, types, json_type_name(&member->value));
             if (f->types == T_STRING && json_is_number(&member->value))
                 workflow_problem_hint(c->problems, "put it in quotes");
             continue;
@@ -309,26 +301,23 @@ static void check_parameters(struct checker *c, const struct json *list, bool ne
         const struct json *item = &list->array.items[i];
         if (item->type != JSON_OBJECT || json_member(item, "reference")) continue;
         struct str name = string_member(item, "name"), in = string_member(item, "in");
-        if (!json_member(item, "name"))
-            workflow_error_at(c->problems, file, item, "the parameter has no \"name\"");
-        if (!json_member(item, "value"))
-            workflow_error_at(c->problems, file, item, "the parameter has no \"value\"");
+        if (!json_member(item, "name")) workflow_error_at(c->problems, file, item, "the parameter has no \"name\"");
+        if (!json_member(item, "value")) workflow_error_at(c->problems, file, item, "the parameter has no \"value\"");
         if (!json_member(item, "in")) {
             if (need_in) workflow_error_at(c->problems, file, item, "the parameter has no \"in\"");
         } else if (in.data && !str_is(in, "path") && !str_is(in, "query") && !str_is(in, "header") &&
                    !str_is(in, "cookie") && !str_is(in, "querystring")) {
-            workflow_error_at(c->problems, file, json_member(item, "in"),
-                              "unknown parameter location \"" STR_FMT "\"", STR_ARG(in));
+            workflow_error_at(c->problems, file, json_member(item, "in"), "unknown parameter location \"" STR_FMT "\"",
+                              STR_ARG(in));
             workflow_problem_hint(c->problems, "use path, query, header or cookie");
         }
         for (size_t k = 0; name.data && k < i; k++) {
             const struct json *other = &list->array.items[k];
             struct str other_name = string_member(other, "name");
             if (json_member(other, "reference") || !str_eq(in, string_member(other, "in"))) continue;
-            if (!(str_is(in, "header") ? str_eq_nocase(name, other_name) : str_eq(name, other_name)))
-                continue;
-            workflow_error_at(c->problems, file, item, "duplicate parameter \"" STR_FMT "\" in " STR_FMT,
-                              STR_ARG(name), STR_ARG(in));
+            if (!(str_is(in, "header") ? str_eq_nocase(name, other_name) : str_eq(name, other_name))) continue;
+            workflow_error_at(c->problems, file, item, "duplicate parameter \"" STR_FMT "\" in " STR_FMT, STR_ARG(name),
+                              STR_ARG(in));
             break;
         }
     }
@@ -354,16 +343,14 @@ static void check_step(struct checker *c, struct workflow_step *step)
         workflow_error_at(c->problems, file, step->success_criteria, "\"successCriteria\" is an empty list");
     if (step->request_body && !json_member(step->request_body, "payload") &&
         !json_member(step->request_body, "reference"))
-        workflow_warning_at(c->problems, file, step->request_body,
-                            "the request body has no \"payload\", sending none");
+        workflow_warning_at(c->problems, file, step->request_body, "the request body has no \"payload\", sending none");
 }
 
 static enum status build_steps(struct checker *c, struct arena *arena, struct workflow *workflow)
 {
     const struct json *list = typed_member(workflow->node, "steps", T_ARRAY);
     if (!list) return STATUS_OK;
-    if (list->array.count == 0)
-        workflow_error_at(c->problems, c->document->file, list, "the workflow has no steps");
+    if (list->array.count == 0) workflow_error_at(c->problems, c->document->file, list, "the workflow has no steps");
     if (list->array.count > LIST_MAX) return STATUS_OK;
     workflow->steps = arena_new_array(arena, struct workflow_step, list->array.count + 1);
     if (!workflow->steps) return STATUS_LIMIT;
@@ -393,8 +380,7 @@ static enum status build_workflows(struct checker *c, struct arena *arena)
     struct workflow_document *document = c->document;
     const struct json *list = typed_member(&document->root, "workflows", T_ARRAY);
     if (!list) return STATUS_OK;
-    if (list->array.count == 0)
-        workflow_error_at(c->problems, document->file, list, "the document has no workflows");
+    if (list->array.count == 0) workflow_error_at(c->problems, document->file, list, "the document has no workflows");
     if (list->array.count > LIST_MAX) return STATUS_OK;
     document->workflows = arena_new_array(arena, struct workflow, list->array.count + 1);
     if (!document->workflows) return STATUS_LIMIT;
@@ -434,11 +420,8 @@ static enum status build_sources(struct checker *c, struct arena *arena)
         const struct json *node = &list->array.items[i];
         if (node->type != JSON_OBJECT) continue;
         struct str type = string_member(node, "type");
-        document->sources[document->source_count++] =
-            (struct workflow_source){.name = string_member(node, "name"),
-                                     .url = string_member(node, "url"),
-                                     .type = type,
-                                     .node = node};
+        document->sources[document->source_count++] = (struct workflow_source){
+            .name = string_member(node, "name"), .url = string_member(node, "url"), .type = type, .node = node};
         check_id(c, node, "name", "source name");
         if (type.data && !str_is(type, "openapi") && !str_is(type, "arazzo") && !str_is(type, "asyncapi")) {
             workflow_error_at(c->problems, document->file, json_member(node, "type"),
@@ -528,8 +511,7 @@ enum status workflow_document_load(struct arena *arena, const char *path, struct
     return workflow_document_parse(arena, text, file, problems, error, ret_document);
 }
 
-const struct workflow *workflow_document_find(const struct workflow_document *document,
-                                              struct str workflow_id)
+const struct workflow *workflow_document_find(const struct workflow_document *document, struct str workflow_id)
 {
     for (size_t i = 0; i < document->workflow_count; i++) {
         if (str_eq(document->workflows[i].id, workflow_id)) return &document->workflows[i];
@@ -537,8 +519,7 @@ const struct workflow *workflow_document_find(const struct workflow_document *do
     return NULL;
 }
 
-const struct workflow_source *workflow_document_source(const struct workflow_document *document,
-                                                       struct str name)
+const struct workflow_source *workflow_document_source(const struct workflow_document *document, struct str name)
 {
     for (size_t i = 0; i < document->source_count; i++) {
         if (str_eq(document->sources[i].name, name)) return &document->sources[i];

@@ -57,9 +57,7 @@ enum status workflow_document_parse(struct arena *arena, struct str text, struct
                                     struct workflow_document **ret_document) MUST_USE;
 
 /* NULL when there is none of that name. */
-const struct workflow *workflow_document_find(const struct workflow_document *document,
-                                              struct str workflow_id);
-const struct workflow_source *workflow_document_source(const struct workflow_document *document,
-                                                       struct str name);
+const struct workflow *workflow_document_find(const struct workflow_document *document, struct str workflow_id);
+const struct workflow_source *workflow_document_source(const struct workflow_document *document, struct str name);
 /* SIZE_MAX when there is none. */
 size_t workflow_step_index(const struct workflow *workflow, struct str step_id);

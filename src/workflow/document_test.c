@@ -24,8 +24,7 @@ static void parse(struct outcome *o, const char *text)
 {
     *o = (struct outcome){.arena = arena_new((size_t)32 << 20), .text = BUF_INIT((size_t)1 << 16)};
     workflow_problems_init(&o->problems, o->arena);
-    o->status =
-        workflow_document_parse(o->arena, str_of(text), STR("w.yml"), &o->problems, &o->error, &o->document);
+    o->status = workflow_document_parse(o->arena, str_of(text), STR("w.yml"), &o->problems, &o->error, &o->document);
     for (size_t i = 0; i < o->problems.count; i++) {
         workflow_problem_write(&o->text, &o->problems.items[i]);
         buf_byte(&o->text, '\n');
@@ -39,19 +38,18 @@ static void done(struct outcome *o)
     arena_free(o->arena);
 }
 
-static const char good[] =
-    "arazzo: 1.0.1\n"
-    "info:\n  title: T\n  summary: S\n  version: 1.0.0\n"
-    "x-extra: {anything: [1, 2]}\n"
-    "sourceDescriptions:\n- name: api\n  url: ../openapi/x.yml\n  type: openapi\n"
-    "workflows:\n"
-    "- workflowId: first\n"
-    "  inputs: {type: object}\n"
-    "  steps:\n"
-    "  - stepId: a\n    operationId: doIt\n    x-note: yes\n"
-    "  - stepId: b\n    operationPath: '{$sourceDescriptions.api.url}#/paths/~1a/get'\n"
-    "    outputs: {out.put-1_x: $statusCode}\n"
-    "components:\n  parameters:\n    page: {name: page, in: query, value: 1}\n";
+static const char good[] = "arazzo: 1.0.1\n"
+                           "info:\n  title: T\n  summary: S\n  version: 1.0.0\n"
+                           "x-extra: {anything: [1, 2]}\n"
+                           "sourceDescriptions:\n- name: api\n  url: ../openapi/x.yml\n  type: openapi\n"
+                           "workflows:\n"
+                           "- workflowId: first\n"
+                           "  inputs: {type: object}\n"
+                           "  steps:\n"
+                           "  - stepId: a\n    operationId: doIt\n    x-note: yes\n"
+                           "  - stepId: b\n    operationPath: '{$sourceDescriptions.api.url}#/paths/~1a/get'\n"
+                           "    outputs: {out.put-1_x: $statusCode}\n"
+                           "components:\n  parameters:\n    page: {name: page, in: query, value: 1}\n";
 
 static void test_good(void **state)
 {
@@ -82,30 +80,24 @@ static void test_slips(void **state)
         bool warning;
     } cases[] = {
         {"arazzo: 1.0.1\n", "", "w.yml:1:1: error: the Arazzo document has no \"arazzo\"", false},
-        {"1.0.1", "2.0.0", "w.yml:1:9: error: unsupported Arazzo version \"2.0.0\"; this runner reads 1.0.x",
-         false},
+        {"1.0.1", "2.0.0", "w.yml:1:9: error: unsupported Arazzo version \"2.0.0\"; this runner reads 1.0.x", false},
         {"1.0.1", "1.0",
-         "w.yml:1:9: error: \"arazzo\" of the Arazzo document must be a string, not number; put it in quotes",
-         false},
+         "w.yml:1:9: error: \"arazzo\" of the Arazzo document must be a string, not number; put it in quotes", false},
         {"1.0.1", "1.0.x", "unsupported Arazzo version", false},
         {"1.0.1", "1.1.0", "w.yml:1:9: warning: Arazzo 1.1.0 is newer than this runner", true},
         {"  title: T\n", "", "w.yml:3:3: error: the info has no \"title\"", false},
         {"  url: ../openapi/x.yml\n", "", "the source description has no \"url\"", false},
         {"type: openapi\n", "type: soap\n", "w.yml:10:9: error: unknown source type \"soap\"", false},
-        {"x-extra:", "extra:",
-         "w.yml:6:8: warning: unknown field \"extra\" in the Arazzo document, ignoring it", true},
-        {"    x-note: yes\n", "    note: yes\n", "w.yml:17:11: warning: unknown field \"note\" in the step",
-         true},
-        {"stepId: b", "stepId: a", "w.yml:18:13: error: duplicate stepId \"a\"; the first one is in line 15",
-         false},
+        {"x-extra:", "extra:", "w.yml:6:8: warning: unknown field \"extra\" in the Arazzo document, ignoring it", true},
+        {"    x-note: yes\n", "    note: yes\n", "w.yml:17:11: warning: unknown field \"note\" in the step", true},
+        {"stepId: b", "stepId: a", "w.yml:18:13: error: duplicate stepId \"a\"; the first one is in line 15", false},
         {"    operationId: doIt\n", "", "w.yml:15:5: error: the step names no operation", false},
-        {"    operationId: doIt\n", "    operationId: doIt\n    operationPath: x\n",
-         "the step names more than one of", false},
+        {"    operationId: doIt\n", "    operationId: doIt\n    operationPath: x\n", "the step names more than one of",
+         false},
         {"workflowId: first", "workflowId: 'fi rst'",
          "w.yml:12:15: warning: the workflowId \"fi rst\" should consist of", true},
         {"workflowId: first", "workflowId: ''", "the workflowId is empty", false},
-        {"workflowId: first", "workflowId: [a]", "\"workflowId\" of the workflow must be a string, not array",
-         false},
+        {"workflowId: first", "workflowId: [a]", "\"workflowId\" of the workflow must be a string, not array", false},
         {"out.put-1_x:", "'out put':", "the output name \"out put\" may only have", false},
         {"    page:", "    'pa ge':", "the component name \"pa ge\" may only have", false},
         {"    operationId: doIt\n", "    operationId: doIt\n    successCriteria: []\n",
@@ -116,8 +108,7 @@ static void test_slips(void **state)
          "the criterion has no \"condition\"", false},
         {"    operationId: doIt\n", "    operationId: doIt\n    parameters: [{name: a, value: 1}]\n",
          "the parameter has no \"in\"", false},
-        {"    operationId: doIt\n",
-         "    operationId: doIt\n    parameters: [{name: a, in: body, value: 1}]\n",
+        {"    operationId: doIt\n", "    operationId: doIt\n    parameters: [{name: a, in: body, value: 1}]\n",
          "unknown parameter location \"body\"", false},
         {"    operationId: doIt\n",
          "    operationId: doIt\n    parameters: [{name: A, in: header, value: 1}, {name: a, in: header, "
@@ -138,8 +129,7 @@ static void test_slips(void **state)
         buf_byte(&text, 0);
         struct outcome o;
         parse(&o, text.data);
-        if (!strstr(o.text.data, cases[i].problem))
-            fail_msg("\"%s\" is not in:\n%s", cases[i].problem, o.text.data);
+        if (!strstr(o.text.data, cases[i].problem)) fail_msg("\"%s\" is not in:\n%s", cases[i].problem, o.text.data);
         assert_int_equal(o.status, cases[i].warning ? STATUS_OK : STATUS_INVALID);
         if (!cases[i].warning) assert_true(o.error.primary[0] != 0);
         done(&o);
@@ -147,10 +137,9 @@ static void test_slips(void **state)
     }
     /* Same name for operationIds and workflowIds: two workflows, two sources. */
     struct outcome o;
-    parse(&o,
-          "arazzo: 1.0.0\ninfo: {title: T, version: '1'}\nsourceDescriptions: [{name: s, url: a}, {name: s, "
-          "url: b}]\n"
-          "workflows: [{workflowId: w, steps: [{stepId: a, operationId: x}]}, {workflowId: w, steps: []}]\n");
+    parse(&o, "arazzo: 1.0.0\ninfo: {title: T, version: '1'}\nsourceDescriptions: [{name: s, url: a}, {name: s, "
+              "url: b}]\n"
+              "workflows: [{workflowId: w, steps: [{stepId: a, operationId: x}]}, {workflowId: w, steps: []}]\n");
     assert_non_null(strstr(o.text.data, "duplicate source name \"s\""));
     assert_non_null(strstr(o.text.data, "duplicate workflowId \"w\""));
     assert_non_null(strstr(o.text.data, "the workflow has no steps"));
@@ -205,11 +194,9 @@ static void test_load(void **state)
     workflow_problems_init(&o.problems, o.arena);
     assert_int_equal(workflow_document_load(o.arena, path, &o.problems, &o.error, &o.document), STATUS_OK);
     assert_true(str_eq(o.document->file, str_of(path)));
-    assert_int_equal(workflow_document_load(o.arena, folder, &o.problems, &o.error, &o.document),
-                     STATUS_INVALID);
+    assert_int_equal(workflow_document_load(o.arena, folder, &o.problems, &o.error, &o.document), STATUS_INVALID);
     unlink(path);
-    assert_int_equal(workflow_document_load(o.arena, path, &o.problems, &o.error, &o.document),
-                     STATUS_NOT_FOUND);
+    assert_int_equal(workflow_document_load(o.arena, path, &o.problems, &o.error, &o.document), STATUS_NOT_FOUND);
     assert_int_equal(o.problems.error_count, 2);
     rmdir(folder);
     arena_free(o.arena);

@@ -77,8 +77,7 @@ static bool ends_here(const struct cursor *c)
     if (c->place == EXPRESSION_WHOLE) return false;
     if (c->place == EXPRESSION_EMBEDDED) return ch == '{' || ch == '}';
     if ((unsigned char)ch <= ' ' || ch == ')' || ch == '<' || ch == '>') return true;
-    return ((ch == '=' || ch == '!') && next == '=') || (ch == '&' && next == '&') ||
-           (ch == '|' && next == '|');
+    return ((ch == '=' || ch == '!') && next == '=') || (ch == '&' && next == '&') || (ch == '|' && next == '|');
 }
 
 static struct str take_rest(struct cursor *c)
@@ -138,8 +137,7 @@ static enum status parse_message(struct cursor *c, bool request, struct error *e
         return take_pointer(c, error, e);
     } else {
         return fail(c, error,
-                    request ? "expected header.NAME, query.NAME, path.NAME or body"
-                            : "expected header.NAME or body");
+                    request ? "expected header.NAME, query.NAME, path.NAME or body" : "expected header.NAME or body");
     }
     return e->name.size ? STATUS_OK : fail(c, error, "a name is missing");
 }
@@ -152,8 +150,7 @@ static enum status parse_named(struct cursor *c, struct error *error, struct exp
     return take_pointer(c, error, e);
 }
 
-static enum status parse_with_id(struct cursor *c, enum expression_root root, struct error *error,
-                                 struct expression *e)
+static enum status parse_with_id(struct cursor *c, enum expression_root root, struct error *error, struct expression *e)
 {
     e->root = root;
     e->id = take_id(c);
@@ -217,9 +214,8 @@ enum status expression_parse(struct str text, enum expression_place place, struc
 
 bool expression_intended(struct str text)
 {
-    static const char *const roots[] = {
-        "$request.",   "$response.",           "$inputs.",    "$outputs.", "$steps.",
-        "$workflows.", "$sourceDescriptions.", "$components."};
+    static const char *const roots[] = {"$request.",   "$response.",           "$inputs.",    "$outputs.", "$steps.",
+                                        "$workflows.", "$sourceDescriptions.", "$components."};
     for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
         if (str_starts(text, str_of(roots[i]))) return true;
     }
@@ -267,8 +263,7 @@ static const struct json *lookup_path(const struct json *object, struct str name
     return value ? expression_access(value, rest) : NULL;
 }
 
-static enum status new_value(struct arena *arena, struct json value, struct error *error,
-                             const struct json **ret_value)
+static enum status new_value(struct arena *arena, struct json value, struct error *error, const struct json **ret_value)
 {
     struct json *copy = arena_alloc(arena, sizeof *copy);
     if (!copy) return error_set(error, STATUS_LIMIT, "a value exceeds the memory budget");
@@ -290,16 +285,14 @@ static enum status response_body(const struct expression_context *context, const
                                  struct error *error, const struct json **ret_value)
 {
     if (context->response_body_malformed && (e->pointer.size || e->name.size))
-        return error_set(error, STATUS_INVALID,
-                         "the response body is not the JSON that its content type promises");
+        return error_set(error, STATUS_INVALID, "the response body is not the JSON that its content type promises");
     const struct json *value = expression_access(context->response_body, e->name);
     *ret_value = value ? json_pointer(value, e->pointer) : NULL;
     return STATUS_OK;
 }
 
 static enum status source_field(struct arena *arena, const struct expression_context *context,
-                                const struct expression *e, struct error *error,
-                                const struct json **ret_value)
+                                const struct expression *e, struct error *error, const struct json **ret_value)
 {
     const struct workflow_source *source = workflow_document_source(context->document, e->id);
     *ret_value = NULL;
@@ -312,8 +305,7 @@ static enum status source_field(struct arena *arena, const struct expression_con
 }
 
 enum status expression_evaluate(struct arena *arena, const struct expression_context *context,
-                                const struct expression *expression, struct error *error,
-                                const struct json **ret_value)
+                                const struct expression *expression, struct error *error, const struct json **ret_value)
 {
     const struct expression *e = expression;
     const struct json *value = NULL;
@@ -327,43 +319,24 @@ enum status expression_evaluate(struct arena *arena, const struct expression_con
     case EXPRESSION_STATUS_CODE:
         if (context->response) TRY(new_value(arena, json_int(context->response->status), error, &value));
         break;
-    case EXPRESSION_REQUEST_HEADER:
-        value = find_header(context->request_header, e->name);
-        break;
-    case EXPRESSION_REQUEST_QUERY:
-        value = json_get(context->request_query, e->name);
-        break;
-    case EXPRESSION_REQUEST_PATH:
-        value = json_get(context->request_path, e->name);
-        break;
-    case EXPRESSION_REQUEST_BODY:
-        value = expression_access(context->request_body, e->name);
-        break;
+    case EXPRESSION_REQUEST_HEADER: value = find_header(context->request_header, e->name); break;
+    case EXPRESSION_REQUEST_QUERY: value = json_get(context->request_query, e->name); break;
+    case EXPRESSION_REQUEST_PATH: value = json_get(context->request_path, e->name); break;
+    case EXPRESSION_REQUEST_BODY: value = expression_access(context->request_body, e->name); break;
     case EXPRESSION_RESPONSE_HEADER:
         for (size_t i = 0; context->response && i < context->response->header_count && !value; i++) {
             const struct workflow_header *header = &context->response->headers[i];
-            if (str_eq_nocase(header->name, e->name))
-                TRY(new_value(arena, json_string(header->value), error, &value));
+            if (str_eq_nocase(header->name, e->name)) TRY(new_value(arena, json_string(header->value), error, &value));
         }
         break;
-    case EXPRESSION_RESPONSE_BODY:
-        return response_body(context, e, error, ret_value);
-    case EXPRESSION_INPUTS:
-        value = lookup_path(context->inputs, e->name);
-        break;
-    case EXPRESSION_OUTPUTS:
-        value = lookup_path(context->outputs, e->name);
-        break;
-    case EXPRESSION_STEPS:
-        value = lookup_path(json_get(context->steps, e->id), e->name);
-        break;
-    case EXPRESSION_SOURCE:
-        TRY(source_field(arena, context, e, error, &value));
-        break;
+    case EXPRESSION_RESPONSE_BODY: return response_body(context, e, error, ret_value);
+    case EXPRESSION_INPUTS: value = lookup_path(context->inputs, e->name); break;
+    case EXPRESSION_OUTPUTS: value = lookup_path(context->outputs, e->name); break;
+    case EXPRESSION_STEPS: value = lookup_path(json_get(context->steps, e->id), e->name); break;
+    case EXPRESSION_SOURCE: TRY(source_field(arena, context, e, error, &value)); break;
     case EXPRESSION_WORKFLOW_INPUTS:
     case EXPRESSION_WORKFLOW_OUTPUTS:
-    case EXPRESSION_COMPONENTS:
-        break; /* refused when the run is prepared */
+    case EXPRESSION_COMPONENTS: break; /* refused when the run is prepared */
     }
     *ret_value = value ? json_pointer(value, e->pointer) : NULL;
     return STATUS_OK;
@@ -377,8 +350,8 @@ static bool next_embedded(struct str text, size_t from, size_t *ret_open, size_t
         size_t close = open + 1, size;
         while (close < text.size && text.data[close] != '}' && text.data[close] != '{') close++;
         if (close >= text.size || text.data[close] != '}') continue;
-        if (expression_parse(str_slice(text, open + 1, close), EXPRESSION_EMBEDDED, NULL, ret_expression,
-                             &size) != STATUS_OK)
+        if (expression_parse(str_slice(text, open + 1, close), EXPRESSION_EMBEDDED, NULL, ret_expression, &size) !=
+            STATUS_OK)
             continue;
         *ret_open = open;
         *ret_close = close;
@@ -391,8 +364,7 @@ bool expression_each(struct str text, expression_found found, void *ctx)
 {
     struct expression e;
     size_t size, open, close;
-    if (text.size && text.data[0] == '$' &&
-        expression_parse(text, EXPRESSION_WHOLE, NULL, &e, &size) == STATUS_OK) {
+    if (text.size && text.data[0] == '$' && expression_parse(text, EXPRESSION_WHOLE, NULL, &e, &size) == STATUS_OK) {
         found(ctx, &e);
         return true;
     }
@@ -433,8 +405,7 @@ enum status expression_string(struct arena *arena, const struct expression_conte
 {
     struct expression e;
     size_t size;
-    if (text.size && text.data[0] == '$' &&
-        expression_parse(text, EXPRESSION_WHOLE, NULL, &e, &size) == STATUS_OK)
+    if (text.size && text.data[0] == '$' && expression_parse(text, EXPRESSION_WHOLE, NULL, &e, &size) == STATUS_OK)
         return expression_evaluate(arena, context, &e, error, ret_value);
     struct buf buf = BUF_INIT(TEXT_SIZE_MAX);
     bool any = false;
@@ -449,8 +420,8 @@ enum status expression_string(struct arena *arena, const struct expression_conte
 }
 
 /* Recursion is bounded by the depth limit of the document. */
-enum status expression_tree(struct arena *arena, const struct expression_context *context,
-                            const struct json *tree, struct error *error, const struct json **ret_value)
+enum status expression_tree(struct arena *arena, const struct expression_context *context, const struct json *tree,
+                            struct error *error, const struct json **ret_value)
 {
     if (tree->type == JSON_STRING) return expression_string(arena, context, tree->string, error, ret_value);
     if (tree->type != JSON_OBJECT && tree->type != JSON_ARRAY) {

@@ -48,8 +48,8 @@ struct expression {
 };
 
 enum expression_place {
-    EXPRESSION_WHOLE, /* the text is one expression: names of headers and parameters and pointers run to its
-                         end */
+    EXPRESSION_WHOLE,     /* the text is one expression: names of headers and parameters and pointers run to its
+                             end */
     EXPRESSION_EMBEDDED,  /* between braces: as whole, but without braces */
     EXPRESSION_CONDITION, /* in a condition: ends at white space, an operator or a closing parenthesis */
 };
@@ -68,9 +68,8 @@ struct expression_context {
     const struct json *outputs; /* object: outputs of the workflow */
     const struct json *steps;   /* object: stepId -> object of outputs */
     struct str url, method;
-    const struct json *request_header, *request_query,
-        *request_path;               /* objects: name -> value as the step gave it */
-    const struct json *request_body; /* NULL when there is none */
+    const struct json *request_header, *request_query, *request_path; /* objects: name -> value as the step gave it */
+    const struct json *request_body;                                  /* NULL when there is none */
     const struct workflow_response *response;
     const struct json *response_body; /* parsed JSON, or a string; NULL when empty */
     bool response_body_malformed;     /* it claims to be JSON but is not */
@@ -97,8 +96,7 @@ enum status expression_string(struct arena *arena, const struct expression_conte
                               struct error *error, const struct json **ret_value) MUST_USE;
 /* A whole tree of the document, evaluated leaf by leaf; keys are never evaluated. Absent members are left
  * out, absent list entries become null; a tree that is itself absent gives OK and NULL. */
-enum status expression_tree(struct arena *arena, const struct expression_context *context,
-                            const struct json *tree, struct error *error,
-                            const struct json **ret_value) MUST_USE;
+enum status expression_tree(struct arena *arena, const struct expression_context *context, const struct json *tree,
+                            struct error *error, const struct json **ret_value) MUST_USE;
 /* A scalar as text; objects and arrays as compact JSON; null as "null". */
 void expression_text(struct buf *buf, const struct json *value);

@@ -26,9 +26,9 @@ static int setup(void **state)
                                                      {STR("X-Rate"), STR("7")}};
     (void)state;
     arena = arena_new((size_t)16 << 20);
-    inputs = *json_of(
-        "{\"n\":42,\"s\":\"text\",\"b\":false,\"z\":null,\"a.b\":\"dotted\",\"o\":{\"p\":{\"q\":[10,20]}},"
-        "\"l\":[1,\"x\",null],\"s p\":1}");
+    inputs =
+        *json_of("{\"n\":42,\"s\":\"text\",\"b\":false,\"z\":null,\"a.b\":\"dotted\",\"o\":{\"p\":{\"q\":[10,20]}},"
+                 "\"l\":[1,\"x\",null],\"s p\":1}");
     steps = *json_of("{\"one\":{\"out\":{\"k/1\":5},\"v.w\":6}}");
     query = *json_of("{\"filter[x]\":\"f\",\"$top\":3}");
     body = *json_of("{\"items\":[{\"id\":\"i0\"},{\"id\":\"i1\"}],\"a "
@@ -153,18 +153,17 @@ static void test_trees(void **state)
     (void)state;
     const struct json *value;
     struct error error = ERROR_INIT;
-    const struct json *tree = json_of(
-        "{\"$inputs.n\":\"$inputs.n\",\"gone\":\"$inputs.nope\",\"l\":[\"$inputs.nope\",\"$inputs.b\",1.5,"
-        "true],\"deep\":{\"x\":\"{$inputs.s}!\",\"n\":null}}");
+    const struct json *tree =
+        json_of("{\"$inputs.n\":\"$inputs.n\",\"gone\":\"$inputs.nope\",\"l\":[\"$inputs.nope\",\"$inputs.b\",1.5,"
+                "true],\"deep\":{\"x\":\"{$inputs.s}!\",\"n\":null}}");
     assert_int_equal(expression_tree(arena, &context, tree, &error, &value), STATUS_OK);
     struct buf buf = BUF_INIT(4096);
     json_write(&buf, value);
     buf_byte(&buf, 0);
-    assert_string_equal(
-        buf.data, "{\"$inputs.n\":42,\"l\":[null,false,1.5,true],\"deep\":{\"x\":\"text!\",\"n\":null}}");
+    assert_string_equal(buf.data,
+                        "{\"$inputs.n\":42,\"l\":[null,false,1.5,true],\"deep\":{\"x\":\"text!\",\"n\":null}}");
     buf_fini(&buf);
-    assert_int_equal(expression_tree(arena, &context, json_of("\"$inputs.nope\""), &error, &value),
-                     STATUS_OK);
+    assert_int_equal(expression_tree(arena, &context, json_of("\"$inputs.nope\""), &error, &value), STATUS_OK);
     assert_null(value);
 }
 
@@ -178,8 +177,7 @@ static void test_malformed_body(void **state)
     context.response_body = &text;
     context.response_body_malformed = true;
     gives("$response.body", "\"{oops\"");
-    assert_int_equal(expression_string(arena, &context, STR("$response.body#/a"), &error, &value),
-                     STATUS_INVALID);
+    assert_int_equal(expression_string(arena, &context, STR("$response.body#/a"), &error, &value), STATUS_INVALID);
     assert_non_null(strstr(error.primary, "content type promises"));
     context.response_body = &body;
     context.response_body_malformed = false;
@@ -192,20 +190,16 @@ static void test_parsing(void **state)
     struct expression e;
     struct error error = ERROR_INIT;
     size_t size;
-    assert_int_equal(
-        expression_parse(STR("$steps.a-b_1.outputs.x.y#/p~1q"), EXPRESSION_WHOLE, &error, &e, &size),
-        STATUS_OK);
+    assert_int_equal(expression_parse(STR("$steps.a-b_1.outputs.x.y#/p~1q"), EXPRESSION_WHOLE, &error, &e, &size),
+                     STATUS_OK);
     assert_int_equal(e.root, EXPRESSION_STEPS);
     assert_true(str_is(e.id, "a-b_1") && str_is(e.name, "x.y") && str_is(e.pointer, "/p~1q"));
-    assert_int_equal(expression_parse(STR("$workflows.w.inputs.x"), EXPRESSION_WHOLE, &error, &e, &size),
-                     STATUS_OK);
+    assert_int_equal(expression_parse(STR("$workflows.w.inputs.x"), EXPRESSION_WHOLE, &error, &e, &size), STATUS_OK);
     assert_int_equal(e.root, EXPRESSION_WORKFLOW_INPUTS);
-    assert_int_equal(expression_parse(STR("$components.parameters.x"), EXPRESSION_WHOLE, &error, &e, &size),
-                     STATUS_OK);
+    assert_int_equal(expression_parse(STR("$components.parameters.x"), EXPRESSION_WHOLE, &error, &e, &size), STATUS_OK);
     assert_int_equal(expression_parse(STR("$sourceDescriptions.s.url"), EXPRESSION_WHOLE, &error, &e, &size),
                      STATUS_OK);
-    assert_int_equal(expression_parse(STR("$response.body#/a==1"), EXPRESSION_CONDITION, &error, &e, &size),
-                     STATUS_OK);
+    assert_int_equal(expression_parse(STR("$response.body#/a==1"), EXPRESSION_CONDITION, &error, &e, &size), STATUS_OK);
     assert_int_equal(size, strlen("$response.body#/a"));
     assert_int_equal(expression_parse(STR("$inputs.n)"), EXPRESSION_CONDITION, &error, &e, &size), STATUS_OK);
     assert_int_equal(size, strlen("$inputs.n"));
@@ -225,10 +219,8 @@ static void test_parsing(void **state)
                {"$response.body#x", 16},
                {"$inputs.a[x]", 10}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        assert_int_equal(expression_parse(str_of(bad[i].text), EXPRESSION_WHOLE, &error, &e, &size),
-                         STATUS_INVALID);
-        if (error.column != bad[i].column)
-            fail_msg("%s: column %u, not %u", bad[i].text, error.column, bad[i].column);
+        assert_int_equal(expression_parse(str_of(bad[i].text), EXPRESSION_WHOLE, &error, &e, &size), STATUS_INVALID);
+        if (error.column != bad[i].column) fail_msg("%s: column %u, not %u", bad[i].text, error.column, bad[i].column);
     }
 }
 

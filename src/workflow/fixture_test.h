@@ -63,13 +63,12 @@ static inline enum status fixture_send(void *ctx, const struct workflow_request 
     struct fixture *f = ctx;
     assert_true(f->sent_count < SENT_MAX);
     char *text = f->sent[f->sent_count];
-    int n = snprintf(text, sizeof f->sent[0], STR_FMT " " STR_FMT "\n", STR_ARG(request->method),
-                     STR_ARG(request->url));
+    int n =
+        snprintf(text, sizeof f->sent[0], STR_FMT " " STR_FMT "\n", STR_ARG(request->method), STR_ARG(request->url));
     for (size_t i = 0; i < request->header_count; i++)
         n += snprintf(text + n, sizeof f->sent[0] - (size_t)n, STR_FMT ": " STR_FMT "\n",
                       STR_ARG(request->headers[i].name), STR_ARG(request->headers[i].value));
-    if (request->has_body)
-        snprintf(text + n, sizeof f->sent[0] - (size_t)n, "\n" STR_FMT, STR_ARG(request->body));
+    if (request->has_body) snprintf(text + n, sizeof f->sent[0] - (size_t)n, "\n" STR_FMT, STR_ARG(request->body));
     f->timeouts_ms[f->sent_count] = request->timeout_ms;
     size_t index = f->sent_count < f->answer_count ? f->sent_count : f->answer_count - 1;
     const struct answer *answer = &f->answers[index];
@@ -100,8 +99,7 @@ static inline void fixture_observe(void *ctx, const struct workflow_event *event
     workflow_report_event(&((struct fixture *)ctx)->report, event, false);
 }
 
-static inline void fixture_init(struct fixture *f, const struct file *files, const struct answer *answers,
-                                size_t count)
+static inline void fixture_init(struct fixture *f, const struct file *files, const struct answer *answers, size_t count)
 {
     memset(f, 0, sizeof *f);
     f->arena = arena_new((size_t)64 << 20);
@@ -122,8 +120,7 @@ static inline void fixture_fini(struct fixture *f)
 
 /* Parses the document and runs it; `options` may be NULL. A document that does not parse gives the verdict
  * INVALID. */
-static inline void fixture_run(struct fixture *f, const char *document_text,
-                               const struct workflow_options *options)
+static inline void fixture_run(struct fixture *f, const char *document_text, const struct workflow_options *options)
 {
     struct workflow_options mine = options ? *options : (struct workflow_options){.workflow_id = STR_NULL};
     struct workflow_document *document;
@@ -132,8 +129,8 @@ static inline void fixture_run(struct fixture *f, const char *document_text,
     mine.observer = fixture_observe;
     mine.observer_ctx = f;
     f->result.verdict = WORKFLOW_INVALID;
-    f->status = workflow_document_parse(f->arena, str_of(document_text), STR("arazzo/w.yml"), &f->problems,
-                                        &f->error, &document);
+    f->status = workflow_document_parse(f->arena, str_of(document_text), STR("arazzo/w.yml"), &f->problems, &f->error,
+                                        &document);
     if (f->status == STATUS_OK)
         f->status = workflow_run(f->arena, document, &mine, &f->problems, &f->error, &f->result);
     workflow_report_problems(&f->problem_text, &f->problems, false);

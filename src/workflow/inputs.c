@@ -43,8 +43,7 @@ static void check_known(struct preparation *p, struct str name)
     workflow_error_at(p->problems, STR_NULL, NULL, "unknown input \"" STR_FMT "\"", STR_ARG(name));
     struct buf list = BUF_INIT(200);
     struct names names = {.buf = &list};
-    for (size_t i = 0; i < p->workflow_count; i++)
-        jsonschema_each_property(p->workflows[i].schema, list_name, &names);
+    for (size_t i = 0; i < p->workflow_count; i++) jsonschema_each_property(p->workflows[i].schema, list_name, &names);
     if (names.count)
         workflow_problem_hint(p->problems, "the inputs are " STR_FMT, STR_ARG(buf_str(&list)));
     else
@@ -64,8 +63,7 @@ struct completion {
 static void add_default(void *ctx, struct str name, const struct json *property)
 {
     struct completion *c = ctx;
-    const struct json *value =
-        jsonschema_keyword((struct jsonschema){c->schema.root, property}, STR("default"));
+    const struct json *value = jsonschema_keyword((struct jsonschema){c->schema.root, property}, STR("default"));
     if (!value || json_get(c->inputs, name) || c->status != STATUS_OK) return;
     c->status = json_put(c->arena, c->inputs, name, *value);
 }
@@ -73,8 +71,7 @@ static void add_default(void *ctx, struct str name, const struct json *property)
 static void collect_secret(void *ctx, struct str name, const struct json *property)
 {
     struct completion *c = ctx;
-    const struct json *format =
-        jsonschema_keyword((struct jsonschema){c->schema.root, property}, STR("format"));
+    const struct json *format = jsonschema_keyword((struct jsonschema){c->schema.root, property}, STR("format"));
     const struct json *value = json_get(c->inputs, name);
     if (!format || !value || c->status != STATUS_OK || format->type != JSON_STRING ||
         !str_is(format->string, "password"))
@@ -87,11 +84,9 @@ static void report(void *ctx, struct str where, struct str what)
 {
     struct preparation *p = ctx;
     if (where.size)
-        workflow_error_at(p->problems, STR_NULL, NULL, "input \"" STR_FMT "\" " STR_FMT, STR_ARG(where),
-                          STR_ARG(what));
+        workflow_error_at(p->problems, STR_NULL, NULL, "input \"" STR_FMT "\" " STR_FMT, STR_ARG(where), STR_ARG(what));
     else
-        workflow_error_at(p->problems, STR_NULL, NULL, "the inputs are not valid: the object " STR_FMT,
-                          STR_ARG(what));
+        workflow_error_at(p->problems, STR_NULL, NULL, "the inputs are not valid: the object " STR_FMT, STR_ARG(what));
 }
 
 /* A violation names the value, which for a password must not be shown. */
@@ -114,13 +109,11 @@ static enum status fill(struct preparation *p, struct prepared_workflow *workflo
         const struct workflow_input *input = &p->options->inputs[i];
         struct json value;
         if (!takes(workflow, input->name)) continue;
-        struct jsonschema property = {workflow->schema.root,
-                                      jsonschema_property(workflow->schema, input->name, NULL)};
+        struct jsonschema property = {workflow->schema.root, jsonschema_property(workflow->schema, input->name, NULL)};
         TRY(jsonschema_coerce(p->arena, property, input->text, &value));
         TRY(put(p->arena, &inputs, input->name, value));
     }
-    struct completion c = {
-        .arena = p->arena, .inputs = &inputs, .schema = workflow->schema, .secrets = &p->secrets};
+    struct completion c = {.arena = p->arena, .inputs = &inputs, .schema = workflow->schema, .secrets = &p->secrets};
     jsonschema_each_property(workflow->schema, add_default, &c);
     TRY(c.status);
     struct json masked;
@@ -130,8 +123,7 @@ static enum status fill(struct preparation *p, struct prepared_workflow *workflo
     TRY(c.status);
     workflow->inputs = inputs;
     workflow->inputs_masked = masked;
-    return jsonschema_validate(p->arena, workflow->schema, &workflow->inputs, STR(""), report_masked, p,
-                               error);
+    return jsonschema_validate(p->arena, workflow->schema, &workflow->inputs, STR(""), report_masked, p, error);
 }
 
 enum status prepare_inputs(struct preparation *p, struct error *error)

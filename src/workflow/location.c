@@ -71,21 +71,18 @@ static enum status normalize(struct arena *arena, struct str prefix, struct str 
     return STATUS_OK;
 }
 
-static enum status file_url_path(struct arena *arena, struct str url, struct error *error,
-                                 struct str *ret_path)
+static enum status file_url_path(struct arena *arena, struct str url, struct error *error, struct str *ret_path)
 {
     struct str rest = str_slice(url, 5, url.size);
     if (str_starts(rest, STR("//"))) {
         size_t slash = str_find_byte(rest, '/', 2);
         struct str host = str_slice(rest, 2, slash);
         if (slash == SIZE_MAX || (host.size && !str_eq_nocase(host, STR("localhost"))))
-            return error_set(error, STATUS_INVALID, "\"" STR_FMT "\" names a file on another host",
-                             STR_ARG(url));
+            return error_set(error, STATUS_INVALID, "\"" STR_FMT "\" names a file on another host", STR_ARG(url));
         rest = str_slice(rest, slash, rest.size);
     }
     *ret_path = url_decode(arena, rest, false);
-    return ret_path->data ? STATUS_OK
-                          : error_set(error, STATUS_LIMIT, "a location exceeds the memory budget");
+    return ret_path->data ? STATUS_OK : error_set(error, STATUS_LIMIT, "a location exceeds the memory budget");
 }
 
 enum status location_resolve(struct arena *arena, struct str base, struct str reference, struct error *error,
@@ -94,15 +91,14 @@ enum status location_resolve(struct arena *arena, struct str base, struct str re
     reference = str_slice(reference, 0, str_find_byte(reference, '#', 0));
     if (location_is_http(reference)) {
         size_t path = path_start(reference);
-        return normalize(arena, str_slice(reference, 0, path), str_slice(reference, path, reference.size),
-                         error, ret_location);
+        return normalize(arena, str_slice(reference, 0, path), str_slice(reference, path, reference.size), error,
+                         ret_location);
     }
     if (starts_nocase(reference, STR("file:"))) {
         /* What came over the network has no say in which of our files are read. */
         if (location_is_http(base))
-            return error_set(error, STATUS_INVALID,
-                             "\"" STR_FMT "\" may not refer to the file \"" STR_FMT "\"", STR_ARG(base),
-                             STR_ARG(reference));
+            return error_set(error, STATUS_INVALID, "\"" STR_FMT "\" may not refer to the file \"" STR_FMT "\"",
+                             STR_ARG(base), STR_ARG(reference));
         return file_url_path(arena, reference, error, ret_location);
     }
     if (location_has_scheme(reference)) {
@@ -120,8 +116,8 @@ enum status location_resolve(struct arena *arena, struct str base, struct str re
     if (remote) {
         if (str_starts(reference, STR("//"))) {
             struct str whole =
-                arena_printf(arena, STR_FMT ":" STR_FMT,
-                             STR_ARG(str_slice(base, 0, str_find_byte(base, ':', 0))), STR_ARG(reference));
+                arena_printf(arena, STR_FMT ":" STR_FMT, STR_ARG(str_slice(base, 0, str_find_byte(base, ':', 0))),
+                             STR_ARG(reference));
             if (!whole.data) return error_set(error, STATUS_LIMIT, "a location exceeds the memory budget");
             return location_resolve(arena, base, whole, error, ret_location);
         }
@@ -172,8 +168,8 @@ enum status location_check_server(struct str url, struct error *error)
     return STATUS_OK;
 }
 
-static enum status read_all(struct arena *arena, int file, struct str path, size_t size_max,
-                            struct error *error, struct str *ret_text)
+static enum status read_all(struct arena *arena, int file, struct str path, size_t size_max, struct error *error,
+                            struct str *ret_text)
 {
     struct stat info;
     if (fstat(file, &info) != 0)
@@ -181,12 +177,10 @@ static enum status read_all(struct arena *arena, int file, struct str path, size
     if (!S_ISREG(info.st_mode))
         return error_set(error, STATUS_INVALID, "\"" STR_FMT "\" is not a regular file", STR_ARG(path));
     if ((uint64_t)info.st_size > size_max)
-        return error_set(error, STATUS_LIMIT, "\"" STR_FMT "\" is larger than %zu bytes", STR_ARG(path),
-                         size_max);
+        return error_set(error, STATUS_LIMIT, "\"" STR_FMT "\" is larger than %zu bytes", STR_ARG(path), size_max);
     size_t size = (size_t)info.st_size, got = 0;
     char *text = arena_alloc(arena, size + 1);
-    if (!text)
-        return error_set(error, STATUS_LIMIT, "\"" STR_FMT "\" exceeds the memory budget", STR_ARG(path));
+    if (!text) return error_set(error, STATUS_LIMIT, "\"" STR_FMT "\" exceeds the memory budget", STR_ARG(path));
     while (got < size) {
         ssize_t n = read(file, text + got, size - got);
         if (n < 0 && errno == EINTR) continue;
@@ -207,23 +201,19 @@ enum status location_read_file(struct arena *arena, struct str path, size_t size
     if (!name) return error_set(error, STATUS_LIMIT, "a location exceeds the memory budget");
     int file = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0)
-        return error_set_os(error, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO, errno,
-                            "cannot open \"%s\"", name);
+        return error_set_os(error, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO, errno, "cannot open \"%s\"", name);
     enum status status = read_all(arena, file, path, size_max, error, ret_text);
     close(file);
     return status;
 }
 
-enum status location_read(struct arena *arena, const struct workflow_transport *transport,
-                          struct str location, size_t size_max, uint32_t timeout_ms, struct error *error,
-                          struct str *ret_text)
+enum status location_read(struct arena *arena, const struct workflow_transport *transport, struct str location,
+                          size_t size_max, uint32_t timeout_ms, struct error *error, struct str *ret_text)
 {
     if (!location_is_http(location)) return location_read_file(arena, location, size_max, error, ret_text);
     if (!transport || !transport->send)
-        return error_set(error, STATUS_UNSUPPORTED, "\"" STR_FMT "\" cannot be fetched here",
-                         STR_ARG(location));
-    const struct workflow_header accept = {STR("Accept"),
-                                           STR("application/yaml, application/json, */*;q=0.5")};
+        return error_set(error, STATUS_UNSUPPORTED, "\"" STR_FMT "\" cannot be fetched here", STR_ARG(location));
+    const struct workflow_header accept = {STR("Accept"), STR("application/yaml, application/json, */*;q=0.5")};
     const struct workflow_request request = {
         .method = STR("GET"),
         .url = location,
@@ -242,8 +232,7 @@ enum status location_read(struct arena *arena, const struct workflow_transport *
         return error_set(error, STATUS_IO, "cannot fetch \"" STR_FMT "\": status %u", STR_ARG(location),
                          response.status);
     if (response.body.size > size_max)
-        return error_set(error, STATUS_LIMIT, "\"" STR_FMT "\" is larger than %zu bytes", STR_ARG(location),
-                         size_max);
+        return error_set(error, STATUS_LIMIT, "\"" STR_FMT "\" is larger than %zu bytes", STR_ARG(location), size_max);
     *ret_text = response.body;
     return STATUS_OK;
 }

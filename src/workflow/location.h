@@ -28,6 +28,5 @@ enum status location_check_server(struct str url, struct error *error) MUST_USE;
 enum status location_read_file(struct arena *arena, struct str path, size_t size_max, struct error *error,
                                struct str *ret_text) MUST_USE;
 /* Reads a file, or GETs a URL through the transport. Anything but status 200 is an error. */
-enum status location_read(struct arena *arena, const struct workflow_transport *transport,
-                          struct str location, size_t size_max, uint32_t timeout_ms, struct error *error,
-                          struct str *ret_text) MUST_USE;
+enum status location_read(struct arena *arena, const struct workflow_transport *transport, struct str location,
+                          size_t size_max, uint32_t timeout_ms, struct error *error, struct str *ret_text) MUST_USE;

@@ -35,8 +35,7 @@ static enum status load_file(struct openapi_set *set, struct str location, struc
     if (set->loader && set->loader->read)
         TRY(set->loader->read(set->loader->ctx, location, SOURCE_SIZE_MAX, set->arena, error, &text));
     else
-        TRY(location_read(set->arena, set->transport, location, SOURCE_SIZE_MAX, set->timeout_ms, error,
-                          &text));
+        TRY(location_read(set->arena, set->transport, location, SOURCE_SIZE_MAX, set->timeout_ms, error, &text));
     const struct yaml_read_limits limits = {.size_max = SOURCE_SIZE_MAX};
     enum status status = json_from_yaml(set->arena, text, &limits, error, &file->root);
     if (status != STATUS_OK) {
@@ -64,8 +63,7 @@ enum status openapi_follow(struct openapi_set *set, struct openapi_node node, st
         struct str reference = string_member(node.value, "$ref");
         if (!reference.data) break;
         if (steps == REFERENCES_MAX)
-            return error_set(error, STATUS_INVALID, "$ref \"" STR_FMT "\" leads in circles",
-                             STR_ARG(reference));
+            return error_set(error, STATUS_INVALID, "$ref \"" STR_FMT "\" leads in circles", STR_ARG(reference));
         size_t hash = str_find_byte(reference, '#', 0);
         struct str document = str_slice(reference, 0, hash), fragment = STR("");
         const struct openapi_file *file = node.file;
@@ -74,8 +72,7 @@ enum status openapi_follow(struct openapi_set *set, struct openapi_node node, st
             TRY(location_resolve(set->arena, file->location, document, error, &location));
             TRY(load_file(set, location, error, &file));
         }
-        if (hash != SIZE_MAX)
-            fragment = url_decode(set->arena, str_slice(reference, hash + 1, reference.size), false);
+        if (hash != SIZE_MAX) fragment = url_decode(set->arena, str_slice(reference, hash + 1, reference.size), false);
         if (!fragment.data) return no_memory(error);
         const struct json *target = json_pointer(&file->root, fragment);
         if (!target) {
@@ -89,8 +86,8 @@ enum status openapi_follow(struct openapi_set *set, struct openapi_node node, st
     return STATUS_OK;
 }
 
-enum status openapi_member(struct openapi_set *set, struct openapi_node node, const char *name,
-                           struct error *error, struct openapi_node *ret_node)
+enum status openapi_member(struct openapi_set *set, struct openapi_node node, const char *name, struct error *error,
+                           struct openapi_node *ret_node)
 {
     struct openapi_node member = {json_get(node.value, str_of(name)), node.file};
     return openapi_follow(set, member, error, ret_node);
@@ -108,8 +105,7 @@ static enum status upper_case(struct arena *arena, struct str text, struct str *
 }
 
 /* `paths` of the description, path items behind references included. */
-static enum status index_operations(struct openapi_set *set, struct openapi_source *source,
-                                    struct error *error)
+static enum status index_operations(struct openapi_set *set, struct openapi_source *source, struct error *error)
 {
     const struct openapi_file *file = source->file;
     const struct json *paths = json_member(&file->root, "paths");
@@ -117,8 +113,7 @@ static enum status index_operations(struct openapi_set *set, struct openapi_sour
     if (!paths || paths->type != JSON_OBJECT) return STATUS_OK;
     if (paths->object.count > OPERATIONS_MAX)
         return error_set(error, STATUS_INVALID, "the description has more than %d paths", OPERATIONS_MAX);
-    source->operations =
-        arena_new_array(set->arena, struct openapi_operation, paths->object.count * methods_count + 1);
+    source->operations = arena_new_array(set->arena, struct openapi_operation, paths->object.count * methods_count + 1);
     if (!source->operations) return no_memory(error);
     for (size_t i = 0; i < paths->object.count; i++) {
         const struct json_member *path = &paths->object.members[i];
@@ -134,8 +129,7 @@ static enum status index_operations(struct openapi_set *set, struct openapi_sour
                                                     .path = path->key,
                                                     .node = {node, item.file},
                                                     .path_item = item};
-            if (upper_case(set->arena, str_of(methods[m]), &operation->method) != STATUS_OK)
-                return no_memory(error);
+            if (upper_case(set->arena, str_of(methods[m]), &operation->method) != STATUS_OK) return no_memory(error);
         }
     }
     source->operation_count = count;
@@ -144,8 +138,8 @@ static enum status index_operations(struct openapi_set *set, struct openapi_sour
 
 /* SRC-1: what a source is, the parsed document says; a declared type that disagrees is only a slip. */
 static enum status classify(struct openapi_source *source, const struct workflow_document *document,
-                            const struct openapi_file *file, struct workflow_problems *problems,
-                            struct error *error, bool *ret_openapi)
+                            const struct openapi_file *file, struct workflow_problems *problems, struct error *error,
+                            bool *ret_openapi)
 {
     const struct json *version = json_member(&file->root, "openapi");
     *ret_openapi = false;
@@ -177,8 +171,7 @@ static enum status classify(struct openapi_source *source, const struct workflow
 }
 
 static enum status load_source(struct openapi_set *set, const struct workflow_document *document,
-                               struct openapi_source *source, struct workflow_problems *problems,
-                               struct error *error)
+                               struct openapi_source *source, struct workflow_problems *problems, struct error *error)
 {
     struct str location;
     const struct openapi_file *file;
@@ -310,9 +303,8 @@ static void read_parameter(const struct json *node, struct openapi_parameter *pa
     };
 }
 
-enum status openapi_parameters(struct openapi_set *set, const struct openapi_operation *operation,
-                               struct error *error, struct openapi_parameter **ret_parameters,
-                               size_t *ret_count)
+enum status openapi_parameters(struct openapi_set *set, const struct openapi_operation *operation, struct error *error,
+                               struct openapi_parameter **ret_parameters, size_t *ret_count)
 {
     struct openapi_node lists[2];
     size_t count = 0, total = 0;
@@ -325,16 +317,15 @@ enum status openapi_parameters(struct openapi_set *set, const struct openapi_ope
     struct openapi_parameter *parameters = arena_new_array(set->arena, struct openapi_parameter, total + 1);
     if (!parameters) return no_memory(error);
     for (int l = 0; l < 2; l++) {
-        for (size_t i = 0;
-             lists[l].value && lists[l].value->type == JSON_ARRAY && i < lists[l].value->array.count; i++) {
+        for (size_t i = 0; lists[l].value && lists[l].value->type == JSON_ARRAY && i < lists[l].value->array.count;
+             i++) {
             struct openapi_node item = {&lists[l].value->array.items[i], lists[l].file};
             struct openapi_parameter *parameter = &parameters[count];
             TRY(openapi_follow(set, item, error, &item));
             read_parameter(item.value, parameter);
             bool known = !parameter->name.data || !parameter->in.data;
             for (size_t k = 0; k < count && !known; k++)
-                known =
-                    str_eq(parameters[k].name, parameter->name) && str_eq(parameters[k].in, parameter->in);
+                known = str_eq(parameters[k].name, parameter->name) && str_eq(parameters[k].in, parameter->in);
             if (!known) count++;
         }
     }
@@ -343,8 +334,8 @@ enum status openapi_parameters(struct openapi_set *set, const struct openapi_ope
     return STATUS_OK;
 }
 
-enum status openapi_body_type(struct openapi_set *set, const struct openapi_operation *operation,
-                              struct error *error, struct str *ret_type)
+enum status openapi_body_type(struct openapi_set *set, const struct openapi_operation *operation, struct error *error,
+                              struct str *ret_type)
 {
     struct openapi_node body, content;
     TRY(openapi_member(set, operation->node, "requestBody", error, &body));
@@ -375,8 +366,7 @@ static enum status fill_variables(struct openapi_set *set, const struct json *se
             else
                 json_write(&buf, value);
         } else {
-            status = error_set(error, STATUS_INVALID, "server variable \"" STR_FMT "\" has no default",
-                               STR_ARG(name));
+            status = error_set(error, STATUS_INVALID, "server variable \"" STR_FMT "\" has no default", STR_ARG(name));
         }
         i = close;
     }
@@ -388,8 +378,8 @@ static enum status fill_variables(struct openapi_set *set, const struct json *se
     return status;
 }
 
-enum status openapi_server(struct openapi_set *set, const struct openapi_operation *operation,
-                           struct error *error, struct str *ret_url)
+enum status openapi_server(struct openapi_set *set, const struct openapi_operation *operation, struct error *error,
+                           struct str *ret_url)
 {
     const struct openapi_file *file = operation->source->file;
     const struct json *places[] = {operation->node.value, operation->path_item.value, &file->root};
@@ -420,8 +410,8 @@ const struct json *openapi_security(const struct openapi_operation *operation)
     return security && security->type == JSON_ARRAY ? security : NULL;
 }
 
-enum status openapi_security_scheme(struct openapi_set *set, const struct openapi_source *source,
-                                    struct str name, struct error *error, struct openapi_node *ret_scheme)
+enum status openapi_security_scheme(struct openapi_set *set, const struct openapi_source *source, struct str name,
+                                    struct error *error, struct openapi_node *ret_scheme)
 {
     struct openapi_node root = {&source->file->root, source->file}, components, schemes;
     TRY(openapi_member(set, root, "components", error, &components));

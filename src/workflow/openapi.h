@@ -64,8 +64,8 @@ enum status openapi_load(struct openapi_set *set, const struct workflow_document
 enum status openapi_follow(struct openapi_set *set, struct openapi_node node, struct error *error,
                            struct openapi_node *ret_node) MUST_USE;
 /* A member, with its reference followed; value NULL when it is not there. */
-enum status openapi_member(struct openapi_set *set, struct openapi_node node, const char *name,
-                           struct error *error, struct openapi_node *ret_node) MUST_USE;
+enum status openapi_member(struct openapi_set *set, struct openapi_node node, const char *name, struct error *error,
+                           struct openapi_node *ret_node) MUST_USE;
 
 /* The operations called `id` in one source (or in all: source NULL). Returns how many; the first `max` go to
  * `found`. */
@@ -79,18 +79,16 @@ struct openapi_source *openapi_find_source(const struct openapi_set *set, struct
 struct str openapi_similar(const struct openapi_set *set, struct str id);
 
 /* The declared parameters: those of the operation, then those of its path item that it does not redefine. */
-enum status openapi_parameters(struct openapi_set *set, const struct openapi_operation *operation,
-                               struct error *error, struct openapi_parameter **ret_parameters,
-                               size_t *ret_count) MUST_USE;
+enum status openapi_parameters(struct openapi_set *set, const struct openapi_operation *operation, struct error *error,
+                               struct openapi_parameter **ret_parameters, size_t *ret_count) MUST_USE;
 /* The first media type of the operation's request body; empty when it declares none. */
-enum status openapi_body_type(struct openapi_set *set, const struct openapi_operation *operation,
-                              struct error *error, struct str *ret_type) MUST_USE;
+enum status openapi_body_type(struct openapi_set *set, const struct openapi_operation *operation, struct error *error,
+                              struct str *ret_type) MUST_USE;
 /* The server's absolute URL with its variables filled in. INVALID when there is none. */
-enum status openapi_server(struct openapi_set *set, const struct openapi_operation *operation,
-                           struct error *error, struct str *ret_url) MUST_USE;
+enum status openapi_server(struct openapi_set *set, const struct openapi_operation *operation, struct error *error,
+                           struct str *ret_url) MUST_USE;
 /* The security requirements in force: the operation's, else the document's; NULL when there are none. */
 const struct json *openapi_security(const struct openapi_operation *operation);
 /* A security scheme of the operation's source; value NULL when it is not declared. */
-enum status openapi_security_scheme(struct openapi_set *set, const struct openapi_source *source,
-                                    struct str name, struct error *error,
-                                    struct openapi_node *ret_scheme) MUST_USE;
+enum status openapi_security_scheme(struct openapi_set *set, const struct openapi_source *source, struct str name,
+                                    struct error *error, struct openapi_node *ret_scheme) MUST_USE;

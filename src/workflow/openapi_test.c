@@ -11,45 +11,43 @@
 static const struct {
     const char *location, *text;
 } files[] = {
-    {"specs/main.yml",
-     "openapi: 3.1.0\n"
-     "servers: [{url: 'https://root.test/{v}', variables: {v: {default: v2}}}]\n"
-     "security: [{basic: []}]\n"
-     "paths:\n"
-     "  /a/{id}:\n"
-     "    parameters:\n"
-     "    - {name: id, in: path, required: true}\n"
-     "    - {name: both, in: query, style: pipeDelimited}\n"
-     "    get:\n"
-     "      operationId: getA\n"
-     "      parameters:\n"
-     "      - {name: both, in: query, explode: false, allowReserved: true}\n"
-     "      - $ref: 'shared/params.yml#/list/0'\n"
-     "      - {name: c, in: query, content: {application/json: {}}}\n"
-     "      requestBody: {$ref: 'shared/params.yml#/bodies/a~1b%20c'}\n"
-     "    post: {operationId: dotted.id.x, servers: [{url: 'https://op.test'}], security: []}\n"
-     "  /b:\n"
-     "    $ref: 'shared/params.yml#/item'\n"
-     "  /loop:\n"
-     "    get: {operationId: loop, parameters: [{$ref: '#/components/parameters/x'}]}\n"
-     "    put: {operationId: nowhere, parameters: [{$ref: '#/components/parameters/z'}]}\n"
-     "components:\n"
-     "  parameters:\n"
-     "    x: {$ref: '#/components/parameters/y'}\n"
-     "    y: {$ref: '#/components/parameters/x'}\n"
-     "  securitySchemes:\n"
-     "    basic: {$ref: 'shared/params.yml#/basic'}\n"},
+    {"specs/main.yml", "openapi: 3.1.0\n"
+                       "servers: [{url: 'https://root.test/{v}', variables: {v: {default: v2}}}]\n"
+                       "security: [{basic: []}]\n"
+                       "paths:\n"
+                       "  /a/{id}:\n"
+                       "    parameters:\n"
+                       "    - {name: id, in: path, required: true}\n"
+                       "    - {name: both, in: query, style: pipeDelimited}\n"
+                       "    get:\n"
+                       "      operationId: getA\n"
+                       "      parameters:\n"
+                       "      - {name: both, in: query, explode: false, allowReserved: true}\n"
+                       "      - $ref: 'shared/params.yml#/list/0'\n"
+                       "      - {name: c, in: query, content: {application/json: {}}}\n"
+                       "      requestBody: {$ref: 'shared/params.yml#/bodies/a~1b%20c'}\n"
+                       "    post: {operationId: dotted.id.x, servers: [{url: 'https://op.test'}], security: []}\n"
+                       "  /b:\n"
+                       "    $ref: 'shared/params.yml#/item'\n"
+                       "  /loop:\n"
+                       "    get: {operationId: loop, parameters: [{$ref: '#/components/parameters/x'}]}\n"
+                       "    put: {operationId: nowhere, parameters: [{$ref: '#/components/parameters/z'}]}\n"
+                       "components:\n"
+                       "  parameters:\n"
+                       "    x: {$ref: '#/components/parameters/y'}\n"
+                       "    y: {$ref: '#/components/parameters/x'}\n"
+                       "  securitySchemes:\n"
+                       "    basic: {$ref: 'shared/params.yml#/basic'}\n"},
     {"specs/shared/params.yml", "list:\n- $ref: '#/named'\n"
                                 "named: {name: h, in: header, required: true}\n"
                                 "bodies: {'a/b c': {content: {text/csv: {}, application/json: {}}}}\n"
                                 "item: {servers: [{url: 'https://item.test'}], get: {operationId: getB}}\n"
                                 "basic: {type: http, scheme: basic}\n"},
-    {"specs/second.yml",
-     "openapi: 3.0.1\nservers: [{url: /relative}]\npaths: {/a: {get: {operationId: getA}}}\n"},
+    {"specs/second.yml", "openapi: 3.0.1\nservers: [{url: /relative}]\npaths: {/a: {get: {operationId: getA}}}\n"},
 };
 
-static enum status read_file(void *ctx, struct str location, size_t size_max, struct arena *arena,
-                             struct error *error, struct str *ret_text)
+static enum status read_file(void *ctx, struct str location, size_t size_max, struct arena *arena, struct error *error,
+                             struct str *ret_text)
 {
     (void)ctx;
     (void)size_max;
@@ -93,8 +91,7 @@ static int teardown(void **state)
 static const struct openapi_operation *operation(const char *source, const char *id)
 {
     const struct openapi_operation *found[2];
-    assert_int_equal(openapi_find_id(&set, openapi_find_source(&set, str_of(source)), str_of(id), found, 2),
-                     1);
+    assert_int_equal(openapi_find_id(&set, openapi_find_source(&set, str_of(source)), str_of(id), found, 2), 1);
     return found[0];
 }
 
@@ -126,8 +123,7 @@ static void test_parameters(void **state)
     assert_int_equal(count, 4);
     assert_true(str_is(list[0].name, "both") && str_is(list[0].style, "form") && !list[0].explode &&
                 list[0].allow_reserved);
-    assert_true(str_is(list[1].name, "h") && str_is(list[1].style, "simple") && list[1].required &&
-                !list[1].explode);
+    assert_true(str_is(list[1].name, "h") && str_is(list[1].style, "simple") && list[1].required && !list[1].explode);
     assert_true(str_is(list[2].name, "c") && str_is(list[2].content_type, "application/json"));
     assert_true(str_is(list[3].name, "id") && list[3].required);
     assert_int_equal(openapi_body_type(&set, get_a, &error, &type), STATUS_OK);
@@ -143,11 +139,9 @@ static void test_bad_references(void **state)
     struct openapi_parameter *list;
     size_t count;
     struct error error = ERROR_INIT;
-    assert_int_equal(openapi_parameters(&set, operation("main", "loop"), &error, &list, &count),
-                     STATUS_INVALID);
+    assert_int_equal(openapi_parameters(&set, operation("main", "loop"), &error, &list, &count), STATUS_INVALID);
     assert_non_null(strstr(error.primary, "leads in circles"));
-    assert_int_equal(openapi_parameters(&set, operation("main", "nowhere"), &error, &list, &count),
-                     STATUS_INVALID);
+    assert_int_equal(openapi_parameters(&set, operation("main", "nowhere"), &error, &list, &count), STATUS_INVALID);
     assert_non_null(strstr(error.primary, "\"#/components/parameters/z\" leads nowhere"));
 }
 
@@ -180,17 +174,15 @@ static void test_security(void **state)
         STATUS_OK);
     assert_true(str_is(json_member(scheme.value, "scheme")->string, "basic"));
     assert_int_equal(
-        openapi_security_scheme(&set, openapi_find_source(&set, STR("main")), STR("none"), &error, &scheme),
-        STATUS_OK);
+        openapi_security_scheme(&set, openapi_find_source(&set, STR("main")), STR("none"), &error, &scheme), STATUS_OK);
     assert_null(scheme.value);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_finding),        cmocka_unit_test(test_parameters),
-        cmocka_unit_test(test_bad_references), cmocka_unit_test(test_servers),
-        cmocka_unit_test(test_security),
+        cmocka_unit_test(test_finding), cmocka_unit_test(test_parameters), cmocka_unit_test(test_bad_references),
+        cmocka_unit_test(test_servers), cmocka_unit_test(test_security),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

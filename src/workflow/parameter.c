@@ -171,8 +171,7 @@ static void add_simple(struct buf *buf, const struct openapi_parameter *declared
 void parameter_path(struct buf *buf, const struct openapi_parameter *declared, const struct json *value)
 {
     bool compound = is_list(value) || is_map(value);
-    if (declared->content_type.size ||
-        (!str_is(declared->style, "label") && !str_is(declared->style, "matrix"))) {
+    if (declared->content_type.size || (!str_is(declared->style, "label") && !str_is(declared->style, "matrix"))) {
         add_simple(buf, declared, value, ENCODE_ALL);
     } else if (str_is(declared->style, "label")) {
         buf_byte(buf, '.');
@@ -205,16 +204,15 @@ bool parameter_header_name_fits(struct str name)
     return name.size > 0;
 }
 
-enum status parameter_header(struct buf *buf, const struct openapi_parameter *declared,
-                             const struct json *value, struct error *error)
+enum status parameter_header(struct buf *buf, const struct openapi_parameter *declared, const struct json *value,
+                             struct error *error)
 {
     size_t from = buf->size;
     add_simple(buf, declared, value, ENCODE_NONE);
     for (size_t i = from; i < buf->size; i++) {
         unsigned char c = (unsigned char)buf->data[i];
         if ((c < 0x20 && c != '\t') || c == 0x7F)
-            return error_set(error, STATUS_INVALID,
-                             "the value of header \"" STR_FMT "\" has a control character",
+            return error_set(error, STATUS_INVALID, "the value of header \"" STR_FMT "\" has a control character",
                              STR_ARG(declared->name));
     }
     return STATUS_OK;

@@ -30,8 +30,8 @@ void parameter_path(struct buf *buf, const struct openapi_parameter *declared, c
 /* Is this a name that a header can have (a token of RFC 9110)? */
 bool parameter_header_name_fits(struct str name);
 /* Appends the value of the header. INVALID when it has characters that a header cannot carry. */
-enum status parameter_header(struct buf *buf, const struct openapi_parameter *declared,
-                             const struct json *value, struct error *error) MUST_USE;
+enum status parameter_header(struct buf *buf, const struct openapi_parameter *declared, const struct json *value,
+                             struct error *error) MUST_USE;
 /* Appends `name=value`; pairs are joined by "; ". */
 void parameter_cookie(struct buf *buf, const struct openapi_parameter *declared, const struct json *value);
 /* A map as application/x-www-form-urlencoded: lists of scalars repeat the name, anything nested is JSON text.

@@ -20,18 +20,10 @@ static void writes(enum place place, const char *style, bool explode, const char
     struct openapi_parameter declared = parameter_undeclared(STR("p"), str_of(ins[place]));
     if (style) declared.style = str_of(style), declared.explode = explode;
     switch (place) {
-    case QUERY:
-        parameter_query(&buf, &declared, &value);
-        break;
-    case PATH:
-        parameter_path(&buf, &declared, &value);
-        break;
-    case HEADER:
-        assert_int_equal(parameter_header(&buf, &declared, &value, &error), STATUS_OK);
-        break;
-    case COOKIE:
-        parameter_cookie(&buf, &declared, &value);
-        break;
+    case QUERY: parameter_query(&buf, &declared, &value); break;
+    case PATH: parameter_path(&buf, &declared, &value); break;
+    case HEADER: assert_int_equal(parameter_header(&buf, &declared, &value, &error), STATUS_OK); break;
+    case COOKIE: parameter_cookie(&buf, &declared, &value); break;
     }
     buf_byte(&buf, 0);
     if (strcmp(buf.data, expected) != 0)
@@ -90,8 +82,7 @@ static void test_scalars(void **state)
     writes(QUERY, NULL, false, "1.5", "p=1.5");
     writes(QUERY, NULL, false, "null", "p=null");
     writes(QUERY, NULL, false, "\"\"", "p=");
-    writes(QUERY, NULL, false, "\"properties[\\\"x\\\"]==\\\"y&z\\\"\"",
-           "p=properties%5B%22x%22%5D%3D%3D%22y%26z%22");
+    writes(QUERY, NULL, false, "\"properties[\\\"x\\\"]==\\\"y&z\\\"\"", "p=properties%5B%22x%22%5D%3D%3D%22y%26z%22");
     writes(QUERY, NULL, false, "\"\xC3\xA9+%\"", "p=%C3%A9%2B%25");
     writes(PATH, NULL, false, "\"a/../b?c#d\"", "a%2F..%2Fb%3Fc%23d");
 }
@@ -134,8 +125,7 @@ static void test_form(void **state)
     struct json map;
     struct buf buf = BUF_INIT(4096);
     assert_int_equal(
-        json_parse(arena,
-                   STR("{\"a b\":\"c&d=e\",\"n\":1,\"l\":[1,2],\"o\":{\"x\":[1]},\"ll\":[[1]],\"none\":[]}"),
+        json_parse(arena, STR("{\"a b\":\"c&d=e\",\"n\":1,\"l\":[1,2],\"o\":{\"x\":[1]},\"ll\":[[1]],\"none\":[]}"),
                    NULL, NULL, &map),
         STATUS_OK);
     parameter_form(&buf, &map);

@@ -13,8 +13,7 @@ const struct json *prepare_parameter_entry(const struct workflow_document *docum
     struct str prefix = STR("$components.parameters.");
     if (reference->type != JSON_STRING || !str_starts(reference->string, prefix)) return NULL;
     const struct json *components = json_member(document->components, "parameters");
-    const struct json *target =
-        json_get(components, str_slice(reference->string, prefix.size, reference->string.size));
+    const struct json *target = json_get(components, str_slice(reference->string, prefix.size, reference->string.size));
     if (!target || target->type != JSON_OBJECT || json_member(target, "reference")) return NULL;
     if (!*ret_value) *ret_value = json_member(target, "value");
     return target;
@@ -46,8 +45,7 @@ static enum status prepare_workflow(struct preparation *p, const struct workflow
     refuse_unsupported(p, workflow);
     prepared->steps = arena_new_array(p->arena, struct prepared_step, workflow->step_count + 1);
     if (!prepared->steps) return error_set(error, STATUS_LIMIT, "the workflow exceeds the memory budget");
-    for (size_t i = 0; i < workflow->step_count; i++)
-        TRY(prepare_step(p, workflow, i, &prepared->steps[i], error));
+    for (size_t i = 0; i < workflow->step_count; i++) TRY(prepare_step(p, workflow, i, &prepared->steps[i], error));
     prepare_expressions(p, prepared);
     return STATUS_OK;
 }
@@ -69,8 +67,7 @@ static enum status choose_workflows(struct preparation *p, struct error *error)
         if (i) buf_lit(&list, ", ");
         buf_str_add(&list, document->workflows[i].id);
     }
-    workflow_error_at(p->problems, document->file, NULL, "there is no workflow \"" STR_FMT "\"",
-                      STR_ARG(wanted));
+    workflow_error_at(p->problems, document->file, NULL, "there is no workflow \"" STR_FMT "\"", STR_ARG(wanted));
     workflow_problem_hint(p->problems, "the workflows are " STR_FMT, STR_ARG(buf_str(&list)));
     buf_fini(&list);
     return STATUS_OK;
@@ -99,8 +96,7 @@ static void check_options(struct preparation *p)
             if (scheme.size > prefix.size && str_starts(scheme, prefix) && scheme.data[prefix.size] == '.')
                 name = str_slice(scheme, prefix.size + 1, scheme.size);
             struct openapi_node plain = {NULL, NULL}, qualified = {NULL, NULL};
-            if (!source->file ||
-                openapi_security_scheme(&p->sources, source, scheme, NULL, &plain) != STATUS_OK ||
+            if (!source->file || openapi_security_scheme(&p->sources, source, scheme, NULL, &plain) != STATUS_OK ||
                 openapi_security_scheme(&p->sources, source, name, NULL, &qualified) != STATUS_OK)
                 continue;
             known = plain.value || qualified.value;
@@ -122,8 +118,7 @@ static enum status add_secrets(struct preparation *p, struct error *error)
         if (status == STATUS_OK && colon != SIZE_MAX)
             status = secrets_add(&p->secrets, str_slice(credential, colon + 1, credential.size));
     }
-    return status == STATUS_OK ? status
-                               : error_set(error, status, "the credentials exceed the memory budget");
+    return status == STATUS_OK ? status : error_set(error, status, "the credentials exceed the memory budget");
 }
 
 enum status workflow_prepare(struct preparation *preparation, struct error *error)
@@ -134,8 +129,8 @@ enum status workflow_prepare(struct preparation *preparation, struct error *erro
         .arena = p->arena,
         .transport = &p->options->transport,
         .loader = &p->options->loader,
-        .timeout_ms = p->options->request_timeout_ms ? p->options->request_timeout_ms
-                                                     : WORKFLOW_REQUEST_TIMEOUT_MS_DEFAULT,
+        .timeout_ms =
+            p->options->request_timeout_ms ? p->options->request_timeout_ms : WORKFLOW_REQUEST_TIMEOUT_MS_DEFAULT,
     };
     TRY(add_secrets(p, error));
     TRY(openapi_load(&p->sources, p->document, p->problems, error));

@@ -79,8 +79,7 @@ enum status prepare_step(struct preparation *p, const struct workflow *workflow,
 void prepare_expressions(struct preparation *p, const struct prepared_workflow *workflow);
 /* credential.c: chooses and lays out the credentials of a step, and marks the parameters that carry API keys.
  */
-enum status prepare_credentials(struct preparation *p, struct prepared_step *step,
-                                struct error *error) MUST_USE;
+enum status prepare_credentials(struct preparation *p, struct prepared_step *step, struct error *error) MUST_USE;
 /* inputs.c: coerces, completes and validates the inputs of all prepared workflows. */
 enum status prepare_inputs(struct preparation *p, struct error *error) MUST_USE;
 /* The entries of a parameters list, references to components followed: NULL when the reference leads nowhere.

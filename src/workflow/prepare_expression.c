@@ -39,8 +39,8 @@ static void check_step_output(struct expression_check *c, const struct expressio
         ERROR(c, "\"" STR_FMT "\" refers to a step that %s", STR_ARG(e->text),
               index == c->step_index ? "is this one, which has no outputs yet" : "comes later");
     } else if (!expression_lookup(workflow->steps[index].outputs, e->name, &rest)) {
-        ERROR(c, "\"" STR_FMT "\" refers to an output that step \"" STR_FMT "\" does not declare",
-              STR_ARG(e->text), STR_ARG(e->id));
+        ERROR(c, "\"" STR_FMT "\" refers to an output that step \"" STR_FMT "\" does not declare", STR_ARG(e->text),
+              STR_ARG(e->id));
     }
 }
 
@@ -63,16 +63,11 @@ static void check_one(void *ctx, const struct expression *e)
         else if (c->place == PLACE_RESULT)
             ERROR(c, "\"" STR_FMT "\" has no value outside a step", STR_ARG(e->text));
         return;
-    case EXPRESSION_INPUTS:
-        check_input(c, e);
-        return;
-    case EXPRESSION_STEPS:
-        check_step_output(c, e);
-        return;
+    case EXPRESSION_INPUTS: check_input(c, e); return;
+    case EXPRESSION_STEPS: check_step_output(c, e); return;
     case EXPRESSION_OUTPUTS:
         if (!expression_lookup(c->prepared->workflow->outputs, e->name, &rest))
-            ERROR(c, "\"" STR_FMT "\" refers to an output that the workflow does not declare",
-                  STR_ARG(e->text));
+            ERROR(c, "\"" STR_FMT "\" refers to an output that the workflow does not declare", STR_ARG(e->text));
         else if (c->place != PLACE_RESULT)
             ERROR(c, "\"" STR_FMT "\" has no value before the workflow ends", STR_ARG(e->text));
         return;
@@ -101,8 +96,7 @@ static void warn_literal(struct expression_check *c, struct str text)
         workflow_warning_at(c->p->problems, c->p->document->file, c->at,
                             "\"%.*s\" is not an expression and is used as it stands",
                             (int)(text.size > 80 ? 80 : text.size), text.data);
-        workflow_problem_hint(c->p->problems, "put expressions inside a text between braces: {%s...}",
-                              roots[i]);
+        workflow_problem_hint(c->p->problems, "put expressions inside a text between braces: {%s...}", roots[i]);
         return;
     }
 }
@@ -114,8 +108,7 @@ static void check_tree(struct expression_check *c, const struct json *tree)
         c->at = tree;
         if (!expression_each(tree->string, check_one, c)) warn_literal(c, tree->string);
     }
-    for (size_t i = 0; tree->type == JSON_ARRAY && i < tree->array.count; i++)
-        check_tree(c, &tree->array.items[i]);
+    for (size_t i = 0; tree->type == JSON_ARRAY && i < tree->array.count; i++) check_tree(c, &tree->array.items[i]);
     for (size_t i = 0; tree->type == JSON_OBJECT && i < tree->object.count; i++)
         check_tree(c, &tree->object.members[i].value);
 }

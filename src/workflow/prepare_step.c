@@ -40,11 +40,9 @@ static void refuse_unsupported(const struct step_work *w)
         ERROR(w, value, "step \"" STR_FMT "\": \"%s\" is not supported yet", STR_ARG(w->id), fields[i]);
     }
     const struct json *body = w->step->step->request_body;
-    const struct json *replacements = json_member(body, "replacements"),
-                      *reference = json_member(body, "reference");
+    const struct json *replacements = json_member(body, "replacements"), *reference = json_member(body, "reference");
     if (replacements && !(replacements->type == JSON_ARRAY && replacements->array.count == 0))
-        ERROR(w, replacements,
-              "step \"" STR_FMT "\": \"replacements\" of a request body is not supported yet",
+        ERROR(w, replacements, "step \"" STR_FMT "\": \"replacements\" of a request body is not supported yet",
               STR_ARG(w->id));
     if (reference)
         ERROR(w, reference, "step \"" STR_FMT "\": \"reference\" of a request body is not supported yet",
@@ -53,8 +51,7 @@ static void refuse_unsupported(const struct step_work *w)
 
 /* ---- the operation ---- */
 
-static void choose(struct step_work *w, const struct json *at, const struct openapi_source *source,
-                   struct str id)
+static void choose(struct step_work *w, const struct json *at, const struct openapi_source *source, struct str id)
 {
     const struct openapi_operation *found[FOUND_MAX];
     size_t count = openapi_find_id(&w->p->sources, source, id, found, FOUND_MAX);
@@ -67,11 +64,9 @@ static void choose(struct step_work *w, const struct json *at, const struct open
             const struct openapi_source *other = &w->p->sources.sources[i];
             if (other->failed && (!source || source == other)) return; /* it may well be in there */
         }
-        ERROR(w, at, "step \"" STR_FMT "\": unknown operationId \"" STR_FMT "\"", STR_ARG(w->id),
-              STR_ARG(id));
+        ERROR(w, at, "step \"" STR_FMT "\": unknown operationId \"" STR_FMT "\"", STR_ARG(w->id), STR_ARG(id));
         struct str similar = openapi_similar(&w->p->sources, id);
-        if (similar.size)
-            workflow_problem_hint(w->p->problems, "did you mean " STR_FMT "?", STR_ARG(similar));
+        if (similar.size) workflow_problem_hint(w->p->problems, "did you mean " STR_FMT "?", STR_ARG(similar));
         return;
     }
     struct buf list = BUF_INIT(300);
@@ -115,8 +110,7 @@ static void resolve_id(struct step_work *w)
         struct str rest = str_slice(text, prefix.size, text.size);
         size_t dot = str_find_byte(rest, '.', 0);
         if (dot == SIZE_MAX || dot + 1 == rest.size) {
-            ERROR(w, at, "step \"" STR_FMT "\": malformed operationId \"" STR_FMT "\"", STR_ARG(w->id),
-                  STR_ARG(text));
+            ERROR(w, at, "step \"" STR_FMT "\": malformed operationId \"" STR_FMT "\"", STR_ARG(w->id), STR_ARG(text));
             workflow_problem_hint(w->p->problems, "write $sourceDescriptions.NAME.OPERATIONID");
             return;
         }
@@ -129,8 +123,7 @@ static void resolve_id(struct step_work *w)
     if (sources > 1 && !w->p->warned_unqualified) {
         w->p->warned_unqualified = true;
         workflow_warning_at(w->p->problems, w->p->document->file, at,
-                            "operationId \"" STR_FMT
-                            "\" does not say which of the %zu sources it is in, searching all",
+                            "operationId \"" STR_FMT "\" does not say which of the %zu sources it is in, searching all",
                             STR_ARG(text), sources);
         workflow_problem_hint(w->p->problems, "write $sourceDescriptions.NAME." STR_FMT, STR_ARG(text));
     }
@@ -150,8 +143,8 @@ static struct openapi_source *path_source(struct step_work *w, const struct json
         if (source->file && (str_eq(source->description->url, text) || str_eq(source->file->location, text)))
             return source;
     }
-    ERROR(w, at, "step \"" STR_FMT "\": operationPath \"" STR_FMT "\" names no source of this document",
-          STR_ARG(w->id), STR_ARG(w->step->step->operation_path));
+    ERROR(w, at, "step \"" STR_FMT "\": operationPath \"" STR_FMT "\" names no source of this document", STR_ARG(w->id),
+          STR_ARG(w->step->step->operation_path));
     workflow_problem_hint(w->p->problems, "write {$sourceDescriptions.NAME.url}#/paths/~1PATH/METHOD");
     return NULL;
 }
@@ -162,8 +155,8 @@ static enum status unescape(struct arena *arena, struct str token, struct str *r
     size_t size = 0;
     if (!text) return STATUS_LIMIT;
     for (size_t i = 0; i < token.size; i++) {
-        bool escape = token.data[i] == '~' && i + 1 < token.size &&
-                      (token.data[i + 1] == '0' || token.data[i + 1] == '1');
+        bool escape =
+            token.data[i] == '~' && i + 1 < token.size && (token.data[i + 1] == '0' || token.data[i + 1] == '1');
         text[size++] = !escape ? token.data[i] : token.data[i + 1] == '1' ? '/' : '~';
         i += escape;
     }
@@ -182,8 +175,8 @@ static enum status resolve_path(struct step_work *w, struct error *error)
         hash == SIZE_MAX ? STR("") : url_decode(w->p->arena, str_slice(text, hash + 1, text.size), false);
     if (!fragment.data) return no_memory(error);
     struct str rest = str_starts(fragment, STR("/paths/")) ? str_slice(fragment, 7, fragment.size) : STR_NULL;
-    if (!rest.data || !str_next_part(&rest, '/', &token) || !rest.data ||
-        !str_next_part(&rest, '/', &method) || rest.data) {
+    if (!rest.data || !str_next_part(&rest, '/', &token) || !rest.data || !str_next_part(&rest, '/', &method) ||
+        rest.data) {
         ERROR(w, at, "step \"" STR_FMT "\": operationPath \"" STR_FMT "\" does not lead to an operation",
               STR_ARG(w->id), STR_ARG(text));
         workflow_problem_hint(w->p->problems, "write {$sourceDescriptions.NAME.url}#/paths/~1PATH/METHOD");
@@ -209,8 +202,7 @@ static void check_header_name(const struct step_work *w, const struct json *at, 
 {
     static const char *const reserved[] = {"Content-Length", "Transfer-Encoding", "Connection", "Host"};
     if (!parameter_header_name_fits(name))
-        ERROR(w, at, "step \"" STR_FMT "\": \"" STR_FMT "\" is no header name", STR_ARG(w->id),
-              STR_ARG(name));
+        ERROR(w, at, "step \"" STR_FMT "\": \"" STR_FMT "\" is no header name", STR_ARG(w->id), STR_ARG(name));
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
         if (str_eq_nocase(name, str_of(reserved[i])))
             ERROR(w, at, "step \"" STR_FMT "\": header %s cannot be set", STR_ARG(w->id), reserved[i]);
@@ -226,15 +218,13 @@ static void add_parameter(struct step_work *w, const struct json *entry, size_t 
     if (!node) {
         const struct json *reference = json_member(entry, "reference");
         struct str text = reference && reference->type == JSON_STRING ? reference->string : STR("?");
-        ERROR(w, reference ? reference : entry,
-              "step \"" STR_FMT "\": reference \"" STR_FMT "\" leads to no parameter", STR_ARG(w->id),
-              STR_ARG(text));
+        ERROR(w, reference ? reference : entry, "step \"" STR_FMT "\": reference \"" STR_FMT "\" leads to no parameter",
+              STR_ARG(w->id), STR_ARG(text));
         workflow_problem_hint(w->p->problems, "write $components.parameters.NAME");
         return;
     }
     if (!name || !in || !value || name->type != JSON_STRING || in->type != JSON_STRING) {
-        ERROR(w, entry, "step \"" STR_FMT "\": the parameter needs \"name\", \"in\" and \"value\"",
-              STR_ARG(w->id));
+        ERROR(w, entry, "step \"" STR_FMT "\": the parameter needs \"name\", \"in\" and \"value\"", STR_ARG(w->id));
         return;
     }
     if (str_is(in->string, "querystring")) {
@@ -283,8 +273,8 @@ static void check_path(const struct step_work *w)
             set |= same_parameter(&w->step->parameters[i].declared, name, STR("path"));
         if (!set && close != SIZE_MAX)
             ERROR(w, w->step->step->node,
-                  "step \"" STR_FMT "\": path parameter \"" STR_FMT "\" of " STR_FMT " is not set",
-                  STR_ARG(w->id), STR_ARG(name), STR_ARG(path));
+                  "step \"" STR_FMT "\": path parameter \"" STR_FMT "\" of " STR_FMT " is not set", STR_ARG(w->id),
+                  STR_ARG(name), STR_ARG(path));
     }
     for (size_t i = 0; i < w->step->parameter_count; i++) {
         const struct openapi_parameter *declared = &w->step->parameters[i].declared;
@@ -301,8 +291,7 @@ static void check_path(const struct step_work *w)
             set |= same_parameter(&w->step->parameters[k].declared, declared->name, declared->in);
         if (!set)
             workflow_warning_at(w->p->problems, w->p->document->file, w->step->step->node,
-                                "step \"" STR_FMT "\": required " STR_FMT " parameter \"" STR_FMT
-                                "\" is not set",
+                                "step \"" STR_FMT "\": required " STR_FMT " parameter \"" STR_FMT "\" is not set",
                                 STR_ARG(w->id), STR_ARG(declared->in), STR_ARG(declared->name));
     }
 }
@@ -365,8 +354,7 @@ static enum status prepare_body(struct step_work *w, struct error *error)
         break;
     }
     if (type_is(content_type, "multipart/form-data"))
-        ERROR(w, type ? type : body, "step \"" STR_FMT "\": multipart/form-data is not supported yet",
-              STR_ARG(w->id));
+        ERROR(w, type ? type : body, "step \"" STR_FMT "\": multipart/form-data is not supported yet", STR_ARG(w->id));
     w->step->payload = payload;
     w->step->content_type = content_type;
     return STATUS_OK;
@@ -439,8 +427,7 @@ static enum status prepare_server(struct step_work *w, struct error *error)
 enum status prepare_step(struct preparation *p, const struct workflow *workflow, size_t index,
                          struct prepared_step *step, struct error *error)
 {
-    struct step_work work = {.p = p, .workflow = workflow, .step = step, .id = workflow->steps[index].id},
-                     *w = &work;
+    struct step_work work = {.p = p, .workflow = workflow, .step = step, .id = workflow->steps[index].id}, *w = &work;
     step->step = &workflow->steps[index];
     refuse_unsupported(w);
     TRY(prepare_criteria(w, error));

@@ -8,8 +8,7 @@
 static void test_bad_inputs(void **unused)
 {
     (void)unused;
-    static const struct workflow_input inputs[] = {{STR("projectId"), STR("4x2")},
-                                                   {STR("projectIdd"), STR("1")}};
+    static const struct workflow_input inputs[] = {{STR("projectId"), STR("4x2")}, {STR("projectIdd"), STR("1")}};
     struct fixture f;
     fixture_init(&f, files, good_answers, 2);
     const struct workflow_options options = {.inputs = inputs, .input_count = 2};
@@ -17,23 +16,21 @@ static void test_bad_inputs(void **unused)
     assert_int_equal(f.status, STATUS_OK);
     assert_int_equal(f.result.verdict, WORKFLOW_INVALID);
     assert_int_equal(f.sent_count, 0);
-    assert_contains(f.problem_text.data,
-                    "error: unknown input \"projectIdd\"; the inputs are projectToken, projectId");
+    assert_contains(f.problem_text.data, "error: unknown input \"projectIdd\"; the inputs are projectToken, projectId");
     assert_contains(f.problem_text.data, "error: input \"projectToken\" is required");
     assert_contains(f.problem_text.data, "error: input \"eventName\" is required");
     assert_contains(f.problem_text.data, "error: input \"projectId\" must be of type integer, is \"4x2\"");
     assert_result(&f, "/status", "\"invalid\"");
     assert_result(&f, "/workflowId", "\"track-and-segment\"");
-    assert_result(&f, "/errors/3/text",
-                  "\"input \\\"projectId\\\" must be of type integer, is \\\"4x2\\\"\"");
+    assert_result(&f, "/errors/3/text", "\"input \\\"projectId\\\" must be of type integer, is \\\"4x2\\\"\"");
     fixture_fini(&f);
 
     /* Inputs as JSON are not coerced; the command line prevails over them. */
     struct json given;
     fixture_init(&f, files, good_answers, 2);
-    assert_int_equal(json_parse(f.arena, STR("{\"projectToken\":\"t\",\"projectId\":\"1\",\"eventName\":7}"),
-                                NULL, NULL, &given),
-                     STATUS_OK);
+    assert_int_equal(
+        json_parse(f.arena, STR("{\"projectToken\":\"t\",\"projectId\":\"1\",\"eventName\":7}"), NULL, NULL, &given),
+        STATUS_OK);
     const struct workflow_input name[] = {{STR("eventName"), STR("7")}};
     const struct workflow_options json_options = {.inputs = name, .input_count = 1, .inputs_json = &given};
     fixture_run(&f, track_and_segment, &json_options);
@@ -62,15 +59,13 @@ static void test_refused_before_sending(void **unused)
          "source \"queryApi\" has no operation post /track"},
         {"  - {stepId: a, operationPath: '{$sourceDescriptions.ingestionApi.url}#/paths/~1track'}\n",
          "does not lead to an operation"},
-        {"  - {stepId: a, operationPath: 'https://x.test/#/paths/~1track/post'}\n",
-         "names no source of this document"},
+        {"  - {stepId: a, operationPath: 'https://x.test/#/paths/~1track/post'}\n", "names no source of this document"},
         /* not supported yet, by name */
         {"  - {stepId: a, operationId: trackEvent, onSuccess: [{name: x, type: end}]}\n",
          "\"onSuccess\" is not supported yet"},
         {"  - {stepId: a, operationId: trackEvent, onFailure: [{name: x, type: end}]}\n",
          "\"onFailure\" is not supported yet"},
-        {"  - {stepId: a, workflowId: w}\n",
-         "w.yml:9:29: error: step \"a\": \"workflowId\" is not supported yet"},
+        {"  - {stepId: a, workflowId: w}\n", "w.yml:9:29: error: step \"a\": \"workflowId\" is not supported yet"},
         {"  - {stepId: a, operationId: trackEvent, timeout: 5}\n", "\"timeout\" is not supported yet"},
         {"  - {stepId: a, operationId: trackEvent, requestBody: {payload: {}, replacements: [{target: /a, "
          "value: 1}]}}\n",
@@ -107,16 +102,13 @@ static void test_refused_before_sending(void **unused)
          "\"$steps.b.outputs.x\" refers to a step that comes later"},
         {"  - {stepId: a, operationId: trackEvent, outputs: {x: $steps.a.outputs.x}}\n",
          "is this one, which has no outputs yet"},
-        {"  - {stepId: a, operationId: trackEvent, outputs: {x: $steps.z.outputs.x}}\n",
-         "refers to an unknown step"},
+        {"  - {stepId: a, operationId: trackEvent, outputs: {x: $steps.z.outputs.x}}\n", "refers to an unknown step"},
         {"  - {stepId: a, operationId: trackEvent}\n  outputs: {x: $steps.a.outputs.y}\n",
          "that step \"a\" does not declare"},
-        {"  - {stepId: a, operationId: trackEvent}\n  outputs: {x: $statusCode}\n",
-         "has no value outside a step"},
+        {"  - {stepId: a, operationId: trackEvent}\n  outputs: {x: $statusCode}\n", "has no value outside a step"},
         {"  - {stepId: a, operationId: trackEvent}\n  outputs: {x: plain}\n",
          "output \"x\": \"plain\" is no runtime expression"},
-        {"  - {stepId: a, operationId: trackEvent, outputs: {x: $response.body#a}}\n",
-         "a JSON Pointer begins with /"},
+        {"  - {stepId: a, operationId: trackEvent, outputs: {x: $response.body#a}}\n", "a JSON Pointer begins with /"},
         {"  - {stepId: a, operationId: trackEvent, requestBody: {payload: $response.body}}\n",
          "has no value before the request is sent"},
         {"  - {stepId: a, operationId: trackEvent, outputs: {x: $workflows.w.outputs.y}}\n",
@@ -185,8 +177,7 @@ static void test_bad_options(void **unused)
     fixture_init(&f, files, good_answers, 2);
     const struct workflow_options unknown = {.workflow_id = STR("nope")};
     fixture_run(&f, track_and_segment, &unknown);
-    assert_contains(f.problem_text.data,
-                    "there is no workflow \"nope\"; the workflows are track-and-segment");
+    assert_contains(f.problem_text.data, "there is no workflow \"nope\"; the workflows are track-and-segment");
     fixture_fini(&f);
 }
 
@@ -237,8 +228,8 @@ static void test_check(void **unused)
     struct fixture f;
     struct workflow_document *document;
     fixture_init(&f, files, good_answers, 1);
-    assert_int_equal(workflow_document_parse(f.arena, str_of(track_and_segment), STR("arazzo/w.yml"),
-                                             &f.problems, &f.error, &document),
+    assert_int_equal(workflow_document_parse(f.arena, str_of(track_and_segment), STR("arazzo/w.yml"), &f.problems,
+                                             &f.error, &document),
                      STATUS_OK);
     const struct workflow_options options = {.loader = {.ctx = &f, .read = fixture_read}};
     assert_int_equal(workflow_check(f.arena, document, &options, &f.problems, &f.error), STATUS_OK);
@@ -250,11 +241,10 @@ static void test_check(void **unused)
 static void test_ambiguous_operation(void **unused)
 {
     (void)unused;
-    static const char format[] =
-        "arazzo: 1.0.1\ninfo: {title: T, version: '1'}\n"
-        "sourceDescriptions: [{name: one, url: ../openapi/ingestion.yml}, "
-        "{name: two, url: ../openapi/ingestion.yml}]\n"
-        "workflows: [{workflowId: w, steps: [{stepId: a, operationId: %strackEvent}]}]\n";
+    static const char format[] = "arazzo: 1.0.1\ninfo: {title: T, version: '1'}\n"
+                                 "sourceDescriptions: [{name: one, url: ../openapi/ingestion.yml}, "
+                                 "{name: two, url: ../openapi/ingestion.yml}]\n"
+                                 "workflows: [{workflowId: w, steps: [{stepId: a, operationId: %strackEvent}]}]\n";
     char document[1024];
     struct fixture f;
     fixture_init(&f, files, good_answers, 1);

@@ -23,11 +23,10 @@ static void add(struct workflow_problems *problems, struct workflow_problem prob
     problems->items[problems->count++] = problem;
 }
 
-static void add_format(struct workflow_problems *problems, bool is_error, struct str file,
-                       const struct json *at, const char *format, va_list args)
-    __attribute__((format(printf, 5, 0)));
-static void add_format(struct workflow_problems *problems, bool is_error, struct str file,
-                       const struct json *at, const char *format, va_list args)
+static void add_format(struct workflow_problems *problems, bool is_error, struct str file, const struct json *at,
+                       const char *format, va_list args) __attribute__((format(printf, 5, 0)));
+static void add_format(struct workflow_problems *problems, bool is_error, struct str file, const struct json *at,
+                       const char *format, va_list args)
 {
     char text[sizeof((struct error *)NULL)->primary];
     vsnprintf(text, sizeof text, format, args);
@@ -40,8 +39,8 @@ static void add_format(struct workflow_problems *problems, bool is_error, struct
                   });
 }
 
-void workflow_error_at(struct workflow_problems *problems, struct str file, const struct json *at,
-                       const char *format, ...)
+void workflow_error_at(struct workflow_problems *problems, struct str file, const struct json *at, const char *format,
+                       ...)
 {
     va_list args;
     va_start(args, format);
@@ -49,8 +48,8 @@ void workflow_error_at(struct workflow_problems *problems, struct str file, cons
     va_end(args);
 }
 
-void workflow_warning_at(struct workflow_problems *problems, struct str file, const struct json *at,
-                         const char *format, ...)
+void workflow_warning_at(struct workflow_problems *problems, struct str file, const struct json *at, const char *format,
+                         ...)
 {
     va_list args;
     va_start(args, format);

@@ -29,10 +29,10 @@ struct workflow_problems {
 
 void workflow_problems_init(struct workflow_problems *problems, struct arena *arena);
 /* `at` is the value in the document that the problem is about, or NULL. `file` may be empty. */
-void workflow_error_at(struct workflow_problems *problems, struct str file, const struct json *at,
-                       const char *format, ...) PRINTF_LIKE(4, 5);
-void workflow_warning_at(struct workflow_problems *problems, struct str file, const struct json *at,
-                         const char *format, ...) PRINTF_LIKE(4, 5);
+void workflow_error_at(struct workflow_problems *problems, struct str file, const struct json *at, const char *format,
+                       ...) PRINTF_LIKE(4, 5);
+void workflow_warning_at(struct workflow_problems *problems, struct str file, const struct json *at, const char *format,
+                         ...) PRINTF_LIKE(4, 5);
 /* The hint of the newest problem. */
 void workflow_problem_hint(struct workflow_problems *problems, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Takes over an error as it stands, with its own position where it has one, otherwise that of `at`. */

@@ -80,8 +80,7 @@ static void report_step(struct buf *buf, const struct workflow_event *event, boo
     if (event->passed) return;
     bool explained = false;
     for (size_t i = 0; event->criteria && i < event->criteria->array.count; i++) {
-        const struct json *criterion = &event->criteria->array.items[i],
-                          *passed = json_member(criterion, "passed");
+        const struct json *criterion = &event->criteria->array.items[i], *passed = json_member(criterion, "passed");
         const struct json *message = json_member(criterion, "message"),
                           *condition = json_member(criterion, "condition");
         if (!passed || !condition) continue;
@@ -146,16 +145,11 @@ void workflow_report_event(struct buf *buf, const struct workflow_event *event, 
         add_safe(buf, event->text);
         buf_byte(buf, '\n');
         return;
-    case WORKFLOW_EVENT_STEP_FINISHED:
-        report_step(buf, event, color);
-        return;
-    case WORKFLOW_EVENT_WORKFLOW_FINISHED:
-        report_end(buf, event, color);
-        return;
+    case WORKFLOW_EVENT_STEP_FINISHED: report_step(buf, event, color); return;
+    case WORKFLOW_EVENT_WORKFLOW_FINISHED: report_end(buf, event, color); return;
     case WORKFLOW_EVENT_STEP_STARTED:
     case WORKFLOW_EVENT_REQUEST:
-    case WORKFLOW_EVENT_RESPONSE:
-        return;
+    case WORKFLOW_EVENT_RESPONSE: return;
     }
 }
 

@@ -53,10 +53,8 @@ static void test_lines(void **state)
     event.status = 0;
     event.text = STR("no connection");
     assert_string_equal(text_of(&event, false), "  ✗ track  POST http://h/track\n      no connection\n");
-    event = (struct workflow_event){.kind = WORKFLOW_EVENT_WORKFLOW_FINISHED,
-                                    .workflow_id = STR("w"),
-                                    .passed = true,
-                                    .outputs = &outputs};
+    event = (struct workflow_event){
+        .kind = WORKFLOW_EVENT_WORKFLOW_FINISHED, .workflow_id = STR("w"), .passed = true, .outputs = &outputs};
     assert_string_equal(text_of(&event, false), "✓ w passed\n  a: [1,\"x\"]\n  b: null\n");
     event.kind = WORKFLOW_EVENT_STEP_STARTED;
     assert_string_equal(text_of(&event, true), "");
@@ -66,8 +64,7 @@ static void test_lines(void **state)
 static void test_control_characters(void **state)
 {
     (void)state;
-    struct workflow_event event = {.kind = WORKFLOW_EVENT_WARNING,
-                                   .text = STR("a\033[2Jb\nc\x7F\xC2\x9B\xFF\xC3\xA9")};
+    struct workflow_event event = {.kind = WORKFLOW_EVENT_WARNING, .text = STR("a\033[2Jb\nc\x7F\xC2\x9B\xFF\xC3\xA9")};
     assert_string_equal(text_of(&event, false), "  warning: a\\x1b[2Jb\\nc\\x7f\\xc2\\xff\xC3\xA9\n");
 }
 
@@ -83,12 +80,10 @@ static void test_masking(void **state)
     assert_int_equal(secrets_add(&secrets, STR("")), STATUS_OK);
     assert_true(str_is(secrets_mask(&secrets, STR("tok")), "***"));
     assert_true(str_is(secrets_mask(&secrets, STR("token")), "token"));
-    assert_true(
-        str_is(secrets_mask(&secrets, STR("a secret, secret&more and secret%26more")), "a ***, *** and ***"));
+    assert_true(str_is(secrets_mask(&secrets, STR("a secret, secret&more and secret%26more")), "a ***, *** and ***"));
     assert_true(str_is(secrets_mask(&secrets, STR("")), ""));
-    assert_int_equal(
-        json_parse(arena, STR("{\"tok\":[\"tok\",{\"x\":\"the secret\"}],\"n\":1}"), NULL, NULL, &value),
-        STATUS_OK);
+    assert_int_equal(json_parse(arena, STR("{\"tok\":[\"tok\",{\"x\":\"the secret\"}],\"n\":1}"), NULL, NULL, &value),
+                     STATUS_OK);
     assert_int_equal(secrets_mask_json(&secrets, &value, &masked), STATUS_OK);
     struct buf buf = BUF_INIT(4096);
     json_write(&buf, &masked);

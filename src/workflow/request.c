@@ -55,18 +55,15 @@ static enum status evaluate_parameters(struct draft *d)
         const struct openapi_parameter *declared = &parameter->declared;
         TRY(expression_tree(d->arena, d->context, parameter->value, d->error, &d->values[i]));
         if (!d->values[i] && declared->required)
-            return error_set(d->error, STATUS_INVALID,
-                             "required " STR_FMT " parameter \"" STR_FMT "\" has no value",
+            return error_set(d->error, STATUS_INVALID, "required " STR_FMT " parameter \"" STR_FMT "\" has no value",
                              STR_ARG(declared->in), STR_ARG(declared->name));
         if (!d->values[i]) continue;
-        if (parameter->secret && secrets_add_json(d->secrets, d->values[i]) != STATUS_OK)
-            return no_memory(d->error);
+        if (parameter->secret && secrets_add_json(d->secrets, d->values[i]) != STATUS_OK) return no_memory(d->error);
         struct json *group = str_is(declared->in, "query")    ? &d->built->query
                              : str_is(declared->in, "path")   ? &d->built->path
                              : str_is(declared->in, "header") ? &d->built->header
                                                               : NULL;
-        if (group && json_put(d->arena, group, declared->name, *d->values[i]) != STATUS_OK)
-            return no_memory(d->error);
+        if (group && json_put(d->arena, group, declared->name, *d->values[i]) != STATUS_OK) return no_memory(d->error);
     }
     return STATUS_OK;
 }
@@ -80,8 +77,7 @@ static enum status write_path(struct draft *d, bool shown, struct buf *buf)
         size_t found = SIZE_MAX;
         for (size_t k = 0; close != SIZE_MAX && k < d->step->parameter_count; k++) {
             const struct openapi_parameter *declared = &d->step->parameters[k].declared;
-            if (str_is(declared->in, "path") && str_eq(declared->name, str_slice(path, i + 1, close)))
-                found = k;
+            if (str_is(declared->in, "path") && str_eq(declared->name, str_slice(path, i + 1, close))) found = k;
         }
         if (found == SIZE_MAX) {
             /* Blanks and the like in a template would break the request line. */
@@ -101,8 +97,7 @@ static enum status write_path(struct draft *d, bool shown, struct buf *buf)
         /* "." and ".." would be taken as steps in the path, and an empty segment would name another resource.
          */
         if (written.size == 0 || str_is(written, ".") || str_is(written, ".."))
-            return error_set(d->error, STATUS_INVALID,
-                             "path parameter \"" STR_FMT "\" cannot be \"" STR_FMT "\"",
+            return error_set(d->error, STATUS_INVALID, "path parameter \"" STR_FMT "\" cannot be \"" STR_FMT "\"",
                              STR_ARG(d->step->parameters[found].declared.name), STR_ARG(written));
         i = close;
     }
@@ -189,8 +184,7 @@ static enum status write_body(struct draft *d)
         buf_str_add(&buf, value->string);
     else if (request_type_is_json(d->step->content_type))
         json_write(&buf, value);
-    else if (essence_is(d->step->content_type, "application/x-www-form-urlencoded") &&
-             value->type == JSON_OBJECT)
+    else if (essence_is(d->step->content_type, "application/x-www-form-urlencoded") && value->type == JSON_OBJECT)
         parameter_form(&buf, value);
     else if (!compound)
         expression_text(&buf, value);
@@ -271,8 +265,7 @@ static enum status build(struct draft *d)
 {
     const struct prepared_step *step = d->step;
     struct built_request *built = d->built;
-    d->headers =
-        arena_new_array(d->arena, struct workflow_header, step->parameter_count + step->credential_count + 2);
+    d->headers = arena_new_array(d->arena, struct workflow_header, step->parameter_count + step->credential_count + 2);
     if (!d->headers) return no_memory(d->error);
     TRY(evaluate_parameters(d));
     TRY(write_parameters(d));
@@ -292,8 +285,7 @@ enum status request_build(struct arena *arena, const struct prepared_step *step,
                           const struct expression_context *context, struct workflow_secrets *secrets,
                           struct error *error, struct built_request *ret_request)
 {
-    struct built_request built = {
-        .header = JSON_OBJECT_EMPTY, .query = JSON_OBJECT_EMPTY, .path = JSON_OBJECT_EMPTY};
+    struct built_request built = {.header = JSON_OBJECT_EMPTY, .query = JSON_OBJECT_EMPTY, .path = JSON_OBJECT_EMPTY};
     struct draft draft = {
         .arena = arena,
         .step = step,

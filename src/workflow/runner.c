@@ -108,8 +108,7 @@ static void read_body(struct run *run, struct step_state *s)
         s->context.response_body_malformed = true;
 }
 
-static enum status send(struct run *run, struct workflow_state *state, struct step_state *s,
-                        struct error *reason)
+static enum status send(struct run *run, struct workflow_state *state, struct step_state *s, struct error *reason)
 {
     const struct workflow_transport *transport = &run->options->transport;
     uint64_t passed_ms = now_ms(transport) - run->started_ms;
@@ -118,17 +117,14 @@ static enum status send(struct run *run, struct workflow_state *state, struct st
                          (unsigned long long)run->total_timeout_ms);
     uint64_t left_ms = run->total_timeout_ms - passed_ms;
     struct workflow_request *request = &s->request.request;
-    request->timeout_ms = run->options->request_timeout_ms ? run->options->request_timeout_ms
-                                                           : WORKFLOW_REQUEST_TIMEOUT_MS_DEFAULT;
+    request->timeout_ms =
+        run->options->request_timeout_ms ? run->options->request_timeout_ms : WORKFLOW_REQUEST_TIMEOUT_MS_DEFAULT;
     if (request->timeout_ms > left_ms) request->timeout_ms = (uint32_t)left_ms;
-    request->body_size_max =
-        run->options->body_size_max ? run->options->body_size_max : WORKFLOW_BODY_SIZE_MAX_DEFAULT;
-    if (!transport->send)
-        return error_set(reason, STATUS_UNSUPPORTED, "there is no network to send the request");
+    request->body_size_max = run->options->body_size_max ? run->options->body_size_max : WORKFLOW_BODY_SIZE_MAX_DEFAULT;
+    if (!transport->send) return error_set(reason, STATUS_UNSUPPORTED, "there is no network to send the request");
     enum status status = transport->send(transport->ctx, request, run->arena, reason, &s->response);
     if (status == STATUS_OK && s->response.body.size > request->body_size_max)
-        status =
-            error_set(reason, STATUS_LIMIT, "the response is larger than %zu bytes", request->body_size_max);
+        status = error_set(reason, STATUS_LIMIT, "the response is larger than %zu bytes", request->body_size_max);
     if (status != STATUS_OK) {
         if (reason->primary[0] == 0) error_set(reason, status, "the request failed: %s", status_name(status));
         return status;
@@ -175,8 +171,7 @@ static enum status judge(struct run *run, struct step_state *s, const struct pre
 }
 
 /* CR-2: without criteria a step succeeds with a status of 2xx. */
-static enum status check_criteria(struct run *run, struct step_state *s, struct error *reason,
-                                  bool *ret_holds)
+static enum status check_criteria(struct run *run, struct step_state *s, struct error *reason, bool *ret_holds)
 {
     bool all = true;
     for (size_t i = 0; i < s->prepared->criterion_count; i++) {
@@ -192,10 +187,8 @@ static enum status check_criteria(struct run *run, struct step_state *s, struct 
     }
     if (!s->prepared->step->success_criteria) {
         all = s->response.status >= 200 && s->response.status <= 299;
-        struct str message =
-            all ? STR_NULL : arena_printf(run->arena, "the status was %u", s->response.status);
-        if (!all)
-            error_set(reason, STATUS_INVALID, "the response has status %u, expected 2xx", s->response.status);
+        struct str message = all ? STR_NULL : arena_printf(run->arena, "the status was %u", s->response.status);
+        if (!all) error_set(reason, STATUS_INVALID, "the response has status %u, expected 2xx", s->response.status);
         TRY(add_criterion(run, s, STR("$statusCode is 2xx"), all, message));
     }
     *ret_holds = all;
@@ -217,8 +210,7 @@ static enum status collect_outputs(struct run *run, struct workflow_state *state
         }
         if (!value) {
             struct str text = arena_printf(
-                run->arena,
-                "step \"" STR_FMT "\": output \"" STR_FMT "\" has no value: " STR_FMT " found nothing",
+                run->arena, "step \"" STR_FMT "\": output \"" STR_FMT "\" has no value: " STR_FMT " found nothing",
                 STR_ARG(s->prepared->step->id), STR_ARG(member->key), STR_ARG(member->value.string));
             if (!text.data || warn(run, state, text) != STATUS_OK) return no_memory(reason);
         } else if (json_put(run->arena, &s->outputs, member->key, *value) != STATUS_OK) {
@@ -226,18 +218,16 @@ static enum status collect_outputs(struct run *run, struct workflow_state *state
         }
         struct json shown = json_null();
         if (value && secrets_mask_json(&run->p.secrets, value, &shown) != STATUS_OK) return no_memory(reason);
-        if (json_put(run->arena, &s->outputs_masked, member->key, shown) != STATUS_OK)
-            return no_memory(reason);
+        if (json_put(run->arena, &s->outputs_masked, member->key, shown) != STATUS_OK) return no_memory(reason);
     }
     return STATUS_OK;
 }
 
 /* All of a step; false with `reason` set when it failed. */
-static enum status perform(struct run *run, struct workflow_state *state, struct step_state *s,
-                           struct error *reason, bool *ret_passed)
+static enum status perform(struct run *run, struct workflow_state *state, struct step_state *s, struct error *reason,
+                           bool *ret_passed)
 {
-    enum status status =
-        request_build(run->arena, s->prepared, &s->context, &run->p.secrets, reason, &s->request);
+    enum status status = request_build(run->arena, s->prepared, &s->context, &run->p.secrets, reason, &s->request);
     *ret_passed = false;
     if (status != STATUS_OK) return STATUS_OK;
     s->built = true;
@@ -256,8 +246,8 @@ static enum status perform(struct run *run, struct workflow_state *state, struct
     return STATUS_OK;
 }
 
-static enum status show_step(struct run *run, struct workflow_state *state, const struct step_state *s,
-                             bool passed, struct str reason)
+static enum status show_step(struct run *run, struct workflow_state *state, const struct step_state *s, bool passed,
+                             struct str reason)
 {
     struct arena *arena = run->arena;
     struct json entry = JSON_OBJECT_EMPTY;
@@ -329,8 +319,8 @@ static enum status run_step(struct run *run, struct workflow_state *state, size_
 /* ---- one workflow ---- */
 
 /* WF-7: an output without a value is null; a warning says so unless the run failed anyway. */
-static enum status workflow_outputs(struct run *run, struct workflow_state *state, bool passed,
-                                    struct json *ret_masked, struct error *reason)
+static enum status workflow_outputs(struct run *run, struct workflow_state *state, bool passed, struct json *ret_masked,
+                                    struct error *reason)
 {
     const struct json *outputs = state->prepared->workflow->outputs;
     const struct expression_context context = {.document = run->p.document,
@@ -346,8 +336,7 @@ static enum status workflow_outputs(struct run *run, struct workflow_state *stat
             TRY(json_put(run->arena, &state->outputs, member->key, *value));
             TRY(secrets_mask_json(&run->p.secrets, value, &shown));
         } else if (passed) {
-            struct str text =
-                arena_printf(run->arena, "output \"" STR_FMT "\" has no value", STR_ARG(member->key));
+            struct str text = arena_printf(run->arena, "output \"" STR_FMT "\" has no value", STR_ARG(member->key));
             if (!text.data) return STATUS_LIMIT;
             TRY(warn(run, state, text));
         }
@@ -409,8 +398,7 @@ static enum status run_workflow(struct run *run, const struct prepared_workflow 
     /* Masked at the end, when the run has learnt which values are keys. */
     TRY(secrets_mask_json(&run->p.secrets, &prepared->inputs_masked, &inputs));
     TRY(put_str(arena, &shown, "workflowId", prepared->workflow->id));
-    TRY(put_str(arena, &shown, "status",
-                str_of(workflow_verdict_name(passed ? WORKFLOW_PASSED : WORKFLOW_FAILED))));
+    TRY(put_str(arena, &shown, "status", str_of(workflow_verdict_name(passed ? WORKFLOW_PASSED : WORKFLOW_FAILED))));
     TRY(json_put(arena, &shown, STR("inputs"), inputs));
     TRY(json_put(arena, &shown, STR("steps"), state.shown_steps));
     TRY(json_put(arena, &shown, STR("outputs"), outputs));
@@ -430,8 +418,7 @@ static enum status run_workflow(struct run *run, const struct prepared_workflow 
 
 /* ---- the run ---- */
 
-static enum status show_problem(struct arena *arena, const struct workflow_problem *problem,
-                                struct json *list)
+static enum status show_problem(struct arena *arena, const struct workflow_problem *problem, struct json *list)
 {
     struct json entry = JSON_OBJECT_EMPTY;
     TRY(put_str(arena, &entry, "text", problem->text));
@@ -442,8 +429,7 @@ static enum status show_problem(struct arena *arena, const struct workflow_probl
     return json_push(arena, list, entry);
 }
 
-static enum status add_problems(struct run *run, const struct workflow_problems *problems,
-                                struct json *result)
+static enum status add_problems(struct run *run, const struct workflow_problems *problems, struct json *result)
 {
     struct json warnings = JSON_ARRAY_EMPTY, errors = JSON_ARRAY_EMPTY;
     for (size_t i = 0; i < problems->count; i++)
@@ -497,8 +483,7 @@ enum status workflow_run(struct arena *arena, const struct workflow_document *do
         .p = {.arena = arena, .document = document, .options = options, .problems = problems},
         .arena = arena,
         .options = options,
-        .total_timeout_ms =
-            options->total_timeout_ms ? options->total_timeout_ms : WORKFLOW_TOTAL_TIMEOUT_MS_DEFAULT,
+        .total_timeout_ms = options->total_timeout_ms ? options->total_timeout_ms : WORKFLOW_TOTAL_TIMEOUT_MS_DEFAULT,
         .warnings = JSON_ARRAY_EMPTY,
     };
     struct workflow_result result = {.verdict = WORKFLOW_INVALID};

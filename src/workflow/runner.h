@@ -70,8 +70,7 @@ typedef void (*workflow_observer)(void *ctx, const struct workflow_event *event)
 /* Zero means the default everywhere. Only `transport.send` is required, and for workflow_check only when a
  * source is an http URL. */
 struct workflow_options {
-    struct str
-        workflow_id; /* empty: all workflows of the document, in order; the first failure ends the run */
+    struct str workflow_id; /* empty: all workflows of the document, in order; the first failure ends the run */
     const struct workflow_input *inputs;
     size_t input_count;
     const struct json *inputs_json; /* an object, or NULL; an entry of `inputs` of the same name prevails */

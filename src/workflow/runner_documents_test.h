@@ -19,24 +19,23 @@ static const char ingestion[] = "openapi: 3.1.0\n"
                                 "  securitySchemes:\n"
                                 "    projectToken: {type: apiKey, in: query, name: token}\n";
 
-static const char query[] =
-    "openapi: 3.0.3\n"
-    "info: {title: Query, version: '1'}\n"
-    "servers:\n- url: https://{region}.test/api/2.0\n  variables: {region: {default: eu}}\n"
-    "security:\n- basicAuth: []\n"
-    "paths:\n"
-    "  /segmentation:\n"
-    "    get:\n"
-    "      operationId: querySegmentation\n"
-    "      parameters:\n"
-    "      - {name: project_id, in: query, required: true, schema: {type: integer}}\n"
-    "      - $ref: '#/components/parameters/event'\n"
-    "      - {name: on, in: query, schema: {type: string}}\n"
-    "components:\n"
-    "  parameters:\n"
-    "    event: {name: event, in: query, required: true, schema: {type: string}}\n"
-    "  securitySchemes:\n"
-    "    basicAuth: {type: http, scheme: basic}\n";
+static const char query[] = "openapi: 3.0.3\n"
+                            "info: {title: Query, version: '1'}\n"
+                            "servers:\n- url: https://{region}.test/api/2.0\n  variables: {region: {default: eu}}\n"
+                            "security:\n- basicAuth: []\n"
+                            "paths:\n"
+                            "  /segmentation:\n"
+                            "    get:\n"
+                            "      operationId: querySegmentation\n"
+                            "      parameters:\n"
+                            "      - {name: project_id, in: query, required: true, schema: {type: integer}}\n"
+                            "      - $ref: '#/components/parameters/event'\n"
+                            "      - {name: on, in: query, schema: {type: string}}\n"
+                            "components:\n"
+                            "  parameters:\n"
+                            "    event: {name: event, in: query, required: true, schema: {type: string}}\n"
+                            "  securitySchemes:\n"
+                            "    basicAuth: {type: http, scheme: basic}\n";
 
 static const char identity[] =
     "openapi: 3.1.0\n"
@@ -53,11 +52,11 @@ static const struct file files[] = {{"openapi/ingestion.yml", ingestion},
                                     {"openapi/identity.yml", identity},
                                     {NULL, NULL}};
 
-#define HEAD                                                                                                 \
-    "arazzo: 1.0.1\n"                                                                                        \
-    "info: {title: T, version: '1'}\n"                                                                       \
-    "sourceDescriptions:\n"                                                                                  \
-    "- {name: ingestionApi, url: ../openapi/ingestion.yml, type: openapi}\n"                                 \
+#define HEAD                                                                                                           \
+    "arazzo: 1.0.1\n"                                                                                                  \
+    "info: {title: T, version: '1'}\n"                                                                                 \
+    "sourceDescriptions:\n"                                                                                            \
+    "- {name: ingestionApi, url: ../openapi/ingestion.yml, type: openapi}\n"                                           \
     "- {name: queryApi, url: ../openapi/query.yml, type: openapi}\n"
 
 static const char track_and_segment[] =
@@ -112,7 +111,6 @@ static const struct answer good_answers[] = {
      "{\"data\":{\"series\":[\"2024-01-01\"],\"values\":{\"Sign up\":{\"2024-01-01\":3}}}}", STATUS_OK, NULL},
 };
 
-static const struct workflow_input good_inputs[] = {{STR("projectToken"), STR("abcdef123456")},
-                                                    {STR("projectId"), STR("42")},
-                                                    {STR("eventName"), STR("Sign up & =?")}};
+static const struct workflow_input good_inputs[] = {
+    {STR("projectToken"), STR("abcdef123456")}, {STR("projectId"), STR("42")}, {STR("eventName"), STR("Sign up & =?")}};
 static const struct workflow_auth basic[] = {{STR("basicAuth"), STR("user:s3cret:x")}};

@@ -12,21 +12,18 @@ static void test_track_and_segment(void **unused)
     (void)unused;
     struct fixture f;
     fixture_init(&f, files, good_answers, 2);
-    const struct workflow_options options = {
-        .inputs = good_inputs, .input_count = 3, .auths = basic, .auth_count = 1};
+    const struct workflow_options options = {.inputs = good_inputs, .input_count = 3, .auths = basic, .auth_count = 1};
     fixture_run(&f, track_and_segment, &options);
     assert_int_equal(f.status, STATUS_OK);
     if (f.result.verdict != WORKFLOW_PASSED) fail_msg("%s%s", f.problem_text.data, f.report.data);
     assert_int_equal(f.sent_count, 2);
-    assert_string_equal(f.sent[0],
-                        "POST https://api.test/track?token=abcdef123456&verbose=1\n"
-                        "Content-Type: application/json\n\n"
-                        "{\"data\":{\"event\":\"Sign up & =?\",\"properties\":{\"token\":\"abcdef123456\","
-                        "\"$price\":\"$5\"}}}");
+    assert_string_equal(f.sent[0], "POST https://api.test/track?token=abcdef123456&verbose=1\n"
+                                   "Content-Type: application/json\n\n"
+                                   "{\"data\":{\"event\":\"Sign up & =?\",\"properties\":{\"token\":\"abcdef123456\","
+                                   "\"$price\":\"$5\"}}}");
     assert_string_equal(
-        f.sent[1],
-        "GET https://eu.test/api/2.0/segmentation?project_id=42&event=Sign%20up%20%26%20%3D%3F&unit=day\n"
-        "Authorization: Basic dXNlcjpzM2NyZXQ6eA==\n");
+        f.sent[1], "GET https://eu.test/api/2.0/segmentation?project_id=42&event=Sign%20up%20%26%20%3D%3F&unit=day\n"
+                   "Authorization: Basic dXNlcjpzM2NyZXQ6eA==\n");
     assert_int_equal(f.timeouts_ms[0], WORKFLOW_REQUEST_TIMEOUT_MS_DEFAULT);
     assert_result(&f, "/status", "\"passed\"");
     assert_result(&f, "/outputs/ingestStatus", "1");
@@ -45,10 +42,8 @@ static void test_track_and_segment(void **unused)
     assert_contains(f.problem_text.data,
                     "arazzo/w.yml:20:18: warning: operationId \"trackEvent\" does not say which of the 2");
     assert_contains(f.report.data, "track-and-segment: Track, then segment.\n");
-    assert_contains(f.report.data,
-                    "✓ trackEvent  POST https://api.test/track?token=***&verbose=1  200  12 ms\n");
-    assert_contains(f.report.data,
-                    "✓ track-and-segment passed\n  ingestStatus: 1\n  series: [\"2024-01-01\"]\n");
+    assert_contains(f.report.data, "✓ trackEvent  POST https://api.test/track?token=***&verbose=1  200  12 ms\n");
+    assert_contains(f.report.data, "✓ track-and-segment passed\n  ingestStatus: 1\n  series: [\"2024-01-01\"]\n");
     fixture_fini(&f);
 }
 
@@ -61,8 +56,7 @@ static void test_secrets_are_masked(void **unused)
         {401, "text/plain", "bad s3cret:x", STATUS_OK, NULL}};
     struct fixture f;
     fixture_init(&f, files, echo, 2);
-    const struct workflow_options options = {
-        .inputs = good_inputs, .input_count = 3, .auths = basic, .auth_count = 1};
+    const struct workflow_options options = {.inputs = good_inputs, .input_count = 3, .auths = basic, .auth_count = 1};
     fixture_run(&f, track_and_segment, &options);
     assert_int_equal(f.result.verdict, WORKFLOW_FAILED);
     assert_result(&f, "/steps/0/request/url", "\"https://api.test/track?token=***&verbose=1\"");
@@ -156,13 +150,11 @@ static void test_identity(void **unused)
                                                      {STR("ingestionApi"), STR("http://127.0.0.1:8080")}};
     struct fixture f;
     fixture_init(&f, files, answers, 2);
-    const struct workflow_options options = {
-        .inputs = inputs, .input_count = 3, .servers = servers, .server_count = 2};
+    const struct workflow_options options = {.inputs = inputs, .input_count = 3, .servers = servers, .server_count = 2};
     fixture_run(&f, document, &options);
     if (f.result.verdict != WORKFLOW_PASSED) fail_msg("%s%s", f.problem_text.data, f.report.data);
-    assert_string_equal(f.sent[0],
-                        "POST http://127.0.0.1:8080/base/identity/create\nContent-Type: application/json\n\n"
-                        "{\"$identified_id\":\"a=b=c\",\"$anon_id\":\"true\",\"$token\":\"42\"}");
+    assert_string_equal(f.sent[0], "POST http://127.0.0.1:8080/base/identity/create\nContent-Type: application/json\n\n"
+                                   "{\"$identified_id\":\"a=b=c\",\"$anon_id\":\"true\",\"$token\":\"42\"}");
     assert_string_equal(f.sent[1], "POST http://127.0.0.1:8080/track?token=42\nX-After: r-1\n"
                                    "Content-Type: application/json\n\n{\"event\":\"by a=b=c\"}");
     assert_result(&f, "/outputs", "{\"identityStatus\":\"ok\"}");
@@ -170,8 +162,7 @@ static void test_identity(void **unused)
     /* The key of the second step is masked in the first already. */
     assert_result(&f, "/steps/0/request/body/$token", "\"***\"");
     /* basicAuth by inheritance, no credential: a warning, and the request goes out without (1.12). */
-    assert_contains(f.problem_text.data,
-                    "step \"createIdentity\": no credential for \"basicAuth\", sending without");
+    assert_contains(f.problem_text.data, "step \"createIdentity\": no credential for \"basicAuth\", sending without");
     fixture_fini(&f);
 }
 
@@ -189,9 +180,8 @@ static void test_failing_criterion(void **unused)
     assert_int_equal(f.sent_count, 1);
     assert_result(&f, "/steps/0/passed", "false");
     assert_result(&f, "/steps/0/criteria/0/message", "\"$statusCode was 400\"");
-    assert_result(
-        &f, "/error",
-        "\"step \\\"trackEvent\\\": the condition $statusCode == 200 does not hold ($statusCode was 400)\"");
+    assert_result(&f, "/error",
+                  "\"step \\\"trackEvent\\\": the condition $statusCode == 200 does not hold ($statusCode was 400)\"");
     assert_result(&f, "/outputs", "{\"ingestStatus\":null,\"series\":null,\"values\":null}");
     assert_contains(f.report.data, "✗ trackEvent");
     assert_contains(f.report.data, "✗ $statusCode == 200  ($statusCode was 400)\n");
@@ -259,9 +249,8 @@ static void test_bodies_that_disappoint(void **unused)
     fixture_init(&f, files, broken, 1);
     fixture_run(&f, track_and_segment, &options);
     assert_int_equal(f.result.verdict, WORKFLOW_FAILED);
-    assert_result(
-        &f, "/steps/0/error",
-        "\"output \\\"ingestStatus\\\": the response body is not the JSON that its content type promises\"");
+    assert_result(&f, "/steps/0/error",
+                  "\"output \\\"ingestStatus\\\": the response body is not the JSON that its content type promises\"");
     fixture_fini(&f);
 }
 
@@ -328,15 +317,13 @@ static void test_memory_budget(void **unused)
             .transport = {.ctx = &f, .send = fixture_send, .now_ms = fixture_now},
             .loader = {.ctx = &f, .read = fixture_read},
         };
-        enum status status = workflow_document_parse(small, str_of(track_and_segment), STR("arazzo/w.yml"),
-                                                     &problems, &f.error, &document);
-        if (status == STATUS_OK)
-            status = workflow_run(small, document, &options, &problems, &f.error, &f.result);
+        enum status status = workflow_document_parse(small, str_of(track_and_segment), STR("arazzo/w.yml"), &problems,
+                                                     &f.error, &document);
+        if (status == STATUS_OK) status = workflow_run(small, document, &options, &problems, &f.error, &f.result);
         finished = status == STATUS_OK && f.result.verdict == WORKFLOW_PASSED;
         /* Where only the network's own copies did not fit, the verdict may be a failed step. */
         if (!finished)
-            assert_true(status == STATUS_LIMIT ||
-                        (status == STATUS_OK && f.result.verdict != WORKFLOW_PASSED));
+            assert_true(status == STATUS_LIMIT || (status == STATUS_OK && f.result.verdict != WORKFLOW_PASSED));
         arena_free(small);
         fixture_fini(&f);
     }

@@ -59,8 +59,8 @@ struct property_search {
     bool open;
 };
 
-static void search_properties(struct jsonschema base, const struct json *schema,
-                              struct property_search *search, unsigned depth)
+static void search_properties(struct jsonschema base, const struct json *schema, struct property_search *search,
+                              unsigned depth)
 {
     if (!schema || schema->type != JSON_OBJECT || depth > 16) return;
     const struct json *properties = json_member(schema, "properties"), *all = json_member(schema, "allOf");
@@ -76,8 +76,7 @@ static void search_properties(struct jsonschema base, const struct json *schema,
 }
 
 void jsonschema_each_property(struct jsonschema schema,
-                              void (*found)(void *ctx, struct str name, const struct json *property),
-                              void *ctx)
+                              void (*found)(void *ctx, struct str name, const struct json *property), void *ctx)
 {
     struct property_search search = {.found = found, .ctx = ctx};
     search_properties(schema, schema.schema, &search, 0);
@@ -100,8 +99,7 @@ const struct json *jsonschema_property(struct jsonschema schema, struct str name
     struct property_search search = {.found = match_property, .ctx = &wanted};
     search_properties(schema, schema.schema, &search, 0);
     if (ret_open)
-        *ret_open =
-            search.open || (schema.schema && schema.schema->type == JSON_BOOL && schema.schema->boolean);
+        *ret_open = search.open || (schema.schema && schema.schema->type == JSON_BOOL && schema.schema->boolean);
     return wanted.property;
 }
 
@@ -121,8 +119,7 @@ static bool is_integer(const struct json *value)
     if (value->type == JSON_INT) return true;
     if (value->type == JSON_DOUBLE) return isfinite(value->number) && floor(value->number) == value->number;
     return value->type == JSON_BIGNUM && str_find_byte(value->string, '.', 0) == SIZE_MAX &&
-           str_find_byte(value->string, 'e', 0) == SIZE_MAX &&
-           str_find_byte(value->string, 'E', 0) == SIZE_MAX;
+           str_find_byte(value->string, 'e', 0) == SIZE_MAX && str_find_byte(value->string, 'E', 0) == SIZE_MAX;
 }
 
 bool jsonschema_has_type(const struct json *value, const struct json *types)
@@ -132,8 +129,7 @@ bool jsonschema_has_type(const struct json *value, const struct json *types)
     return type_allows(types, json_type_name(value));
 }
 
-enum status jsonschema_coerce(struct arena *arena, struct jsonschema schema, struct str text,
-                              struct json *ret_value)
+enum status jsonschema_coerce(struct arena *arena, struct jsonschema schema, struct str text, struct json *ret_value)
 {
     const struct json *types = jsonschema_keyword(schema, STR("type"));
     const struct json *options = jsonschema_keyword(schema, STR("enum")),

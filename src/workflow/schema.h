@@ -33,8 +33,7 @@ enum status jsonschema_validate(struct arena *arena, struct jsonschema schema, c
 const struct json *jsonschema_property(struct jsonschema schema, struct str name, bool *ret_open);
 /* Calls found() for each declared property, $ref and allOf included. */
 void jsonschema_each_property(struct jsonschema schema,
-                              void (*found)(void *ctx, struct str name, const struct json *property),
-                              void *ctx);
+                              void (*found)(void *ctx, struct str name, const struct json *property), void *ctx);
 /* A keyword of the schema, looking through $ref and allOf; NULL when there is none. */
 const struct json *jsonschema_keyword(struct jsonschema schema, struct str keyword);
 

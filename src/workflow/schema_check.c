@@ -137,9 +137,7 @@ static void check_schema(struct check *c, const struct json *schema);
 static bool check_keyword(struct check *c, enum shape shape, const struct json *value)
 {
     switch (shape) {
-    case S_SCHEMA:
-        check_schema(c, value);
-        return true;
+    case S_SCHEMA: check_schema(c, value); return true;
     case S_SCHEMAS:
         if (value->type != JSON_ARRAY || value->array.count == 0) return false;
         for (size_t i = 0; i < value->array.count; i++) check_schema(c, &value->array.items[i]);
@@ -163,22 +161,14 @@ static bool check_keyword(struct check *c, enum shape shape, const struct json *
         if (value->type != JSON_STRING) return false;
         check_pattern(c, value->string, value);
         return true;
-    case S_NUMBER:
-        return json_is_number(value);
-    case S_COUNT:
-        return value->type == JSON_INT && value->integer >= 0;
-    case S_STRING:
-        return value->type == JSON_STRING;
-    case S_STRINGS:
-        return strings_only(value);
-    case S_BOOL:
-        return value->type == JSON_BOOL;
-    case S_TYPE:
-        return types_only(value);
-    case S_LIST:
-        return value->type == JSON_ARRAY;
-    default:
-        return true;
+    case S_NUMBER: return json_is_number(value);
+    case S_COUNT: return value->type == JSON_INT && value->integer >= 0;
+    case S_STRING: return value->type == JSON_STRING;
+    case S_STRINGS: return strings_only(value);
+    case S_BOOL: return value->type == JSON_BOOL;
+    case S_TYPE: return types_only(value);
+    case S_LIST: return value->type == JSON_ARRAY;
+    default: return true;
     }
 }
 
@@ -192,10 +182,9 @@ static void check_reference(struct check *c, const struct json *schema)
     } else if (reference.size && reference.data[0] == '#') {
         workflow_error_at(c->problems, c->file, at, "$ref \"" STR_FMT "\" leads nowhere", STR_ARG(reference));
     } else {
-        workflow_error_at(c->problems, c->file, at,
-                          "$ref \"" STR_FMT "\" in an inputs schema is not supported", STR_ARG(reference));
-        workflow_problem_hint(c->problems,
-                              "refer to a place in this document, such as #/components/inputs/NAME");
+        workflow_error_at(c->problems, c->file, at, "$ref \"" STR_FMT "\" in an inputs schema is not supported",
+                          STR_ARG(reference));
+        workflow_problem_hint(c->problems, "refer to a place in this document, such as #/components/inputs/NAME");
     }
 }
 
@@ -224,8 +213,8 @@ static void check_schema(struct check *c, const struct json *schema)
             workflow_error_at(c->problems, c->file, &member->value, "schema keyword \"%s\" is not supported",
                               found->name);
         } else if (!check_keyword(c, found->shape, &member->value)) {
-            workflow_error_at(c->problems, c->file, &member->value,
-                              "malformed value of schema keyword \"%s\"", found->name);
+            workflow_error_at(c->problems, c->file, &member->value, "malformed value of schema keyword \"%s\"",
+                              found->name);
         }
     }
     check_reference(c, schema);
@@ -235,8 +224,7 @@ static void check_schema(struct check *c, const struct json *schema)
 void jsonschema_check(struct jsonschema schema, struct str file, struct workflow_problems *problems)
 {
     if (!schema.schema) return;
-    struct check c = {
-        .base = schema, .file = file, .problems = problems, .visited = U64MAP_INIT(SCHEMAS_MAX)};
+    struct check c = {.base = schema, .file = file, .problems = problems, .visited = U64MAP_INIT(SCHEMAS_MAX)};
     check_schema(&c, schema.schema);
     u64map_fini(&c.visited);
 }

@@ -10,8 +10,8 @@
 static pcre2_code *compile_pattern(struct str pattern, int *ret_code, size_t *ret_offset)
 {
     return pcre2_compile((PCRE2_SPTR)(pattern.data ? pattern.data : ""), pattern.size,
-                         PCRE2_UTF | PCRE2_ALT_BSUX | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C,
-                         ret_code, ret_offset, NULL);
+                         PCRE2_UTF | PCRE2_ALT_BSUX | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C, ret_code,
+                         ret_offset, NULL);
 }
 
 enum status jsonschema_pattern_check(struct str pattern, struct error *error)
@@ -25,13 +25,12 @@ enum status jsonschema_pattern_check(struct str pattern, struct error *error)
     }
     char reason[160];
     pcre2_get_error_message(code, (PCRE2_UCHAR *)reason, sizeof reason);
-    error_set(error, STATUS_INVALID, "malformed pattern \"" STR_FMT "\" at character %zu: %s",
-              STR_ARG(pattern), offset + 1, reason);
+    error_set(error, STATUS_INVALID, "malformed pattern \"" STR_FMT "\" at character %zu: %s", STR_ARG(pattern),
+              offset + 1, reason);
     return STATUS_INVALID;
 }
 
-enum status jsonschema_pattern_match(struct str pattern, struct str text, struct error *error,
-                                     bool *ret_found)
+enum status jsonschema_pattern_match(struct str pattern, struct str text, struct error *error, bool *ret_found)
 {
     int code, result = PCRE2_ERROR_NOMEMORY;
     size_t offset;
@@ -43,8 +42,7 @@ enum status jsonschema_pattern_match(struct str pattern, struct str text, struct
     if (limits) {
         pcre2_set_match_limit(limits, MATCH_MAX);
         pcre2_set_depth_limit(limits, MATCH_MAX / 10);
-        result =
-            pcre2_match(compiled, (PCRE2_SPTR)(text.data ? text.data : ""), text.size, 0, 0, data, limits);
+        result = pcre2_match(compiled, (PCRE2_SPTR)(text.data ? text.data : ""), text.size, 0, 0, data, limits);
     }
     pcre2_match_context_free(limits);
     pcre2_match_data_free(data);
@@ -57,8 +55,7 @@ enum status jsonschema_pattern_match(struct str pattern, struct str text, struct
 static bool digits_at(struct str s, size_t at, size_t count, unsigned *ret_value)
 {
     uint64_t value;
-    if (at + count > s.size || !number_parse_unsigned(str_slice(s, at, at + count), UINT32_MAX, &value))
-        return false;
+    if (at + count > s.size || !number_parse_unsigned(str_slice(s, at, at + count), UINT32_MAX, &value)) return false;
     *ret_value = (unsigned)value;
     return true;
 }
@@ -78,8 +75,7 @@ static bool is_time(struct str s)
 {
     unsigned hour, minute, second;
     if (s.size < 9 || s.data[2] != ':' || s.data[5] != ':' || !digits_at(s, 0, 2, &hour) ||
-        !digits_at(s, 3, 2, &minute) || !digits_at(s, 6, 2, &second) || hour > 23 || minute > 59 ||
-        second > 60)
+        !digits_at(s, 3, 2, &minute) || !digits_at(s, 6, 2, &second) || hour > 23 || minute > 59 || second > 60)
         return false;
     size_t at = 8;
     if (s.data[at] == '.') {
@@ -120,8 +116,7 @@ static bool is_uuid(struct str s)
     if (s.size != 36) return false;
     for (size_t i = 0; i < s.size; i++) {
         bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash ? s.data[i] != '-' : !s.data[i] || !strchr("0123456789abcdefABCDEF", s.data[i]))
-            return false;
+        if (dash ? s.data[i] != '-' : !s.data[i] || !strchr("0123456789abcdefABCDEF", s.data[i])) return false;
     }
     return true;
 }

@@ -30,8 +30,7 @@ static const struct json *yaml(const char *text)
 {
     struct json *value = arena_alloc(arena, sizeof *value);
     struct error error = ERROR_INIT;
-    if (json_from_yaml(arena, str_of(text), NULL, &error, value) != STATUS_OK)
-        fail_msg("%s: %s", text, error.primary);
+    if (json_from_yaml(arena, str_of(text), NULL, &error, value) != STATUS_OK) fail_msg("%s: %s", text, error.primary);
     return value;
 }
 
@@ -47,8 +46,8 @@ static const char *violations(const char *schema_text, const char *instance)
     const struct json *schema = yaml(schema_text);
     struct buf buf = BUF_INIT(4096);
     struct error error = ERROR_INIT;
-    assert_int_equal(jsonschema_validate(arena, (struct jsonschema){schema, schema}, yaml(instance), STR("v"),
-                                         collect, &buf, &error),
+    assert_int_equal(jsonschema_validate(arena, (struct jsonschema){schema, schema}, yaml(instance), STR("v"), collect,
+                                         &buf, &error),
                      STATUS_OK);
     char *text = arena_cstr(arena, buf_str(&buf));
     buf_fini(&buf);
@@ -127,8 +126,7 @@ static void test_keywords(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         if (cases[i].good && *violations(cases[i].schema, cases[i].good))
-            fail_msg("%s refuses %s: %s", cases[i].schema, cases[i].good,
-                     violations(cases[i].schema, cases[i].good));
+            fail_msg("%s refuses %s: %s", cases[i].schema, cases[i].good, violations(cases[i].schema, cases[i].good));
         if (cases[i].bad && !*violations(cases[i].schema, cases[i].bad))
             fail_msg("%s allows %s", cases[i].schema, cases[i].bad);
     }
@@ -138,13 +136,12 @@ static void test_keywords(void **state)
 static void test_messages(void **state)
 {
     (void)state;
-    assert_string_equal(
-        violations("{required: [a, b], properties: {c: {items: {type: integer}}, d: {enum: [x, y]}}}",
-                   "{a: 1, c: [1, z, 2.5], d: q}"),
-        "v.b: is required\n"
-        "v.c[1]: must be of type integer, is \"z\"\n"
-        "v.c[2]: must be of type integer, is 2.5\n"
-        "v.d: must be one of [\"x\",\"y\"], is \"q\"\n");
+    assert_string_equal(violations("{required: [a, b], properties: {c: {items: {type: integer}}, d: {enum: [x, y]}}}",
+                                   "{a: 1, c: [1, z, 2.5], d: q}"),
+                        "v.b: is required\n"
+                        "v.c[1]: must be of type integer, is \"z\"\n"
+                        "v.c[2]: must be of type integer, is 2.5\n"
+                        "v.d: must be one of [\"x\",\"y\"], is \"q\"\n");
     assert_string_equal(violations("{type: string, minLength: 5, pattern: '^x'}", "abc"),
                         "v: must have at least 5 characters, has 3\nv: must match the pattern ^x\n");
 }
@@ -166,8 +163,8 @@ static void test_effort(void **state)
         const struct json *schema = yaml(schemas[i]), value = json_string(str_of(longer));
         struct error error = ERROR_INIT;
         struct buf buf = BUF_INIT(4096);
-        enum status status = jsonschema_validate(arena, (struct jsonschema){schema, schema}, &value, STR("v"),
-                                                 collect, &buf, &error);
+        enum status status =
+            jsonschema_validate(arena, (struct jsonschema){schema, schema}, &value, STR("v"), collect, &buf, &error);
         /* PCRE2 may see that the last pattern cannot match without trying. */
         assert_true(status == STATUS_LIMIT || (i == 3 && status == STATUS_OK && buf.size));
         buf_fini(&buf);
@@ -179,8 +176,7 @@ static void coerces(const char *schema_text, const char *text, const char *json)
     const struct json *schema = yaml(schema_text);
     struct json value;
     struct buf buf = BUF_INIT(4096);
-    assert_int_equal(jsonschema_coerce(arena, (struct jsonschema){schema, schema}, str_of(text), &value),
-                     STATUS_OK);
+    assert_int_equal(jsonschema_coerce(arena, (struct jsonschema){schema, schema}, str_of(text), &value), STATUS_OK);
     json_write(&buf, &value);
     buf_byte(&buf, 0);
     assert_string_equal(buf.data, json);
@@ -252,8 +248,7 @@ static void test_check(void **state)
         jsonschema_check((struct jsonschema){schema, schema}, STR("f"), &problems);
         assert_int_equal(problems.error_count, 1);
         if (str_find(problems.items[0].text, str_of(cases[i].problem), 0) == SIZE_MAX)
-            fail_msg("%s: %.*s", cases[i].schema, (int)problems.items[0].text.size,
-                     problems.items[0].text.data);
+            fail_msg("%s: %.*s", cases[i].schema, (int)problems.items[0].text.size, problems.items[0].text.data);
         assert_int_equal(problems.items[0].line, cases[i].line);
     }
     const struct json *odd = yaml("{x-any: [1], nullable: true, $ref: '#'}");

@@ -16,8 +16,7 @@
 struct validation {
     struct arena *arena;
     struct jsonschema base;
-    jsonschema_violation
-        violation; /* NULL inside anyOf, oneOf, not, if and contains: only the verdict counts there */
+    jsonschema_violation violation; /* NULL inside anyOf, oneOf, not, if and contains: only the verdict counts there */
     void *ctx;
     struct error *error;
     unsigned depth, effort;
@@ -37,8 +36,7 @@ static bool violate(struct validation *v, struct str where, const char *format, 
     return false;
 }
 
-static bool apply(struct validation *v, const struct json *schema, const struct json *value,
-                  struct str where);
+static bool apply(struct validation *v, const struct json *schema, const struct json *value, struct str where);
 
 /* The verdict alone. */
 static bool holds(struct validation *v, const struct json *schema, const struct json *value)
@@ -101,8 +99,7 @@ static bool apply_size(struct validation *v, const struct json *schema, const ch
     return true;
 }
 
-static bool apply_number(struct validation *v, const struct json *schema, const struct json *value,
-                         struct str where)
+static bool apply_number(struct validation *v, const struct json *schema, const struct json *value, struct str where)
 {
     static const struct {
         const char *keyword, *words;
@@ -139,12 +136,10 @@ static bool apply_number(struct validation *v, const struct json *schema, const 
     return good;
 }
 
-static bool apply_string(struct validation *v, const struct json *schema, const struct json *value,
-                         struct str where)
+static bool apply_string(struct validation *v, const struct json *schema, const struct json *value, struct str where)
 {
     struct str text = value->string;
-    bool good = apply_size(v, schema, "minLength", "maxLength", utf8_length(text.data, text.size),
-                           "characters", where);
+    bool good = apply_size(v, schema, "minLength", "maxLength", utf8_length(text.data, text.size), "characters", where);
     const struct json *pattern = json_member(schema, "pattern"), *format = json_member(schema, "format");
     if (pattern && pattern->type == JSON_STRING && !matches(v, pattern->string, text))
         good = violate(v, where, "must match the pattern " STR_FMT, STR_ARG(pattern->string));
@@ -154,18 +149,16 @@ static bool apply_string(struct validation *v, const struct json *schema, const 
     return good;
 }
 
-static bool apply_array(struct validation *v, const struct json *schema, const struct json *value,
-                        struct str where)
+static bool apply_array(struct validation *v, const struct json *schema, const struct json *value, struct str where)
 {
     size_t count = value->array.count, prefixed = 0, least = 1, most = SIZE_MAX, found = 0;
     bool good = apply_size(v, schema, "minItems", "maxItems", count, "items", where);
     const struct json *prefix = json_member(schema, "prefixItems"), *items = json_member(schema, "items");
-    const struct json *contains = json_member(schema, "contains"),
-                      *unique = json_member(schema, "uniqueItems");
+    const struct json *contains = json_member(schema, "contains"), *unique = json_member(schema, "uniqueItems");
     if (prefix && prefix->type == JSON_ARRAY) {
         for (; prefixed < prefix->array.count && prefixed < count; prefixed++)
-            good &= apply(v, &prefix->array.items[prefixed], &value->array.items[prefixed],
-                          element(v, where, prefixed));
+            good &=
+                apply(v, &prefix->array.items[prefixed], &value->array.items[prefixed], element(v, where, prefixed));
     }
     for (size_t i = prefixed; items && i < count; i++)
         good &= apply(v, items, &value->array.items[i], element(v, where, i));
@@ -176,16 +169,14 @@ static bool apply_array(struct validation *v, const struct json *schema, const s
         good = violate(v, where, "has %zu items of the kind it must contain", found);
     for (size_t i = 1; unique && unique->type == JSON_BOOL && unique->boolean && i < count; i++) {
         for (size_t k = 0; k < i; k++) {
-            if (v->effort++ > EFFORT_MAX || !json_equal(&value->array.items[i], &value->array.items[k]))
-                continue;
+            if (v->effort++ > EFFORT_MAX || !json_equal(&value->array.items[i], &value->array.items[k])) continue;
             return violate(v, where, "items %zu and %zu are equal, but must be unique", k, i);
         }
     }
     return good;
 }
 
-static bool apply_members(struct validation *v, const struct json *schema, const struct json *value,
-                          struct str where)
+static bool apply_members(struct validation *v, const struct json *schema, const struct json *value, struct str where)
 {
     const struct json *properties = json_member(schema, "properties"),
                       *more = json_member(schema, "additionalProperties");
@@ -224,11 +215,9 @@ static bool require(struct validation *v, const struct json *list, const struct 
     return good;
 }
 
-static bool apply_object(struct validation *v, const struct json *schema, const struct json *value,
-                         struct str where)
+static bool apply_object(struct validation *v, const struct json *schema, const struct json *value, struct str where)
 {
-    bool good =
-        apply_size(v, schema, "minProperties", "maxProperties", value->object.count, "members", where);
+    bool good = apply_size(v, schema, "minProperties", "maxProperties", value->object.count, "members", where);
     good &= require(v, json_member(schema, "required"), value, where);
     good &= apply_members(v, schema, value, where);
     const struct json *required = json_member(schema, "dependentRequired"),
@@ -241,8 +230,7 @@ static bool apply_object(struct validation *v, const struct json *schema, const 
     return good;
 }
 
-static bool apply_combined(struct validation *v, const struct json *schema, const struct json *value,
-                           struct str where)
+static bool apply_combined(struct validation *v, const struct json *schema, const struct json *value, struct str where)
 {
     const struct json *all = json_member(schema, "allOf"), *any = json_member(schema, "anyOf"),
                       *one = json_member(schema, "oneOf");
@@ -267,8 +255,7 @@ static bool apply_combined(struct validation *v, const struct json *schema, cons
     return good;
 }
 
-static bool apply_values(struct validation *v, const struct json *schema, const struct json *value,
-                         struct str where)
+static bool apply_values(struct validation *v, const struct json *schema, const struct json *value, struct str where)
 {
     const struct json *types = json_member(schema, "type"), *options = json_member(schema, "enum");
     const struct json *constant = json_member(schema, "const");
@@ -277,13 +264,11 @@ static bool apply_values(struct validation *v, const struct json *schema, const 
         brief(types, names);
         brief(value, text);
         if (types->type == JSON_STRING)
-            snprintf(names, sizeof names, "%.*s", (int)str_slice(types->string, 0, 60).size,
-                     types->string.data);
+            snprintf(names, sizeof names, "%.*s", (int)str_slice(types->string, 0, 60).size, types->string.data);
         return violate(v, where, "must be of type %s, is %s", names, text);
     }
     bool found = !options || options->type != JSON_ARRAY;
-    for (size_t i = 0; !found && i < options->array.count; i++)
-        found = json_equal(&options->array.items[i], value);
+    for (size_t i = 0; !found && i < options->array.count; i++) found = json_equal(&options->array.items[i], value);
     if (!found) {
         brief(options, names);
         brief(value, text);
@@ -302,8 +287,7 @@ static bool apply(struct validation *v, const struct json *schema, const struct 
     if (schema->type == JSON_BOOL) return schema->boolean || violate(v, where, "is not allowed");
     if (schema->type != JSON_OBJECT) return true;
     if (v->depth == JSONSCHEMA_DEPTH_MAX || v->effort++ >= EFFORT_MAX) {
-        v->status =
-            error_set(v->error, STATUS_LIMIT, "the inputs schema is too deep or too complex to apply");
+        v->status = error_set(v->error, STATUS_LIMIT, "the inputs schema is too deep or too complex to apply");
         return false;
     }
     v->depth++;
@@ -321,11 +305,9 @@ static bool apply(struct validation *v, const struct json *schema, const struct 
 }
 
 enum status jsonschema_validate(struct arena *arena, struct jsonschema schema, const struct json *instance,
-                                struct str where, jsonschema_violation violation, void *ctx,
-                                struct error *error)
+                                struct str where, jsonschema_violation violation, void *ctx, struct error *error)
 {
-    struct validation v = {
-        .arena = arena, .base = schema, .violation = violation, .ctx = ctx, .error = error};
+    struct validation v = {.arena = arena, .base = schema, .violation = violation, .ctx = ctx, .error = error};
     if (schema.schema) apply(&v, schema.schema, instance, where);
     return v.status;
 }

@@ -36,8 +36,7 @@ enum status secrets_add_json(struct workflow_secrets *secrets, const struct json
 {
     if (value->type == JSON_STRING) return secrets_add(secrets, value->string);
     if (value->type == JSON_ARRAY) {
-        for (size_t i = 0; i < value->array.count; i++)
-            TRY(secrets_add_json(secrets, &value->array.items[i]));
+        for (size_t i = 0; i < value->array.count; i++) TRY(secrets_add_json(secrets, &value->array.items[i]));
     } else if (value->type == JSON_OBJECT) {
         for (size_t i = 0; i < value->object.count; i++)
             TRY(secrets_add_json(secrets, &value->object.members[i].value));
@@ -72,8 +71,7 @@ struct str secrets_mask(const struct workflow_secrets *secrets, struct str text)
     return text;
 }
 
-enum status secrets_mask_json(const struct workflow_secrets *secrets, const struct json *value,
-                              struct json *ret_value)
+enum status secrets_mask_json(const struct workflow_secrets *secrets, const struct json *value, struct json *ret_value)
 {
     struct json copy = *value;
     if (value->type == JSON_STRING) {

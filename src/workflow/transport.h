@@ -48,8 +48,8 @@ struct workflow_transport {
     /* OK whenever a response arrived, whatever its status. Failures: CANCELLED for a timeout, LIMIT for a
      * body above body_size_max, UNAVAILABLE when no connection came about, IO for anything else that broke on
      * the way. */
-    enum status (*send)(void *ctx, const struct workflow_request *request, struct arena *arena,
-                        struct error *error, struct workflow_response *ret_response);
+    enum status (*send)(void *ctx, const struct workflow_request *request, struct arena *arena, struct error *error,
+                        struct workflow_response *ret_response);
     /* A monotonic clock, for the total time limit; NULL: the system's. */
     uint64_t (*now_ms)(void *ctx);
 };
@@ -59,6 +59,6 @@ struct workflow_transport {
  * transport); the hook is for tests and fuzzing, which must not touch the machine's files. */
 struct workflow_loader {
     void *ctx;
-    enum status (*read)(void *ctx, struct str location, size_t size_max, struct arena *arena,
-                        struct error *error, struct str *ret_text);
+    enum status (*read)(void *ctx, struct str location, size_t size_max, struct arena *arena, struct error *error,
+                        struct str *ret_text);
 };

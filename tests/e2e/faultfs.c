@@ -93,8 +93,8 @@ static size_t allowed(int fd, size_t size)
     return 0;
 }
 
-#define REAL(type, name, ...)                                                                                \
-    static type (*real)(__VA_ARGS__);                                                                        \
+#define REAL(type, name, ...)                                                                                          \
+    static type (*real)(__VA_ARGS__);                                                                                  \
     if (!real) *(void **)&real = dlsym(RTLD_NEXT, name)
 
 ssize_t write(int fd, const void *data, size_t size)
@@ -216,8 +216,7 @@ int sync_file_range(int fd, off64_t offset, off64_t size, unsigned flags)
 static bool creation_fails(const char *path, int flags)
 {
     enum fault fault = fault_now();
-    if ((fault != FAULT_ENOSPC && fault != FAULT_SHORT) || !(flags & O_CREAT) || !path_is_ours(path))
-        return false;
+    if ((fault != FAULT_ENOSPC && fault != FAULT_SHORT) || !(flags & O_CREAT) || !path_is_ours(path)) return false;
     int saved = errno;
     bool exists = access(path, F_OK) == 0;
     errno = saved;
@@ -226,13 +225,13 @@ static bool creation_fails(const char *path, int flags)
     return true;
 }
 
-#define MODE_OF(flags, last)                                                                                 \
-    mode_t mode = 0;                                                                                         \
-    if ((flags) & (O_CREAT | O_TMPFILE)) {                                                                   \
-        va_list args;                                                                                        \
-        va_start(args, last);                                                                                \
-        mode = (mode_t)va_arg(args, int);                                                                    \
-        va_end(args);                                                                                        \
+#define MODE_OF(flags, last)                                                                                           \
+    mode_t mode = 0;                                                                                                   \
+    if ((flags) & (O_CREAT | O_TMPFILE)) {                                                                             \
+        va_list args;                                                                                                  \
+        va_start(args, last);                                                                                          \
+        mode = (mode_t)va_arg(args, int);                                                                              \
+        va_end(args);                                                                                                  \
     }
 
 int open(const char *path, int flags, ...)

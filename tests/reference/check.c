@@ -14,8 +14,7 @@ static bool encloses(const struct ref_scope *outer, const struct ref_scope *scop
 }
 
 /* Reads no property, and no item of the scopes at and around `outer`. */
-static bool is_constant(const struct ref_node *node, const struct ref_scope *scope,
-                        const struct ref_scope *outer)
+static bool is_constant(const struct ref_node *node, const struct ref_scope *scope, const struct ref_scope *outer)
 {
     struct ref_scope inner[128];
     if (node->kind == REF_PROPERTY || node->kind == REF_OTHER_ROOT) return false;
@@ -31,8 +30,7 @@ static bool is_constant(const struct ref_node *node, const struct ref_scope *sco
         }
         /* What a name of `let` stands for counts where the name is used. */
         if (let && i + 1 < node->count) {
-            inner[i] =
-                (struct ref_scope){.name = node->bound[i], .let_node = node->parts[i], .parent = scope};
+            inner[i] = (struct ref_scope){.name = node->bound[i], .let_node = node->parts[i], .parent = scope};
             scope = &inner[i];
         } else if (!is_constant(node->parts[i], scope, outer)) {
             return false;
@@ -71,13 +69,12 @@ static const char *check(struct arena *arena, const struct ref_node *node, const
     bool chain = node->kind == REF_AND || node->kind == REF_OR;
     for (size_t i = 0; i < node->count && chain; i++) {
         if (node->parts[i]->kind == REF_LIST_LITERAL) return "and/or on a list";
-        if (constant_value(arena, node->parts[i], scope, now_ms, &failed, &value) && !failed &&
-            !is_truth(value))
+        if (constant_value(arena, node->parts[i], scope, now_ms, &failed, &value) && !failed && !is_truth(value))
             return "and/or on a constant that is no truth value";
     }
     bool regex = node->kind == REF_CALL && str_starts(node->name, STR("regex_"));
-    if (regex && constant_value(arena, node->parts[1], scope, now_ms, &failed, &value) &&
-        value.type == REF_STRING && ref_pattern_malformed(value.text))
+    if (regex && constant_value(arena, node->parts[1], scope, now_ms, &failed, &value) && value.type == REF_STRING &&
+        ref_pattern_malformed(value.text))
         return "malformed pattern";
 
     struct ref_scope inner[128];
@@ -90,8 +87,7 @@ static const char *check(struct arena *arena, const struct ref_node *node, const
         const char *wrong = check(arena, node->parts[i], scope, now_ms);
         if (wrong) return wrong;
         if (let && i + 1 < node->count) {
-            inner[i] =
-                (struct ref_scope){.name = node->bound[i], .let_node = node->parts[i], .parent = scope};
+            inner[i] = (struct ref_scope){.name = node->bound[i], .let_node = node->parts[i], .parent = scope};
             scope = &inner[i];
         }
     }
@@ -104,7 +100,6 @@ const char *ref_check(struct arena *arena, const struct ref_node *tree, int64_t 
     struct ref_value value;
     const char *wrong = check(arena, tree, NULL, now_ms);
     if (wrong) return wrong;
-    if (constant_value(arena, tree, NULL, now_ms, &failed, &value) && failed)
-        return "a constant that is an error";
+    if (constant_value(arena, tree, NULL, now_ms, &failed, &value) && failed) return "a constant that is an error";
     return NULL;
 }

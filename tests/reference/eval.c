@@ -56,8 +56,7 @@ static struct ref_value is_in(struct ref_value x, struct ref_value container)
     return ref_bool(false);
 }
 
-static struct ref_value eval_operator(struct ref_row *row, struct str name, struct ref_value a,
-                                      struct ref_value b)
+static struct ref_value eval_operator(struct ref_row *row, struct str name, struct ref_value a, struct ref_value b)
 {
     long double x, y;
     if (str_is(name, "==")) return ref_bool(ref_equal(a, b));
@@ -71,16 +70,11 @@ static struct ref_value eval_operator(struct ref_row *row, struct str name, stru
     if (!ref_number(a, &x) || !ref_number(b, &y)) return ref_undefined;
     if (order) return compare(name, x < y ? -1 : x > y);
     switch (name.data[0]) {
-    case '+':
-        return ref_add(a, b);
-    case '-':
-        return subtract(x, y);
-    case '*':
-        return multiply(x, y);
-    case '/':
-        return y == 0 ? ref_undefined : ref_double((double)x / (double)y);
-    default:
-        return remainder_of(x, y);
+    case '+': return ref_add(a, b);
+    case '-': return subtract(x, y);
+    case '*': return multiply(x, y);
+    case '/': return y == 0 ? ref_undefined : ref_double((double)x / (double)y);
+    default: return remainder_of(x, y);
     }
 }
 
@@ -91,8 +85,7 @@ static struct ref_value eval_not(struct ref_value v)
 }
 
 /* The first operand that decides ends it: what follows is not looked at. */
-static struct ref_value eval_chain(struct ref_row *row, const struct ref_node *node,
-                                   const struct ref_scope *scope)
+static struct ref_value eval_chain(struct ref_row *row, const struct ref_node *node, const struct ref_scope *scope)
 {
     bool deciding = node->kind == REF_OR;
     for (size_t i = 0; i < node->count; i++) {
@@ -123,8 +116,7 @@ static struct ref_value shallow(struct ref_value list)
     return ref_depth(list) > 16 ? ref_undefined : list;
 }
 
-static struct ref_value eval_over_list(struct ref_row *row, const struct ref_node *node,
-                                       const struct ref_scope *scope)
+static struct ref_value eval_over_list(struct ref_row *row, const struct ref_node *node, const struct ref_scope *scope)
 {
     struct ref_value list = ref_eval(row, node->parts[0], scope);
     if (list.type != REF_LIST) return ref_undefined;
@@ -132,8 +124,7 @@ static struct ref_value eval_over_list(struct ref_row *row, const struct ref_nod
     struct ref_value result = ref_list(row->arena, list.count);
     result.count = 0;
     for (size_t i = 0; i < list.count && !row->failed; i++) {
-        struct ref_scope inner = {
-            .name = node->bound[0], .item = true, .value = list.items[i], .parent = scope};
+        struct ref_scope inner = {.name = node->bound[0], .item = true, .value = list.items[i], .parent = scope};
         struct ref_value v = ref_eval(row, node->parts[1], &inner);
         if (any && is_true(v)) return ref_bool(true);
         if (all && !is_true(v)) return ref_bool(false);
@@ -146,8 +137,7 @@ static struct ref_value eval_over_list(struct ref_row *row, const struct ref_nod
     return shallow(result);
 }
 
-static struct ref_value eval_call(struct ref_row *row, const struct ref_node *node,
-                                  const struct ref_scope *scope)
+static struct ref_value eval_call(struct ref_row *row, const struct ref_node *node, const struct ref_scope *scope)
 {
     struct str name = node->name;
     if (str_is(name, "any") || str_is(name, "all") || str_is(name, "map") || str_is(name, "filter"))
@@ -155,8 +145,7 @@ static struct ref_value eval_call(struct ref_row *row, const struct ref_node *no
     if (str_is(name, "let")) {
         struct ref_scope inner[128];
         for (size_t i = 0; i + 1 < node->count; i++) {
-            inner[i] =
-                (struct ref_scope){.name = node->bound[i], .let_node = node->parts[i], .parent = scope};
+            inner[i] = (struct ref_scope){.name = node->bound[i], .let_node = node->parts[i], .parent = scope};
             scope = &inner[i];
         }
         return ref_eval(row, node->parts[node->count - 1], scope);
@@ -190,21 +179,17 @@ struct ref_value ref_eval(struct ref_row *row, const struct ref_node *node, cons
     long double number;
     if (row->failed) return ref_undefined;
     switch (node->kind) {
-    case REF_LITERAL:
-        return node->value;
+    case REF_LITERAL: return node->value;
     case REF_LIST_LITERAL:
         a = ref_list(row->arena, node->count);
         for (size_t i = 0; i < node->count; i++) a.items[i] = ref_eval(row, node->parts[i], scope);
         return shallow(a);
-    case REF_PROPERTY:
-        return row->property(row->context, node->name);
-    case REF_OTHER_ROOT:
-        return ref_undefined;
+    case REF_PROPERTY: return row->property(row->context, node->name);
+    case REF_OTHER_ROOT: return ref_undefined;
     case REF_NAME:
         found = ref_lookup(scope, node->name);
         return found->item ? found->value : ref_eval(row, found->let_node, found->parent);
-    case REF_CALL:
-        return eval_call(row, node, scope);
+    case REF_CALL: return eval_call(row, node, scope);
     case REF_OPERATOR:
         a = ref_eval(row, node->parts[0], scope);
         b = ref_eval(row, node->parts[1], scope);
@@ -212,11 +197,9 @@ struct ref_value ref_eval(struct ref_row *row, const struct ref_node *node, cons
     case REF_NEGATIVE:
         a = ref_eval(row, node->parts[0], scope);
         return ref_number(a, &number) ? subtract(0, number) : ref_undefined;
-    case REF_NOT:
-        return eval_not(ref_eval(row, node->parts[0], scope));
+    case REF_NOT: return eval_not(ref_eval(row, node->parts[0], scope));
     case REF_AND:
-    case REF_OR:
-        return eval_chain(row, node, scope);
+    case REF_OR: return eval_chain(row, node, scope);
     case REF_INDEX:
         a = ref_eval(row, node->parts[0], scope);
         b = ref_eval(row, node->parts[1], scope);

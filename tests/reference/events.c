@@ -24,9 +24,8 @@ static bool is_device(struct str id)
 static bool is_denied(struct str id)
 {
     static const char *const denied[] = {
-        "",     "anon",    "anonymous", "nil",   "none", "null",
-        "n/a",  "na",      "undefined", "<nil>", "0",    "-1",
-        "true", "unknown", "false",     "[]",    "{}",   "00000000-0000-0000-0000-000000000000"};
+        "",      "anon", "anonymous", "nil",  "none",    "null",  "n/a", "na", "undefined",
+        "<nil>", "0",    "-1",        "true", "unknown", "false", "[]",  "{}", "00000000-0000-0000-0000-000000000000"};
     for (size_t i = 0; i < sizeof denied / sizeof *denied; i++) {
         if (str_eq_nocase(id, str_of(denied[i]))) return true;
     }
@@ -108,15 +107,14 @@ static bool is_insert_id(struct str id)
 {
     for (size_t i = 0; i < id.size; i++) {
         char c = id.data[i];
-        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && c != '-')
-            return false;
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && c != '-') return false;
     }
     return id.size >= 1 && id.size <= 36;
 }
 
 /* Whose event it is, and the device that it links, by the table in docs/api/identity.md. */
-static void ids_of(const struct reference *reference, const struct json *properties, bool verb,
-                   struct str *ret_id, struct str *ret_device)
+static void ids_of(const struct reference *reference, const struct json *properties, bool verb, struct str *ret_id,
+                   struct str *ret_device)
 {
     struct arena *arena = reference->arena;
     struct str distinct = id_of(arena, json_member(properties, "distinct_id"));
@@ -151,8 +149,8 @@ void reference_track(struct reference *reference, const struct json *json, int64
     event->time_ms = time_of(json_member(properties, "time"), received_ms);
     event->insert_id = id_of(arena, json_member(properties, "$insert_id"));
     if (!is_insert_id(event->insert_id)) event->insert_id = STR_NULL;
-    bool verb = str_is(event->name, "$identify") || str_is(event->name, "$create_alias") ||
-                str_is(event->name, "$merge");
+    bool verb =
+        str_is(event->name, "$identify") || str_is(event->name, "$create_alias") || str_is(event->name, "$merge");
     ids_of(reference, properties, verb, &event->id, &device);
 
     struct ref_value all = ref_from_json(arena, properties);
@@ -167,13 +165,12 @@ void reference_track(struct reference *reference, const struct json *json, int64
     }
     if (device.data && !link_device(reference, device, event->id)) {
         event->properties.keys[event->properties.count] = STR("$identity_failure_reason");
-        event->properties.items[event->properties.count++] =
-            ref_string(STR("errAnonDistinctIdAssignedAlready"));
+        event->properties.items[event->properties.count++] = ref_string(STR("errAnonDistinctIdAssignedAlready"));
     }
 
     for (struct ref_event *old = reference->first; old && event->insert_id.data; old = old->next) {
-        if (old->insert_id.data && str_eq(old->insert_id, event->insert_id) &&
-            str_eq(old->name, event->name) && str_eq(old->id, event->id) && old->time_ms == event->time_ms)
+        if (old->insert_id.data && str_eq(old->insert_id, event->insert_id) && str_eq(old->name, event->name) &&
+            str_eq(old->id, event->id) && old->time_ms == event->time_ms)
             old->replaced = true;
     }
     if (reference->last)

@@ -15,13 +15,10 @@ struct ref_value ref_cast_string(struct arena *arena, struct ref_value v)
         if (ref_is_int64(v.number) && !(v.number == 0 && signbit(v.number)))
             return ref_string(ref_copy(arena, str_from(text, number_format_int((int64_t)v.number, text))));
         return ref_string(ref_copy(arena, str_from(text, number_format((double)v.number, text))));
-    case REF_BOOLEAN:
-        return ref_string(v.boolean ? STR("true") : STR("false"));
+    case REF_BOOLEAN: return ref_string(v.boolean ? STR("true") : STR("false"));
     case REF_LIST:
-    case REF_OBJECT:
-        return ref_string(ref_json_text(arena, v));
-    default:
-        return v;
+    case REF_OBJECT: return ref_string(ref_json_text(arena, v));
+    default: return v;
     }
 }
 
@@ -40,17 +37,12 @@ static struct ref_value cast_number(struct ref_value v)
 static struct ref_value cast_boolean(struct ref_value v)
 {
     switch (v.type) {
-    case REF_BOOLEAN:
-        return v;
-    case REF_STRING:
-        return ref_bool(v.text.size != 0 && !str_is(v.text, "false"));
-    case REF_NUMBER:
-        return ref_bool(v.number != 0);
+    case REF_BOOLEAN: return v;
+    case REF_STRING: return ref_bool(v.text.size != 0 && !str_is(v.text, "false"));
+    case REF_NUMBER: return ref_bool(v.number != 0);
     case REF_LIST:
-    case REF_OBJECT:
-        return ref_bool(v.count != 0);
-    default:
-        return ref_bool(false);
+    case REF_OBJECT: return ref_bool(v.count != 0);
+    default: return ref_bool(false);
     }
 }
 

@@ -120,30 +120,16 @@ static void object_json(struct generator *g, struct buf *out, unsigned depth)
 static void any_json(struct generator *g, struct buf *out, unsigned depth)
 {
     switch (generate_below(g, depth ? 10 : 7)) {
-    case 0:
-        buf_lit(out, "null");
-        return;
-    case 1:
-        buf_lit(out, "true");
-        return;
-    case 2:
-        buf_lit(out, "false");
-        return;
+    case 0: buf_lit(out, "null"); return;
+    case 1: buf_lit(out, "true"); return;
+    case 2: buf_lit(out, "false"); return;
     case 3:
-    case 4:
-        buf_str_add(out, str_of(PICK(g, numbers)));
-        return;
+    case 4: buf_str_add(out, str_of(PICK(g, numbers))); return;
     case 5:
-    case 6:
-        string_json(g, out);
-        return;
+    case 6: string_json(g, out); return;
     case 7:
-    case 8:
-        list_json(g, out, depth - 1);
-        return;
-    default:
-        object_json(g, out, depth - 1);
-        return;
+    case 8: list_json(g, out, depth - 1); return;
+    default: object_json(g, out, depth - 1); return;
     }
 }
 
@@ -218,8 +204,7 @@ static void ids_json(struct generator *g, struct buf *out)
     unsigned kind = generate_below(g, 8);
     if (kind == 0 || kind >= 4) buf_str_add(out, str_of(id_member(g, "$device_id", devices, COUNT(devices))));
     if (kind == 1 || kind >= 5) buf_str_add(out, str_of(id_member(g, "$user_id", users, COUNT(users))));
-    if (kind == 2 || kind == 7)
-        buf_str_add(out, str_of(id_member(g, "distinct_id", distinct, COUNT(distinct))));
+    if (kind == 2 || kind == 7) buf_str_add(out, str_of(id_member(g, "distinct_id", distinct, COUNT(distinct))));
 }
 
 static void time_json(struct generator *g, int64_t utc_ms, int64_t spread_ms, struct buf *out)
@@ -228,18 +213,10 @@ static void time_json(struct generator *g, int64_t utc_ms, int64_t spread_ms, st
     if (generate_once_in(g, 3)) ms = ms / 900000 * 900000 + (int64_t)generate_below(g, 3) - 1;
     buf_lit(out, ",\"time\":");
     switch (generate_below(g, 4)) {
-    case 0:
-        buf_printf(out, "%lld", (long long)ms);
-        break;
-    case 1:
-        buf_printf(out, "%lld", (long long)(ms / 1000));
-        break;
-    case 2:
-        buf_printf(out, "\"%lld\"", (long long)ms);
-        break;
-    default:
-        buf_printf(out, "%lld.%03d", (long long)(ms / 1000), (int)(ms % 1000));
-        break;
+    case 0: buf_printf(out, "%lld", (long long)ms); break;
+    case 1: buf_printf(out, "%lld", (long long)(ms / 1000)); break;
+    case 2: buf_printf(out, "\"%lld\"", (long long)ms); break;
+    default: buf_printf(out, "%lld.%03d", (long long)(ms / 1000), (int)(ms % 1000)); break;
     }
 }
 
@@ -253,15 +230,13 @@ void generate_event(struct generator *g, struct generated_heads *heads, int64_t 
         buf_printf(&head, "{\"event\":\"%s\",\"properties\":{\"token\":\"t\"", generate_event_name(g));
         if (!generate_once_in(g, 20)) time_json(g, utc_ms, spread_ms, &head);
         ids_json(g, &head);
-        if (g->insert_ids || !generate_once_in(g, 3))
-            buf_printf(&head, ",\"$insert_id\":\"i-%u\"", heads->serial % 50);
+        if (g->insert_ids || !generate_once_in(g, 3)) buf_printf(&head, ",\"$insert_id\":\"i-%u\"", heads->serial % 50);
         if (!g->insert_ids && generate_once_in(g, 9)) buf_lit(&head, ",\"$insert_id\":\"not an id\"");
         heads->serial++;
         buf_byte(&head, 0);
         if (head.size <= sizeof heads->texts[0]) {
             memcpy(heads->texts[heads->serial % GENERATED_HEADS], head.data, head.size);
-            if (heads->count < GENERATED_HEADS && heads->serial % GENERATED_HEADS == 0)
-                heads->count = GENERATED_HEADS;
+            if (heads->count < GENERATED_HEADS && heads->serial % GENERATED_HEADS == 0) heads->count = GENERATED_HEADS;
         }
         buf_str_add(out, str_of(head.data));
         buf_fini(&head);
@@ -343,11 +318,8 @@ static void literal(struct generator *g, struct buf *out, const char *text)
 
 static void property(struct generator *g, struct buf *out, const char *name)
 {
-    static const char *const roots[] = {"properties", "properties", "properties",
-                                        "event",      "PROPERTIES", "Event"};
-    const char *root = generate_once_in(g, 60)   ? "user"
-                       : generate_once_in(g, 90) ? "behaviors"
-                                                 : PICK(g, roots);
+    static const char *const roots[] = {"properties", "properties", "properties", "event", "PROPERTIES", "Event"};
+    const char *root = generate_once_in(g, 60) ? "user" : generate_once_in(g, 90) ? "behaviors" : PICK(g, roots);
     buf_printf(out, "%s[", root);
     literal(g, out, name);
     buf_byte(out, ']');
@@ -413,21 +385,15 @@ static void leaf(struct generator *g, struct buf *out, char kind)
         else
             buf_str_add(out, str_of(words[generate_below(g, 2)]));
         return;
-    case 'n':
-        number_atom(g, out);
-        return;
+    case 'n': number_atom(g, out); return;
     case 's':
         if (generate_once_in(g, 2))
             property(g, out, "s");
         else
             literal(g, out, PICK(g, strings));
         return;
-    case 'l':
-        property(g, out, generate_once_in(g, 3) ? "cart" : "l");
-        return;
-    case 'o':
-        property(g, out, "o");
-        return;
+    case 'l': property(g, out, generate_once_in(g, 3) ? "cart" : "l"); return;
+    case 'o': property(g, out, "o"); return;
     default:
         if (generate_once_in(g, 6))
             buf_str_add(out, str_of(PICK(g, words)));
@@ -471,27 +437,17 @@ static void small_literal(struct generator *g, struct buf *out, char kind)
     static const char *const wholes[] = {"0", "1", "2", "3", "5", "-1", "1.5", "100", "1.0"};
     /* clang-format on */
     switch (kind) {
-    case 'r':
-        literal(g, out, PICK(g, patterns));
-        return;
-    case 'R':
-        literal(g, out, PICK(g, replacements));
-        return;
-    case 'U':
-        literal(g, out, PICK(g, units));
-        return;
-    case 'D':
-        literal(g, out, PICK(g, delimiters));
-        return;
+    case 'r': literal(g, out, PICK(g, patterns)); return;
+    case 'R': literal(g, out, PICK(g, replacements)); return;
+    case 'U': literal(g, out, PICK(g, units)); return;
+    case 'D': literal(g, out, PICK(g, delimiters)); return;
     case 'd':
         if (generate_once_in(g, 3))
             property(g, out, "d");
         else
             literal(g, out, PICK(g, dates));
         return;
-    default:
-        buf_str_add(out, str_of(PICK(g, wholes)));
-        return;
+    default: buf_str_add(out, str_of(PICK(g, wholes))); return;
     }
 }
 
@@ -512,21 +468,11 @@ static void grow(struct generator *g, struct buf *out, const char *template, uns
             continue;
         }
         switch (*++at) {
-        case '=':
-            buf_str_add(out, generate_once_in(g, 4) ? STR("=") : STR("=="));
-            break;
-        case '&':
-            buf_str_add(out, str_of(PICK(g, ands)));
-            break;
-        case '/':
-            buf_str_add(out, str_of(PICK(g, ors)));
-            break;
-        case '!':
-            buf_str_add(out, str_of(PICK(g, nots)));
-            break;
-        case '%':
-            buf_byte(out, '%');
-            break;
+        case '=': buf_str_add(out, generate_once_in(g, 4) ? STR("=") : STR("==")); break;
+        case '&': buf_str_add(out, str_of(PICK(g, ands))); break;
+        case '/': buf_str_add(out, str_of(PICK(g, ors))); break;
+        case '!': buf_str_add(out, str_of(PICK(g, nots))); break;
+        case '%': buf_byte(out, '%'); break;
         case '{':
             name = PICK(g, names);
             buf_str_add(out, str_of(name));
@@ -534,38 +480,20 @@ static void grow(struct generator *g, struct buf *out, const char *template, uns
         case '|':
             if (g->bound_count < COUNT(g->bound)) g->bound[g->bound_count++] = name;
             break;
-        case '}':
-            g->bound_count = bound;
-            break;
-        case 'v':
-            buf_str_add(out, str_of(name));
-            break;
-        case 'i':
-            number_atom(g, out);
-            break;
-        case 'N':
-            hard_number(g, out);
-            break;
-        case 'p':
-            any_property(g, out);
-            break;
-        case 'c':
-            property(g, out, "cart");
-            break;
-        case 'T':
-            property(g, out, generate_once_in(g, 2) ? "time" : "$time");
-            break;
+        case '}': g->bound_count = bound; break;
+        case 'v': buf_str_add(out, str_of(name)); break;
+        case 'i': number_atom(g, out); break;
+        case 'N': hard_number(g, out); break;
+        case 'p': any_property(g, out); break;
+        case 'c': property(g, out, "cart"); break;
+        case 'T': property(g, out, generate_once_in(g, 2) ? "time" : "$time"); break;
         case 'b':
         case 'n':
         case 's':
         case 'l':
         case 'o':
-        case 'a':
-            expression(g, out, *at, depth);
-            break;
-        default:
-            small_literal(g, out, *at);
-            break;
+        case 'a': expression(g, out, *at, depth); break;
+        default: small_literal(g, out, *at); break;
         }
     }
     g->bound_count = bound;

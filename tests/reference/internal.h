@@ -15,8 +15,8 @@ enum ref_type { REF_UNDEFINED, REF_NULL, REF_BOOLEAN, REF_NUMBER, REF_STRING, RE
 struct ref_value {
     enum ref_type type;
     bool boolean;
-    long double number; /* holds every int64 and every double exactly; infinite for a text that overflows */
-    struct str text; /* of a string; of a number that neither int64 nor a double holds, NULL data otherwise */
+    long double number;      /* holds every int64 and every double exactly; infinite for a text that overflows */
+    struct str text;         /* of a string; of a number that neither int64 nor a double holds, NULL data otherwise */
     struct ref_value *items; /* of lists and objects */
     struct str *keys;        /* of objects, each once */
     size_t count;

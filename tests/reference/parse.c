@@ -106,8 +106,7 @@ static bool one_of(struct str word, const char *const *words)
 
 static bool is_keyword(struct str word)
 {
-    static const char *const keywords[] = {"and",   "or",   "not",       "in", "true",
-                                           "false", "null", "undefined", NULL};
+    static const char *const keywords[] = {"and", "or", "not", "in", "true", "false", "null", "undefined", NULL};
     return one_of(word, keywords);
 }
 
@@ -168,18 +167,10 @@ static bool parse_string(struct parser *p, struct str *ret_text)
         case '"':
         case '\'':
         case '\\':
-        case '/':
-            text[size++] = (char)next;
-            break;
-        case 'n':
-            text[size++] = '\n';
-            break;
-        case 't':
-            text[size++] = '\t';
-            break;
-        case 'r':
-            text[size++] = '\r';
-            break;
+        case '/': text[size++] = (char)next; break;
+        case 'n': text[size++] = '\n'; break;
+        case 't': text[size++] = '\t'; break;
+        case 'r': text[size++] = '\r'; break;
         case 'u':
             if (!unicode_escape(p, &code_point)) return false;
             size += utf8_encode(code_point, text + size);
@@ -406,8 +397,7 @@ static struct ref_node *parse_unary(struct parser *p)
     return node;
 }
 
-static struct ref_node *binary(struct parser *p, const char *name, struct ref_node *left,
-                               struct ref_node *right)
+static struct ref_node *binary(struct parser *p, const char *name, struct ref_node *left, struct ref_node *right)
 {
     struct ref_node *node = node_new(p, REF_OPERATOR);
     node->name = str_of(name);
@@ -452,8 +442,7 @@ static struct ref_node *parse_cmp(struct parser *p)
     struct ref_node *left = parse_add(p);
     if (p->failed) return left;
     for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
-        if (take_sign(p, signs[i]))
-            return binary(p, strcmp(signs[i], "=") == 0 ? "==" : signs[i], left, parse_add(p));
+        if (take_sign(p, signs[i])) return binary(p, strcmp(signs[i], "=") == 0 ? "==" : signs[i], left, parse_add(p));
     }
     if (take_word(p, "in")) return binary(p, "in", left, parse_add(p));
     size_t start = p->at;

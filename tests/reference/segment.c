@@ -40,19 +40,12 @@ static struct str bucket_label(const struct segmenting *s, struct ref_local at)
     int64_t first = s->query->from_day;
     struct str date = date_label(s->arena, at.day);
     switch (s->query->unit) {
-    case REFERENCE_MINUTE:
-        return arena_printf(s->arena, "%.10s %02d:%02d:00", date.data, at.hour, at.minute);
-    case REFERENCE_HOUR:
-        return arena_printf(s->arena, "%.10s %02d:00:00", date.data, at.hour);
-    case REFERENCE_DAY:
-        return date;
-    case REFERENCE_WEEK:
-        return date_label(s->arena, at.day - ((at.day + 3) % 7 + 7) % 7);
-    case REFERENCE_MONTH:
-        ref_date(at.day, &y, &m, &d);
-        return date_label(s->arena, ref_days(y, m, 1));
-    case REFERENCE_DAYS:
-        return date_label(s->arena, at.day - (at.day - first) % s->query->interval_days);
+    case REFERENCE_MINUTE: return arena_printf(s->arena, "%.10s %02d:%02d:00", date.data, at.hour, at.minute);
+    case REFERENCE_HOUR: return arena_printf(s->arena, "%.10s %02d:00:00", date.data, at.hour);
+    case REFERENCE_DAY: return date;
+    case REFERENCE_WEEK: return date_label(s->arena, at.day - ((at.day + 3) % 7 + 7) % 7);
+    case REFERENCE_MONTH: ref_date(at.day, &y, &m, &d); return date_label(s->arena, ref_days(y, m, 1));
+    case REFERENCE_DAYS: return date_label(s->arena, at.day - (at.day - first) % s->query->interval_days);
     }
     abort();
 }
@@ -105,8 +98,8 @@ static void count(struct segmenting *s, struct str label, size_t bucket, struct 
     if (at == s->label_count) {
         struct labelled *labels = ref_alloc(s->arena, (at + 1) * sizeof *labels);
         if (at) memcpy(labels, s->labels, at * sizeof *labels);
-        labels[at] = (struct labelled){.label = label,
-                                       .cells = ref_alloc(s->arena, s->bucket_count * sizeof(struct cell))};
+        labels[at] =
+            (struct labelled){.label = label, .cells = ref_alloc(s->arena, s->bucket_count * sizeof(struct cell))};
         s->labels = labels;
         s->label_count++;
     }
@@ -154,8 +147,7 @@ static struct ref_value event_property(void *context, struct str name)
         return ref_string(person);
     }
     if (str_is(name, "$event_name")) return ref_string(event->name);
-    if (str_is(name, "$insert_id"))
-        return event->insert_id.data ? ref_string(event->insert_id) : ref_undefined;
+    if (str_is(name, "$insert_id")) return event->insert_id.data ? ref_string(event->insert_id) : ref_undefined;
     if (str_is(name, "mp_processing_time_ms")) return ref_int(event->received_ms);
     return ref_member(event->properties, name);
 }
@@ -196,8 +188,7 @@ struct reference_answer reference_segment(struct reference *reference, struct ar
     for (const struct ref_event *event = reference->first; event; event = event->next) {
         struct ref_local at = ref_local(event->time_ms);
         struct event_row context = {reference, event};
-        struct ref_row row = {
-            .arena = arena, .property = event_property, .context = &context, .now_ms = query->now_ms};
+        struct ref_row row = {.arena = arena, .property = event_property, .context = &context, .now_ms = query->now_ms};
         if (event->replaced || !in_range(&s, at)) continue;
         if (query->event.data && !str_eq(event->name, query->event)) continue;
         if (where) {

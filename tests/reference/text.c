@@ -86,8 +86,7 @@ static struct ref_value prefix(struct arena *arena, struct ref_value s, struct r
 static struct ref_value split(struct arena *arena, const struct ref_value *args, size_t count)
 {
     long double n = 0;
-    if (args[0].type != REF_STRING || args[1].type != REF_STRING || args[1].text.size != 1)
-        return ref_undefined;
+    if (args[0].type != REF_STRING || args[1].type != REF_STRING || args[1].text.size != 1) return ref_undefined;
     if (count == 3 && !ref_number(args[2], &n)) return ref_undefined;
     struct ref_value list = ref_list(arena, args[0].text.size + 1);
     struct str rest = args[0].text, part;
@@ -96,8 +95,7 @@ static struct ref_value split(struct arena *arena, const struct ref_value *args,
     while (str_next_part(&rest, args[1].text.data[0], &part)) list.items[list.count++] = ref_string(part);
     if (count == 2) return list;
     if (list.count == 1) return args[0];
-    return n == floorl(n) && n >= 1 && n <= (long double)list.count ? list.items[(size_t)n - 1]
-                                                                    : ref_undefined;
+    return n == floorl(n) && n >= 1 && n <= (long double)list.count ? list.items[(size_t)n - 1] : ref_undefined;
 }
 
 /* --- regular expressions ------------------------------------------------------------------------------ */
@@ -142,15 +140,13 @@ static struct ref_value replace(struct arena *arena, const pcre2_code *code, str
 {
     size_t size = (size_t)1 << 16;
     char *out = ref_alloc(arena, size);
-    uint32_t options =
-        PCRE2_SUBSTITUTE_GLOBAL | PCRE2_SUBSTITUTE_UNSET_EMPTY | PCRE2_SUBSTITUTE_UNKNOWN_UNSET;
-    int count = pcre2_substitute(code, (PCRE2_SPTR)s.data, s.size, 0, options, NULL, NULL,
-                                 (PCRE2_SPTR)by.data, by.size, (PCRE2_UCHAR *)out, &size);
+    uint32_t options = PCRE2_SUBSTITUTE_GLOBAL | PCRE2_SUBSTITUTE_UNSET_EMPTY | PCRE2_SUBSTITUTE_UNKNOWN_UNSET;
+    int count = pcre2_substitute(code, (PCRE2_SPTR)s.data, s.size, 0, options, NULL, NULL, (PCRE2_SPTR)by.data, by.size,
+                                 (PCRE2_UCHAR *)out, &size);
     return count < 0 ? ref_undefined : ref_string(str_from(out, size));
 }
 
-static struct ref_value regex(struct ref_row *row, struct str name, const struct ref_value *args,
-                              size_t count)
+static struct ref_value regex(struct ref_row *row, struct str name, const struct ref_value *args, size_t count)
 {
     long double group = 0;
     bool replacing = str_is(name, "regex_replace");
@@ -189,9 +185,7 @@ static size_t host_start(struct str s, bool *ret_explicit)
     *ret_explicit = true;
     if (str_starts(s, STR("//"))) return 2;
     if (s.size && letter(s.data[0])) {
-        while (i < s.size &&
-               (alphanumeric(s.data[i]) || s.data[i] == '+' || s.data[i] == '-' || s.data[i] == '.'))
-            i++;
+        while (i < s.size && (alphanumeric(s.data[i]) || s.data[i] == '+' || s.data[i] == '-' || s.data[i] == '.')) i++;
         if (str_starts(str_slice(s, i, s.size), STR("://"))) return i + 3;
     }
     *ret_explicit = false;
@@ -254,8 +248,7 @@ static struct str domain_of(struct arena *arena, struct str host)
 static struct ref_value parse_url(struct arena *arena, struct ref_value s, struct ref_value part)
 {
     struct str host;
-    if (s.type != REF_STRING || part.type != REF_STRING || !host_of(arena, s.text, &host))
-        return ref_undefined;
+    if (s.type != REF_STRING || part.type != REF_STRING || !host_of(arena, s.text, &host)) return ref_undefined;
     if (str_is(part.text, "full_domain")) return ref_string(host);
     return str_is(part.text, "domain") ? ref_string(domain_of(arena, host)) : ref_undefined;
 }

@@ -52,8 +52,7 @@ void ref_date(int64_t days, int *ret_year, int *ret_month, int *ret_day)
 
 static int month_days(int year, int month)
 {
-    return (int)(ref_days(month == 12 ? year + 1 : year, month == 12 ? 1 : month + 1, 1) -
-                 ref_days(year, month, 1));
+    return (int)(ref_days(month == 12 ? year + 1 : year, month == 12 ? 1 : month + 1, 1) - ref_days(year, month, 1));
 }
 
 /* The first instant at which clocks show `local`; when they skip it, what the offset before the gap makes of
@@ -174,8 +173,7 @@ static struct ref_value datedif(struct ref_value start, struct ref_value end, st
 {
     int64_t from, to;
     int y1, m1, d1, y2, m2, d2;
-    if (unit.type != REF_STRING || !local_day(start, &from) || !local_day(end, &to) || to < from)
-        return ref_undefined;
+    if (unit.type != REF_STRING || !local_day(start, &from) || !local_day(end, &to) || to < from) return ref_undefined;
     ref_date(from, &y1, &m1, &d1);
     ref_date(to, &y2, &m2, &d2);
     int64_t months = (int64_t)(y2 - y1) * 12 + m2 - m1 - (d2 < d1);

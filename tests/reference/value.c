@@ -50,17 +50,11 @@ struct ref_value ref_from_json(struct arena *arena, const struct json *json)
 {
     struct ref_value v = ref_undefined;
     switch ((enum json_type)json->type) {
-    case JSON_NULL:
-        v.type = REF_NULL;
-        break;
-    case JSON_BOOL:
-        return ref_bool(json->boolean);
-    case JSON_INT:
-        return ref_int(json->integer);
-    case JSON_DOUBLE:
-        return (struct ref_value){.type = REF_NUMBER, .number = json->number};
-    case JSON_STRING:
-        return ref_string(ref_copy(arena, json->string));
+    case JSON_NULL: v.type = REF_NULL; break;
+    case JSON_BOOL: return ref_bool(json->boolean);
+    case JSON_INT: return ref_int(json->integer);
+    case JSON_DOUBLE: return (struct ref_value){.type = REF_NUMBER, .number = json->number};
+    case JSON_STRING: return ref_string(ref_copy(arena, json->string));
     case JSON_BIGNUM:
         return (struct ref_value){
             .type = REF_NUMBER, .number = json_double(json), .text = ref_copy(arena, json->string)};
@@ -89,24 +83,19 @@ static struct json to_json(struct arena *arena, struct ref_value v)
     enum status status = STATUS_OK;
     switch (v.type) {
     case REF_UNDEFINED:
-    case REF_NULL:
-        break;
-    case REF_BOOLEAN:
-        return json_bool(v.boolean);
-    case REF_STRING:
-        return json_string(v.text);
+    case REF_NULL: break;
+    case REF_BOOLEAN: return json_bool(v.boolean);
+    case REF_STRING: return json_string(v.text);
     case REF_NUMBER:
         if (v.text.data) return (struct json){.type = JSON_BIGNUM, .string = v.text};
-        if (ref_is_int64(v.number) && !(v.number == 0 && signbit(v.number)))
-            return json_int((int64_t)v.number);
+        if (ref_is_int64(v.number) && !(v.number == 0 && signbit(v.number))) return json_int((int64_t)v.number);
         return (struct json){.type = JSON_DOUBLE, .number = (double)v.number};
     case REF_LIST:
     case REF_OBJECT:
         json = v.type == REF_LIST ? JSON_ARRAY_EMPTY : JSON_OBJECT_EMPTY;
         for (size_t i = 0; i < v.count && status == STATUS_OK; i++) {
             inner = to_json(arena, v.items[i]);
-            status = v.type == REF_LIST ? json_push(arena, &json, inner)
-                                        : json_put(arena, &json, v.keys[i], inner);
+            status = v.type == REF_LIST ? json_push(arena, &json, inner) : json_put(arena, &json, v.keys[i], inner);
         }
         if (status != STATUS_OK) abort();
         break;
@@ -136,14 +125,10 @@ bool ref_equal(struct ref_value a, struct ref_value b)
     if (a.type != b.type) return false;
     switch (a.type) {
     case REF_UNDEFINED:
-    case REF_NULL:
-        return true;
-    case REF_BOOLEAN:
-        return a.boolean == b.boolean;
-    case REF_NUMBER:
-        return a.number == b.number;
-    case REF_STRING:
-        return str_eq(a.text, b.text);
+    case REF_NULL: return true;
+    case REF_BOOLEAN: return a.boolean == b.boolean;
+    case REF_NUMBER: return a.number == b.number;
+    case REF_STRING: return str_eq(a.text, b.text);
     case REF_LIST:
         if (a.count != b.count) return false;
         for (size_t i = 0; i < a.count; i++) {

@@ -49,8 +49,8 @@ static enum source pseudo(struct str name)
     return SOURCE_PROPERTY;
 }
 
-enum status columns_new(struct arena *arena, const struct expr *expr, const struct snapshot *snapshot, struct error *error,
-                        struct columns **ret_columns)
+enum status columns_new(struct arena *arena, const struct expr *expr, const struct snapshot *snapshot,
+                        struct error *error, struct columns **ret_columns)
 {
     size_t count;
     const struct expr_column *wanted = expr_columns(expr, &count);
@@ -59,7 +59,8 @@ enum status columns_new(struct arena *arena, const struct expr *expr, const stru
         columns->columns = arena_new_array(arena, struct column, count + 1);
         columns->vectors = arena_new_array(arena, struct vector, count + 1);
     }
-    if (!columns || !columns->columns || !columns->vectors) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+    if (!columns || !columns->columns || !columns->vectors)
+        return error_set(error, STATUS_LIMIT, "memory budget exceeded");
     columns->snapshot = snapshot;
     columns->count = count;
     for (size_t i = 0; i < count; i++) {
@@ -72,7 +73,8 @@ enum status columns_new(struct arena *arena, const struct expr *expr, const stru
             continue;
         }
         column->values = arena_new_array(arena, struct value, VECTOR_ROWS_MAX);
-        if (column->source == SOURCE_INSERT_ID) column->texts = arena_alloc(arena, VECTOR_ROWS_MAX * sizeof *column->texts);
+        if (column->source == SOURCE_INSERT_ID)
+            column->texts = arena_alloc(arena, VECTOR_ROWS_MAX * sizeof *column->texts);
         if (!column->values || (column->source == SOURCE_INSERT_ID && !column->texts))
             return error_set(error, STATUS_LIMIT, "memory budget exceeded");
     }
@@ -132,15 +134,16 @@ static enum status compute(const struct columns *columns, struct column *column,
     case SOURCE_IMPORT: {
         const uint8_t *flags;
         TRY(scan_flags(scan, error, &flags));
-        for (uint32_t i = 0; i < rows; i++) column->values[i] = flags[i] & BATCH_IMPORT ? value_bool(true) : value_absent();
+        for (uint32_t i = 0; i < rows; i++)
+            column->values[i] = flags[i] & BATCH_IMPORT ? value_bool(true) : value_absent();
         return STATUS_OK;
     }
     default: return error_set(error, STATUS_INTERNAL, "unknown column source");
     }
 }
 
-enum status columns_read(struct columns *columns, struct scan *scan, uint32_t event_id, uint32_t rows, struct error *error,
-                         const struct vector **ret_vectors)
+enum status columns_read(struct columns *columns, struct scan *scan, uint32_t event_id, uint32_t rows,
+                         struct error *error, const struct vector **ret_vectors)
 {
     static const struct value absent = {.type = VALUE_ABSENT};
     for (size_t i = 0; i < columns->count; i++) {

@@ -1,15 +1,15 @@
 #pragma once
 /*
- * Feeds an expression: for each column that it wants, the vector of the current scan position. Knows which names are not stored
- * properties but facts of the event (`$time`, `$distinct_id`, …).
+ * Feeds an expression: for each column that it wants, the vector of the current scan position. Knows which names are
+ * not stored properties but facts of the event (`$time`, `$distinct_id`, …).
  */
 #include "expr/expr.h"
 #include "store/store.h"
 
 struct columns;
 /* Looks the names up in the snapshot. Lives in the arena. */
-enum status columns_new(struct arena *arena, const struct expr *expr, const struct snapshot *snapshot, struct error *error,
-                        struct columns **ret_columns) MUST_USE;
+enum status columns_new(struct arena *arena, const struct expr *expr, const struct snapshot *snapshot,
+                        struct error *error, struct columns **ret_columns) MUST_USE;
 /* The vectors for the scan's current vector of `rows` rows of event `event_id`; good until the scan moves. */
-enum status columns_read(struct columns *columns, struct scan *scan, uint32_t event_id, uint32_t rows, struct error *error,
-                         const struct vector **ret_vectors) MUST_USE;
+enum status columns_read(struct columns *columns, struct scan *scan, uint32_t event_id, uint32_t rows,
+                         struct error *error, const struct vector **ret_vectors) MUST_USE;

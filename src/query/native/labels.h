@@ -1,7 +1,8 @@
 #pragma once
 /*
- * Breakdown labels and their numbers. Values become labels (docs/decisions/0005-segmentation-choices.md, 5); each distinct label has a
- * dense number from 0. While a result vector is a dictionary, each of its entries is looked up once.
+ * Breakdown labels and their numbers. Values become labels (docs/decisions/0005-segmentation-choices.md, 5); each
+ * distinct label has a dense number from 0. While a result vector is a dictionary, each of its entries is looked up
+ * once.
  */
 #include "base/map.h"
 #include "column/vector.h"
@@ -25,6 +26,7 @@ struct labels {
 
 void labels_init(struct labels *labels, size_t memory_bytes_max);
 void labels_fini(struct labels *labels);
-/* The labels of row `row`: usually one. The array is good until the next call. LIMIT when memory or the number is exhausted. */
+/* The labels of row `row`: usually one. The array is good until the next call. LIMIT when memory or the number is
+ * exhausted. */
 enum status labels_of(struct labels *labels, const struct vector *vector, uint32_t row, const uint32_t **ret_labels,
                       uint32_t *ret_count) MUST_USE;

@@ -1,13 +1,15 @@
 /*
  * Segmentation on the event store.
  *
- * One pass over the vectors of the wanted runs: rows outside the range or not matching `where` are dropped, `on` gives each row its
- * labels, and a cell (label, bucket) counts events and, where users are asked for, collects the set of persons. Counting users is
- * exact: a person who occurs under several runs or sections is in the set once, and persons come resolved from the snapshot.
+ * One pass over the vectors of the wanted runs: rows outside the range or not matching `where` are dropped, `on` gives
+ * each row its labels, and a cell (label, bucket) counts events and, where users are asked for, collects the set of
+ * persons. Counting users is exact: a person who occurs under several runs or sections is in the set once, and persons
+ * come resolved from the snapshot.
  *
- * With `on` there may be far more labels than `limit`. The pass keeps cells while there are at most `limit` labels; when there turn out to
- * be more, it goes on with label totals alone, the top labels are chosen, and a second pass fills the cells of just those. So memory is
- * bounded by the labels' texts plus limit × buckets, and the answer is exact either way.
+ * With `on` there may be far more labels than `limit`. The pass keeps cells while there are at most `limit` labels;
+ * when there turn out to be more, it goes on with label totals alone, the top labels are chosen, and a second pass
+ * fills the cells of just those. So memory is bounded by the labels' texts plus limit × buckets, and the answer is
+ * exact either way.
  */
 #include "base/civil.h"
 #include "os/clock.h"
@@ -122,7 +124,8 @@ static enum status count_cell(struct segment *s, uint32_t slot, uint32_t bucket,
     return s->set_bytes > s->limits->memory_bytes_max ? out_of_memory(s) : STATUS_OK;
 }
 
-static enum status count_labels(struct segment *s, const struct vector *vector, uint32_t row, uint32_t bucket, uint32_t person)
+static enum status count_labels(struct segment *s, const struct vector *vector, uint32_t row, uint32_t bucket,
+                                uint32_t person)
 {
     const uint32_t *labels;
     uint32_t count;
@@ -185,8 +188,10 @@ static enum status scan_rows(struct segment *s, struct scan *scan, uint32_t even
     for (uint32_t i = 0; i < rows; i++) {
         if (!keep[i]) continue;
         uint32_t person = persons ? persons[i] : 0;
-        if (s->on) TRY(count_labels(s, &on, i, bucket[i], person));
-        else TRY(count_cell(s, 0, bucket[i], person));
+        if (s->on)
+            TRY(count_labels(s, &on, i, bucket[i], person));
+        else
+            TRY(count_cell(s, 0, bucket[i], person));
     }
     return STATUS_OK;
 }
@@ -219,7 +224,7 @@ static enum status pass(struct segment *s)
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-/* --- choosing labels, making the answer ------------------------------------------------------------------------------ */
+/* --- choosing labels, making the answer --- */
 
 struct ranked {
     uint64_t total;
@@ -288,7 +293,8 @@ static enum status run_passes(struct segment *s, struct segmentation *result)
     if (!s->collecting) {
         s->slots = arena_alloc(s->arena, (size_t)s->labels.count * sizeof *s->slots);
         if (!s->slots) status = out_of_memory(s);
-        for (uint32_t i = 0; i < s->labels.count && status == STATUS_OK; i++) s->slots[ranked[i].label] = i < kept ? i : LABEL_UNKNOWN;
+        for (uint32_t i = 0; i < s->labels.count && status == STATUS_OK; i++)
+            s->slots[ranked[i].label] = i < kept ? i : LABEL_UNKNOWN;
         s->collecting = true;
         if (status == STATUS_OK) status = reserve_slots(s, kept ? kept : 1);
         s->slot_count = kept;
@@ -303,11 +309,12 @@ static enum status run_passes(struct segment *s, struct segmentation *result)
     return status;
 }
 
-static enum status compile(struct segment *s, const char *parameter, struct str text, bool bare_name, const struct expr **ret_expr,
-                           struct expr_state **ret_state, struct columns **ret_columns)
+static enum status compile(struct segment *s, const char *parameter, struct str text, bool bare_name,
+                           const struct expr **ret_expr, struct expr_state **ret_state, struct columns **ret_columns)
 {
     if (!text.data) return STATUS_OK;
-    struct expr_options options = {.zone = s->plan->zone, .now_ms = s->plan->now_ms, .bare_name_is_property = bare_name};
+    struct expr_options options = {
+        .zone = s->plan->zone, .now_ms = s->plan->now_ms, .bare_name_is_property = bare_name};
     const struct expr *expr;
     TRY(evaluate(s, parameter, expr_compile(s->arena, text, &options, s->error, &expr)));
     size_t budget = s->limits->memory_bytes_max / 4;
@@ -322,7 +329,8 @@ static enum status native_segment(struct executor *executor, const struct plan *
 {
     struct native *native = (struct native *)executor;
     struct error local;
-    struct segment s = {.plan = plan, .limits = limits, .error = error ? error : &local, .arena = arena_new(limits->memory_bytes_max)};
+    struct segment s = {
+        .plan = plan, .limits = limits, .error = error ? error : &local, .arena = arena_new(limits->memory_bytes_max)};
     struct segmentation result = {.arena = arena_new(limits->memory_bytes_max)};
     s.users = plan->measure != MEASURE_COUNT;
     labels_init(&s.labels, limits->memory_bytes_max);
@@ -361,7 +369,10 @@ void segmentation_free(struct segmentation *result)
     *result = (struct segmentation){0};
 }
 
-static void native_free(struct executor *executor) { free(executor); }
+static void native_free(struct executor *executor)
+{
+    free(executor);
+}
 
 struct executor *executor_native_new(struct store *store)
 {
