@@ -444,5 +444,12 @@ enum status options_check(const struct options *options, struct error *error)
                           "http.body_bytes_max");
         return STATUS_INVALID;
     }
+    if (options->http_body_bytes_max > options->http_bodies_bytes_max ||
+        options->http_body_bytes_max > options->http_request_memory_max_bytes) {
+        (void)error_set(error, STATUS_INVALID,
+                        "http.body_bytes_max is larger than http.bodies_bytes_max or http.request_memory_max");
+        error_hint(error, "a body is held and decoded within those: raise them or lower http.body_bytes_max");
+        return STATUS_INVALID;
+    }
     return STATUS_OK;
 }

@@ -22,10 +22,16 @@ OPTION(INTEGER, http_headers_max, "http.headers_max", "200", "8..10000",
        "header lines of a request; more is answered with 431")
 OPTION(BYTES, http_body_bytes_max, "http.body_bytes_max", "10m", "1k..1g",
        "a request body, as sent and as unpacked; more is answered with 413")
+OPTION(BYTES, http_bodies_bytes_max, "http.bodies_bytes_max", "256m", "1m..1024g",
+       "bodies that one event loop holds at once; more are answered with 503")
+OPTION(BYTES, http_request_memory_max_bytes, "http.request_memory_max", "64m", "1m..64g",
+       "memory that one request may use while it is read and decoded")
 OPTION(INTEGER, http_connections_max, "http.connections_max", "10000", "1..1000000",
        "open connections; more are answered with 503 and closed")
 OPTION(INTEGER, http_pipeline_max, "http.pipeline_max", "64", "1..10000",
        "requests of one connection in work at a time")
+OPTION(BYTES, http_pipeline_bytes_max, "http.pipeline_bytes_max", "16m", "64k..64g",
+       "bodies and unsent answers of one connection; no more is read from it until they are sent")
 OPTION(DURATION, http_header_timeout_ms, "http.header_timeout", "10s", "10ms..1h",
        "from the first byte of a request to the end of its header")
 OPTION(DURATION, http_body_timeout_ms, "http.body_timeout", "60s", "10ms..1d",
@@ -45,6 +51,7 @@ OPTION(INTEGER, ingest_string_bytes_max, "ingest.string_bytes_max", "255", "16..
 OPTION(INTEGER, ingest_depth_max, "ingest.depth_max", "3", "1..32", "nesting of lists and objects in a property")
 OPTION(INTEGER, ingest_elements_max, "ingest.elements_max", "255", "1..10000",
        "elements of a list, members of an object")
+OPTION(BYTES, ingest_list_bytes_max, "ingest.list_bytes_max", "8k", "256..16m", "a list property, as stored")
 OPTION(DURATION, ingest_age_max_ms, "ingest.age_max", "5d", "1m..36500d",
        "/track takes no event that is older; /import takes any age")
 OPTION(FLAG, ingest_reject_unknown_tokens, "ingest.reject_unknown_tokens", "no", "",

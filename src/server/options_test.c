@@ -211,7 +211,8 @@ static void test_sources(void **state)
 static void test_check(void **state)
 {
     (void)state;
-    static const char *const sets[] = {"ingest.event_bytes_max=20m", "store.queue_bytes_max=5m"};
+    static const char *const sets[] = {"ingest.event_bytes_max=20m", "store.queue_bytes_max=5m",
+                                       "http.bodies_bytes_max=9m", "http.request_memory_max=9m"};
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         struct options *options = options_new();
         struct error error = ERROR_INIT;

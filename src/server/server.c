@@ -73,6 +73,7 @@ static void fill_api(struct server *server)
     server->limits.string_bytes_max = (size_t)o->ingest_string_bytes_max;
     server->limits.depth_max = (unsigned)o->ingest_depth_max;
     server->limits.elements_max = (size_t)o->ingest_elements_max;
+    server->limits.list_bytes_max = o->ingest_list_bytes_max;
     server->limits.age_max_ms = o->ingest_age_max_ms;
     server->limits.reject_unknown_tokens = o->ingest_reject_unknown_tokens;
     server->api = (struct api){
@@ -125,6 +126,9 @@ static enum status open_http(struct server *server, struct error *error)
     options.target_bytes_max = o->http_url_bytes_max;
     options.fields_max = (size_t)o->http_headers_max;
     options.body_bytes_max = o->http_body_bytes_max;
+    options.bodies_bytes_max = o->http_bodies_bytes_max;
+    options.arena_bytes_max = o->http_request_memory_max_bytes;
+    options.pipeline_bytes_max = o->http_pipeline_bytes_max;
     options.connections_max = (size_t)o->http_connections_max;
     options.pipeline_max = (size_t)o->http_pipeline_max;
     options.header_timeout_ms = (uint64_t)o->http_header_timeout_ms;
