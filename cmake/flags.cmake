@@ -41,6 +41,10 @@ endif()
 if(CAIRN_FUZZ)
   target_compile_options(cairn_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
-if(CMAKE_INTERPROCEDURAL_OPTIMIZATION AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
-  target_link_options(cairn_flags INTERFACE -flto=auto) # CMake's own flag compiles on one core and warns about it
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  # CMake's own -flto links on one core and warns about it.
+  foreach(language C CXX)
+    set(CMAKE_${language}_COMPILE_OPTIONS_IPO -flto=auto -fno-fat-lto-objects)
+    set(CMAKE_${language}_LINK_OPTIONS_IPO -flto=auto)
+  endforeach()
 endif()
