@@ -79,6 +79,8 @@ OPTION(DURATION, store_flush_interval_ms, "store.flush_interval", "10m", "100ms.
 OPTION(BYTES, store_cache_bytes, "store.cache_bytes", "256m", "0..1024g", "decoded columns kept in memory")
 OPTION(BYTES, store_queue_bytes_max, "store.queue_bytes_max", "64m", "1m..64g",
        "records that wait to be written; beyond it requests are answered with 503")
+OPTION(INTEGER, store_names_max, "store.names_max", "1000000", "1000..16000000",
+       "event names, and property names, of a project; what comes later shares a name or is left out")
 OPTION(FLAG, store_salvage, "store.salvage", "no", "",
        "start although acknowledged bytes of the log are damaged, and go on without them")
 

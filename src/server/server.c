@@ -53,6 +53,7 @@ static enum status open_store(struct server *server, struct error *error)
     options.flush_interval_ms = (uint64_t)o->store_flush_interval_ms;
     options.cache_bytes = o->store_cache_bytes;
     options.queue_bytes_max = o->store_queue_bytes_max;
+    options.names_max = (uint32_t)o->store_names_max;
     options.salvage = o->store_salvage;
     TRY(store_open(&options, error, &report, &server->store));
     if (report.bytes_lost) log_warn("acknowledged_bytes_lost", LOG_INT("bytes", report.bytes_lost));

@@ -22,7 +22,7 @@ static unsigned no_links(struct id_graph *graph, enum identity_mode mode, enum l
     return 0;
 }
 
-static const struct store_options options = {.link = no_links};
+static const struct store_options options = {.link = no_links, .names_max = 1000};
 
 struct world {
     struct sim *sim;

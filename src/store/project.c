@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define NAMES_MAX       (1u << 24)
+#define NAMES_CAPACITY  (STORE_NAMES_MAX + 1) /* and one for the events of all further names */
 #define SEAL_ROWS       65536
 #define FAN_IN          8
 #define MERGE_ROWS_MAX  262144u
@@ -20,8 +20,8 @@ struct project *project_new(uint64_t id)
     struct project *project = calloc(1, sizeof *project);
     if (!project) return NULL;
     project->id = id;
-    project->events = names_new(NAMES_MAX);
-    project->properties = names_new(NAMES_MAX);
+    project->events = names_new(NAMES_CAPACITY);
+    project->properties = names_new(NAMES_CAPACITY);
     project->ids = id_graph_new();
     project->reason_property = UINT32_MAX;
     project->changed = true;
@@ -225,14 +225,34 @@ static enum status replace_stored(struct project *project, struct project_contex
 
 /* --- applying --- */
 
-static enum status intern_property(struct project *project, struct str name, uint32_t *ret)
+/* A client makes names at will; the catalogs stay in memory for good. */
+static void names_exhausted(struct project *project, const char *kind)
 {
-    enum status status = names_intern(project->properties, name, ret);
-    if (status == STATUS_LIMIT && names_count(project->properties) >= NAMES_MAX) {
-        *ret = UINT32_MAX; /* 16 million property names: the property is left out, the event stays */
-        return STATUS_OK;
-    }
-    return status;
+    if (project->names_exhausted) return;
+    project->names_exhausted = true;
+    log_warn("names_exhausted", LOG_INT("project", project->id), LOG_CSTR("kind", kind));
+}
+
+/* The number of a property; UINT32_MAX when the catalog is full: then the property is left out, the event stays. */
+static enum status intern_property(struct project *project, const struct project_context *context, struct str name,
+                                   uint32_t *ret)
+{
+    if (names_count(project->properties) < context->options->names_max)
+        return names_intern(project->properties, name, ret);
+    *ret = names_find(project->properties, name, UINT32_MAX);
+    if (*ret == UINT32_MAX) names_exhausted(project, "property");
+    return STATUS_OK;
+}
+
+/* The number of an event name; when the catalog is full, new names share one. */
+static enum status intern_event(struct project *project, const struct project_context *context, struct str name,
+                                uint32_t *ret)
+{
+    if (names_count(project->events) < context->options->names_max) return names_intern(project->events, name, ret);
+    *ret = names_find(project->events, name, UINT32_MAX);
+    if (*ret != UINT32_MAX) return STATUS_OK;
+    names_exhausted(project, "event");
+    return names_intern(project->events, STR(STORE_OTHER_EVENTS), ret);
 }
 
 static enum status apply_event(struct project *project, struct project_context *context,
@@ -240,7 +260,7 @@ static enum status apply_event(struct project *project, struct project_context *
                                uint32_t *property_ids, uint64_t seq)
 {
     if (event_ids[event->name] == UINT32_MAX)
-        TRY(names_intern(project->events, batch->names[event->name], &event_ids[event->name]));
+        TRY(intern_event(project, context, batch->names[event->name], &event_ids[event->name]));
     struct mem_row row = {.time_ms = event->time_ms,
                           .seq = seq,
                           .insert_id = event->insert_id.data,
@@ -256,14 +276,15 @@ static enum status apply_event(struct project *project, struct project_context *
         unsigned reason = context->options->link(project->ids, batch->mode, LINK_CREATE, device, row.id);
         row.reason = (uint8_t)reason;
         if (reason && project->reason_property == UINT32_MAX)
-            TRY(intern_property(project, STR("$identity_failure_reason"), &project->reason_property));
+            TRY(intern_property(project, context, STR("$identity_failure_reason"), &project->reason_property));
     }
     id_graph_add_rows(project->ids, row.id, 1);
     struct reader properties = reader_of(event->properties);
     uint32_t name;
     struct value value;
     while (event_property_next(&properties, &name, &value)) {
-        if (property_ids[name] == UINT32_MAX) TRY(intern_property(project, batch->names[name], &property_ids[name]));
+        if (property_ids[name] == UINT32_MAX)
+            TRY(intern_property(project, context, batch->names[name], &property_ids[name]));
     }
     bool duplicate = false;
     if (row.insert_id) {

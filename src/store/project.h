@@ -33,8 +33,9 @@ struct project {
     struct live *live; /* older first; RAM sections behind file sections */
     size_t live_count, live_capacity;
     struct snapshot *published;
-    bool changed; /* since `published` */
-    bool dropped; /* its events were forgotten for good */
+    bool changed;         /* since `published` */
+    bool dropped;         /* its events were forgotten for good */
+    bool names_exhausted; /* and that was logged */
     uint32_t reason_property;
     /* a flush that is under way */
     bool flushing;

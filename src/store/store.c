@@ -39,6 +39,7 @@ void store_options_defaults(struct store_options *options)
         .flush_interval_ms = 600000,
         .cache_bytes = (uint64_t)256 << 20,
         .queue_bytes_max = (uint64_t)64 << 20,
+        .names_max = 1000000,
     };
 }
 
@@ -145,6 +146,8 @@ enum status store_open(const struct store_options *options, struct error *error,
                        struct store **ret_store)
 {
     if (options->wal_file_bytes < 65536) return error_set(error, STATUS_INVALID, "log files must have at least 64 KiB");
+    if (options->names_max == 0 || options->names_max > STORE_NAMES_MAX)
+        return error_set(error, STATUS_INVALID, "a project may have 1 to %d names", STORE_NAMES_MAX);
     struct store *store = calloc(1, sizeof *store);
     if (!store) return error_set(error, STATUS_LIMIT, "out of memory");
     store->options = *options;

@@ -28,6 +28,9 @@ struct id_graph;
 typedef unsigned (*identity_link_fn)(struct id_graph *graph, enum identity_mode mode, enum link_operation operation,
                                      uint32_t device, uint32_t user);
 
+#define STORE_NAMES_MAX    16000000
+#define STORE_OTHER_EVENTS "$other_events" /* the name of events whose own name came after names_max others */
+
 struct store_options {
     struct os_fs *fs; /* the data directory; owned by the caller */
     identity_link_fn link;
@@ -39,6 +42,7 @@ struct store_options {
     uint64_t flush_interval_ms; /* 10 min */
     uint64_t cache_bytes;       /* decoded blocks: 256 MiB */
     uint64_t queue_bytes_max;   /* records waiting for the disk: 64 MiB */
+    uint32_t names_max;         /* event names, and property names, of a project: 1 000 000, at most STORE_NAMES_MAX */
     bool salvage;               /* start even though acknowledged log bytes are damaged, without them */
 };
 void store_options_defaults(struct store_options *options);

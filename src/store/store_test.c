@@ -29,6 +29,7 @@ static unsigned link_rule(struct id_graph *graph, enum identity_mode mode, enum 
 
 struct fixture {
     char directory[64];
+    uint32_t names_max; /* 0: the default */
     struct os_fs *fs;
     struct store *store;
     struct store_report report;
@@ -44,6 +45,7 @@ static void open_store(struct fixture *f)
     options.link = link_rule;
     options.link_reasons = reasons;
     options.wal_file_bytes = 1 << 20;
+    if (f->names_max) options.names_max = f->names_max;
     enum status status = store_open(&options, &error, &f->report, &f->store);
     if (status != STATUS_OK) fail_msg("%s", error_text(&error, text, sizeof text));
 }
@@ -364,12 +366,54 @@ static void many_threads_at_once(void **state)
     }
 }
 
+/* Names beyond the limit cost nothing further: their events share a name, their properties are left out, and what was
+ * known before is as it was; also after a flush and a restart. */
+static void names_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct error error;
+    f->names_max = 3; /* the properties are n and text */
+    reopen(f);
+    char names[40][16];
+    for (int i = 0; i < 40; i++) {
+        snprintf(names[i], sizeof names[i], "e%d", i);
+        send(f, 1, (struct sent[]){{names[i], "u", NULL, NULL, T0, 1, "x"}}, 1);
+    }
+    struct batch batch;
+    struct buf record;
+    struct json one = json_int(1);
+    batch_init(&batch, 1 << 20);
+    batch_begin(&batch, 1, T0, IDENTITY_SIMPLIFIED, 0);
+    batch_event(&batch, STR("e0"), T0, STR("u"), STR_NULL, STR_NULL);
+    for (int i = 0; i < 40; i++) assert_int_equal(batch_property(&batch, str_of(names[i]), &one), STATUS_OK);
+    batch_event_end(&batch);
+    assert_int_equal(batch_finish(&batch, &record), STATUS_OK);
+    batch_fini(&batch);
+    assert_int_equal(store_append_wait(f->store, &record), STATUS_OK);
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(read_event(f, 1, "e0").rows, 2);
+        assert_int_equal(read_event(f, 1, "e2").rows, 1);
+        assert_int_equal(read_event(f, 1, "e3").rows, 0);
+        assert_int_equal(read_event(f, 1, STORE_OTHER_EVENTS).rows, 37);
+        struct snapshot *snapshot;
+        assert_int_equal(store_snapshot(f->store, 1, &error, &snapshot), STATUS_OK);
+        assert_int_equal(snapshot_event_count(snapshot), 4);
+        assert_int_equal(snapshot_property_count(snapshot), 3);
+        snapshot_free(snapshot);
+        if (round == 0)
+            assert_int_equal(store_flush(f->store, &error), STATUS_OK);
+        else
+            reopen(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(visible_at_once_and_after_reopening, setup, teardown),
         cmocka_unit_test_setup_teardown(newest_duplicate_wins_everywhere, setup, teardown),
         cmocka_unit_test_setup_teardown(links_are_retroactive_and_survive, setup, teardown),
+        cmocka_unit_test_setup_teardown(names_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(random_batches_add_up, setup, teardown),
         cmocka_unit_test_setup_teardown(many_threads_at_once, setup, teardown),
     };
