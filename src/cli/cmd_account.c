@@ -59,30 +59,11 @@ static int take(const char *command, int flag, struct arguments *arguments)
     }
 }
 
-#define FLAG_DATA                                                                                                      \
-    {                                                                                                                  \
-        "data", required_argument, NULL, DATA                                                                          \
-    }
-#define FLAG_PROJECT                                                                                                   \
-    {                                                                                                                  \
-        "project", required_argument, NULL, PROJECT                                                                    \
-    }
-#define FLAG_USERNAME                                                                                                  \
-    {                                                                                                                  \
-        "username", required_argument, NULL, USERNAME                                                                  \
-    }
-#define FLAG_ROLE                                                                                                      \
-    {                                                                                                                  \
-        "role", required_argument, NULL, ROLE                                                                          \
-    }
-#define FLAG_JSON                                                                                                      \
-    {                                                                                                                  \
-        "json", no_argument, NULL, JSON                                                                                \
-    }
-#define FLAG_HELP                                                                                                      \
-    {                                                                                                                  \
-        "help", no_argument, NULL, 'h'                                                                                 \
-    }
+/* clang-format off */
+#define FLAG_PROJECT {"project", required_argument, NULL, PROJECT}
+#define FLAG_USERNAME {"username", required_argument, NULL, USERNAME}
+#define FLAG_ROLE {"role", required_argument, NULL, ROLE}
+/* clang-format on */
 static const struct option flags_create[] = {
     FLAG_DATA,
     FLAG_PROJECT,

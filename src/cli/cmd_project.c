@@ -59,22 +59,9 @@ static int take(const char *command, int flag, struct arguments *arguments)
     }
 }
 
-#define FLAG_DATA                                                                                                      \
-    {                                                                                                                  \
-        "data", required_argument, NULL, DATA                                                                          \
-    }
-#define FLAG_ID                                                                                                        \
-    {                                                                                                                  \
-        "id", required_argument, NULL, ID                                                                              \
-    }
-#define FLAG_JSON                                                                                                      \
-    {                                                                                                                  \
-        "json", no_argument, NULL, JSON                                                                                \
-    }
-#define FLAG_HELP                                                                                                      \
-    {                                                                                                                  \
-        "help", no_argument, NULL, 'h'                                                                                 \
-    }
+/* clang-format off */
+#define FLAG_ID {"id", required_argument, NULL, ID}
+/* clang-format on */
 static const struct option flags_create[] = {
     FLAG_DATA,
     {"name", required_argument, NULL, NAME},

@@ -39,6 +39,12 @@ int command_failed(const char *command, const struct error *error);
  * `short_options` begin with ':'. */
 int command_option(const char *command, int argc, char **argv, const char *short_options,
                    const struct option *long_options);
+/* Rows of a getopt_long table that several commands have; DATA and JSON are the command's own numbers for them. */
+/* clang-format off */
+#define FLAG_DATA {"data", required_argument, NULL, DATA}
+#define FLAG_JSON {"json", no_argument, NULL, JSON}
+#define FLAG_HELP {"help", no_argument, NULL, 'h'}
+/* clang-format on */
 /* Makes the next command_option begin with argv[1]. */
 void command_options_begin(void);
 

@@ -40,7 +40,7 @@ static int64_t bucket_start_ms(const struct plan *plan, int64_t cell, int64_t ke
     }
 }
 
-static enum status mark_cells(struct buckets *b, unsigned char *exists)
+static void mark_cells(struct buckets *b, unsigned char *exists)
 {
     /* Walk the range in pieces of constant offset and mark the local cells that each covers. */
     int64_t at = b->span_from_ms;
@@ -55,7 +55,6 @@ static enum status mark_cells(struct buckets *b, unsigned char *exists)
         for (int64_t cell = from; cell <= to; cell++) exists[cell] = 1;
         at = next;
     }
-    return STATUS_OK;
 }
 
 enum status buckets_new(struct arena *arena, const struct plan *plan, uint32_t buckets_max, struct error *error,
@@ -83,7 +82,7 @@ enum status buckets_new(struct arena *arena, const struct plan *plan, uint32_t b
     b->table = arena_alloc(arena, (size_t)b->cell_count * sizeof *b->table);
     b->labels = arena_alloc(arena, (size_t)b->cell_count * sizeof *b->labels);
     if (!exists || !b->table || !b->labels) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
-    TRY(mark_cells(b, exists));
+    mark_cells(b, exists);
     int64_t last_key = INT64_MIN;
     for (int64_t i = 0; i < b->cell_count; i++) {
         int64_t start_ms = (b->first_cell + i) * b->cell_ms;

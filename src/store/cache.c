@@ -6,7 +6,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define BUCKETS 4096
+#define BUCKETS         4096
+#define EVICT_STEPS_MAX ((size_t)1 << 20) /* of the hand, in one eviction */
 
 struct cache_entry {
     struct cache *cache;
@@ -57,8 +58,8 @@ static void unlink_entry(struct cache *cache, struct cache_entry *entry)
 /* Makes room by letting go of unpinned entries that were not used since the hand last passed. */
 static void evict(struct cache *cache, size_t need)
 {
-    size_t steps = 0, entries_max = 1u << 20;
-    while (cache->hand && cache->bytes + need > cache->bytes_max && steps++ < entries_max) {
+    size_t steps = 0;
+    while (cache->hand && cache->bytes + need > cache->bytes_max && steps++ < EVICT_STEPS_MAX) {
         struct cache_entry *entry = cache->hand;
         cache->hand = entry->newer;
         if (entry->pins) {

@@ -47,7 +47,6 @@ struct column {
     const uint32_t *codes; /* DICT */
     uint32_t count;
     enum chunk_encoding encoding;
-    uint32_t dict_count;
 };
 
 static void presence_bits(struct buf *buf, const struct value *values, uint32_t items)
@@ -360,7 +359,6 @@ enum status chunk_encode(uint32_t property, const struct value *values, uint32_t
         for (uint32_t i = 0; i < distinct; i++) renumber[entries[i].first + 1] = i + 1;
         for (uint32_t i = 0; i < count; i++) codes[i] = renumber[codes[i]];
         column.codes = codes;
-        column.dict_count = distinct;
         status = dictionary_bytes(entries, distinct, &dictionary);
     } else {
         distinct = few ? distinct : 0;

@@ -381,10 +381,10 @@ enum status wal_open(const struct wal_options *options, uint64_t flushed_lsn,
         for (size_t i = 0; i < listing.spare_count; i++) {
             char name[64];
             spare_name(name, listing.spares[i]);
-            if (os_unlink(options->fs, name, error) != STATUS_OK) error_set(error, STATUS_OK, "%s", "");
+            struct error ignored;
+            (void)!os_unlink(options->fs, name, &ignored);
         }
         recovery.report.end_lsn = (recovery.at + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-        /* A last file that was read to its end must not share its base with the file that comes next. */
         wal->lsn = wal->durable_lsn = wal->marked_lsn = recovery.report.end_lsn;
         *ret_report = recovery.report;
         *ret_wal = wal;
@@ -437,7 +437,7 @@ static enum status make_spare(struct wal *wal, struct error *error, unsigned *re
     os_close(file);
     if (status != STATUS_OK) {
         struct error ignored;
-        if (os_unlink(wal->options.fs, name, &ignored) != STATUS_OK) return status;
+        (void)!os_unlink(wal->options.fs, name, &ignored);
         return status;
     }
     *ret_number = number;
