@@ -8,35 +8,11 @@
 
 #define DICTIONARY_ENTRIES_MAX (1u << 20)
 
-void section_ref_write(struct buf *buf, struct section_ref ref)
-{
-    buf_u64(buf, ref.offset);
-    buf_u32(buf, ref.size);
-    buf_u32(buf, 0);
-    buf_u64(buf, ref.check);
-}
-
-struct section_ref section_ref_read(struct reader *reader)
-{
-    struct section_ref ref = {.offset = read_u64(reader), .size = read_u32(reader)};
-    (void)read_u32(reader);
-    ref.check = read_u64(reader);
-    return ref;
-}
-
 struct section_ref chunk_block(const struct chunk *chunk, uint32_t index)
 {
     struct reader reader =
         reader_of(str_from(chunk->block_refs + (size_t)index * SECTION_REF_BYTES, SECTION_REF_BYTES));
     return section_ref_read(&reader);
-}
-
-struct section_ref section_append(struct buf *section, struct str object)
-{
-    buf_fill(section, 0, (8 - section->size % 8) % 8);
-    struct section_ref ref = {section->size, hash_bytes(object.data, object.size, 0), (uint32_t)object.size};
-    buf_str_add(section, object);
-    return ref;
 }
 
 /* --- writing --- */
@@ -169,11 +145,11 @@ static void encode_vector(struct buf *block, const struct column *column, uint32
 
 /* Writes the blocks, then the descriptor that points at them. */
 static enum status write_column(uint32_t property, const struct column *column, struct str dictionary, uint16_t types,
-                                uint32_t present, uint32_t distinct, struct buf *section, struct buf *table)
+                                uint32_t present, uint32_t distinct, struct section_out *out, struct buf *table)
 {
     bool blockless = column->encoding == CHUNK_CONST || column->encoding == CHUNK_SPARSE;
     uint32_t blocks = blockless ? 0 : (column->count + BLOCK_ITEMS - 1) / BLOCK_ITEMS;
-    struct section_ref dict_ref = dictionary.size ? section_append(section, dictionary) : (struct section_ref){0};
+    struct section_ref dict_ref = dictionary.size ? section_append(out, dictionary) : (struct section_ref){0};
     buf_u32(table, property);
     buf_byte(table, (char)column->encoding);
     buf_byte(table, 0);
@@ -183,7 +159,7 @@ static enum status write_column(uint32_t property, const struct column *column, 
     buf_u32(table, distinct);
     buf_u32(table, blocks);
     section_ref_write(table, dict_ref);
-    struct buf block = BUF_INIT(section->size_max);
+    struct buf block = BUF_INIT(out->buf.size_max);
     for (uint32_t b = 0; b < blocks; b++) {
         uint32_t first = b * BLOCK_ITEMS, left = column->count - first;
         uint32_t vectors = ((left < BLOCK_ITEMS ? left : BLOCK_ITEMS) + VECTOR_ROWS_MAX - 1) / VECTOR_ROWS_MAX;
@@ -202,25 +178,25 @@ static enum status write_column(uint32_t property, const struct column *column, 
             buf_fini(&block);
             return STATUS_LIMIT;
         }
-        section_ref_write(table, section_append(section, buf_str(&block)));
+        section_ref_write(table, section_append(out, buf_str(&block)));
     }
     buf_fini(&block);
-    TRY(buf_status(section));
+    TRY(section_out_status(out));
     return buf_status(table);
 }
 
-enum status chunk_encode_ints(uint32_t property, const uint64_t *values, uint32_t count, struct buf *section,
+enum status chunk_encode_ints(uint32_t property, const uint64_t *values, uint32_t count, struct section_out *out,
                               struct buf *table)
 {
     struct column column = {.integers = values, .count = count, .encoding = CHUNK_INT};
-    return write_column(property, &column, STR_NULL, 1 << VALUE_INT, count, 0, section, table);
+    return write_column(property, &column, STR_NULL, 1 << VALUE_INT, count, 0, out, table);
 }
 
 enum status chunk_encode_sparse(uint32_t property, const uint32_t *items, const struct value *values, uint32_t present,
-                                uint32_t count, struct buf *section, struct buf *table)
+                                uint32_t count, struct section_out *out, struct buf *table)
 {
     uint16_t types = 1u << VALUE_ABSENT;
-    struct buf dictionary = BUF_INIT(section->size_max);
+    struct buf dictionary = BUF_INIT(out->buf.size_max);
     buf_u32(&dictionary, present);
     for (uint32_t i = 0; i < present; i++) {
         buf_u32(&dictionary, items[i]);
@@ -232,7 +208,7 @@ enum status chunk_encode_sparse(uint32_t property, const uint32_t *items, const 
     struct column column = {.count = count, .encoding = CHUNK_SPARSE};
     enum status status = buf_status(&dictionary);
     if (status == STATUS_OK)
-        status = write_column(property, &column, buf_str(&dictionary), types, present, 0, section, table);
+        status = write_column(property, &column, buf_str(&dictionary), types, present, 0, out, table);
     buf_fini(&dictionary);
     return status;
 }
@@ -319,7 +295,7 @@ static bool all_types(uint16_t types, uint16_t allowed)
 }
 
 enum status chunk_encode(uint32_t property, const struct value *values, uint32_t count, struct arena *scratch,
-                         struct buf *section, struct buf *table)
+                         struct section_out *out, struct buf *table)
 {
     uint16_t types = 0;
     uint32_t present = 0;
@@ -334,7 +310,7 @@ enum status chunk_encode(uint32_t property, const struct value *values, uint32_t
     }
     assert(present);
     struct column column = {.values = values, .count = count};
-    struct buf dictionary = BUF_INIT(section->size_max);
+    struct buf dictionary = BUF_INIT(out->buf.size_max);
     enum status status = STATUS_OK;
     uint32_t distinct = 0;
     struct entry *entries = NULL;
@@ -368,7 +344,7 @@ enum status chunk_encode(uint32_t property, const struct value *values, uint32_t
                                                                  : CHUNK_VARIANT;
     }
     if (status == STATUS_OK)
-        status = write_column(property, &column, buf_str(&dictionary), types, present, distinct, section, table);
+        status = write_column(property, &column, buf_str(&dictionary), types, present, distinct, out, table);
     buf_fini(&dictionary);
     return status;
 }

@@ -10,6 +10,7 @@
  */
 #include "base/arena.h"
 #include "column/vector.h"
+#include "store/out.h"
 
 #define BLOCK_VECTORS 16
 #define BLOCK_ITEMS   (BLOCK_VECTORS * VECTOR_ROWS_MAX)
@@ -37,14 +38,6 @@ enum core_stream {
 };
 #define PROPERTY_ID_MAX 0xFFFFFEFFu
 
-struct section_ref {
-    uint64_t offset, check;
-    uint32_t size;
-};
-#define SECTION_REF_BYTES 24
-void section_ref_write(struct buf *buf, struct section_ref ref);
-struct section_ref section_ref_read(struct reader *reader);
-
 struct chunk {
     uint32_t property;
     uint8_t encoding;
@@ -55,23 +48,21 @@ struct chunk {
 };
 struct section_ref chunk_block(const struct chunk *chunk, uint32_t index);
 
-/* Encodes `count` values (ABSENT where not set; not all absent), appending objects to `section` and the descriptor to
+/* Encodes `count` values (ABSENT where not set; not all absent), appending objects to `out` and the descriptor to
  * `table`. `scratch` is used for sorting; reset it between columns. */
 enum status chunk_encode(uint32_t property, const struct value *values, uint32_t count, struct arena *scratch,
-                         struct buf *section, struct buf *table) MUST_USE;
+                         struct section_out *out, struct buf *table) MUST_USE;
 /* A column in which only the `present` items items[] (ascending) are set: cost and size follow what is there, so that a
  * million rare properties cost no more than the same values in one column. */
 enum status chunk_encode_sparse(uint32_t property, const uint32_t *items, const struct value *values, uint32_t present,
-                                uint32_t count, struct buf *section, struct buf *table) MUST_USE;
+                                uint32_t count, struct section_out *out, struct buf *table) MUST_USE;
 static inline bool chunk_is_sparse(uint32_t present, uint32_t count)
 {
     return (uint64_t)present * 32 < count;
 }
 /* The same for a column of integers that are all present. */
-enum status chunk_encode_ints(uint32_t property, const uint64_t *values, uint32_t count, struct buf *section,
+enum status chunk_encode_ints(uint32_t property, const uint64_t *values, uint32_t count, struct section_out *out,
                               struct buf *table) MUST_USE;
-/* Appends an object, 8-byte aligned, and returns its reference. */
-struct section_ref section_append(struct buf *section, struct str object);
 
 /* Parses the descriptor at the reader. */
 enum status chunk_read(struct reader *table, struct chunk *ret_chunk) MUST_USE;

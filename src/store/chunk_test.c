@@ -12,18 +12,19 @@
 #include <stdlib.h>
 
 struct column {
-    struct buf section, table;
+    struct section_out out;
+    struct buf table;
     struct arena *arena;
 };
 
 static struct column new_column(void)
 {
-    return (struct column){BUF_INIT(1 << 26), BUF_INIT(1 << 20), arena_new(1 << 28)};
+    return (struct column){section_out_ram(1 << 26), BUF_INIT(1 << 20), arena_new(1 << 28)};
 }
 
 static void end_column(struct column *c)
 {
-    buf_fini(&c->section);
+    section_out_fini(&c->out);
     buf_fini(&c->table);
     arena_free(c->arena);
 }
@@ -33,8 +34,8 @@ static struct str object(const struct column *c, struct section_ref ref)
 {
     char *copy = malloc(ref.size ? ref.size : 1);
     assert_non_null(copy);
-    assert_true(ref.offset % 8 == 0 && ref.offset + ref.size <= c->section.size);
-    memcpy(copy, c->section.data + ref.offset, ref.size);
+    assert_true(ref.offset % 8 == 0 && ref.offset + ref.size <= c->out.buf.size);
+    memcpy(copy, c->out.buf.data + ref.offset, ref.size);
     if (ref.size) assert_true(hash_bytes(copy, ref.size, 0) == ref.check); /* 0: there is no such object */
     return str_from(copy, ref.size);
 }
@@ -127,7 +128,7 @@ static enum chunk_encoding round_trip(const struct value *values, uint32_t count
 {
     struct column c = new_column();
     struct arena *scratch = arena_new(1 << 28);
-    assert_int_equal(chunk_encode(7, values, count, scratch, &c.section, &c.table), STATUS_OK);
+    assert_int_equal(chunk_encode(7, values, count, scratch, &c.out, &c.table), STATUS_OK);
     enum chunk_encoding encoding = read_back(&c, values, count, damage);
     arena_free(scratch);
     end_column(&c);
@@ -239,7 +240,7 @@ static void sparse_columns(void **state)
             values[items[i]] = some[i] = make(arena, MIXED, hash_u64(i, present));
         }
         assert_true(chunk_is_sparse(present, count));
-        assert_int_equal(chunk_encode_sparse(9, items, some, present, count, &c.section, &c.table), STATUS_OK);
+        assert_int_equal(chunk_encode_sparse(9, items, some, present, count, &c.out, &c.table), STATUS_OK);
         assert_int_equal(read_back(&c, values, count, true), CHUNK_SPARSE);
         /* a descriptor that counts other than the dictionary */
         struct chunk chunk;
@@ -267,7 +268,7 @@ static void integer_columns(void **state)
             uint64_t *numbers = calloc(counts[n], sizeof *numbers);
             struct chunk chunk;
             for (uint32_t i = 0; i < counts[n]; i++) numbers[i] = hash_u64(i, shift) >> shift;
-            assert_int_equal(chunk_encode_ints(CORE_ID, numbers, counts[n], &c.section, &c.table), STATUS_OK);
+            assert_int_equal(chunk_encode_ints(CORE_ID, numbers, counts[n], &c.out, &c.table), STATUS_OK);
             struct reader reader = reader_of(buf_str(&c.table));
             assert_int_equal(chunk_read(&reader, &chunk), STATUS_OK);
             for (uint32_t v = 0; chunk_vector_items(&chunk, v); v++) {
@@ -291,7 +292,7 @@ static void damaged_tables(void **state)
     struct arena *scratch = arena_new(1 << 24);
     struct value values[3000];
     for (uint32_t i = 0; i < 3000; i++) values[i] = value_int(i);
-    assert_int_equal(chunk_encode(7, values, 3000, scratch, &c.section, &c.table), STATUS_OK);
+    assert_int_equal(chunk_encode(7, values, 3000, scratch, &c.out, &c.table), STATUS_OK);
     for (size_t at = 0; at < c.table.size; at++) {
         for (int bit = 0; bit < 8; bit++) {
             struct chunk chunk;

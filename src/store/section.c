@@ -188,7 +188,8 @@ enum status section_open_file(struct section_file *file, struct cache *cache, ui
 /* --- building --- */
 
 struct section_builder {
-    struct buf image, table, events;
+    struct section_out out;
+    struct buf table, events;
     struct arena *scratch;
     unsigned char *filter;
     size_t filter_bytes, keys;
@@ -202,7 +203,7 @@ struct section_builder *section_builder_new(int64_t window_day, uint32_t window_
 {
     struct section_builder *builder = calloc(1, sizeof *builder);
     if (!builder) return NULL;
-    builder->image = BUF_INIT(bytes_max);
+    builder->out = section_out_ram(bytes_max);
     builder->table = BUF_INIT(bytes_max);
     builder->events = BUF_INIT(bytes_max);
     builder->scratch = arena_new(bytes_max);
@@ -223,7 +224,7 @@ struct section_builder *section_builder_new(int64_t window_day, uint32_t window_
 void section_builder_free(struct section_builder *builder)
 {
     if (!builder) return;
-    buf_fini(&builder->image);
+    section_out_fini(&builder->out);
     buf_fini(&builder->table);
     buf_fini(&builder->events);
     arena_free(builder->scratch);
@@ -243,7 +244,7 @@ uint64_t dedup_key(uint32_t event_id, uint32_t id, int64_t time_ms, struct str i
 static enum status add_ints(struct section_builder *builder, uint32_t property, const uint64_t *values, uint32_t count)
 {
     builder->chunk_count++;
-    return chunk_encode_ints(property, values, count, &builder->image, &builder->table);
+    return chunk_encode_ints(property, values, count, &builder->out, &builder->table);
 }
 
 /* The core streams come last in the chunk table, because their property numbers are the highest; they are written at
@@ -295,7 +296,7 @@ enum status section_builder_run(struct section_builder *builder, uint32_t event_
     TRY(add_ints(builder, CORE_MS, column, count));
     for (uint32_t i = 0; i < count; i++) column[i] = rows->ids[i];
     TRY(add_ints(builder, CORE_ID, column, count));
-    TRY(chunk_encode(CORE_INSERT, rows->insert_ids, count, builder->scratch, &builder->image, &builder->table));
+    TRY(chunk_encode(CORE_INSERT, rows->insert_ids, count, builder->scratch, &builder->out, &builder->table));
     builder->chunk_count++;
     for (uint32_t i = 0; i < count; i++) column[i] = (uint64_t)rows->received_ms[i];
     TRY(add_ints(builder, CORE_RECEIVED, column, count));
@@ -320,9 +321,9 @@ enum status section_builder_column(struct section_builder *builder, uint32_t pro
             rows[n] = i;
             sparse[n++] = values[i];
         }
-        status = chunk_encode_sparse(property, rows, sparse, present, count, &builder->image, &builder->table);
+        status = chunk_encode_sparse(property, rows, sparse, present, count, &builder->out, &builder->table);
     } else {
-        status = chunk_encode(property, values, count, builder->scratch, &builder->image, &builder->table);
+        status = chunk_encode(property, values, count, builder->scratch, &builder->out, &builder->table);
     }
     builder->chunk_count++;
     arena_reset(builder->scratch);
@@ -336,12 +337,12 @@ enum status section_builder_sparse(struct section_builder *builder, uint32_t pro
     if (present == 0) return STATUS_OK;
     enum status status;
     if (chunk_is_sparse(present, count)) {
-        status = chunk_encode_sparse(property, rows, values, present, count, &builder->image, &builder->table);
+        status = chunk_encode_sparse(property, rows, values, present, count, &builder->out, &builder->table);
     } else {
         struct value *dense = arena_new_array(builder->scratch, struct value, count); /* zero is ABSENT */
         if (!dense) return STATUS_LIMIT;
         for (uint32_t i = 0; i < present; i++) dense[rows[i]] = values[i];
-        status = chunk_encode(property, dense, count, builder->scratch, &builder->image, &builder->table);
+        status = chunk_encode(property, dense, count, builder->scratch, &builder->out, &builder->table);
     }
     builder->chunk_count++;
     arena_reset(builder->scratch);
@@ -353,7 +354,7 @@ enum status section_builder_run_end(struct section_builder *builder)
     struct section_event *run = &builder->run;
     TRY(buf_status(&builder->table));
     memcpy(builder->table.data, &builder->chunk_count, 4);
-    run->table = section_append(&builder->image, buf_str(&builder->table));
+    run->table = section_append(&builder->out, buf_str(&builder->table));
     buf_u32(&builder->events, run->event_id);
     buf_u32(&builder->events, run->rows);
     buf_u32(&builder->events, run->first_row);
@@ -366,7 +367,7 @@ enum status section_builder_run_end(struct section_builder *builder)
     if (run->time_max_ms > builder->time_max_ms) builder->time_max_ms = run->time_max_ms;
     builder->rows += run->rows;
     builder->event_count++;
-    return buf_status(&builder->image);
+    return section_out_status(&builder->out);
 }
 
 uint32_t section_builder_rows(const struct section_builder *builder)
@@ -378,8 +379,7 @@ enum status section_builder_finish(struct section_builder *builder, struct buf *
                                    struct section_ref *ret_directory)
 {
     struct section_ref filter = {0};
-    if (builder->filter_bytes)
-        filter = section_append(&builder->image, str_from(builder->filter, builder->filter_bytes));
+    if (builder->filter_bytes) filter = section_append(&builder->out, str_from(builder->filter, builder->filter_bytes));
     struct buf directory = BUF_INIT(builder->events.size_max);
     buf_u32(&directory, DIRECTORY_MAGIC);
     buf_u32(&directory, DIRECTORY_VERSION);
@@ -396,13 +396,13 @@ enum status section_builder_finish(struct section_builder *builder, struct buf *
     buf_str_add(&directory, buf_str(&builder->events));
     enum status status = buf_status(&directory);
     struct section_ref ref = {0};
-    if (status == STATUS_OK) ref = section_append(&builder->image, buf_str(&directory));
+    if (status == STATUS_OK) ref = section_append(&builder->out, buf_str(&directory));
     buf_fini(&directory);
     if (status == STATUS_OK) status = buf_status(&builder->events);
-    if (status == STATUS_OK) status = buf_status(&builder->image);
+    if (status == STATUS_OK) status = section_out_status(&builder->out);
     if (status != STATUS_OK) return status;
     *ret_directory = ref;
-    *ret_image = builder->image;
-    builder->image = BUF_INIT(builder->image.size_max);
+    *ret_image = builder->out.buf;
+    builder->out = section_out_ram(ret_image->size_max);
     return STATUS_OK;
 }
