@@ -385,11 +385,16 @@ static void *keep(struct compiler *c, const void *items, size_t count, size_t it
     return copy;
 }
 
-static enum status compile(struct compiler *c, struct str text, struct expr *expr)
+static enum status compile(struct compiler *c, struct str text, const uint32_t *term, struct expr *expr)
 {
     struct ast ast;
     TRY(expr_parse(c->work, text, c->options, c->error, &ast));
     expr_analyse(&ast);
+    if (term) {
+        TRY(expr_narrow(c->work, &ast, *term, c->error));
+        expr_analyse(&ast);
+        expr_find_comparison(&ast, expr);
+    }
     c->column_count = (uint32_t)ast.column_count;
     struct expr_column *columns = keep(c, ast.columns, ast.column_count, sizeof *columns);
     c->fold_registers = arena_new_array(c->work, struct value, c->column_count + TEMPS_MAX);
@@ -421,6 +426,12 @@ static enum status compile(struct compiler *c, struct str text, struct expr *exp
 enum status expr_compile(struct arena *arena, struct str text, const struct expr_options *options, struct error *error,
                          const struct expr **ret_expr)
 {
+    return expr_compile_part(arena, text, options, NULL, error, ret_expr);
+}
+
+enum status expr_compile_part(struct arena *arena, struct str text, const struct expr_options *options,
+                              const uint32_t *term, struct error *error, const struct expr **ret_expr)
+{
     static const struct expr_options defaults;
     if (!options) options = &defaults;
     if (text.size > EXPR_TEXT_MAX) {
@@ -440,7 +451,7 @@ enum status expr_compile(struct arena *arena, struct str text, const struct expr
     compiler.work = arena_new(WORK_BYTES_MAX);
     compiler.fold.arena = arena_new(FOLD_BYTES_MAX);
     compiler.fold.work_left = FOLD_WORK_MAX;
-    enum status status = compile(&compiler, text, expr);
+    enum status status = compile(&compiler, text, term, expr);
     expr_regex_cache_free(compiler.fold.regexes);
     arena_free(compiler.fold.arena);
     arena_free(compiler.work);

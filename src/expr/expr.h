@@ -30,6 +30,7 @@
 #define EXPR_ITEMS_MAX  10000      /* items of one list literal, or arguments of one call */
 #define EXPR_STRING_MAX (1u << 20) /* bytes of a string or list that an operator makes */
 #define EXPR_WORK_MAX   20000000   /* calls (and 64-byte pieces of their arguments) in one evaluation */
+#define EXPR_TERMS_MAX  32         /* into which a filter is cut */
 
 /* Which record a column belongs to. `event["x"]` and `properties["x"]` are the same column. */
 enum expr_root { EXPR_PROPERTY, EXPR_USER, EXPR_BEHAVIOR };
@@ -65,6 +66,22 @@ struct expr_state;
 /* `options` may be NULL and need not outlive the call (zones live as long as the process). */
 enum status expr_compile(struct arena *arena, struct str text, const struct expr_options *options, struct error *error,
                          const struct expr **ret_expr) MUST_USE;
+
+/*
+ * A filter, cut at its outermost `and` into terms that are tried one after the other, each only for the rows that the
+ * terms before it kept: expr_filter with each in turn keeps the same rows and raises the same errors as with the whole
+ * text. A text that is no conjunction of things that are always boolean, null or undefined is one term.
+ */
+enum expr_comparison { EXPR_NO_COMPARISON, EXPR_LESS, EXPR_LESS_EQUAL, EXPR_GREATER, EXPR_GREATER_EQUAL, EXPR_EQUAL };
+struct expr_term {
+    const struct expr *expr;
+    /* For a column that holds numbers, or nothing, in a row: the term is true exactly where there is a number that
+     * compares so with `bound`. EXPR_NO_COMPARISON: the term is something else. */
+    enum expr_comparison comparison;
+    double bound;
+};
+enum status expr_compile_terms(struct arena *arena, struct str text, const struct expr_options *options,
+                               struct error *error, const struct expr_term **ret_terms, size_t *ret_count) MUST_USE;
 
 /* The columns, each once, in the order in which expr_eval wants them. A constant expression has none. */
 const struct expr_column *expr_columns(const struct expr *expr, size_t *ret_count);

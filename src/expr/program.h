@@ -71,7 +71,20 @@ struct expr {
     bool formula;
     const struct timezone_info *zone;
     int64_t now_ms;
+    /* of a term that compares its only column with a number: see struct expr_term */
+    enum expr_comparison comparison;
+    double bound;
 };
+
+/* --- terms.c --- */
+/* What expr_compile does, of the whole text (term NULL) or of one term of it. */
+enum status expr_compile_part(struct arena *arena, struct str text, const struct expr_options *options,
+                              const uint32_t *term, struct error *error, const struct expr **ret_expr) MUST_USE;
+/* Terms of an analysed tree: 1 when it is no conjunction that may be cut. */
+uint32_t expr_term_count(const struct ast *ast);
+/* Makes one term the whole tree, with only the columns that it reads. */
+enum status expr_narrow(struct arena *arena, struct ast *ast, uint32_t term, struct error *error) MUST_USE;
+void expr_find_comparison(const struct ast *ast, struct expr *expr);
 
 struct expr_context expr_context(const struct expr *expr);
 
