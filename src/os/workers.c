@@ -1,9 +1,10 @@
 #include "os/workers.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "os/thread.h"
 
 struct job {
     void (*run)(void *arg);
@@ -11,31 +12,30 @@ struct job {
 };
 
 struct workers {
-    pthread_mutex_t lock;
-    pthread_cond_t filled;
+    struct os_mutex lock;
+    struct os_cond filled;
     struct job *ring;
     size_t first, count, capacity;
     bool stopping;
     unsigned thread_count;
-    pthread_t threads[];
+    struct os_thread threads[];
 };
 
-static void *worker_main(void *arg)
+static void worker_main(void *arg)
 {
     struct workers *workers = arg;
-    pthread_mutex_lock(&workers->lock);
+    os_mutex_lock(&workers->lock);
     for (;;) {
-        while (!workers->count && !workers->stopping) pthread_cond_wait(&workers->filled, &workers->lock);
+        while (!workers->count && !workers->stopping) os_cond_wait(&workers->filled, &workers->lock);
         if (!workers->count) break;
         struct job job = workers->ring[workers->first];
         workers->first = (workers->first + 1) % workers->capacity;
         workers->count--;
-        pthread_mutex_unlock(&workers->lock);
+        os_mutex_unlock(&workers->lock);
         job.run(job.arg);
-        pthread_mutex_lock(&workers->lock);
+        os_mutex_lock(&workers->lock);
     }
-    pthread_mutex_unlock(&workers->lock);
-    return NULL;
+    os_mutex_unlock(&workers->lock);
 }
 
 enum status workers_new(unsigned threads, size_t waiting_max, struct workers **ret_workers)
@@ -49,10 +49,10 @@ enum status workers_new(unsigned threads, size_t waiting_max, struct workers **r
     }
     workers->ring = ring;
     workers->capacity = waiting_max ? waiting_max : 1;
-    pthread_mutex_init(&workers->lock, NULL);
-    pthread_cond_init(&workers->filled, NULL);
+    os_mutex_init(&workers->lock, "workers");
+    os_cond_init(&workers->filled, "workers filled");
     for (unsigned i = 0; i < threads; i++) {
-        if (pthread_create(&workers->threads[i], NULL, worker_main, workers) != 0) break;
+        if (os_thread_spawn(&workers->threads[i], "worker", worker_main, workers) != STATUS_OK) break;
         workers->thread_count++;
     }
     if (workers->thread_count == 0) {
@@ -65,26 +65,26 @@ enum status workers_new(unsigned threads, size_t waiting_max, struct workers **r
 
 enum status workers_submit(struct workers *workers, void (*run)(void *arg), void *arg)
 {
-    pthread_mutex_lock(&workers->lock);
+    os_mutex_lock(&workers->lock);
     bool room = workers->count < workers->capacity && !workers->stopping;
     if (room) {
         workers->ring[(workers->first + workers->count++) % workers->capacity] = (struct job){run, arg};
-        pthread_cond_signal(&workers->filled);
+        os_cond_signal(&workers->filled);
     }
-    pthread_mutex_unlock(&workers->lock);
+    os_mutex_unlock(&workers->lock);
     return room ? STATUS_OK : STATUS_UNAVAILABLE;
 }
 
 void workers_free(struct workers *workers)
 {
     if (!workers) return;
-    pthread_mutex_lock(&workers->lock);
+    os_mutex_lock(&workers->lock);
     workers->stopping = true;
-    pthread_cond_broadcast(&workers->filled);
-    pthread_mutex_unlock(&workers->lock);
-    for (unsigned i = 0; i < workers->thread_count; i++) pthread_join(workers->threads[i], NULL);
-    pthread_cond_destroy(&workers->filled);
-    pthread_mutex_destroy(&workers->lock);
+    os_cond_broadcast(&workers->filled);
+    os_mutex_unlock(&workers->lock);
+    for (unsigned i = 0; i < workers->thread_count; i++) os_thread_join(&workers->threads[i]);
+    os_cond_destroy(&workers->filled);
+    os_mutex_destroy(&workers->lock);
     free(workers->ring);
     free(workers);
 }

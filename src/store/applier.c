@@ -122,10 +122,10 @@ static void flush_begin(struct store *store)
     store->flush_waiters_next = store->flush_waiters;
     store->flush_waiters = NULL;
     store->dropped_saved = store->dropped_count;
-    pthread_mutex_lock(&store->job_lock);
+    os_mutex_lock(&store->job_lock);
     store->job = job;
-    pthread_cond_signal(&store->job_filled);
-    pthread_mutex_unlock(&store->job_lock);
+    os_cond_signal(&store->job_filled);
+    os_mutex_unlock(&store->job_lock);
 }
 
 static void flush_finished(struct store *store, struct flush_job *job)
@@ -221,7 +221,7 @@ enum status store_projects(struct store *store, void (*each)(void *ctx, uint64_t
     return STATUS_OK;
 }
 
-void *store_applier_main(void *arg)
+void store_applier_main(void *arg)
 {
     struct store *store = arg;
     struct error error = ERROR_INIT;
@@ -258,7 +258,6 @@ void *store_applier_main(void *arg)
         }
         if (!stop && flush_due(store)) flush_begin(store);
     }
-    return NULL;
 }
 
 enum status store_snapshot(struct store *store, uint64_t project, struct error *error, struct snapshot **ret_snapshot)

@@ -1,9 +1,9 @@
 #include "store/cache.h"
 
 #include "base/hash.h"
+#include "os/thread.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #define BUCKETS         4096
@@ -20,7 +20,7 @@ struct cache_entry {
 };
 
 struct cache {
-    pthread_mutex_t lock;
+    struct os_mutex lock;
     struct cache_entry *buckets[BUCKETS];
     struct cache_entry *hand; /* any entry of the ring */
     size_t bytes, bytes_max;
@@ -29,7 +29,8 @@ struct cache {
 struct cache *cache_new(size_t bytes_max)
 {
     struct cache *cache = calloc(1, sizeof *cache);
-    if (!cache || pthread_mutex_init(&cache->lock, NULL) != 0) abort();
+    if (!cache) abort();
+    os_mutex_init(&cache->lock, "cache");
     cache->bytes_max = bytes_max;
     return cache;
 }
@@ -82,15 +83,15 @@ void cache_free(struct cache *cache)
         unlink_entry(cache, entry);
         free(entry);
     }
-    pthread_mutex_destroy(&cache->lock);
+    os_mutex_destroy(&cache->lock);
     free(cache);
 }
 
 size_t cache_bytes(struct cache *cache)
 {
-    pthread_mutex_lock(&cache->lock);
+    os_mutex_lock(&cache->lock);
     size_t bytes = cache->bytes;
-    pthread_mutex_unlock(&cache->lock);
+    os_mutex_unlock(&cache->lock);
     return bytes;
 }
 
@@ -105,16 +106,16 @@ enum status cache_fetch(struct cache *cache, struct os_file *file, uint64_t file
                         struct section_ref ref, struct error *error, struct pinned *ret_pinned)
 {
     uint64_t offset = base + ref.offset;
-    pthread_mutex_lock(&cache->lock);
+    os_mutex_lock(&cache->lock);
     struct cache_entry *entry = lookup(cache, file_id, offset, ref.size);
     if (entry) {
         entry->pins++;
         entry->used = true;
-        pthread_mutex_unlock(&cache->lock);
+        os_mutex_unlock(&cache->lock);
         *ret_pinned = (struct pinned){{entry->data, entry->size}, entry};
         return STATUS_OK;
     }
-    pthread_mutex_unlock(&cache->lock);
+    os_mutex_unlock(&cache->lock);
 
     /* Read without the lock; two readers may do it at once, and the second result is used alone. */
     entry = malloc(sizeof *entry + ref.size);
@@ -130,7 +131,7 @@ enum status cache_fetch(struct cache *cache, struct os_file *file, uint64_t file
         free(entry);
         return status;
     }
-    pthread_mutex_lock(&cache->lock);
+    os_mutex_lock(&cache->lock);
     if (!lookup(cache, file_id, offset, ref.size)) {
         evict(cache, ref.size);
         if (cache->bytes + ref.size <= cache->bytes_max) {
@@ -149,7 +150,7 @@ enum status cache_fetch(struct cache *cache, struct os_file *file, uint64_t file
             cache->bytes += ref.size;
         }
     }
-    pthread_mutex_unlock(&cache->lock);
+    os_mutex_unlock(&cache->lock);
     *ret_pinned = (struct pinned){{entry->data, entry->size}, entry};
     return STATUS_OK;
 }
@@ -159,8 +160,8 @@ void pinned_release(struct pinned *pinned)
     struct cache_entry *entry = pinned->entry;
     *pinned = (struct pinned){0};
     if (!entry) return;
-    pthread_mutex_lock(&entry->cache->lock);
+    os_mutex_lock(&entry->cache->lock);
     bool gone = --entry->pins == 0 && !entry->cached;
-    pthread_mutex_unlock(&entry->cache->lock);
+    os_mutex_unlock(&entry->cache->lock);
     if (gone) free(entry);
 }

@@ -13,9 +13,9 @@
 
 #include "base/cow.h"
 #include "base/hash.h"
+#include "os/thread.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -59,7 +59,7 @@ struct id_graph {
     uint32_t link_count, link_capacity;
     uint32_t *touched; /* ids whose rows_new is not 0 */
     uint32_t touched_count, touched_capacity;
-    pthread_rwlock_t lock; /* slots: the applier writes, id_view_find reads */
+    struct os_rwlock lock; /* slots: the applier writes, id_view_find reads */
 };
 
 struct id_view {
@@ -98,9 +98,9 @@ struct id_graph *id_graph_new(void)
 {
     struct id_graph *graph = calloc(1, sizeof *graph);
     struct shared_texts *texts = calloc(1, sizeof *texts);
-    if (!graph || !texts || pthread_rwlock_init(&graph->lock, NULL) != 0 ||
-        cow32_push(&graph->person, 0) != STATUS_OK || cow32_push(&graph->shown, 0) != STATUS_OK)
+    if (!graph || !texts || cow32_push(&graph->person, 0) != STATUS_OK || cow32_push(&graph->shown, 0) != STATUS_OK)
         abort();
+    os_rwlock_init(&graph->lock, "ids");
     atomic_init(&texts->refs, 1);
     graph->texts = texts;
     return graph;
@@ -120,7 +120,7 @@ void id_graph_free(struct id_graph *graph)
     free(graph->rows_new);
     free(graph->links);
     free(graph->touched);
-    pthread_rwlock_destroy(&graph->lock);
+    os_rwlock_destroy(&graph->lock);
     free(graph);
 }
 
@@ -170,11 +170,11 @@ static enum status grow_slots(struct id_graph *graph)
         while (slots[i].id) i = (i + 1) & (capacity - 1);
         slots[i] = (struct slot){(uint32_t)(hash >> 32), id};
     }
-    pthread_rwlock_wrlock(&graph->lock);
+    os_rwlock_write(&graph->lock);
     free(graph->slots);
     graph->slots = slots;
     graph->capacity = capacity;
-    pthread_rwlock_unlock(&graph->lock);
+    os_rwlock_write_end(&graph->lock);
     return STATUS_OK;
 }
 
@@ -254,13 +254,13 @@ enum status id_graph_intern(struct id_graph *graph, struct str text, uint32_t *r
     graph->next[id] = graph->parent[id] = id;
     graph->rows[id] = graph->rows_new[id] = 0;
     graph->members[id] = 1;
-    pthread_rwlock_wrlock(&graph->lock);
+    os_rwlock_write(&graph->lock);
     enum status status = store_text(graph, text);
     if (status == STATUS_OK) {
         graph->slots[slot] = (struct slot){(uint32_t)(hash >> 32), id};
         graph->count = id;
     }
-    pthread_rwlock_unlock(&graph->lock);
+    os_rwlock_write_end(&graph->lock);
     if (status != STATUS_OK) { /* as if nothing had been pushed */
         graph->person.count--;
         graph->shown.count--;
@@ -494,9 +494,9 @@ struct str id_view_text(const struct id_view *view, uint32_t id)
 
 uint32_t id_view_find(const struct id_view *view, struct str text)
 {
-    pthread_rwlock_rdlock(&view->graph->lock);
+    os_rwlock_read(&view->graph->lock);
     size_t slot;
     uint32_t id = find(view->graph, text, hash_str(text), &slot);
-    pthread_rwlock_unlock(&view->graph->lock);
+    os_rwlock_read_end(&view->graph->lock);
     return id <= view->count ? id : 0;
 }

@@ -6,7 +6,6 @@
 #include "os/clock.h"
 #include "store/store_int.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #define MARK_DELAY_NS   10000000LL
@@ -14,10 +13,10 @@
 
 void store_set_failure(struct store *store, const struct error *error)
 {
-    pthread_mutex_lock(&store->failure_lock);
+    os_mutex_lock(&store->failure_lock);
     bool news = (store->failure.status == STATUS_OK) != (!error || error->status == STATUS_OK);
     store->failure = error ? *error : ERROR_INIT;
-    pthread_mutex_unlock(&store->failure_lock);
+    os_mutex_unlock(&store->failure_lock);
     if (!news) return;
     if (error)
         log_failure(LOG_ERROR, "writes_refused", error);
@@ -27,9 +26,9 @@ void store_set_failure(struct store *store, const struct error *error)
 
 enum status store_writable(struct store *store, struct error *error)
 {
-    pthread_mutex_lock(&store->failure_lock);
+    os_mutex_lock(&store->failure_lock);
     struct error failure = store->failure;
-    pthread_mutex_unlock(&store->failure_lock);
+    os_mutex_unlock(&store->failure_lock);
     if (failure.status != STATUS_OK) {
         if (error) *error = failure;
         return STATUS_UNAVAILABLE;
@@ -86,13 +85,12 @@ static enum status commit(struct store *store, struct request *list, size_t size
 static struct request *take(struct store *store, int64_t timeout_ns, size_t *ret_size, uint32_t *ret_count,
                             bool *ret_stop)
 {
-    struct timespec deadline;
-    store_deadline(&deadline, timeout_ns);
+    int64_t deadline_ns = os_monotonic_ns() + timeout_ns;
     size_t size_max = wal_records_max(store->wal);
-    pthread_mutex_lock(&store->queue_lock);
-    int waited = 0;
-    while (!store->queue_head && !store->stopping && waited != ETIMEDOUT)
-        waited = pthread_cond_timedwait(&store->queue_filled, &store->queue_lock, &deadline);
+    os_mutex_lock(&store->queue_lock);
+    while (!store->queue_head && !store->stopping &&
+           os_cond_wait_until(&store->queue_filled, &store->queue_lock, deadline_ns))
+        continue;
     struct request *list = store->queue_head, **at = &store->queue_head;
     *ret_size = 0;
     *ret_count = 0;
@@ -110,7 +108,7 @@ static struct request *take(struct store *store, int64_t timeout_ns, size_t *ret
     }
     store->queue_bytes -= *ret_size;
     *ret_stop = store->stopping;
-    pthread_mutex_unlock(&store->queue_lock);
+    os_mutex_unlock(&store->queue_lock);
     return *ret_count ? list : NULL;
 }
 
@@ -126,7 +124,7 @@ static void ensure_log(struct store *store, int64_t *last_attempt_ns)
     store_set_failure(store, reopened == STATUS_OK ? NULL : &error);
 }
 
-void *store_log_main(void *arg)
+void store_log_main(void *arg)
 {
     struct store *store = arg;
     int64_t last_attempt_ns = 0;
@@ -152,7 +150,7 @@ void *store_log_main(void *arg)
             enum status status = wal_mark(store->wal, os_now_ms(), &error);
             if (status != STATUS_OK) store_set_failure(store, &error);
         }
-        if (stop && !list) return NULL;
+        if (stop && !list) return;
     }
 }
 
@@ -171,15 +169,15 @@ void store_append(struct store *store, struct buf *record, void (*done)(void *ar
     }
     *request = (struct request){.record = *record, .done = done, .arg = arg};
     *record = BUF_INIT(record->size_max);
-    pthread_mutex_lock(&store->queue_lock);
+    os_mutex_lock(&store->queue_lock);
     bool room = !store->stopping && store->queue_bytes + request->record.size <= store->options.queue_bytes_max;
     if (room) {
         *store->queue_tail = request;
         store->queue_tail = &request->next;
         store->queue_bytes += request->record.size;
-        pthread_cond_signal(&store->queue_filled);
+        os_cond_signal(&store->queue_filled);
     }
-    pthread_mutex_unlock(&store->queue_lock);
+    os_mutex_unlock(&store->queue_lock);
     if (!room) finish_requests(request, STATUS_UNAVAILABLE);
 }
 

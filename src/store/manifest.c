@@ -2,12 +2,12 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
+#include "os/clock.h"
 #include "store/wal.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 #define ROTATE_BYTES ((uint64_t)4 << 20)
 #define MANIFEST_MAX ((size_t)256 << 20)
@@ -379,7 +379,7 @@ enum status manifest_open(struct os_fs *fs, struct error *error, struct manifest
     }
     if (listing.count == 0) {
         reset(&m);
-        if (getrandom(m.node, sizeof m.node, 0) != sizeof m.node) abort();
+        os_random(m.node, sizeof m.node);
         status = rotate(&m, STR_NULL, error);
     }
     if (status != STATUS_OK) {

@@ -2,12 +2,12 @@
 
 #include "base/arena.h"
 #include "base/map.h"
+#include "os/thread.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 struct names {
-    pthread_rwlock_t lock;
+    struct os_rwlock lock;
     struct strmap index;
     struct str *texts;
     uint32_t count, capacity;
@@ -17,7 +17,8 @@ struct names {
 struct names *names_new(uint32_t count_max)
 {
     struct names *names = calloc(1, sizeof *names);
-    if (!names || pthread_rwlock_init(&names->lock, NULL) != 0) abort();
+    if (!names) abort();
+    os_rwlock_init(&names->lock, "names");
     names->index = STRMAP_INIT(count_max);
     names->arena = arena_new(SIZE_MAX / 2);
     return names;
@@ -29,7 +30,7 @@ void names_free(struct names *names)
     strmap_fini(&names->index);
     free(names->texts);
     arena_free(names->arena);
-    pthread_rwlock_destroy(&names->lock);
+    os_rwlock_destroy(&names->lock);
     free(names);
 }
 
@@ -61,27 +62,27 @@ enum status names_intern(struct names *names, struct str name, uint32_t *ret_num
         *ret_number = (uint32_t)*known;
         return STATUS_OK;
     }
-    pthread_rwlock_wrlock(&names->lock);
+    os_rwlock_write(&names->lock);
     enum status status = add(names, name);
-    pthread_rwlock_unlock(&names->lock);
+    os_rwlock_write_end(&names->lock);
     if (status == STATUS_OK) *ret_number = names->count - 1;
     return status;
 }
 
 uint32_t names_find(struct names *names, struct str name, uint32_t count)
 {
-    pthread_rwlock_rdlock(&names->lock);
+    os_rwlock_read(&names->lock);
     uint64_t *known = strmap_get(&names->index, name);
     uint32_t number = known && *known < count ? (uint32_t)*known : UINT32_MAX;
-    pthread_rwlock_unlock(&names->lock);
+    os_rwlock_read_end(&names->lock);
     return number;
 }
 
 struct str names_text(struct names *names, uint32_t number)
 {
-    pthread_rwlock_rdlock(&names->lock);
+    os_rwlock_read(&names->lock);
     struct str text = number < names->count ? names->texts[number] : STR_NULL;
-    pthread_rwlock_unlock(&names->lock);
+    os_rwlock_read_end(&names->lock);
     return text;
 }
 

@@ -25,7 +25,6 @@
 #include "os/clock.h"
 #include "store/store_int.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #define PROJECTS_MAX (1u << 20)
@@ -45,22 +44,20 @@ void store_options_defaults(struct store_options *options)
 
 /* --- the maintenance thread --- */
 
-static void *maintenance_main(void *arg)
+static void maintenance_main(void *arg)
 {
     struct store *store = arg;
     struct error error = ERROR_INIT;
     bool spare = false;
     for (;;) {
-        struct timespec deadline;
-        store_deadline(&deadline, spare ? RETRY_DELAY_NS : RETRY_DELAY_NS / 10);
-        pthread_mutex_lock(&store->job_lock);
-        int waited = 0;
-        while (!store->job && !store->job_stop && waited != ETIMEDOUT)
-            waited = pthread_cond_timedwait(&store->job_filled, &store->job_lock, &deadline);
+        int64_t deadline_ns = os_monotonic_ns() + (spare ? RETRY_DELAY_NS : RETRY_DELAY_NS / 10);
+        os_mutex_lock(&store->job_lock);
+        while (!store->job && !store->job_stop && os_cond_wait_until(&store->job_filled, &store->job_lock, deadline_ns))
+            continue;
         struct flush_job *job = store->job;
         store->job = NULL;
         bool stop = store->job_stop;
-        pthread_mutex_unlock(&store->job_lock);
+        os_mutex_unlock(&store->job_lock);
         if (job) {
             flush_job_run(job, store->options.fs, &store->manifest, store->cache, (size_t)4 << 30);
             if (job->status == STATUS_OK && wal_recycle(store->wal, job->flushed_lsn, &error) != STATUS_OK)
@@ -69,7 +66,7 @@ static void *maintenance_main(void *arg)
             message->job = job;
             store_post(store, message);
         } else if (stop) {
-            return NULL;
+            return;
         }
         /* A full disk is the log thread's to report when it needs the file. */
         spare = !atomic_load(&store->recovering) && wal_prepare_spare(store->wal, &error) == STATUS_OK;
@@ -102,11 +99,12 @@ static enum status replay_frame(void *ctx, uint64_t lsn, uint64_t end_lsn, struc
 
 static enum status start(struct store *store, struct error *error)
 {
-    store->applier_started = pthread_create(&store->applier_thread, NULL, store_applier_main, store) == 0;
-    store->maintenance_started = pthread_create(&store->maintenance_thread, NULL, maintenance_main, store) == 0;
-    store->log_started = pthread_create(&store->log_thread, NULL, store_log_main, store) == 0;
+    store->applier_started = os_thread_spawn(&store->applier_thread, "applier", store_applier_main, store) == STATUS_OK;
+    store->maintenance_started =
+        os_thread_spawn(&store->maintenance_thread, "maintenance", maintenance_main, store) == STATUS_OK;
+    store->log_started = os_thread_spawn(&store->log_thread, "log", store_log_main, store) == STATUS_OK;
     if (!store->applier_started || !store->maintenance_started || !store->log_started)
-        return error_set_os(error, STATUS_LIMIT, errno, "cannot start the store's threads");
+        return error_set(error, STATUS_LIMIT, "cannot start the store's threads");
     return STATUS_OK;
 }
 
@@ -159,16 +157,16 @@ enum status store_open(const struct store_options *options, struct error *error,
     store->arena = arena_new((size_t)1 << 30);
     store->cache = cache_new(options->cache_bytes);
     store->last_flush_ns = os_monotonic_ns();
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_mutex_t *locks[] = {&store->queue_lock, &store->mail_lock, &store->wait_lock, &store->job_lock,
-                                &store->failure_lock};
-    pthread_cond_t *conditions[] = {&store->queue_filled, &store->mail_filled, &store->mail_drained, &store->wait_done,
-                                    &store->job_filled};
-    for (size_t i = 0; i < sizeof locks / sizeof *locks; i++) pthread_mutex_init(locks[i], NULL);
-    for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) pthread_cond_init(conditions[i], &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    os_mutex_init(&store->queue_lock, "append queue");
+    os_mutex_init(&store->mail_lock, "mailbox");
+    os_mutex_init(&store->wait_lock, "waiters");
+    os_mutex_init(&store->job_lock, "flush job");
+    os_mutex_init(&store->failure_lock, "failure");
+    os_cond_init(&store->queue_filled, "append queue filled");
+    os_cond_init(&store->mail_filled, "mailbox filled");
+    os_cond_init(&store->mail_drained, "mailbox drained");
+    os_cond_init(&store->wait_done, "waiter done");
+    os_cond_init(&store->job_filled, "flush job there");
     struct store_report report;
     enum status status = recover(store, error, &report);
     if (status == STATUS_OK) {
@@ -193,22 +191,22 @@ void store_close(struct store *store)
 {
     if (!store) return;
     if (store->log_started) {
-        pthread_mutex_lock(&store->queue_lock);
+        os_mutex_lock(&store->queue_lock);
         store->stopping = true;
-        pthread_cond_signal(&store->queue_filled);
-        pthread_mutex_unlock(&store->queue_lock);
-        pthread_join(store->log_thread, NULL);
+        os_cond_signal(&store->queue_filled);
+        os_mutex_unlock(&store->queue_lock);
+        os_thread_join(&store->log_thread);
     }
     if (store->applier_started) {
         store_post(store, store_message_new(MESSAGE_STOP));
-        pthread_join(store->applier_thread, NULL);
+        os_thread_join(&store->applier_thread);
     }
     if (store->maintenance_started) {
-        pthread_mutex_lock(&store->job_lock);
+        os_mutex_lock(&store->job_lock);
         store->job_stop = true;
-        pthread_cond_signal(&store->job_filled);
-        pthread_mutex_unlock(&store->job_lock);
-        pthread_join(store->maintenance_thread, NULL);
+        os_cond_signal(&store->job_filled);
+        os_mutex_unlock(&store->job_lock);
+        os_thread_join(&store->maintenance_thread);
     }
     struct project *project;
     each_project(store, at, project) project_free(project);
@@ -218,12 +216,12 @@ void store_close(struct store *store)
     cache_free(store->cache);
     arena_free(store->arena);
     free(store->dropped);
-    pthread_mutex_t *locks[] = {&store->queue_lock, &store->mail_lock, &store->wait_lock, &store->job_lock,
+    struct os_mutex *locks[] = {&store->queue_lock, &store->mail_lock, &store->wait_lock, &store->job_lock,
                                 &store->failure_lock};
-    pthread_cond_t *conditions[] = {&store->queue_filled, &store->mail_filled, &store->mail_drained, &store->wait_done,
+    struct os_cond *conditions[] = {&store->queue_filled, &store->mail_filled, &store->mail_drained, &store->wait_done,
                                     &store->job_filled};
-    for (size_t i = 0; i < sizeof locks / sizeof *locks; i++) pthread_mutex_destroy(locks[i]);
-    for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) pthread_cond_destroy(conditions[i]);
+    for (size_t i = 0; i < sizeof locks / sizeof *locks; i++) os_mutex_destroy(locks[i]);
+    for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) os_cond_destroy(conditions[i]);
     free(store);
 }
 
@@ -245,7 +243,7 @@ void store_stats(struct store *store, struct store_stats *ret_stats)
         .projects = atomic_load(&store->stat_projects),
         .failing = store_writable(store, NULL) != STATUS_OK,
     };
-    pthread_mutex_lock(&store->queue_lock);
+    os_mutex_lock(&store->queue_lock);
     ret_stats->queue_bytes = store->queue_bytes;
-    pthread_mutex_unlock(&store->queue_lock);
+    os_mutex_unlock(&store->queue_lock);
 }

@@ -3,10 +3,10 @@
  * What the three threads of the store share (see the essay in store.c). Private to store.c, log.c, applier.c and
  * mail.c.
  */
+#include "os/thread.h"
 #include "store/flush.h"
 #include "store/store.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #define RETRY_DELAY_NS 1000000000LL
@@ -47,26 +47,26 @@ struct store {
     struct manifest manifest; /* maintenance thread, after opening */
     struct wal *wal;
 
-    pthread_mutex_t queue_lock;
-    pthread_cond_t queue_filled;
+    struct os_mutex queue_lock;
+    struct os_cond queue_filled;
     struct request *queue_head, **queue_tail;
     size_t queue_bytes;
     bool stopping;
 
-    pthread_mutex_t mail_lock;
-    pthread_cond_t mail_filled, mail_drained;
+    struct os_mutex mail_lock;
+    struct os_cond mail_filled, mail_drained;
     struct message *mail_head, **mail_tail;
     size_t mail_bytes;
 
-    pthread_mutex_t wait_lock;
-    pthread_cond_t wait_done;
+    struct os_mutex wait_lock;
+    struct os_cond wait_done;
 
-    pthread_mutex_t job_lock;
-    pthread_cond_t job_filled;
+    struct os_mutex job_lock;
+    struct os_cond job_filled;
     struct flush_job *job;
     bool job_stop;
 
-    pthread_t log_thread, applier_thread, maintenance_thread;
+    struct os_thread log_thread, applier_thread, maintenance_thread;
     bool log_started, applier_started, maintenance_started;
 
     /* the applier's */
@@ -80,7 +80,7 @@ struct store {
     uint64_t *dropped;
     size_t dropped_count, dropped_saved;
 
-    pthread_mutex_t failure_lock;
+    struct os_mutex failure_lock;
     struct error failure; /* why writing is not possible; status OK: it is */
 
     _Atomic bool recovering; /* replayed records are not in files yet: no append */
@@ -100,17 +100,16 @@ struct message *store_message_new(enum message_kind kind);
 void store_post(struct store *store, struct message *message);
 /* The applier's next message; NULL after timeout_ns without one. */
 struct message *store_receive(struct store *store, int64_t timeout_ns);
-void store_deadline(struct timespec *deadline, int64_t ns);
 void store_wake(struct store *store, struct waiter *waiter, enum status status);
 enum status store_wait(struct store *store, struct waiter *waiter) MUST_USE;
 
 /* --- log.c --- */
-void *store_log_main(void *store);
+void store_log_main(void *store);
 /* Why writing is not possible; NULL: it is. Logs when that changes. */
 void store_set_failure(struct store *store, const struct error *error);
 
 /* --- applier.c --- */
-void *store_applier_main(void *store);
+void store_applier_main(void *store);
 struct project *store_find_project(void *store, uint64_t id);
 enum status store_apply_frame(struct store *store, struct frame_bytes *frame, struct str records, uint64_t lsn,
                               struct error *error) MUST_USE;

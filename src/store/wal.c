@@ -21,9 +21,9 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
+#include "os/thread.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -46,7 +46,7 @@ struct wal {
     uint64_t base, epoch; /* of the current file */
     uint64_t lsn;         /* where the next frame goes */
     uint64_t durable_lsn, marked_lsn;
-    pthread_mutex_t lock;   /* the lists below */
+    struct os_mutex lock;   /* the lists below */
     struct wal_file *files; /* ascending */
     size_t file_count, file_capacity;
     unsigned spares[SPARES_MAX];
@@ -360,7 +360,8 @@ enum status wal_open(const struct wal_options *options, uint64_t flushed_lsn,
                      struct error *error, struct wal_report *ret_report, struct wal **ret_wal)
 {
     struct wal *wal = calloc(1, sizeof *wal);
-    if (!wal || pthread_mutex_init(&wal->lock, NULL) != 0) abort();
+    if (!wal) abort();
+    os_mutex_init(&wal->lock, "log files");
     wal->options = *options;
     struct listing listing = {.wal = wal};
     enum status status = os_mkdir(options->fs, "wal", error);
@@ -399,7 +400,7 @@ void wal_free(struct wal *wal)
     if (!wal) return;
     os_close(wal->file);
     free(wal->files);
-    pthread_mutex_destroy(&wal->lock);
+    os_mutex_destroy(&wal->lock);
     free(wal);
 }
 
@@ -425,9 +426,9 @@ size_t wal_records_max(const struct wal *wal)
 
 static enum status make_spare(struct wal *wal, struct error *error, unsigned *ret_number)
 {
-    pthread_mutex_lock(&wal->lock);
+    os_mutex_lock(&wal->lock);
     unsigned number = wal->next_spare++;
-    pthread_mutex_unlock(&wal->lock);
+    os_mutex_unlock(&wal->lock);
     char name[64];
     spare_name(name, number);
     struct os_file *file;
@@ -446,16 +447,16 @@ static enum status make_spare(struct wal *wal, struct error *error, unsigned *re
 
 enum status wal_prepare_spare(struct wal *wal, struct error *error)
 {
-    pthread_mutex_lock(&wal->lock);
+    os_mutex_lock(&wal->lock);
     bool ready = wal->spare_count > 0;
-    pthread_mutex_unlock(&wal->lock);
+    os_mutex_unlock(&wal->lock);
     if (ready) return STATUS_OK;
     unsigned number;
     TRY(make_spare(wal, error, &number));
-    pthread_mutex_lock(&wal->lock);
+    os_mutex_lock(&wal->lock);
     bool kept = wal->spare_count < SPARES_MAX;
     if (kept) wal->spares[wal->spare_count++] = number;
-    pthread_mutex_unlock(&wal->lock);
+    os_mutex_unlock(&wal->lock);
     if (kept) return STATUS_OK;
     char name[64];
     spare_name(name, number);
@@ -467,10 +468,10 @@ enum status wal_reopen(struct wal *wal, struct error *error)
     os_close(wal->file);
     wal->file = NULL;
     unsigned number = 0;
-    pthread_mutex_lock(&wal->lock);
+    os_mutex_lock(&wal->lock);
     bool spare = wal->spare_count > 0;
     if (spare) number = wal->spares[--wal->spare_count];
-    pthread_mutex_unlock(&wal->lock);
+    os_mutex_unlock(&wal->lock);
     if (!spare) TRY(make_spare(wal, error, &number));
 
     char from[64], to[64];
@@ -485,10 +486,10 @@ enum status wal_reopen(struct wal *wal, struct error *error)
     if (status == STATUS_OK) status = os_sync(file, error);
     if (status == STATUS_OK) status = os_rename(wal->options.fs, from, to, error);
     if (status == STATUS_OK) status = os_sync_dir(wal->options.fs, "wal", error);
-    pthread_mutex_lock(&wal->lock);
+    os_mutex_lock(&wal->lock);
     if (status == STATUS_OK && !add_file(wal, wal->lsn, epoch))
         status = error_set(error, STATUS_LIMIT, "too many log files");
-    pthread_mutex_unlock(&wal->lock);
+    os_mutex_unlock(&wal->lock);
     wal->epoch = epoch; /* a failed attempt may have left a name on disk: do not use it again */
     if (status != STATUS_OK) {
         os_close(file);
@@ -557,12 +558,12 @@ enum status wal_mark(struct wal *wal, int64_t wall_ms, struct error *error)
 enum status wal_recycle(struct wal *wal, uint64_t flushed_lsn, struct error *error)
 {
     for (;;) {
-        pthread_mutex_lock(&wal->lock);
+        os_mutex_lock(&wal->lock);
         bool done = wal->file_count < 2 || wal->files[1].base > flushed_lsn;
         struct wal_file file = wal->file_count ? wal->files[0] : (struct wal_file){0};
         bool keep = !done && wal->spare_count < SPARES_MAX;
         unsigned number = keep ? wal->next_spare++ : 0;
-        pthread_mutex_unlock(&wal->lock);
+        os_mutex_unlock(&wal->lock);
         if (done) return STATUS_OK;
         char name[64], spare[64];
         file_name(name, file.base, file.epoch);
@@ -581,10 +582,10 @@ enum status wal_recycle(struct wal *wal, uint64_t flushed_lsn, struct error *err
         } else {
             TRY(os_unlink(wal->options.fs, name, error));
         }
-        pthread_mutex_lock(&wal->lock);
+        os_mutex_lock(&wal->lock);
         memmove(wal->files, wal->files + 1, (wal->file_count - 1) * sizeof *wal->files);
         wal->file_count--;
         if (keep && wal->spare_count < SPARES_MAX) wal->spares[wal->spare_count++] = number;
-        pthread_mutex_unlock(&wal->lock);
+        os_mutex_unlock(&wal->lock);
     }
 }
