@@ -209,7 +209,11 @@ static void write_engine(struct buf *out, enum status status, const struct error
     for (uint32_t i = 0; i < result->series_count; i++) {
         buf_lit(out, "\n    ");
         json_write_str(out, result->series[i].label);
-        for (uint32_t b = 0; b < result->bucket_count; b++) buf_printf(out, " %.17g", result->series[i].values[b]);
+        for (uint32_t b = 0; b < result->bucket_count; b++) {
+            double number = 0;
+            (void)series_number(&result->series[i], b, &number);
+            buf_printf(out, " %.17g", number);
+        }
     }
 }
 
@@ -237,7 +241,7 @@ static void complain(struct world *w, const struct plan *plan, const char *zone,
             ", unit %d, interval %u, measure %d, limit %u, event " STR_FMT "\n  where: " STR_FMT "\n  on: " STR_FMT
             "\n  engine: %.*s\n  reference: %.*s\n",
             w->seed, zone, plan->from_day, plan->to_day, (int)plan->unit, plan->interval_days, (int)plan->measure,
-            plan->limit, STR_ARG(plan->event.data ? plan->event : STR("(any)")),
+            plan->limit, STR_ARG(plan->event_count ? plan->events[0] : STR("(any)")),
             STR_ARG(plan->where.data ? plan->where : STR("(none)")), STR_ARG(plan->on.data ? plan->on : STR("(none)")),
             (int)(engine.size > 8000 ? 8000 : engine.size), engine.data,
             (int)(reference.size > 8000 ? 8000 : reference.size), reference.data);
@@ -253,7 +257,7 @@ static void ask(struct world *w, struct plan *plan, const char *zone)
     struct segmentation result;
     if (timezone_load(str_of(zone), &error, &plan->zone) != STATUS_OK) fail_with(&error);
     plan->project = PROJECT;
-    struct reference_query query = {.event = plan->event,
+    struct reference_query query = {.event = plan->event_count ? plan->events[0] : STR_NULL,
                                     .where = plan->where,
                                     .on = plan->on,
                                     .zone = zone,
@@ -287,16 +291,18 @@ static void ask_something(struct world *w)
         [UNIT_MINUTE] = 1, [UNIT_HOUR] = 5, [UNIT_DAY] = 40, [UNIT_WEEK] = 60, [UNIT_MONTH] = 100, [UNIT_DAYS] = 50};
     struct generator *g = &w->g;
     struct buf where = BUF_INIT(1 << 16), on = BUF_INIT(1 << 16);
+    struct str event = str_of(generate_event_name(g));
     struct plan plan = {.kind = PLAN_SEGMENT,
                         .unit = (enum plan_unit)generate_below(g, 6),
                         .interval_days = 1 + generate_below(g, 9),
                         .measure = (enum plan_measure)generate_below(g, 3),
-                        .event = str_of(generate_event_name(g)),
+                        .events = &event,
+                        .event_count = 1,
                         .limit = generate_once_in(g, 3) ? 60 : 1 + generate_below(g, 6),
                         .now_ms = w->place_day * DAY_MS + (int64_t)(generate_bits(g) % DAY_MS)};
     if (plan.unit == UNIT_MINUTE && !generate_once_in(g, 4)) plan.unit = UNIT_DAY;
-    if (generate_once_in(g, 5)) plan.event = STR_NULL;
-    if (generate_once_in(g, 20)) plan.event = STR("never sent");
+    if (generate_once_in(g, 5)) plan.event_count = 0;
+    if (generate_once_in(g, 20)) event = STR("never sent");
     plan.from_day = w->place_day - generate_below(g, spans[plan.unit]);
     plan.to_day = w->place_day + generate_below(g, spans[plan.unit]);
     if (!generate_once_in(g, 4)) {

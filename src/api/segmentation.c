@@ -23,6 +23,7 @@ struct job {
     struct meta_view *view; /* a reference */
     struct credentials credentials;
     int64_t now_ms;
+    struct str event;
     bool csv;
     int status; /* HTTP */
     struct error error;
@@ -30,6 +31,13 @@ struct job {
 };
 
 /* --- the answer --- */
+
+static void write_cell(const struct series *series, uint32_t bucket, struct buf *body)
+{
+    double number = 0; /* Mixpanel has no other word for nothing */
+    (void)series_number(series, bucket, &number);
+    json_write_double(body, number);
+}
 
 static void write_json(const struct segmentation *result, struct buf *body)
 {
@@ -47,7 +55,7 @@ static void write_json(const struct segmentation *result, struct buf *body)
             if (b) buf_byte(body, ',');
             json_write_str(body, result->buckets[b]);
             buf_byte(body, ':');
-            json_write_double(body, result->series[s].values[b]);
+            write_cell(&result->series[s], b, body);
         }
         buf_byte(body, '}');
     }
@@ -83,7 +91,7 @@ static void write_csv(const struct segmentation *result, struct buf *body)
         buf_str_add(body, result->buckets[b]);
         for (uint32_t s = 0; s < result->series_count; s++) {
             buf_byte(body, ',');
-            json_write_double(body, result->series[s].values[b]);
+            write_cell(&result->series[s], b, body);
         }
         buf_lit(body, "\r\n");
     }
@@ -151,14 +159,16 @@ static enum status make_plan(struct job *job, const struct params *params, const
     static const char *const formats[] = {"json", "csv", NULL};
     int type, format;
     int64_t limit, limit_max = api->query.labels_max < 10000 ? api->query.labels_max : 10000;
-    plan->event = params_get(params, "event");
-    if (!plan->event.data) return error_set(error, STATUS_INVALID, "event is required");
+    job->event = params_get(params, "event");
+    if (!job->event.data) return error_set(error, STATUS_INVALID, "event is required");
     TRY(params_choice(params, "type", types, MEASURE_COUNT, error, &type));
     TRY(params_choice(params, "format", formats, 0, error, &format));
     TRY(params_int(params, "limit", 1, limit_max, LIMIT_DEFAULT < limit_max ? LIMIT_DEFAULT : limit_max, error,
                    &limit));
     TRY(plan_range(params, plan, error));
     plan->kind = PLAN_SEGMENT;
+    plan->events = &job->event;
+    plan->event_count = 1;
     plan->measure = (enum plan_measure)type;
     plan->limit = (uint32_t)limit;
     plan->where = params_get(params, "where");

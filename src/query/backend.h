@@ -2,20 +2,63 @@
 /*
  * An executor answers plans. The native one runs on the event store; others (a cluster behind SQL, the slow reference
  * evaluator of the tests) stand behind the same interface and must give the same answers.
+ *
+ * What an executor does depends on the plan's kind: segment() for SEGMENT, top_values() for TOP_VALUES, rows() for FEED
+ * and EXPORT. Any number of threads may run plans on one executor.
+ *
+ * Errors: INVALID for what is wrong with the plan (an expression: error->column is the position in it), UNSUPPORTED for
+ * what `capable` refuses, LIMIT for budgets, CANCELLED for deadlines and cancelled runs; CORRUPT and IO from the data.
  */
 #include "query/result.h"
 
+struct event_rows;
+
+struct plan_cost {
+    uint64_t rows;  /* that would be looked at */
+    uint64_t bytes; /* that would be decoded for them */
+};
+
 struct executor {
     const char *name;
-    /* INVALID for what is wrong with the plan (an expression: error->column is the position in it), LIMIT for budgets,
-     * CANCELLED. */
+    /* OK, or UNSUPPORTED and what it is that this executor cannot do. Says nothing about whether the plan is valid. */
+    enum status (*capable)(struct executor *executor, const struct plan *plan, struct error *error);
+    /* Roughly what an answer would cost, from what is known without reading columns. */
+    enum status (*estimate)(struct executor *executor, const struct plan *plan, struct error *error,
+                            struct plan_cost *ret_cost);
     enum status (*segment)(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
                            struct error *error, struct segmentation *ret_result);
+    enum status (*top_values)(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
+                              struct error *error, struct top_values *ret_result);
+    /* The plan, its strings and the flag in `limits` must outlive the rows. */
+    enum status (*rows)(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
+                        struct error *error, struct event_rows **ret_rows);
     void (*free)(struct executor *executor);
 };
 
+/*
+ * Events on their way to a reader. A read stops after rows_max events, and the next one goes on behind them, from the
+ * same picture of the data: a server sends what fits, waits for its client without holding a thread, and reads on.
+ * Memory does not grow with the number of events for EXPORT, and is bounded by plan_limits for both kinds. One thread
+ * at a time. After a failure other than the sink's only event_rows_free is left.
+ */
+struct event_rows {
+    enum status (*read)(struct event_rows *rows, uint64_t rows_max, struct row_sink *sink, struct error *error,
+                        bool *ret_done);
+    void (*free)(struct event_rows *rows);
+};
+/* *ret_done: nothing is left. What the sink returns when it is not OK is passed on, and its row counts as delivered. */
+static inline enum status event_rows_read(struct event_rows *rows, uint64_t rows_max, struct row_sink *sink,
+                                          struct error *error, bool *ret_done)
+{
+    return rows->read(rows, rows_max, sink, error, ret_done);
+}
+static inline void event_rows_free(struct event_rows *rows)
+{
+    if (rows) rows->free(rows);
+}
+
 struct store;
-/* Answers from a snapshot taken when the run begins. The store must outlive it; any number of threads may run plans. */
+/* Answers from a snapshot taken when the run begins. The store must outlive it. */
 struct executor *executor_native_new(struct store *store);
 static inline void executor_free(struct executor *executor)
 {

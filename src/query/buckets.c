@@ -25,6 +25,7 @@ static int64_t bucket_key(const struct plan *plan, int64_t cell)
     case UNIT_WEEK: return floor_div(cell + 3, 7); /* 1970-01-01 was a Thursday */
     case UNIT_MONTH: civil_from_days(cell, &year, &month, &day); return (int64_t)year * 12 + month - 1;
     case UNIT_DAYS: return floor_div(cell - plan->from_day, plan->interval_days);
+    case UNIT_RANGE: return 0;
     default: return cell;
     }
 }
@@ -36,6 +37,7 @@ static int64_t bucket_start_ms(const struct plan *plan, int64_t cell, int64_t ke
     case UNIT_MONTH:
         return civil_to_days((int)floor_div(key, 12), (int)(key - floor_div(key, 12) * 12) + 1, 1) * DAY_MS;
     case UNIT_DAYS: return (plan->from_day + key * plan->interval_days) * DAY_MS;
+    case UNIT_RANGE: return plan->from_day * DAY_MS;
     default: return cell * cell_ms;
     }
 }

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * Time buckets of a range of local days: minutes, hours, days, weeks (from Monday), months or spans of days, in a time
- * zone with its daylight saving. Bucket i is labelled by the local time at which it begins. See
+ * Time buckets of a range of local days: minutes, hours, days, weeks (from Monday), months, spans of days or the
+ * whole range, in a time zone with its daylight saving. Bucket i is labelled by the local time at which it begins. See
  * docs/decisions/0005-segmentation-choices.md, 2 and 3.
  */
 #include "base/arena.h"

@@ -3,27 +3,88 @@
  * The logical plan: what is asked, no word of how. The API builds it (every default and limit of Mixpanel is decided
  * there); an executor (backend.h) answers it. A plan is a value; its strings belong to whoever built it and must
  * outlive the run.
+ *
+ * Which events. Every kind looks at the events that lie in the range, have one of the names in `events` (0 names: any;
+ * a name given twice is given once) and for which `where` is exactly true. Deleted and replaced events are nowhere.
+ *
+ * Kinds
+ *   SEGMENT     `measure` per time bucket and, with `on`, per label: the top `limit` labels by number of events, ties
+ *               by label in byte order, whatever the measure is. Without `on` there is one series, labelled by the name
+ *               of the event, or `$any_event` when not exactly one name was given. docs/decisions/0005.
+ *   TOP_VALUES  the values of `on` by number of events: the top `limit`, ties by label in byte order. A list counts
+ *               once under each distinct label of its items. Events without a value (undefined, an empty list) are
+ *               left out; null is the label `null`.
+ *   FEED        the events of the people behind `distinct_ids` in the order of time: whole clusters, whichever of
+ *               their ids is given; unknown ids are nobody. Ties: by event name, then by distinct_id as sent, both in
+ *               byte order, then events with an insert id by it, before events without one as they came in. Newest
+ *               first is the exact reverse. At most `limit` events, 0: all.
+ *   EXPORT      the events, whole, in no promised order, at most `limit`, 0: all. When there are more, which ones is
+ *               not promised either.
+ * FUNNEL, RETENTION, FREQUENCY, FLOW and COHORT take their places here as they are built.
+ *
+ * Measures (SEGMENT), of the events of one cell (label and bucket)
+ *   COUNT       how many events. A count.
+ *   UNIQUE      how many different people; events of nobody count for nothing. A count.
+ *   AVERAGE     COUNT by UNIQUE, rounded once; 0 where UNIQUE is 0.
+ *   SUM, MEAN, MIN, MAX, PERCENTILE
+ *               of the numbers that `of` gives. A number is a value of the type number which a double can hold: an
+ *               integer is rounded to the nearest double first, -0 is 0. Everything else (undefined, null, booleans,
+ *               texts, also those that look like numbers, lists, objects, numbers beyond a double) is no number and is
+ *               passed over; number(…) in `of` converts where that is wanted.
+ *   The sum is the exact sum of those doubles, rounded once to the nearest double, ties to even; beyond the range of
+ *   doubles it is an infinity. The mean is the exact sum divided by how many numbers there are, rounded once, so it is
+ *   always finite. So neither depends on the order of events. A percentile is a number that occurs: the one at
+ *   plan_percentile_rank() in ascending order (nearest rank; docs/decisions/0009-plans-and-executors.md).
+ *   A cell without numbers has the sum 0 and no mean, minimum, maximum or percentile (result.h).
  */
 #include "base/error.h"
 #include "base/timezone.h"
 
-enum plan_kind { PLAN_SEGMENT };
-enum plan_unit { UNIT_MINUTE, UNIT_HOUR, UNIT_DAY, UNIT_WEEK, UNIT_MONTH, UNIT_DAYS /* buckets of interval_days */ };
-enum plan_measure { MEASURE_COUNT, MEASURE_UNIQUE, MEASURE_AVERAGE };
+#include <math.h>
+
+enum plan_kind { PLAN_SEGMENT, PLAN_TOP_VALUES, PLAN_FEED, PLAN_EXPORT };
+enum plan_unit {
+    UNIT_MINUTE,
+    UNIT_HOUR,
+    UNIT_DAY,
+    UNIT_WEEK,
+    UNIT_MONTH,
+    UNIT_DAYS, /* buckets of interval_days */
+    UNIT_RANGE /* one bucket, labelled by from_day: uniques of the whole range, and so on */
+};
+enum plan_measure {
+    MEASURE_COUNT,
+    MEASURE_UNIQUE,
+    MEASURE_AVERAGE,
+    MEASURE_SUM,
+    MEASURE_MEAN,
+    MEASURE_MIN,
+    MEASURE_MAX,
+    MEASURE_PERCENTILE
+};
+enum plan_order { ORDER_NEWEST_FIRST, ORDER_OLDEST_FIRST };
 
 struct plan {
     enum plan_kind kind;
     uint64_t project;
     const struct timezone_info *zone;
-    int64_t from_day, to_day;           /* local days since 1970-01-01, inclusive */
-    int64_t from_local_ms, to_local_ms; /* for "the last N hours": narrows the days to [from, to); both 0: whole days */
-    enum plan_unit unit;
+    int64_t from_day, to_day; /* local days since 1970-01-01, inclusive */
+    /* For "the last N hours" narrows the days to [from, to), whole units of UNIT_MINUTE or UNIT_HOUR; both 0: whole
+     * days. */
+    int64_t from_local_ms, to_local_ms;
+    enum plan_unit unit;    /* SEGMENT */
     unsigned interval_days; /* UNIT_DAYS */
     enum plan_measure measure;
-    struct str event;     /* name; NULL data: any event */
-    struct str where, on; /* expressions; NULL data: none */
-    uint32_t limit;       /* labels to return, with `on` */
-    int64_t now_ms;       /* TODAY() */
+    double percentile; /* PERCENTILE: above 0, up to 100; 50 is the median */
+    const struct str *events;
+    size_t event_count;             /* 0: any event */
+    struct str where, on;           /* expressions; NULL data: none */
+    struct str of;                  /* expression: what SUM, MEAN, MIN, MAX and PERCENTILE are of */
+    const struct str *distinct_ids; /* FEED */
+    size_t distinct_id_count;
+    enum plan_order order; /* FEED */
+    uint32_t limit;        /* labels of SEGMENT with `on`, values of TOP_VALUES, events of FEED and EXPORT */
+    int64_t now_ms;        /* TODAY() */
 };
 
 struct plan_limits {
@@ -32,3 +93,19 @@ struct plan_limits {
     int64_t deadline_ns;           /* os_monotonic_ns; INT64_MAX: none */
     const _Atomic bool *cancelled; /* NULL: cannot be */
 };
+
+static inline bool plan_measures_numbers(enum plan_measure measure)
+{
+    return measure >= MEASURE_SUM;
+}
+
+/* INVALID for what is wrong with a plan whatever the data is, save its expressions. Executors call it first. */
+enum status plan_check(const struct plan *plan, struct error *error) MUST_USE;
+
+/* The place, from 1, of a percentile among `count` numbers in ascending order: percentile × count / 100, rounded up.
+ * Both operations are those of doubles, so that 99.9 of 1000 is 999 although the double 99.9 is above 99.9. */
+static inline uint64_t plan_percentile_rank(double percentile, uint64_t count)
+{
+    uint64_t rank = (uint64_t)ceil(percentile * (double)count / 100);
+    return rank < 1 ? 1 : rank > count ? count : rank;
+}

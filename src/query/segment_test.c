@@ -27,6 +27,7 @@ static struct os_fs *fs;
 static struct store *store;
 static struct executor *executor;
 static struct plan plan;
+static struct str event_name;
 static struct plan_limits limits;
 static struct error error;
 
@@ -50,13 +51,15 @@ static int setup(void **state)
     assert_non_null(mkdtemp(directory));
     assert_int_equal(os_posix_new(directory, &error, &fs), STATUS_OK);
     open_store();
+    event_name = STR("A");
     plan = (struct plan){.kind = PLAN_SEGMENT,
                          .project = PROJECT,
                          .zone = timezone_utc(),
                          .from_day = DAY0,
                          .to_day = DAY0 + 2,
                          .unit = UNIT_DAY,
-                         .event = STR("A"),
+                         .events = &event_name,
+                         .event_count = 1,
                          .limit = 60,
                          .now_ms = T0};
     limits = (struct plan_limits){.memory_bytes_max = (size_t)64 << 20, .buckets_max = 10000, .deadline_ns = INT64_MAX};
@@ -128,7 +131,13 @@ static enum status run(char *text, size_t size)
     if (result.label_count != result.series_count) buf_printf(&buf, "%u: ", result.label_count);
     for (uint32_t i = 0; i < result.series_count; i++) {
         buf_printf(&buf, "%s" STR_FMT, i ? "; " : "", STR_ARG(result.series[i].label));
-        for (uint32_t b = 0; b < result.bucket_count; b++) buf_printf(&buf, " %g", result.series[i].values[b]);
+        for (uint32_t b = 0; b < result.bucket_count; b++) {
+            double number;
+            if (series_number(&result.series[i], b, &number))
+                buf_printf(&buf, " %g", number);
+            else
+                buf_lit(&buf, " -");
+        }
     }
     assert_int_equal(buf_status(&buf), STATUS_OK);
     if (buf.size) memcpy(text, buf.data, buf.size);
@@ -318,9 +327,9 @@ static void zeros_and_nothing(void **state)
     SEND({"A", -1, NULL, NULL, NULL, NULL}, {"A", 0, NULL, NULL, NULL, NULL}, {"A", 71, NULL, NULL, NULL, NULL},
          {"A", 72, NULL, NULL, NULL, NULL}, {"B", 30, NULL, NULL, NULL, NULL});
     check("A 1 0 1");
-    plan.event = STR("never");
+    event_name = STR("never");
     check("never 0 0 0");
-    plan.event = STR_NULL;
+    plan.event_count = 0;
     check("$any_event 1 1 1");
     on("$event_name");
     check("A 1 0 1; B 0 1 0");
@@ -379,7 +388,7 @@ static void errors_of_rows(void **state)
         check("true 1 0 0");
         where("properties[\"p\"] and true");
         check("true 1 0 0");
-        plan.event = STR_NULL;
+        plan.event_count = 0;
         assert_int_equal(run(text, sizeof text), STATUS_INVALID);
         assert_int_equal(error.column, 1);
         assert_true(str_starts(str_of(error.primary), STR("where: ")));
@@ -390,7 +399,7 @@ static void errors_of_rows(void **state)
         where(NULL);
         assert_int_equal(run(text, sizeof text), STATUS_INVALID);
         assert_true(str_starts(str_of(error.primary), STR("on: ")));
-        plan.event = STR("A");
+        plan.event_count = 1;
         assert_int_equal(store_flush(store, &error), STATUS_OK);
     }
 }

@@ -13,22 +13,16 @@
  */
 #include "base/civil.h"
 #include "os/clock.h"
-#include "query/backend.h"
 #include "query/buckets.h"
 #include "query/native/columns.h"
 #include "query/native/labels.h"
-#include "store/store.h"
+#include "query/native/native.h"
 
 #include <roaring/roaring.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #define EXPR_BUDGET_MIN ((size_t)8 << 20)
-
-struct native {
-    struct executor base;
-    struct store *store;
-};
 
 struct segment {
     const struct plan *plan;
@@ -38,6 +32,8 @@ struct segment {
     struct arena *arena;
     struct buckets *buckets;
     uint32_t bucket_count;
+    uint32_t *events; /* of the plan */
+    size_t event_count;
     const struct expr *where, *on;
     struct expr_state *where_state, *on_state;
     struct columns *where_columns, *on_columns;
@@ -199,12 +195,9 @@ static enum status scan_rows(struct segment *s, struct scan *scan, uint32_t even
 static enum status pass(struct segment *s)
 {
     struct scan_options options = {.memory_bytes_max = s->limits->memory_bytes_max};
-    uint32_t event = 0;
-    if (s->plan->event.data) {
-        event = snapshot_event_id(s->snapshot, s->plan->event);
-        if (event == EVENT_ID_NONE) return STATUS_OK;
-        options.events = &event;
-        options.event_count = 1;
+    if (s->plan->event_count) {
+        options.events = s->events;
+        options.event_count = s->event_count;
     }
     buckets_span(s->buckets, &options.from_ms, &options.to_ms);
     struct scan *scan;
@@ -250,25 +243,28 @@ static enum status rank(struct segment *s, struct ranked **ret_ranked)
     return STATUS_OK;
 }
 
-static double cell_value(const struct segment *s, uint32_t slot, uint32_t bucket)
+static uint64_t cell_users(const struct segment *s, uint64_t cell)
 {
-    if (slot >= s->slot_count) return 0;
-    uint64_t cell = (uint64_t)slot * s->bucket_count + bucket;
-    uint64_t users = s->users && s->persons[cell] ? roaring_bitmap_get_cardinality(s->persons[cell]) : 0;
-    switch (s->plan->measure) {
-    case MEASURE_UNIQUE: return (double)users;
-    case MEASURE_AVERAGE: return users ? (double)s->counts[cell] / (double)users : 0;
-    default: return (double)s->counts[cell];
-    }
+    return s->users && s->persons[cell] ? roaring_bitmap_get_cardinality(s->persons[cell]) : 0;
 }
 
 static enum status add_series(struct segment *s, struct segmentation *result, struct str label, uint32_t slot)
 {
     struct series *series = &result->series[result->series_count++];
+    bool counts = result->cell_type == CELL_COUNT;
     series->label = arena_str(result->arena, label);
-    series->values = arena_alloc(result->arena, (size_t)s->bucket_count * sizeof *series->values);
-    if (!series->label.data || !series->values) return out_of_memory(s);
-    for (uint32_t b = 0; b < s->bucket_count; b++) series->values[b] = cell_value(s, slot, b);
+    if (counts)
+        series->counts = arena_new_array(result->arena, uint64_t, s->bucket_count);
+    else
+        series->numbers = arena_new_array(result->arena, double, s->bucket_count);
+    if (!series->label.data || (!series->counts && !series->numbers)) return out_of_memory(s);
+    for (uint32_t b = 0; b < s->bucket_count && slot < s->slot_count; b++) {
+        uint64_t cell = (uint64_t)slot * s->bucket_count + b, users = cell_users(s, cell);
+        if (counts)
+            series->counts[b] = s->plan->measure == MEASURE_UNIQUE ? users : s->counts[cell];
+        else
+            series->numbers[b] = users ? (double)s->counts[cell] / (double)users : 0;
+    }
     return STATUS_OK;
 }
 
@@ -283,7 +279,7 @@ static enum status run_passes(struct segment *s, struct segmentation *result)
         result->series = arena_new_array(result->arena, struct series, 1);
         if (!result->series) return out_of_memory(s);
         result->label_count = 1;
-        return add_series(s, result, s->plan->event.data ? s->plan->event : STR("$any_event"), 0);
+        return add_series(s, result, s->plan->event_count == 1 ? s->plan->events[0] : STR("$any_event"), 0);
     }
     TRY(pass(s));
     struct ranked *ranked = NULL;
@@ -324,18 +320,42 @@ static enum status compile(struct segment *s, const char *parameter, struct str 
     return STATUS_OK;
 }
 
-static enum status native_segment(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
-                                  struct error *error, struct segmentation *ret_result)
+/* The numbers of the plan's events, each once; names that no event has are left out. */
+static enum status find_events(struct segment *s)
+{
+    s->events = arena_new_array(s->arena, uint32_t, s->plan->event_count + 1);
+    if (!s->events) return out_of_memory(s);
+    for (size_t i = 0; i < s->plan->event_count; i++) {
+        uint32_t event = snapshot_event_id(s->snapshot, s->plan->events[i]);
+        size_t known = 0;
+        while (known < s->event_count && s->events[known] != event) known++;
+        if (event != EVENT_ID_NONE && known == s->event_count) s->events[s->event_count++] = event;
+    }
+    return STATUS_OK;
+}
+
+enum status native_segment_capable(const struct plan *plan, struct error *error)
+{
+    if (plan_measures_numbers(plan->measure)) return error_set(error, STATUS_UNSUPPORTED, "not supported");
+    return STATUS_OK;
+}
+
+enum status native_segment(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
+                           struct error *error, struct segmentation *ret_result)
 {
     struct native *native = (struct native *)executor;
     struct error local;
-    struct segment s = {
-        .plan = plan, .limits = limits, .error = error ? error : &local, .arena = arena_new(limits->memory_bytes_max)};
-    struct segmentation result = {.arena = arena_new(limits->memory_bytes_max)};
+    struct segment s = {.plan = plan, .limits = limits, .error = error ? error : &local};
+    TRY(plan_check(plan, error));
+    TRY(native_segment_capable(plan, error));
+    struct segmentation result = {.arena = NULL, .cell_type = cell_type_of(plan->measure)};
+    s.arena = arena_new(limits->memory_bytes_max);
+    result.arena = arena_new(limits->memory_bytes_max);
     s.users = plan->measure != MEASURE_COUNT;
     labels_init(&s.labels, limits->memory_bytes_max);
     enum status status = buckets_new(s.arena, plan, limits->buckets_max, s.error, &s.buckets);
     if (status == STATUS_OK) status = store_snapshot(native->store, plan->project, s.error, &s.snapshot);
+    if (status == STATUS_OK) status = find_events(&s);
     if (status == STATUS_OK)
         status = compile(&s, "where", plan->where, false, &s.where, &s.where_state, &s.where_columns);
     if (status == STATUS_OK) status = compile(&s, "on", plan->on, true, &s.on, &s.on_state, &s.on_columns);
@@ -361,24 +381,4 @@ static enum status native_segment(struct executor *executor, const struct plan *
     }
     *ret_result = result;
     return STATUS_OK;
-}
-
-void segmentation_free(struct segmentation *result)
-{
-    arena_free(result->arena);
-    *result = (struct segmentation){0};
-}
-
-static void native_free(struct executor *executor)
-{
-    free(executor);
-}
-
-struct executor *executor_native_new(struct store *store)
-{
-    struct native *native = calloc(1, sizeof *native);
-    if (!native) abort();
-    native->base = (struct executor){.name = "native", .segment = native_segment, .free = native_free};
-    native->store = store;
-    return &native->base;
 }
