@@ -1,5 +1,9 @@
 #include "os/sim.h"
 
+#include "base/hash.h"
+#include "os/scheduler.h"
+#include "os/sim_threads.h"
+
 #include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -438,17 +442,33 @@ static enum status sync_dir_locked(struct sim *sim, const char *name, struct err
 
 /* --- the table --- */
 
-#define LOCKED(call)                                                                                                   \
-    pthread_mutex_lock(&sim->lock);                                                                                    \
-    enum status status = (call);                                                                                       \
-    pthread_mutex_unlock(&sim->lock);                                                                                  \
-    return status
+/* Simulated threads take turns before and after every call; what was called with what is part of their trace. */
+static void begin(struct sim *sim, unsigned call, const char *name, uint64_t detail, bool slow)
+{
+    if (OS_SIMULATED) sim_threads_note(hash_bytes(name, strlen(name), detail * 16 + call));
+    sim_threads_disk_call(slow);
+    pthread_mutex_lock(&sim->lock);
+}
+
+static enum status end(struct sim *sim, enum status status)
+{
+    pthread_mutex_unlock(&sim->lock);
+    sim_threads_note(status);
+    sim_threads_disk_call(false);
+    return status;
+}
+
+static const char *name_of(const struct os_file *file)
+{
+    return ((const struct sim_file *)file)->name;
+}
 
 static enum status sim_open(struct os_fs *fs, const char *name, unsigned flags, struct error *error,
                             struct os_file **ret_file)
 {
     struct sim *sim = (struct sim *)fs;
-    LOCKED(open_locked(sim, name, flags, error, ret_file));
+    begin(sim, SIM_OPEN, name, flags, false);
+    return end(sim, open_locked(sim, name, flags, error, ret_file));
 }
 static void sim_close(struct os_file *file)
 {
@@ -461,17 +481,20 @@ static void sim_close(struct os_file *file)
 static enum status sim_pread(struct os_file *file, void *data, size_t size, uint64_t offset, struct error *error)
 {
     struct sim *sim = (struct sim *)file->fs;
-    LOCKED(pread_locked(sim, (struct sim_file *)file, data, size, offset, error));
+    begin(sim, SIM_READ, name_of(file), offset, false);
+    return end(sim, pread_locked(sim, (struct sim_file *)file, data, size, offset, error));
 }
 static enum status sim_pwrite(struct os_file *file, const void *data, size_t size, uint64_t offset, struct error *error)
 {
     struct sim *sim = (struct sim *)file->fs;
-    LOCKED(pwrite_locked(sim, (struct sim_file *)file, data, size, offset, error));
+    begin(sim, SIM_WRITE, name_of(file), OS_SIMULATED ? hash_bytes(data, size, offset) : 0, false);
+    return end(sim, pwrite_locked(sim, (struct sim_file *)file, data, size, offset, error));
 }
 static enum status sim_sync(struct os_file *file, struct error *error)
 {
     struct sim *sim = (struct sim *)file->fs;
-    LOCKED(sync_locked(sim, (struct sim_file *)file, error));
+    begin(sim, SIM_SYNC, name_of(file), 0, true);
+    return end(sim, sync_locked(sim, (struct sim_file *)file, error));
 }
 static enum status sim_size(struct os_file *file, uint64_t *ret_size, struct error *error)
 {
@@ -485,32 +508,38 @@ static enum status sim_size(struct os_file *file, uint64_t *ret_size, struct err
 static enum status sim_truncate(struct os_file *file, uint64_t size, struct error *error)
 {
     struct sim *sim = (struct sim *)file->fs;
-    LOCKED(truncate_locked(sim, (struct sim_file *)file, size, error));
+    begin(sim, SIM_CALLS, name_of(file), size, false);
+    return end(sim, truncate_locked(sim, (struct sim_file *)file, size, error));
 }
 static enum status sim_allocate(struct os_file *file, uint64_t size, struct error *error)
 {
     struct sim *sim = (struct sim *)file->fs;
-    LOCKED(allocate_locked(sim, (struct sim_file *)file, size, error));
+    begin(sim, SIM_ALLOCATE, name_of(file), size, true);
+    return end(sim, allocate_locked(sim, (struct sim_file *)file, size, error));
 }
 static enum status sim_rename(struct os_fs *fs, const char *from, const char *to, struct error *error)
 {
     struct sim *sim = (struct sim *)fs;
-    LOCKED(rename_locked(sim, from, to, error));
+    begin(sim, SIM_RENAME, to, hash_bytes(from, strlen(from), 0), false);
+    return end(sim, rename_locked(sim, from, to, error));
 }
 static enum status sim_unlink(struct os_fs *fs, const char *name, struct error *error)
 {
     struct sim *sim = (struct sim *)fs;
-    LOCKED(unlink_locked(sim, name, error));
+    begin(sim, SIM_UNLINK, name, 0, false);
+    return end(sim, unlink_locked(sim, name, error));
 }
 static enum status sim_mkdir(struct os_fs *fs, const char *name, struct error *error)
 {
     struct sim *sim = (struct sim *)fs;
-    LOCKED(mkdir_locked(sim, name, error));
+    begin(sim, SIM_CALLS, name, 0, false);
+    return end(sim, mkdir_locked(sim, name, error));
 }
 static enum status sim_sync_dir(struct os_fs *fs, const char *name, struct error *error)
 {
     struct sim *sim = (struct sim *)fs;
-    LOCKED(sync_dir_locked(sim, name, error));
+    begin(sim, SIM_SYNC_DIR, name, 0, true);
+    return end(sim, sync_dir_locked(sim, name, error));
 }
 static enum status sim_list(struct os_fs *fs, const char *name, void (*each)(void *, const char *), void *ctx,
                             struct error *error)
