@@ -49,3 +49,82 @@ void bitpack_read(const unsigned char *packed, size_t count, unsigned width, uin
         values[i] = value & mask;
     }
 }
+
+/* --- vectors --- */
+
+static bool has_lanes(uint32_t count, unsigned width)
+{
+    return count == UNPACK_ITEMS && width <= 32;
+}
+
+/* One row of 64 (or 32) items after the other is shifted into its place: see unpack.c for the form. */
+static void pack16(const uint64_t *values, unsigned width, char *to)
+{
+    uint16_t words[16 * 64] = {0};
+    for (unsigned row = 0; row < 16; row++, values += 64) {
+        unsigned shift = row * width % 16;
+        uint16_t *word = words + row * width / 16 * 64;
+        for (unsigned l = 0; l < 64; l++) word[l] = (uint16_t)(word[l] | values[l] << shift);
+        if (shift + width <= 16) continue;
+        for (unsigned l = 0; l < 64; l++) word[l + 64] = (uint16_t)(values[l] >> (16 - shift));
+    }
+    memcpy(to, words, (size_t)width * 128);
+}
+
+static void pack32(const uint64_t *values, unsigned width, char *to)
+{
+    uint32_t words[32 * 32] = {0};
+    for (unsigned row = 0; row < 32; row++, values += 32) {
+        unsigned shift = row * width % 32;
+        uint32_t *word = words + row * width / 32 * 32;
+        for (unsigned l = 0; l < 32; l++) word[l] |= (uint32_t)(values[l] << shift);
+        if (shift + width <= 32) continue;
+        for (unsigned l = 0; l < 32; l++) word[l + 32] = (uint32_t)(values[l] >> (32 - shift));
+    }
+    memcpy(to, words, (size_t)width * 128);
+}
+
+void bitpack_write_vector(struct buf *buf, const uint64_t *values, uint32_t count, unsigned width)
+{
+    if (!has_lanes(count, width)) {
+        bitpack_write(buf, values, count, width);
+        return;
+    }
+    size_t size = bitpack_bytes(count, width);
+    char *to = size ? buf_reserve(buf, size) : NULL;
+    if (!to) return;
+    if (width <= 16)
+        pack16(values, width, to);
+    else
+        pack32(values, width, to);
+    buf_advance(buf, size);
+}
+
+void bitpack_read16(const unsigned char *packed, uint32_t count, unsigned width, uint16_t *values)
+{
+    if (has_lanes(count, width)) {
+        unpack_u16(packed, width, values);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) values[i] = (uint16_t)bitpack_get(packed, i, width);
+}
+
+void bitpack_read32(const unsigned char *packed, uint32_t count, unsigned width, uint32_t *values)
+{
+    if (has_lanes(count, width)) {
+        unpack_u32(packed, width, values);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) values[i] = (uint32_t)bitpack_get(packed, i, width);
+}
+
+void bitpack_read64(const unsigned char *packed, uint32_t count, unsigned width, uint64_t *values)
+{
+    if (!has_lanes(count, width)) {
+        if (count) bitpack_read(packed, count, width, values);
+        return;
+    }
+    uint32_t narrow[UNPACK_ITEMS];
+    unpack_u32(packed, width, narrow);
+    for (uint32_t i = 0; i < UNPACK_ITEMS; i++) values[i] = narrow[i];
+}

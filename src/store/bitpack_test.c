@@ -7,6 +7,8 @@
 #include "base/hash.h"
 #include "store/bitpack.h"
 
+#include <stdlib.h>
+
 static void every_width_comes_back(void **state)
 {
     (void)state;
@@ -54,12 +56,92 @@ static void the_layout_is_as_documented(void **state)
     buf_fini(&buf);
 }
 
+/* Both forms, tails and full vectors, come back through every reader, at every CPU level that this machine has. */
+static void packed_vectors_come_back(void **state)
+{
+    (void)state;
+    static const uint32_t counts[] = {0, 1, 63, 64, 65, 1023, 1024};
+    for (unsigned width = 0; width <= 64; width++) {
+        for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+            uint32_t count = counts[c];
+            uint64_t values[1024], wide[1024];
+            uint32_t middle[1024];
+            uint16_t narrow[1024];
+            uint64_t mask = width == 64 ? UINT64_MAX : ((uint64_t)1 << width) - 1;
+            for (uint32_t i = 0; i < count; i++) values[i] = (i % 5 == 0 ? UINT64_MAX : hash_u64(i, width)) & mask;
+            struct buf buf = BUF_INIT(1 << 16);
+            bitpack_write_vector(&buf, values, count, width);
+            assert_int_equal(buf.size, bitpack_bytes(count, width));
+            /* in memory of just that size, at an odd address, so that the sanitizer sees any step beyond */
+            unsigned char *packed = malloc(buf.size + 1);
+            assert_non_null(packed);
+            if (buf.size) memcpy(packed + 1, buf.data, buf.size);
+            bitpack_read64(packed + 1, count, width, wide);
+            if (width <= 32) bitpack_read32(packed + 1, count, width, middle);
+            if (width <= 16) bitpack_read16(packed + 1, count, width, narrow);
+            for (uint32_t i = 0; i < count; i++) {
+                assert_true(wide[i] == values[i]);
+                if (width <= 32) assert_int_equal(middle[i], values[i]);
+                if (width <= 16) assert_int_equal(narrow[i], values[i]);
+                assert_true(bitpack_get_vector(packed + 1, count, i, width) == values[i]);
+            }
+            for (int level = CPU_PLAIN; count == 1024 && level <= (int)cpu_level(); level++) {
+                const struct unpack_table *table = CPU_AT(unpack_table, level);
+                memset(middle, 0xEE, sizeof middle);
+                memset(narrow, 0xEE, sizeof narrow);
+                if (width <= 32) table->u32(packed + 1, width, middle);
+                if (width <= 16) table->u16(packed + 1, width, narrow);
+                for (uint32_t i = 0; i < count; i++) {
+                    if (width <= 32) assert_int_equal(middle[i], values[i]);
+                    if (width <= 16) assert_int_equal(narrow[i], values[i]);
+                }
+            }
+            free(packed);
+            buf_fini(&buf);
+        }
+    }
+}
+
+/* The helpers agree with the obvious loops, for counts that are no multiple of any register. */
+static void helpers_agree_at_every_level(void **state)
+{
+    (void)state;
+    for (int level = CPU_PLAIN; level <= (int)cpu_level(); level++) {
+        const struct unpack_table *table = CPU_AT(unpack_table, level);
+        for (uint32_t count = 0; count < 150; count++) {
+            uint16_t a[150], a_max = 0;
+            uint32_t b[150], b_max = 0;
+            double x[150], y[150];
+            for (uint32_t i = 0; i < count; i++) {
+                a[i] = (uint16_t)hash_u64(i, count);
+                b[i] = (uint32_t)hash_u64(i, count);
+                if (a[i] > a_max) a_max = a[i];
+                if (b[i] > b_max) b_max = b[i];
+            }
+            assert_int_equal(table->max16(a, count), a_max);
+            assert_int_equal(table->max32(b, count), b_max);
+            table->doubles16(a, count, -1e6, 10, 1, x);
+            table->doubles32(b, count, -12345, 1, 100, y);
+            for (uint32_t i = 0; i < count; i++) {
+                assert_true(x[i] == -1e6 + 10.0 * a[i]);
+                assert_true(y[i] == (b[i] - 12345.0) / 100);
+            }
+            table->add16(a, count, 1000);
+            table->add32(b, count, 70000);
+            for (uint32_t i = 0; i < count; i++) {
+                assert_int_equal(a[i], (uint16_t)(hash_u64(i, count) + 1000));
+                assert_int_equal(b[i], (uint32_t)hash_u64(i, count) + 70000);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_width_comes_back),
-        cmocka_unit_test(width_is_the_least_that_holds),
-        cmocka_unit_test(the_layout_is_as_documented),
+        cmocka_unit_test(every_width_comes_back),       cmocka_unit_test(width_is_the_least_that_holds),
+        cmocka_unit_test(the_layout_is_as_documented),  cmocka_unit_test(packed_vectors_come_back),
+        cmocka_unit_test(helpers_agree_at_every_level),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
