@@ -47,25 +47,28 @@ struct shared_texts {
 
 struct id_graph {
     uint32_t count;
-    struct slot *slots;
+    struct slot *slots; /* forgotten ids keep theirs: older views find them, everybody else passes over */
     size_t capacity;
     struct shared_texts *texts;
     char *piece;
     size_t piece_left;
     struct cow32 person, shown; /* index id; entry 0 is unused */
+    struct cow32 moved;         /* index link: the number that it took away, 0: none */
     uint32_t *next, *parent, *rows, *members, *rows_new;
     size_t array_capacity;
     struct link *links;
     uint32_t link_count, link_capacity;
     uint32_t *touched; /* ids whose rows_new is not 0 */
     uint32_t touched_count, touched_capacity;
+    uint32_t *forgotten; /* ids, in the order in which they were */
+    uint32_t forgotten_count, forgotten_capacity;
     struct os_rwlock lock; /* slots: the applier writes, id_view_find reads */
 };
 
 struct id_view {
     _Atomic uint32_t refs;
     uint32_t count;
-    struct cow32 person, shown;
+    struct cow32 person, shown, moved;
     struct text_page **pages;
     struct shared_texts *texts;
     struct id_graph *graph;
@@ -112,6 +115,7 @@ void id_graph_free(struct id_graph *graph)
     texts_unref(graph->texts);
     cow32_fini(&graph->person);
     cow32_fini(&graph->shown);
+    cow32_fini(&graph->moved);
     free(graph->slots);
     free(graph->next);
     free(graph->parent);
@@ -120,6 +124,7 @@ void id_graph_free(struct id_graph *graph)
     free(graph->rows_new);
     free(graph->links);
     free(graph->touched);
+    free(graph->forgotten);
     os_rwlock_destroy(&graph->lock);
     free(graph);
 }
@@ -139,14 +144,18 @@ struct str id_graph_text(const struct id_graph *graph, uint32_t id)
     return text_at(graph->texts->pages, id);
 }
 
-static uint32_t find(const struct id_graph *graph, struct str text, uint64_t hash, size_t *ret_slot)
+/* `person` and `count` are the graph's or a view's: what is forgotten there, or came later, is not found. */
+static uint32_t find(const struct id_graph *graph, const struct cow32 *person, uint32_t count, struct str text,
+                     uint64_t hash, size_t *ret_slot)
 {
     if (!graph->capacity) return 0;
     size_t mask = graph->capacity - 1, i = (size_t)(hash & mask);
     uint32_t tag = (uint32_t)(hash >> 32);
     while (graph->slots[i].id) {
-        if (graph->slots[i].tag == tag && str_eq(text_at(graph->texts->pages, graph->slots[i].id), text))
-            return graph->slots[i].id;
+        uint32_t id = graph->slots[i].id;
+        if (graph->slots[i].tag == tag && id <= count && cow32_get(person, id) &&
+            str_eq(text_at(graph->texts->pages, id), text))
+            return id;
         i = (i + 1) & mask;
     }
     *ret_slot = i;
@@ -156,7 +165,7 @@ static uint32_t find(const struct id_graph *graph, struct str text, uint64_t has
 uint32_t id_graph_find(const struct id_graph *graph, struct str text)
 {
     size_t slot;
-    return find(graph, text, hash_str(text), &slot);
+    return find(graph, &graph->person, graph->count, text, hash_str(text), &slot);
 }
 
 static enum status grow_slots(struct id_graph *graph)
@@ -165,7 +174,9 @@ static enum status grow_slots(struct id_graph *graph)
     struct slot *slots = calloc(capacity, sizeof *slots);
     if (!slots) return STATUS_LIMIT;
     for (uint32_t id = 1; id <= graph->count; id++) {
-        uint64_t hash = hash_str(id_graph_text(graph, id));
+        struct str text = id_graph_text(graph, id);
+        if (!text.size) continue; /* forgotten before the start */
+        uint64_t hash = hash_str(text);
         size_t i = (size_t)(hash & (capacity - 1));
         while (slots[i].id) i = (i + 1) & (capacity - 1);
         slots[i] = (struct slot){(uint32_t)(hash >> 32), id};
@@ -230,11 +241,11 @@ static enum status store_text(struct id_graph *graph, struct str text)
     return STATUS_OK;
 }
 
-enum status id_graph_intern(struct id_graph *graph, struct str text, uint32_t *ret_id)
+static enum status intern(struct id_graph *graph, struct str text, uint32_t *ret_id)
 {
     uint64_t hash = hash_str(text);
     size_t slot = 0;
-    uint32_t id = find(graph, text, hash, &slot);
+    uint32_t id = !text.size ? 0 : find(graph, &graph->person, graph->count, text, hash, &slot);
     if (id) {
         *ret_id = id;
         return STATUS_OK;
@@ -242,7 +253,7 @@ enum status id_graph_intern(struct id_graph *graph, struct str text, uint32_t *r
     if (graph->count >= ID_MAX) return STATUS_LIMIT;
     if (((size_t)graph->count + 1) * 4 > graph->capacity * 3) {
         TRY(grow_slots(graph));
-        find(graph, text, hash, &slot);
+        find(graph, &graph->person, graph->count, text, hash, &slot);
     }
     TRY(grow_arrays(graph));
     id = graph->count + 1;
@@ -257,7 +268,7 @@ enum status id_graph_intern(struct id_graph *graph, struct str text, uint32_t *r
     os_rwlock_write(&graph->lock);
     enum status status = store_text(graph, text);
     if (status == STATUS_OK) {
-        graph->slots[slot] = (struct slot){(uint32_t)(hash >> 32), id};
+        if (text.size) graph->slots[slot] = (struct slot){(uint32_t)(hash >> 32), id};
         graph->count = id;
     }
     os_rwlock_write_end(&graph->lock);
@@ -268,6 +279,12 @@ enum status id_graph_intern(struct id_graph *graph, struct str text, uint32_t *r
     }
     *ret_id = id;
     return STATUS_OK;
+}
+
+enum status id_graph_intern(struct id_graph *graph, struct str text, uint32_t *ret_id)
+{
+    assert(text.size); /* "" stands for a forgotten one */
+    return intern(graph, text, ret_id);
 }
 
 uint32_t id_graph_person(const struct id_graph *graph, uint32_t id)
@@ -319,6 +336,7 @@ static enum status log_link(struct id_graph *graph, struct link link)
         graph->links = grown;
         graph->link_capacity = capacity;
     }
+    TRY(cow32_push(&graph->moved, link.moved));
     graph->links[graph->link_count++] = link;
     return STATUS_OK;
 }
@@ -356,6 +374,26 @@ enum status id_graph_link(struct id_graph *graph, uint32_t a, uint32_t b, uint32
     return apply_link(graph, (struct link){x_heavier ? x : y, x_heavier ? y : x, shown});
 }
 
+enum status id_graph_forget(struct id_graph *graph, uint32_t person)
+{
+    assert(person && id_graph_person(graph, person) == person);
+    uint32_t members = graph->members[person];
+    if (graph->forgotten_capacity - graph->forgotten_count < members) {
+        size_t capacity = ((size_t)graph->forgotten_count + members) * 2;
+        uint32_t *grown = capacity < ID_MAX ? realloc(graph->forgotten, capacity * sizeof *grown) : NULL;
+        if (!grown) return STATUS_LIMIT;
+        graph->forgotten = grown;
+        graph->forgotten_capacity = (uint32_t)capacity;
+    }
+    uint32_t id = person;
+    do {
+        TRY(cow32_set(&graph->person, id, 0));
+        graph->forgotten[graph->forgotten_count++] = id;
+        id = graph->next[id];
+    } while (id != person);
+    return STATUS_OK;
+}
+
 size_t id_graph_history(const struct id_graph *graph, uint32_t id, uint32_t ret_persons[ID_HISTORY_MAX])
 {
     if (!id) {
@@ -382,7 +420,20 @@ size_t id_graph_history(const struct id_graph *graph, uint32_t id, uint32_t ret_
 
 struct id_mark id_graph_mark(const struct id_graph *graph)
 {
-    return (struct id_mark){graph->count, graph->link_count};
+    return (struct id_mark){graph->count, graph->link_count, graph->forgotten_count};
+}
+
+/* What persons weigh now: those that were taken away, and forgotten, weigh nothing any more. */
+static void export_all_rows(const struct id_graph *graph, struct buf *buf)
+{
+    uint32_t count = 0;
+    for (uint32_t id = 1; id <= graph->count; id++) count += graph->rows[id] && id_graph_person(graph, id) == id;
+    buf_varint(buf, count);
+    for (uint32_t id = 1; id <= graph->count; id++) {
+        if (!graph->rows[id] || id_graph_person(graph, id) != id) continue;
+        buf_varint(buf, id);
+        buf_varint(buf, graph->rows[id]);
+    }
 }
 
 void id_graph_export(struct id_graph *graph, struct id_mark from, struct buf *buf)
@@ -390,7 +441,7 @@ void id_graph_export(struct id_graph *graph, struct id_mark from, struct buf *bu
     buf_varint(buf, (uint64_t)from.ids + 1);
     buf_varint(buf, graph->count - from.ids);
     for (uint32_t id = from.ids + 1; id <= graph->count; id++) {
-        struct str text = id_graph_text(graph, id);
+        struct str text = id_graph_person(graph, id) ? id_graph_text(graph, id) : STR("");
         buf_varint(buf, text.size);
         buf_str_add(buf, text);
     }
@@ -401,13 +452,19 @@ void id_graph_export(struct id_graph *graph, struct id_mark from, struct buf *bu
         buf_varint(buf, graph->links[i].moved);
         buf_varint(buf, graph->links[i].shown);
     }
-    buf_varint(buf, graph->touched_count);
-    for (uint32_t i = 0; i < graph->touched_count; i++) {
-        buf_varint(buf, graph->touched[i]);
-        buf_varint(buf, graph->rows_new[graph->touched[i]]);
-        graph->rows_new[graph->touched[i]] = 0;
+    if (from.ids == 0 && from.links == 0) {
+        export_all_rows(graph, buf);
+    } else {
+        buf_varint(buf, graph->touched_count);
+        for (uint32_t i = 0; i < graph->touched_count; i++) {
+            buf_varint(buf, graph->touched[i]);
+            buf_varint(buf, graph->rows_new[graph->touched[i]]);
+        }
     }
+    for (uint32_t i = 0; i < graph->touched_count; i++) graph->rows_new[graph->touched[i]] = 0;
     graph->touched_count = 0;
+    buf_varint(buf, graph->forgotten_count - from.forgotten);
+    for (uint32_t i = from.forgotten; i < graph->forgotten_count; i++) buf_varint(buf, graph->forgotten[i]);
 }
 
 enum status id_graph_import(struct id_graph *graph, struct reader *reader)
@@ -418,7 +475,7 @@ enum status id_graph_import(struct id_graph *graph, struct reader *reader)
         struct str text = read_str(reader);
         uint32_t id;
         if (reader->failed) return STATUS_CORRUPT;
-        TRY(id_graph_intern(graph, text, &id));
+        TRY(intern(graph, text, &id));
         if (id != first + i) return STATUS_CORRUPT;
     }
     first = read_varint(reader);
@@ -453,6 +510,7 @@ struct id_view *id_graph_view(struct id_graph *graph)
     view->count = graph->count;
     view->person = cow32_share(&graph->person);
     view->shown = cow32_share(&graph->shown);
+    view->moved = cow32_share(&graph->moved);
     view->pages = graph->texts->pages;
     view->texts = graph->texts;
     view->graph = graph;
@@ -471,6 +529,7 @@ void id_view_unref(struct id_view *view)
     if (!view || atomic_fetch_sub(&view->refs, 1) != 1) return;
     cow32_fini(&view->person);
     cow32_fini(&view->shown);
+    cow32_fini(&view->moved);
     texts_unref(view->texts);
     free(view);
 }
@@ -486,6 +545,14 @@ uint32_t id_view_person(const struct id_view *view, uint32_t id)
 uint32_t id_view_shown(const struct id_view *view, uint32_t person)
 {
     return person ? cow32_get(&view->shown, person) : 0;
+}
+uint32_t id_view_link_count(const struct id_view *view)
+{
+    return view->moved.count;
+}
+uint32_t id_view_moved(const struct id_view *view, uint32_t link)
+{
+    return cow32_get(&view->moved, link);
 }
 struct str id_view_text(const struct id_view *view, uint32_t id)
 {

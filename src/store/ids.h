@@ -66,5 +66,9 @@ void id_view_unref(struct id_view *view);
 uint32_t id_view_count(const struct id_view *view);
 uint32_t id_view_person(const struct id_view *view, uint32_t id);
 uint32_t id_view_shown(const struct id_view *view, uint32_t person);
+/* The log of links: each took one person's number away, or none (0). Rows that were sorted when `n` links were made are
+ * out of their order exactly where their person is one of those taken away by links n and later. */
+uint32_t id_view_link_count(const struct id_view *view);
+uint32_t id_view_moved(const struct id_view *view, uint32_t link);
 struct str id_view_text(const struct id_view *view, uint32_t id);
 uint32_t id_view_find(const struct id_view *view, struct str text);

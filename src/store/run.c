@@ -1,4 +1,4 @@
-#include "store/run.h"
+#include "store/run_int.h"
 
 #include "base/civil.h"
 
@@ -62,7 +62,7 @@ struct run_column *run_column(struct run *run, uint32_t property)
     return low < end && run->columns[low].chunk.property == property ? &run->columns[low] : NULL;
 }
 
-static enum status damaged(struct run *run, enum status status, struct error *error)
+enum status run_damaged(struct run *run, enum status status, struct error *error)
 {
     if (status == STATUS_LIMIT) return error_set(error, status, "memory budget exceeded");
     if (status == STATUS_CORRUPT) {
@@ -73,11 +73,11 @@ static enum status damaged(struct run *run, enum status status, struct error *er
     return status;
 }
 
-static enum status pin_block(struct run *run, struct run_column *column, uint32_t vector, struct error *error)
+enum status run_pin_block(struct run *run, struct run_column *column, uint32_t vector, struct error *error)
 {
     uint32_t index = vector / BLOCK_VECTORS;
     if (column->block_index == index) return STATUS_OK;
-    if (index >= column->chunk.block_count) return damaged(run, STATUS_CORRUPT, error);
+    if (index >= column->chunk.block_count) return run_damaged(run, STATUS_CORRUPT, error);
     pinned_release(&column->block);
     column->block_index = UINT32_MAX;
     TRY(section_fetch(run->section, chunk_block(&column->chunk, index), error, &column->block));
@@ -85,8 +85,7 @@ static enum status pin_block(struct run *run, struct run_column *column, uint32_
     return STATUS_OK;
 }
 
-/* Loads the dictionary, and makes room for what a vector decodes to. */
-static enum status prepare(struct run *run, struct run_column *column, struct error *error)
+enum status run_prepare(struct run *run, struct run_column *column, struct error *error)
 {
     uint8_t encoding = column->chunk.encoding;
     if (column->values) return STATUS_OK;
@@ -95,11 +94,11 @@ static enum status prepare(struct run *run, struct run_column *column, struct er
         TRY(section_fetch(run->section, column->chunk.dictionary, error, &column->dictionary));
         enum status status = chunk_dictionary(&column->chunk, column->dictionary.bytes, run->arena, &values,
                                               &column->dict_count, &column->sparse_items);
-        if (status != STATUS_OK) return damaged(run, status, error);
+        if (status != STATUS_OK) return run_damaged(run, status, error);
         column->dict_id = atomic_fetch_add(&next_dict_id, 1);
         if (encoding == CHUNK_DICT) {
             column->codes = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *column->codes);
-            if (!column->codes) return damaged(run, STATUS_LIMIT, error);
+            if (!column->codes) return run_damaged(run, STATUS_LIMIT, error);
         }
         if (encoding != CHUNK_SPARSE) {
             column->values = values;
@@ -108,7 +107,7 @@ static enum status prepare(struct run *run, struct run_column *column, struct er
         column->sparse_values = values;
     }
     column->values = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *column->values);
-    return column->values ? STATUS_OK : damaged(run, STATUS_LIMIT, error);
+    return column->values ? STATUS_OK : run_damaged(run, STATUS_LIMIT, error);
 }
 
 /* Index of the first sparse entry at or after `item`. */
@@ -130,7 +129,7 @@ enum status run_read_sparse(struct run *run, struct run_column *column, struct e
 {
     *ret_sparse = column->chunk.encoding == CHUNK_SPARSE;
     if (!*ret_sparse) return STATUS_OK;
-    TRY(prepare(run, column, error));
+    TRY(run_prepare(run, column, error));
     *ret_items = column->sparse_items;
     *ret_values = column->sparse_values;
     *ret_count = column->dict_count;
@@ -140,7 +139,7 @@ enum status run_read_sparse(struct run *run, struct run_column *column, struct e
 enum status run_read(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
                      struct vector *ret)
 {
-    TRY(prepare(run, column, error));
+    TRY(run_prepare(run, column, error));
     struct vector result = {.count = chunk_vector_items(&column->chunk, vector), .values = column->values};
     enum status status = STATUS_OK;
     switch (column->chunk.encoding) {
@@ -159,7 +158,7 @@ enum status run_read(struct run *run, struct run_column *column, uint32_t vector
         break;
     }
     case CHUNK_DICT:
-        TRY(pin_block(run, column, vector, error));
+        TRY(run_pin_block(run, column, vector, error));
         result.kind = VECTOR_DICT;
         result.dict_count = column->dict_count;
         result.dict_id = column->dict_id;
@@ -167,11 +166,11 @@ enum status run_read(struct run *run, struct run_column *column, uint32_t vector
         status = chunk_decode_codes(&column->chunk, column->block.bytes, vector, column->dict_count, column->codes);
         break;
     default:
-        TRY(pin_block(run, column, vector, error));
+        TRY(run_pin_block(run, column, vector, error));
         result.kind = VECTOR_FLAT;
         status = chunk_decode_values(&column->chunk, column->block.bytes, vector, column->values);
     }
-    if (status != STATUS_OK) return damaged(run, status, error);
+    if (status != STATUS_OK) return run_damaged(run, status, error);
     *ret = result;
     return STATUS_OK;
 }
@@ -180,9 +179,9 @@ enum status run_read_ints(struct run *run, enum core_stream stream, uint32_t vec
                           int64_t *ret_values)
 {
     struct run_column *column = run_column(run, stream);
-    if (!column) return damaged(run, STATUS_CORRUPT, error);
-    TRY(pin_block(run, column, vector, error));
-    return damaged(run, chunk_decode_ints(&column->chunk, column->block.bytes, vector, ret_values), error);
+    if (!column) return run_damaged(run, STATUS_CORRUPT, error);
+    TRY(run_pin_block(run, column, vector, error));
+    return run_damaged(run, chunk_decode_ints(&column->chunk, column->block.bytes, vector, ret_values), error);
 }
 
 enum status run_read_persons(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons)
@@ -193,14 +192,14 @@ enum status run_read_persons(struct run *run, uint32_t vector, struct error *err
     uint32_t ordinal = (uint32_t)(start >> 32), skip = (uint32_t)start;
     uint32_t rows = run_vector_rows(run, vector), done = 0, loaded = UINT32_MAX;
     while (done < rows) {
-        if (ordinal >= run->event->persons) return damaged(run, STATUS_CORRUPT, error);
+        if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
         if (ordinal / VECTOR_ROWS_MAX != loaded) {
             loaded = ordinal / VECTOR_ROWS_MAX;
             TRY(run_read_ints(run, CORE_PERSON, loaded, error, persons));
             TRY(run_read_ints(run, CORE_RUN, loaded, error, lengths));
         }
         uint64_t left = (uint64_t)lengths[ordinal % VECTOR_ROWS_MAX];
-        if (left <= skip || left > run->event->rows) return damaged(run, STATUS_CORRUPT, error);
+        if (left <= skip || left > run->event->rows) return run_damaged(run, STATUS_CORRUPT, error);
         left -= skip;
         skip = 0;
         uint32_t person = (uint32_t)persons[ordinal % VECTOR_ROWS_MAX];
@@ -223,16 +222,17 @@ enum status run_read_times(struct run *run, uint32_t vector, struct error *error
         ret_times_ms[i] = (int64_t)((uint64_t)window_ms + (uint64_t)ret_times_ms[i] * 60000 + (uint64_t)ms[i]);
         inside &= ret_times_ms[i] >= run->event->time_min_ms && ret_times_ms[i] <= run->event->time_max_ms;
     }
-    return inside ? STATUS_OK : damaged(run, STATUS_CORRUPT, error);
+    return inside ? STATUS_OK : run_damaged(run, STATUS_CORRUPT, error);
 }
 
-/* The rows [*ret_first, *ret_first + *ret_count) of one person; false in *ret_found when the run has none. */
-static enum status person_rows(struct run *run, uint32_t person, struct error *error, bool *ret_found,
-                               uint32_t *ret_first, uint32_t *ret_count)
+/* The ordinal of the first person in the run's list that is `person` or above; event->persons when there is none.
+ * *ret_found is that person. */
+static enum status seek_ordinal(struct run *run, uint32_t person, struct error *error, uint32_t *ret_ordinal,
+                                uint32_t *ret_found)
 {
     int64_t values[VECTOR_ROWS_MAX];
     uint32_t low = 0, high = (run->event->persons + VECTOR_ROWS_MAX - 1) / VECTOR_ROWS_MAX;
-    *ret_found = false;
+    uint32_t vectors = high;
     /* The last vector of the person list whose first number is not above the one sought. */
     while (low + 1 < high) {
         uint32_t middle = low + (high - low) / 2;
@@ -253,12 +253,26 @@ static enum status person_rows(struct run *run, uint32_t person, struct error *e
         else
             end = middle;
     }
-    if (at == items || values[at] != person) return STATUS_OK;
-    uint32_t ordinal = low * VECTOR_ROWS_MAX + at;
+    if (at == items && low + 1 < vectors) {
+        TRY(run_read_ints(run, CORE_PERSON, low + 1, error, values));
+        at = 0;
+        low++;
+    } else if (at == items) {
+        *ret_ordinal = run->event->persons;
+        return STATUS_OK;
+    }
+    *ret_ordinal = low * VECTOR_ROWS_MAX + at;
+    *ret_found = (uint32_t)values[at];
+    return STATUS_OK;
+}
 
-    /* Its first row: the last row vector that starts at or before this ordinal, then run lengths from there. */
+/* The rows of the person with this ordinal: the last row vector that starts at or before it, then run lengths from
+ * there. */
+static enum status ordinal_rows(struct run *run, uint32_t ordinal, struct error *error, uint32_t *ret_first,
+                                uint32_t *ret_count)
+{
     uint32_t vectors = run_vectors(run), from = 0, to = vectors;
-    int64_t starts[VECTOR_ROWS_MAX];
+    int64_t starts[VECTOR_ROWS_MAX], values[VECTOR_ROWS_MAX];
     uint32_t loaded = UINT32_MAX;
     while (from + 1 < to) {
         uint32_t middle = from + (to - from) / 2;
@@ -278,15 +292,14 @@ static enum status person_rows(struct run *run, uint32_t person, struct error *e
     uint64_t row = (uint64_t)from * VECTOR_ROWS_MAX - skip;
     loaded = UINT32_MAX;
     for (;; current++) {
-        if (current >= run->event->persons) return damaged(run, STATUS_CORRUPT, error);
+        if (current >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
         if (current / VECTOR_ROWS_MAX != loaded) {
             loaded = current / VECTOR_ROWS_MAX;
             TRY(run_read_ints(run, CORE_RUN, loaded, error, values));
         }
         uint64_t length = (uint64_t)values[current % VECTOR_ROWS_MAX];
-        if (row + length > run->event->rows) return damaged(run, STATUS_CORRUPT, error);
+        if (row + length > run->event->rows) return run_damaged(run, STATUS_CORRUPT, error);
         if (current == ordinal) {
-            *ret_found = true;
             *ret_first = (uint32_t)row;
             *ret_count = (uint32_t)length;
             return STATUS_OK;
@@ -295,12 +308,37 @@ static enum status person_rows(struct run *run, uint32_t person, struct error *e
     }
 }
 
+/* The rows [*ret_first, *ret_first + *ret_count) of one person; false in *ret_found when the run has none. */
+static enum status person_rows(struct run *run, uint32_t person, struct error *error, bool *ret_found,
+                               uint32_t *ret_first, uint32_t *ret_count)
+{
+    uint32_t ordinal, found = 0;
+    *ret_found = false;
+    TRY(seek_ordinal(run, person, error, &ordinal, &found));
+    if (ordinal == run->event->persons || found != person) return STATUS_OK;
+    *ret_found = true;
+    return ordinal_rows(run, ordinal, error, ret_first, ret_count);
+}
+
+enum status run_seek_person(struct run *run, uint32_t person, struct error *error, uint32_t *ret_row)
+{
+    uint32_t ordinal, found, count;
+    TRY(seek_ordinal(run, person, error, &ordinal, &found));
+    *ret_row = run->event->rows;
+    if (ordinal == run->event->persons) return STATUS_OK;
+    if (ordinal == 0) {
+        *ret_row = 0;
+        return STATUS_OK;
+    }
+    return ordinal_rows(run, ordinal, error, ret_row, &count);
+}
+
 static enum status probe_rows(struct run *run, uint32_t first, uint32_t count, uint32_t id, int64_t time_ms,
                               struct str insert_id, struct error *error, uint32_t *ret_row)
 {
     int64_t times[VECTOR_ROWS_MAX], ids[VECTOR_ROWS_MAX];
     struct run_column *inserts = run_column(run, CORE_INSERT);
-    if (!inserts) return damaged(run, STATUS_CORRUPT, error);
+    if (!inserts) return run_damaged(run, STATUS_CORRUPT, error);
     /* A person's rows ascend in time: halve the range by vectors first (one hot person may have millions of rows). */
     uint32_t low = first / VECTOR_ROWS_MAX, last = (first + count - 1) / VECTOR_ROWS_MAX;
     uint32_t high = last + 1;

@@ -49,12 +49,28 @@ enum status run_read(struct run *run, struct run_column *column, uint32_t vector
 /* The items and values of a SPARSE column; false for other columns (use run_read). */
 enum status run_read_sparse(struct run *run, struct run_column *column, struct error *error, bool *ret_sparse,
                             const uint32_t **ret_items, const struct value **ret_values, uint32_t *ret_count) MUST_USE;
+/* The same without struct value where that is possible: see struct scan_column (store.h). */
+struct scan_column;
+enum status run_describe(struct run *run, struct run_column *column, struct error *error,
+                         struct scan_column *ret) MUST_USE;
+enum status run_read_codes(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
+                           uint32_t *ret_codes) MUST_USE;
+enum status run_read_numbers(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
+                             double *ret_numbers) MUST_USE;
+enum status run_number_range(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
+                             double *ret_min, double *ret_max) MUST_USE;
+/* A core stream whose values fit 32 bits. */
+enum status run_read_u32(struct run *run, enum core_stream stream, uint32_t vector, struct error *error,
+                         uint32_t *ret_values) MUST_USE;
 /* One vector of a core stream of integers, into ret_values[VECTOR_ROWS_MAX]. */
 enum status run_read_ints(struct run *run, enum core_stream stream, uint32_t vector, struct error *error,
                           int64_t *ret_values) MUST_USE;
 /* Per row of the vector: the person under whose number it is stored; the time. */
 enum status run_read_persons(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons) MUST_USE;
 enum status run_read_times(struct run *run, uint32_t vector, struct error *error, int64_t *ret_times_ms) MUST_USE;
+
+/* The first row (within the run) whose person is `person` or above; the number of rows when there is none. */
+enum status run_seek_person(struct run *run, uint32_t person, struct error *error, uint32_t *ret_row) MUST_USE;
 
 /* The row (within the section) of the event with these four fields, looking under the given person numbers. NOT_FOUND
  * when there is none. */

@@ -1,24 +1,8 @@
-#include "store/run.h"
-#include "store/store.h"
-#include "store/version.h"
+#include "store/scan_int.h"
+
+#include "base/civil.h"
 
 #include <stdlib.h>
-
-struct scan {
-    struct snapshot *snapshot;
-    struct scan_options options;
-    uint32_t *events; /* own copy */
-    struct arena *arena;
-    size_t section; /* index of the current one */
-    uint32_t event; /* position after the current run: in the section's events, or in `events` */
-    bool open, have_persons, have_ids, have_times, have_live;
-    struct run run;
-    uint32_t vector, rows;
-    uint32_t *persons, *ids;
-    int64_t *times, *received, *scratch;
-    uint8_t *flags, *live;
-    uint32_t *properties;
-};
 
 enum status scan_new(struct snapshot *snapshot, const struct scan_options *options, struct error *error,
                      struct scan **ret_scan)
@@ -36,13 +20,17 @@ enum status scan_new(struct snapshot *snapshot, const struct scan_options *optio
     scan->scratch = malloc(n * sizeof *scan->scratch);
     scan->flags = malloc(n);
     scan->live = malloc(n);
+    scan->minutes = malloc(n * sizeof *scan->minutes);
+    scan->codes = malloc(n * sizeof *scan->codes);
+    scan->numbers = malloc(n * sizeof *scan->numbers);
     if (options->events) {
         scan->events = malloc((options->event_count + 1) * sizeof *scan->events);
         if (scan->events && options->event_count)
             memcpy(scan->events, options->events, options->event_count * sizeof *scan->events);
+        scan->options.events = scan->events;
     }
     if (!scan->persons || !scan->ids || !scan->times || !scan->received || !scan->scratch || !scan->flags ||
-        !scan->live || (options->events && !scan->events)) {
+        !scan->live || !scan->minutes || !scan->codes || !scan->numbers || (options->events && !scan->events)) {
         scan_free(scan);
         return error_set(error, STATUS_LIMIT, "out of memory for a scan");
     }
@@ -63,59 +51,110 @@ void scan_free(struct scan *scan)
     free(scan->scratch);
     free(scan->flags);
     free(scan->live);
+    free(scan->minutes);
+    free(scan->codes);
+    free(scan->numbers);
     free(scan);
 }
 
-static const struct version_section *current(const struct scan *scan)
+/* The next run of a section that may hold wanted rows; *at is the place after the one before. */
+static const struct section_event *next_event(const struct section *section, const struct scan_options *options,
+                                              uint32_t *at)
 {
-    return &scan->snapshot->sections[scan->section];
-}
-
-/* The next run of the current section that may hold wanted rows. */
-static const struct section_event *next_event(struct scan *scan)
-{
-    const struct section *section = current(scan)->section;
     for (;;) {
         const struct section_event *event;
-        if (scan->events) {
-            if (scan->event >= scan->options.event_count) return NULL;
-            event = section_find_event(section, scan->events[scan->event++]);
+        if (options->events) {
+            if (*at >= options->event_count) return NULL;
+            event = section_find_event(section, options->events[(*at)++]);
         } else {
-            if (scan->event >= section->event_count) return NULL;
-            event = &section->events[scan->event++];
+            if (*at >= section->event_count) return NULL;
+            event = &section->events[(*at)++];
         }
-        if (event && event->time_max_ms >= scan->options.from_ms && event->time_min_ms < scan->options.to_ms)
-            return event;
+        if (event && event->time_max_ms >= options->from_ms && event->time_min_ms < options->to_ms) return event;
     }
+}
+
+static struct scan_run describe(const struct snapshot *snapshot, size_t index, const struct section_event *event)
+{
+    const struct section *section = snapshot->sections[index].section;
+    const struct deletes *deletes = snapshot->sections[index].deletes;
+    struct scan_run run = {.event_id = event->event_id,
+                           .rows = event->rows,
+                           .vectors = (event->rows + VECTOR_ROWS_MAX - 1) / VECTOR_ROWS_MAX,
+                           .persons = event->persons,
+                           .links_applied = section->links_applied,
+                           .time_min_ms = event->time_min_ms,
+                           .time_max_ms = event->time_max_ms,
+                           .window_ms = section->window_day * DAY_MS,
+                           .section = (uint32_t)index,
+                           .event = (uint32_t)(event - section->events)};
+    if (deletes) {
+        uint64_t below = event->first_row ? roaring_bitmap_rank(deletes->rows, event->first_row - 1) : 0;
+        run.deleted = (uint32_t)(roaring_bitmap_rank(deletes->rows, event->first_row + event->rows - 1) - below);
+    }
+    return run;
+}
+
+static bool is_outside(const struct section *section, const struct scan_options *options)
+{
+    return section->time_max_ms < options->from_ms || section->time_min_ms >= options->to_ms;
+}
+
+enum status scan_list(const struct snapshot *snapshot, const struct scan_options *options, struct arena *arena,
+                      struct error *error, struct scan_run **ret_runs, size_t *ret_count)
+{
+    size_t count = 0, capacity = 0;
+    struct scan_run *runs = NULL;
+    for (size_t i = 0; i < snapshot->section_count; i++) {
+        const struct section *section = snapshot->sections[i].section;
+        const struct section_event *event;
+        uint32_t at = 0;
+        if (is_outside(section, options)) continue;
+        while ((event = next_event(section, options, &at))) {
+            if (count == capacity) {
+                size_t grown = capacity ? capacity * 2 : 64;
+                runs = arena_realloc(arena, runs, capacity * sizeof *runs, grown * sizeof *runs);
+                if (!runs) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+                capacity = grown;
+            }
+            runs[count++] = describe(snapshot, i, event);
+        }
+    }
+    *ret_runs = runs;
+    *ret_count = count;
+    return STATUS_OK;
+}
+
+enum status scan_open(struct scan *scan, const struct scan_run *run, struct error *error)
+{
+    if (scan->open) run_close(&scan->run);
+    scan->open = false;
+    if (run->section >= scan->snapshot->section_count) return error_set(error, STATUS_INTERNAL, "no such run");
+    scan->section = run->section;
+    const struct section *section = scan_section(scan)->section;
+    if (run->event >= section->event_count) return error_set(error, STATUS_INTERNAL, "no such run");
+    arena_reset(scan->arena);
+    TRY(run_open(&scan->run, section, &section->events[run->event], scan->arena, error));
+    scan->open = true;
+    scan->rows = 0;
+    scan->properties = NULL;
+    return STATUS_OK;
 }
 
 enum status scan_next(struct scan *scan, struct error *error, struct scan_run *ret_run)
 {
-    if (scan->open) run_close(&scan->run);
-    scan->open = false;
     for (; scan->section < scan->snapshot->section_count; scan->section++, scan->event = 0) {
-        const struct section *section = current(scan)->section;
-        if (section->time_max_ms < scan->options.from_ms || section->time_min_ms >= scan->options.to_ms) continue;
-        const struct section_event *event = next_event(scan);
+        const struct section *section = scan_section(scan)->section;
+        if (is_outside(section, &scan->options)) continue;
+        const struct section_event *event = next_event(section, &scan->options, &scan->event);
         if (!event) continue;
-        arena_reset(scan->arena);
-        TRY(run_open(&scan->run, section, event, scan->arena, error));
-        scan->open = true;
-        scan->rows = 0;
-        scan->properties = NULL;
-        struct scan_run run = {.event_id = event->event_id,
-                               .rows = event->rows,
-                               .vectors = run_vectors(&scan->run),
-                               .time_min_ms = event->time_min_ms,
-                               .time_max_ms = event->time_max_ms};
-        const struct deletes *deletes = current(scan)->deletes;
-        if (deletes) {
-            uint64_t below = event->first_row ? roaring_bitmap_rank(deletes->rows, event->first_row - 1) : 0;
-            run.deleted = (uint32_t)(roaring_bitmap_rank(deletes->rows, event->first_row + event->rows - 1) - below);
-        }
+        struct scan_run run = describe(scan->snapshot, scan->section, event);
+        TRY(scan_open(scan, &run, error));
         *ret_run = run;
         return STATUS_OK;
     }
+    if (scan->open) run_close(&scan->run);
+    scan->open = false;
     return STATUS_NOT_FOUND;
 }
 
@@ -215,7 +254,7 @@ enum status scan_live(struct scan *scan, struct error *error, const uint8_t **re
     (void)error;
     if (!scan->have_live) {
         memset(scan->live, 1, scan->rows);
-        const struct deletes *deletes = current(scan)->deletes;
+        const struct deletes *deletes = scan_section(scan)->deletes;
         uint32_t first = scan->run.event->first_row + scan->vector * VECTOR_ROWS_MAX;
         if (deletes) {
             roaring_uint32_iterator_t at;

@@ -100,6 +100,11 @@ struct str snapshot_id_text(const struct snapshot *snapshot, uint32_t id);     /
 uint32_t snapshot_person(const struct snapshot *snapshot, uint32_t id);        /* the cluster's number */
 uint32_t snapshot_person_id(const struct snapshot *snapshot, uint32_t person); /* the id shown for the cluster */
 uint32_t snapshot_id_count(const struct snapshot *snapshot);                   /* ids are 1..count */
+/* The bits (by person number, one more than ids) of the persons whose numbers links from number `from_link` on took
+ * away: rows that were sorted before are stored under those, and belong to others now. NULL: none. malloc'd. */
+enum status snapshot_moved(const struct snapshot *snapshot, uint32_t from_link, struct error *error,
+                           uint64_t **ret_bits) MUST_USE;
+uint32_t snapshot_link_count(const struct snapshot *snapshot);
 
 /* --- scanning --- */
 
@@ -125,10 +130,19 @@ struct scan_run {
     uint32_t rows;    /* deleted rows included */
     uint32_t deleted; /* how many of them are deleted */
     uint32_t vectors;
+    uint32_t persons;       /* distinct ones, as of writing */
+    uint32_t links_applied; /* links made when the rows were sorted: see snapshot_moved */
     int64_t time_min_ms, time_max_ms;
+    int64_t window_ms;       /* from which scan_minutes counts */
+    uint32_t section, event; /* where it is in the snapshot */
 };
 /* NOT_FOUND at the end. */
 enum status scan_next(struct scan *scan, struct error *error, struct scan_run *ret_run) MUST_USE;
+/* All runs that scan_next would give, in its order, for several threads with a scan each to share out; scan_open goes
+ * to one of them. */
+enum status scan_list(const struct snapshot *snapshot, const struct scan_options *options, struct arena *arena,
+                      struct error *error, struct scan_run **ret_runs, size_t *ret_count) MUST_USE;
+enum status scan_open(struct scan *scan, const struct scan_run *run, struct error *error) MUST_USE;
 /* Moves to vector `index` of the current run and says how many rows it has. */
 enum status scan_vector(struct scan *scan, uint32_t index, struct error *error, uint32_t *ret_rows) MUST_USE;
 /* Of the current vector, one entry a row: */
@@ -142,8 +156,51 @@ enum status scan_insert_ids(struct scan *scan, struct error *error, struct vecto
 enum status scan_flags(struct scan *scan, struct error *error, const uint8_t **ret_flags) MUST_USE;
 enum status scan_property(struct scan *scan, uint32_t property_id, struct error *error,
                           struct vector *ret_vector) MUST_USE;
+/* Whole minutes since the run's window_ms: what time buckets need, without the milliseconds. */
+enum status scan_minutes(struct scan *scan, struct error *error, const uint32_t **ret_minutes) MUST_USE;
+/* The persons under whose numbers the rows are sorted: ascending through the run, and those of the snapshot except
+ * where snapshot_moved says so. */
+enum status scan_stored_persons(struct scan *scan, struct error *error, const uint32_t **ret_persons) MUST_USE;
 /* 1 for rows that count, 0 for deleted ones. */
 enum status scan_live(struct scan *scan, struct error *error, const uint8_t **ret_live) MUST_USE;
 /* The properties that occur in the current run, ascending. */
 enum status scan_properties(struct scan *scan, struct error *error, const uint32_t **ret_ids,
                             size_t *ret_count) MUST_USE;
+
+/*
+ * How a property is stored in the current run, for those who work on codes and numbers instead of values.
+ *
+ *   ABSENT   no row has it
+ *   CONST    every row has values[0]
+ *   CODES    scan_codes gives indexes into values[]; values[0] is ABSENT
+ *   NUMBERS  scan_numbers gives doubles, exactly the stored numbers, NaN where a row has none
+ *   VALUES   anything else: scan_property
+ *
+ * values[] is good until the next scan_open or scan_next.
+ */
+enum scan_form { SCAN_ABSENT, SCAN_CONST, SCAN_CODES, SCAN_NUMBERS, SCAN_VALUES };
+struct scan_column {
+    enum scan_form form;
+    const struct value *values;
+    uint32_t value_count;
+    const uint32_t *value_rows; /* CODES: how many rows have each, deleted ones included; NULL: not known */
+};
+enum status scan_column(struct scan *scan, uint32_t property_id, struct error *error,
+                        struct scan_column *ret_column) MUST_USE;
+enum status scan_codes(struct scan *scan, uint32_t property_id, struct error *error,
+                       const uint32_t **ret_codes) MUST_USE;
+enum status scan_numbers(struct scan *scan, uint32_t property_id, struct error *error,
+                         const double **ret_numbers) MUST_USE;
+/* NUMBERS: all numbers of the current vector lie in [*ret_min, *ret_max]. */
+enum status scan_number_range(struct scan *scan, uint32_t property_id, struct error *error, double *ret_min,
+                              double *ret_max) MUST_USE;
+/* The first row of the run whose stored person is `person` or above; run.rows when there is none. */
+enum status scan_seek_person(struct scan *scan, uint32_t person, struct error *error, uint32_t *ret_row) MUST_USE;
+
+/* Rows of the run by quarter hour since window_ms, deleted ones included: `count` pairs, ascending. NULL when the run
+ * has no such statistics. */
+struct scan_quarter {
+    uint32_t quarter, rows;
+};
+enum status scan_quarters(struct scan *scan, struct error *error, const struct scan_quarter **ret_quarters,
+                          size_t *ret_count) MUST_USE;

@@ -91,3 +91,22 @@ uint32_t snapshot_id_count(const struct snapshot *s)
 {
     return s->ids ? id_view_count(s->ids) : 0;
 }
+
+uint32_t snapshot_link_count(const struct snapshot *s)
+{
+    return s->ids ? id_view_link_count(s->ids) : 0;
+}
+
+enum status snapshot_moved(const struct snapshot *s, uint32_t from_link, struct error *error, uint64_t **ret_bits)
+{
+    *ret_bits = NULL;
+    uint32_t links = snapshot_link_count(s);
+    for (uint32_t i = from_link; i < links; i++) {
+        uint32_t moved = id_view_moved(s->ids, i);
+        if (!moved) continue;
+        if (!*ret_bits) *ret_bits = calloc((size_t)id_view_count(s->ids) / 64 + 1, sizeof **ret_bits);
+        if (!*ret_bits) return error_set(error, STATUS_LIMIT, "out of memory for the list of merged persons");
+        (*ret_bits)[moved / 64] |= (uint64_t)1 << (moved % 64);
+    }
+    return STATUS_OK;
+}

@@ -1,0 +1,74 @@
+/*
+ * Properties and times of the current run in the form in which they are stored: codes, numbers, minutes.
+ */
+#include "store/scan_int.h"
+
+static struct run_column *find(struct scan *scan, uint32_t property)
+{
+    return property > PROPERTY_ID_MAX ? NULL : run_column(&scan->run, property);
+}
+
+enum status scan_column(struct scan *scan, uint32_t property_id, struct error *error, struct scan_column *ret_column)
+{
+    struct run_column *column = find(scan, property_id);
+    *ret_column = (struct scan_column){.form = SCAN_ABSENT};
+    if (!column) return STATUS_OK;
+    return run_describe(&scan->run, column, error, ret_column);
+}
+
+enum status scan_codes(struct scan *scan, uint32_t property_id, struct error *error, const uint32_t **ret_codes)
+{
+    struct run_column *column = find(scan, property_id);
+    if (!column) return error_set(error, STATUS_INTERNAL, "no such column");
+    *ret_codes = scan->codes;
+    return run_read_codes(&scan->run, column, scan->vector, error, scan->codes);
+}
+
+enum status scan_numbers(struct scan *scan, uint32_t property_id, struct error *error, const double **ret_numbers)
+{
+    struct run_column *column = find(scan, property_id);
+    if (!column) return error_set(error, STATUS_INTERNAL, "no such column");
+    *ret_numbers = scan->numbers;
+    return run_read_numbers(&scan->run, column, scan->vector, error, scan->numbers);
+}
+
+enum status scan_number_range(struct scan *scan, uint32_t property_id, struct error *error, double *ret_min,
+                              double *ret_max)
+{
+    struct run_column *column = find(scan, property_id);
+    if (!column) return error_set(error, STATUS_INTERNAL, "no such column");
+    return run_number_range(&scan->run, column, scan->vector, error, ret_min, ret_max);
+}
+
+enum status scan_minutes(struct scan *scan, struct error *error, const uint32_t **ret_minutes)
+{
+    *ret_minutes = scan->minutes;
+    return run_read_u32(&scan->run, CORE_MINUTE, scan->vector, error, scan->minutes);
+}
+
+enum status scan_stored_persons(struct scan *scan, struct error *error, const uint32_t **ret_persons)
+{
+    /* scan_persons overwrites them with the resolved ones */
+    scan->have_persons = false;
+    TRY(run_read_persons(&scan->run, scan->vector, error, scan->persons));
+    uint32_t last = scan->persons[scan->rows - 1]; /* they ascend */
+    if (last > id_view_count(scan->snapshot->ids))
+        return error_set(error, STATUS_CORRUPT, "person %u does not exist", last);
+    *ret_persons = scan->persons;
+    return STATUS_OK;
+}
+
+enum status scan_seek_person(struct scan *scan, uint32_t person, struct error *error, uint32_t *ret_row)
+{
+    return run_seek_person(&scan->run, person, error, ret_row);
+}
+
+enum status scan_quarters(struct scan *scan, struct error *error, const struct scan_quarter **ret_quarters,
+                          size_t *ret_count)
+{
+    (void)scan;
+    (void)error;
+    *ret_quarters = NULL;
+    *ret_count = 0;
+    return STATUS_OK;
+}
