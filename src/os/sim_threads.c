@@ -394,6 +394,16 @@ static void fiber_entry(void)
     abort(); /* nobody comes back here */
 }
 
+/* A function of its own, because getcontext returns twice in the compiler's eyes. */
+static void prepare(ucontext_t *context, char *stack)
+{
+    if (getcontext(context) != 0) abort();
+    context->uc_stack.ss_sp = stack;
+    context->uc_stack.ss_size = STACK_BYTES;
+    context->uc_link = NULL;
+    makecontext(context, fiber_entry, 0);
+}
+
 static struct fiber *fiber_new(struct os_thread *thread)
 {
     size_t i = 0;
@@ -404,11 +414,7 @@ static struct fiber *fiber_new(struct os_thread *thread)
     *fiber = (struct fiber){.state = READY, .thread = thread, .stack = stack_new(), .deadline_ns = INT64_MAX};
     static const unsigned weights[] = {1, 1, 4, 16, 64};
     fiber->weight = sim.options.uneven ? weights[below(5)] : 1;
-    if (getcontext(&fiber->context) != 0) abort();
-    fiber->context.uc_stack.ss_sp = fiber->stack;
-    fiber->context.uc_stack.ss_size = STACK_BYTES;
-    fiber->context.uc_link = NULL;
-    makecontext(&fiber->context, fiber_entry, 0);
+    prepare(&fiber->context, fiber->stack);
 #ifdef HAVE_TSAN
     fiber->tsan = __tsan_create_fiber(0);
 #endif
