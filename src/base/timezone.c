@@ -288,6 +288,11 @@ const struct timezone_info *timezone_utc(void)
     return &utc;
 }
 
+struct str timezone_name(const struct timezone_info *zone)
+{
+    return str_of(zone->name);
+}
+
 static pthread_mutex_t cache_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct timezone_info *cache;
 

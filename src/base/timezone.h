@@ -17,6 +17,8 @@ enum status timezone_load(struct str name, struct error *error, const struct tim
 enum status timezone_parse(struct str bytes, struct error *error, struct timezone_info **ret_zone) MUST_USE;
 void timezone_free(struct timezone_info *zone);
 const struct timezone_info *timezone_utc(void);
+/* The name it was loaded by; empty for a zone from timezone_parse. */
+struct str timezone_name(const struct timezone_info *zone);
 
 /* Offset from UTC (local = utc + offset) in ms at a UTC instant. */
 int64_t timezone_offset_ms(const struct timezone_info *zone, int64_t utc_ms);

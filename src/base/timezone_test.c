@@ -150,6 +150,8 @@ static void test_names(void **state)
         assert_true(error.primary[0]);
     }
     assert_ptr_equal(load("UTC"), timezone_utc());
+    assert_true(str_is(timezone_name(timezone_utc()), "UTC"));
+    assert_true(str_is(timezone_name(load("Europe/Berlin")), "Europe/Berlin"));
     assert_ptr_equal(load("Europe/Berlin"), load("Europe/Berlin"));
     assert_true(timezone_next_change_ms(timezone_utc(), 0) == INT64_MAX);
     assert_true(timezone_next_change_ms(load("Asia/Kolkata"), 0) == INT64_MAX);

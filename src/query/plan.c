@@ -4,8 +4,6 @@ static enum status check_segment(const struct plan *plan, struct error *error)
 {
     if (plan->unit == UNIT_DAYS && plan->interval_days == 0)
         return error_set(error, STATUS_INVALID, "interval must be at least one day");
-    if (plan->to_local_ms && plan->unit != UNIT_MINUTE && plan->unit != UNIT_HOUR)
-        return error_set(error, STATUS_INVALID, "only minutes and hours narrow the range");
     if (!plan_measures_numbers(plan->measure)) return STATUS_OK;
     if (!plan->of.data) return error_set(error, STATUS_INVALID, "the measure needs an expression for its numbers");
     if (plan->measure == MEASURE_PERCENTILE && !(plan->percentile > 0 && plan->percentile <= 100))
@@ -16,6 +14,9 @@ static enum status check_segment(const struct plan *plan, struct error *error)
 enum status plan_check(const struct plan *plan, struct error *error)
 {
     if (plan->from_day > plan->to_day) return error_set(error, STATUS_INVALID, "from_date is later than to_date");
+    bool narrow = plan->kind == PLAN_SEGMENT && (plan->unit == UNIT_MINUTE || plan->unit == UNIT_HOUR);
+    if (plan->to_local_ms && !narrow)
+        return error_set(error, STATUS_INVALID, "only minutes and hours narrow the range");
     switch (plan->kind) {
     case PLAN_SEGMENT: return check_segment(plan, error);
     case PLAN_TOP_VALUES:

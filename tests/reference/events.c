@@ -146,6 +146,7 @@ void reference_track(struct reference *reference, const struct json *json, int64
     if (json_member(properties, "$ignore")) return;
     event->name = ref_copy(arena, json_member(json, "event")->string);
     event->received_ms = received_ms;
+    event->number = reference->count++;
     event->time_ms = time_of(json_member(properties, "time"), received_ms);
     event->insert_id = id_of(arena, json_member(properties, "$insert_id"));
     if (!is_insert_id(event->insert_id)) event->insert_id = STR_NULL;
@@ -178,4 +179,9 @@ void reference_track(struct reference *reference, const struct json *json, int64
     else
         reference->first = event;
     reference->last = event;
+}
+
+size_t reference_count(const struct reference *reference)
+{
+    return reference->count;
 }

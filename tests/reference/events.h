@@ -6,6 +6,7 @@ struct ref_event {
     struct str name, id, insert_id; /* NULL data: none */
     int64_t time_ms, received_ms;
     struct ref_value properties;
+    size_t number; /* in the order of arrival */
     bool replaced; /* by a newer one with the same insert id */
     struct ref_event *next;
 };
@@ -17,6 +18,7 @@ struct reference {
     struct arena *arena;
     enum reference_mode mode;
     struct ref_event *first, *last;
+    size_t count;
     struct ref_link *links;
 };
 

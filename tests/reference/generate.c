@@ -542,3 +542,12 @@ void generate_on(struct generator *g, struct buf *out)
         expression(g, out, 'a', 1 + generate_below(g, 4));
     if (generate_once_in(g, 15)) damage(g, out);
 }
+
+void generate_of(struct generator *g, struct buf *out)
+{
+    if (generate_once_in(g, 2))
+        property(g, out, generate_once_in(g, 4) ? "m" : "n");
+    else
+        expression(g, out, generate_once_in(g, 4) ? 'a' : 'n', 1 + generate_below(g, 3));
+    if (generate_once_in(g, 20)) damage(g, out);
+}

@@ -41,3 +41,4 @@ const char *generate_event_name(struct generator *g);
 /* Appends an expression: mostly sensible, mostly of the wanted kind, sometimes damaged. */
 void generate_where(struct generator *g, struct buf *out);
 void generate_on(struct generator *g, struct buf *out);
+void generate_of(struct generator *g, struct buf *out); /* mostly numbers */

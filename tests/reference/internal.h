@@ -38,6 +38,7 @@ static inline struct ref_value ref_string(struct str s)
 struct ref_value ref_double(double d); /* undefined when not finite; -0 becomes 0 */
 struct ref_value ref_list(struct arena *arena, size_t count);
 struct ref_value ref_from_json(struct arena *arena, const struct json *json);
+struct json ref_to_json(struct arena *arena, struct ref_value v);
 struct str ref_json_text(struct arena *arena, struct ref_value v);
 struct str ref_label(struct arena *arena, struct ref_value v);
 bool ref_equal(struct ref_value a, struct ref_value b);

@@ -10,16 +10,7 @@
 #include "base/json.h"
 
 enum reference_mode { REFERENCE_SIMPLIFIED, REFERENCE_BY_DISTINCT_ID };
-enum reference_unit {
-    REFERENCE_MINUTE,
-    REFERENCE_HOUR,
-    REFERENCE_DAY,
-    REFERENCE_WEEK,
-    REFERENCE_MONTH,
-    REFERENCE_DAYS
-};
-enum reference_measure { REFERENCE_COUNT, REFERENCE_UNIQUE, REFERENCE_AVERAGE };
-
+struct executor;
 struct reference;
 
 struct reference *reference_new(struct arena *arena, enum reference_mode mode);
@@ -29,30 +20,11 @@ void reference_track(struct reference *reference, const struct json *event, int6
  * not matter. */
 void reference_link(struct reference *reference, struct str device, struct str user, bool either_way);
 
-struct reference_query {
-    struct str event, where, on; /* NULL data: any event, no expression */
-    const char *zone;
-    int64_t from_day, to_day; /* days since 1970-01-01, inclusive */
-    enum reference_unit unit;
-    unsigned interval_days;
-    enum reference_measure measure;
-    uint32_t limit;
-    int64_t now_ms;
-};
+/* How many events it was told of. */
+size_t reference_count(const struct reference *reference);
 
-struct reference_series {
-    struct str label;
-    double *values;
-};
-struct reference_answer {
-    const char *refused; /* why there is no answer, or NULL */
-    size_t bucket_count, series_count, label_count;
-    struct str *buckets;
-    struct reference_series *series;
-};
-/* The answer lives in `arena`, which need not be that of the reference. */
-struct reference_answer reference_segment(struct reference *reference, struct arena *arena,
-                                          const struct reference_query *query);
+/* Answers plans about what the reference has been told by then. The reference must outlive it. */
+struct executor *reference_executor_new(const struct reference *reference);
 
 /* One expression over one row (properties as an object), as JSON; the word `undefined`, or `error` when it is
  * refused. `bare` allows a word alone, as in on=plan. */

@@ -1,13 +1,17 @@
-/* For each event that counts: its labels, its bucket. docs/decisions/0005-segmentation-choices.md. */
-#include "reference/events.h"
+/* For each event that counts: its labels, its bucket, its number. docs/decisions/0005-segmentation-choices.md. */
+#include "reference/answer.h"
+#include "reference/exact.h"
+#include "reference/question.h"
 
-#include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 
 struct cell {
     uint64_t events;
     struct str *users; /* distinct, in the order met */
     size_t user_count;
+    double *numbers;
+    size_t number_count;
 };
 struct labelled {
     struct str label;
@@ -15,8 +19,8 @@ struct labelled {
     struct cell *cells;
 };
 struct segmenting {
-    const struct reference *reference;
-    const struct reference_query *query;
+    struct ref_question question;
+    const struct plan *plan;
     struct arena *arena;
     struct str *buckets;
     size_t bucket_count;
@@ -37,22 +41,18 @@ static struct str date_label(struct arena *arena, int64_t day)
 static struct str bucket_label(const struct segmenting *s, struct ref_local at)
 {
     int y, m, d;
-    int64_t first = s->query->from_day;
+    int64_t first = s->plan->from_day;
     struct str date = date_label(s->arena, at.day);
-    switch (s->query->unit) {
-    case REFERENCE_MINUTE: return arena_printf(s->arena, "%.10s %02d:%02d:00", date.data, at.hour, at.minute);
-    case REFERENCE_HOUR: return arena_printf(s->arena, "%.10s %02d:00:00", date.data, at.hour);
-    case REFERENCE_DAY: return date;
-    case REFERENCE_WEEK: return date_label(s->arena, at.day - ((at.day + 3) % 7 + 7) % 7);
-    case REFERENCE_MONTH: ref_date(at.day, &y, &m, &d); return date_label(s->arena, ref_days(y, m, 1));
-    case REFERENCE_DAYS: return date_label(s->arena, at.day - (at.day - first) % s->query->interval_days);
+    switch (s->plan->unit) {
+    case UNIT_MINUTE: return arena_printf(s->arena, "%.10s %02d:%02d:00", date.data, at.hour, at.minute);
+    case UNIT_HOUR: return arena_printf(s->arena, "%.10s %02d:00:00", date.data, at.hour);
+    case UNIT_DAY: return date;
+    case UNIT_WEEK: return date_label(s->arena, at.day - ((at.day + 3) % 7 + 7) % 7);
+    case UNIT_MONTH: ref_date(at.day, &y, &m, &d); return date_label(s->arena, ref_days(y, m, 1));
+    case UNIT_DAYS: return date_label(s->arena, at.day - (at.day - first) % s->plan->interval_days);
+    case UNIT_RANGE: return date_label(s->arena, first);
     }
     abort();
-}
-
-static bool in_range(const struct segmenting *s, struct ref_local at)
-{
-    return at.day >= s->query->from_day && at.day <= s->query->to_day;
 }
 
 static size_t find(const struct str *texts, size_t count, struct str text)
@@ -70,14 +70,13 @@ static int by_text(const void *a, const void *b)
 /* Time is walked through in steps that no bucket is shorter than, and every label met is noted. */
 static void make_buckets(struct segmenting *s)
 {
-    enum reference_unit unit = s->query->unit;
-    int64_t minutes = unit == REFERENCE_MINUTE ? 1 : unit == REFERENCE_HOUR ? 15 : 60;
-    int64_t from = (s->query->from_day - 2) * 1440, to = (s->query->to_day + 3) * 1440;
+    enum plan_unit unit = s->plan->unit;
+    int64_t minutes = unit == UNIT_MINUTE ? 1 : unit == UNIT_HOUR ? 15 : 60;
+    int64_t from = (s->plan->from_day - 2) * 1440, to = (s->plan->to_day + 3) * 1440;
     s->buckets = ref_alloc(s->arena, (size_t)((to - from) / minutes + 1) * sizeof *s->buckets);
     for (int64_t at = from; at < to; at += minutes) {
-        struct ref_local local = ref_local(at * 60000);
-        if (!in_range(s, local)) continue;
-        struct str label = bucket_label(s, local);
+        if (!ref_in_range(s->plan, at * 60000)) continue;
+        struct str label = bucket_label(s, ref_local(at * 60000));
         bool again = s->bucket_count > 0 && str_eq(s->buckets[s->bucket_count - 1], label);
         if (!again) s->buckets[s->bucket_count++] = label;
     }
@@ -91,73 +90,40 @@ static void make_buckets(struct segmenting *s)
 
 /* --- counting ----------------------------------------------------------------------------------------- */
 
-static void count(struct segmenting *s, struct str label, size_t bucket, struct str user)
+/* The array with room for one more at its end. */
+static void *grown(struct arena *arena, const void *items, size_t count, size_t size)
+{
+    void *copy = ref_alloc(arena, (count + 1) * size);
+    if (count) memcpy(copy, items, count * size);
+    return copy;
+}
+
+static struct labelled *find_label(struct segmenting *s, struct str label)
 {
     size_t at = 0;
     while (at < s->label_count && !str_eq(s->labels[at].label, label)) at++;
-    if (at == s->label_count) {
-        struct labelled *labels = ref_alloc(s->arena, (at + 1) * sizeof *labels);
-        if (at) memcpy(labels, s->labels, at * sizeof *labels);
-        labels[at] =
-            (struct labelled){.label = label, .cells = ref_alloc(s->arena, s->bucket_count * sizeof(struct cell))};
-        s->labels = labels;
-        s->label_count++;
-    }
-    struct cell *cell = &s->labels[at].cells[bucket];
-    s->labels[at].events++;
+    if (at < s->label_count) return &s->labels[at];
+    s->labels = grown(s->arena, s->labels, s->label_count++, sizeof *s->labels);
+    s->labels[at].label = label;
+    s->labels[at].cells = ref_alloc(s->arena, s->bucket_count * sizeof(struct cell));
+    return &s->labels[at];
+}
+
+static void count(struct segmenting *s, struct str label, size_t bucket, struct str user, struct ref_value of)
+{
+    long double number;
+    struct labelled *labelled = find_label(s, label);
+    struct cell *cell = &labelled->cells[bucket];
+    labelled->events++;
     cell->events++;
-    if (!user.data || find(cell->users, cell->user_count, user) < cell->user_count) return;
-    struct str *users = ref_alloc(s->arena, (cell->user_count + 1) * sizeof *users);
-    if (cell->user_count) memcpy(users, cell->users, cell->user_count * sizeof *users);
-    users[cell->user_count++] = user;
-    cell->users = users;
-}
-
-/* A list counts once under each label of its items, an empty one as undefined. */
-static void count_value(struct segmenting *s, struct ref_value v, size_t bucket, struct str user)
-{
-    if (v.type != REF_LIST) {
-        count(s, ref_label(s->arena, v), bucket, user);
-        return;
+    if (user.data && find(cell->users, cell->user_count, user) == cell->user_count) {
+        cell->users = grown(s->arena, cell->users, cell->user_count, sizeof user);
+        cell->users[cell->user_count++] = user;
     }
-    struct str *labels = ref_alloc(s->arena, (v.count + 1) * sizeof *labels);
-    size_t label_count = 0;
-    for (size_t i = 0; i < v.count; i++) {
-        struct str label = ref_label(s->arena, v.items[i]);
-        if (find(labels, label_count, label) == label_count) labels[label_count++] = label;
+    if (ref_number(of, &number)) {
+        cell->numbers = grown(s->arena, cell->numbers, cell->number_count, sizeof(double));
+        cell->numbers[cell->number_count++] = (double)number + 0.0; /* -0 becomes 0 */
     }
-    if (v.count == 0) labels[label_count++] = STR("undefined");
-    for (size_t i = 0; i < label_count; i++) count(s, labels[i], bucket, user);
-}
-
-/* --- expressions -------------------------------------------------------------------------------------- */
-
-struct event_row {
-    const struct reference *reference;
-    const struct ref_event *event;
-};
-
-static struct ref_value event_property(void *context, struct str name)
-{
-    const struct event_row *row = context;
-    const struct ref_event *event = row->event;
-    if (str_is(name, "time") || str_is(name, "$time")) return ref_double((double)event->time_ms / 1000);
-    if (str_is(name, "distinct_id") || str_is(name, "$distinct_id")) {
-        struct str person = event->id.data ? ref_person(row->reference, event->id) : STR("");
-        return ref_string(person);
-    }
-    if (str_is(name, "$event_name")) return ref_string(event->name);
-    if (str_is(name, "$insert_id")) return event->insert_id.data ? ref_string(event->insert_id) : ref_undefined;
-    if (str_is(name, "mp_processing_time_ms")) return ref_int(event->received_ms);
-    return ref_member(event->properties, name);
-}
-
-static bool compile(struct segmenting *s, struct str text, bool bare, struct ref_node **ret_tree)
-{
-    *ret_tree = NULL;
-    if (!text.data) return true;
-    *ret_tree = ref_parse(s->arena, text, bare);
-    return *ret_tree && !ref_check(s->arena, *ret_tree, s->query->now_ms);
 }
 
 /* --- the answer --------------------------------------------------------------------------------------- */
@@ -169,60 +135,100 @@ static int most_events_first(const void *a, const void *b)
     return str_cmp(x->label, y->label);
 }
 
-static double cell_number(enum reference_measure measure, const struct cell *cell)
+static int by_number(const void *a, const void *b)
 {
-    if (measure == REFERENCE_COUNT) return (double)cell->events;
-    if (measure == REFERENCE_UNIQUE) return (double)cell->user_count;
-    return cell->user_count ? (double)cell->events / (double)cell->user_count : 0;
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
 }
 
-struct reference_answer reference_segment(struct reference *reference, struct arena *arena,
-                                          const struct reference_query *query)
+static double cell_number(const struct plan *plan, const struct cell *cell)
 {
-    struct segmenting s = {.reference = reference, .query = query, .arena = arena};
-    struct ref_node *where, *on;
-    ref_set_zone(query->zone);
-    if (!compile(&s, query->where, false, &where)) return (struct reference_answer){.refused = "where"};
-    if (!compile(&s, query->on, true, &on)) return (struct reference_answer){.refused = "on"};
+    struct ref_exact sum = {0};
+    size_t count = cell->number_count;
+    if (plan->measure == MEASURE_AVERAGE) return cell->user_count ? (double)cell->events / (double)cell->user_count : 0;
+    for (size_t i = 0; i < count; i++) ref_exact_add(&sum, cell->numbers[i]);
+    if (plan->measure == MEASURE_SUM) return ref_exact_divided(&sum, 1);
+    if (count == 0) return NAN;
+    qsort(cell->numbers, count, sizeof(double), by_number);
+    if (plan->measure == MEASURE_MEAN) return ref_exact_divided(&sum, count);
+    if (plan->measure == MEASURE_MIN) return cell->numbers[0];
+    if (plan->measure == MEASURE_MAX) return cell->numbers[count - 1];
+    size_t place = 1;
+    while (place < count && (double)place < plan->percentile * (double)count / 100) place++;
+    return cell->numbers[place - 1];
+}
+
+static void fill_series(const struct segmenting *s, const struct labelled *labelled, struct series *series)
+{
+    const struct plan *plan = s->plan;
+    series->label = labelled->label;
+    if (plan->measure == MEASURE_COUNT || plan->measure == MEASURE_UNIQUE)
+        series->counts = ref_alloc(s->arena, s->bucket_count * sizeof *series->counts);
+    else
+        series->numbers = ref_alloc(s->arena, s->bucket_count * sizeof *series->numbers);
+    for (size_t b = 0; b < s->bucket_count; b++) {
+        const struct cell *cell = &labelled->cells[b];
+        if (series->counts)
+            series->counts[b] = plan->measure == MEASURE_COUNT ? cell->events : cell->user_count;
+        else
+            series->numbers[b] = cell_number(plan, cell);
+    }
+}
+
+const char *ref_segment(const struct reference *reference, const struct plan *plan, struct arena *arena,
+                        struct segmentation *ret_result)
+{
+    struct segmenting s = {.plan = plan, .arena = arena};
+    struct ref_question *q = &s.question;
+    if (!ref_ask(q, reference, plan, arena)) return q->refused;
+    struct str only = plan->event_count == 1 ? plan->events[0] : STR("$any_event");
     make_buckets(&s);
-    for (const struct ref_event *event = reference->first; event; event = event->next) {
-        struct ref_local at = ref_local(event->time_ms);
-        struct event_row context = {reference, event};
-        struct ref_row row = {.arena = arena, .property = event_property, .context = &context, .now_ms = query->now_ms};
-        if (event->replaced || !in_range(&s, at)) continue;
-        if (query->event.data && !str_eq(event->name, query->event)) continue;
-        if (where) {
-            struct ref_value keep = ref_eval(&row, where, NULL);
-            if (row.failed) return (struct reference_answer){.refused = "where, in a row"};
-            if (keep.type != REF_BOOLEAN || !keep.boolean) continue;
-        }
-        size_t bucket = find(s.buckets, s.bucket_count, bucket_label(&s, at));
+    const struct ref_event *event = ref_matching(q, reference->first);
+    for (; event; event = ref_matching(q, event->next)) {
+        size_t bucket = find(s.buckets, s.bucket_count, bucket_label(&s, ref_local(event->time_ms)));
         struct str user = event->id.data ? ref_person(reference, event->id) : STR_NULL;
-        if (!on) {
-            count(&s, query->event.data ? query->event : STR("$any_event"), bucket, user);
-            continue;
-        }
-        struct ref_value v = ref_eval(&row, on, NULL);
-        if (row.failed) return (struct reference_answer){.refused = "on, in a row"};
-        count_value(&s, v, bucket, user);
+        struct str *labels = &only;
+        size_t label_count = 1;
+        struct ref_value of = q->of ? ref_value_of(q, "of, in a row", q->of, event) : ref_undefined;
+        if (q->on) labels = ref_labels(arena, ref_value_of(q, "on, in a row", q->on, event), &label_count);
+        for (size_t i = 0; i < label_count; i++) count(&s, labels[i], bucket, user, of);
     }
-    if (!on && s.label_count == 0) {
-        s.labels = ref_alloc(arena, sizeof *s.labels);
-        s.labels[0] = (struct labelled){.label = query->event.data ? query->event : STR("$any_event"),
-                                        .cells = ref_alloc(arena, s.bucket_count * sizeof(struct cell))};
-        s.label_count = 1;
-    }
+    if (q->refused) return q->refused;
+    if (!q->on) find_label(&s, only);
     if (s.label_count) qsort(s.labels, s.label_count, sizeof *s.labels, most_events_first);
 
-    struct reference_answer answer = {
-        .bucket_count = s.bucket_count, .buckets = s.buckets, .label_count = s.label_count};
-    answer.series_count = on && s.label_count > query->limit ? query->limit : s.label_count;
-    answer.series = ref_alloc(arena, answer.series_count * sizeof *answer.series);
-    for (size_t i = 0; i < answer.series_count; i++) {
-        answer.series[i].label = s.labels[i].label;
-        answer.series[i].values = ref_alloc(arena, s.bucket_count * sizeof(double));
-        for (size_t b = 0; b < s.bucket_count; b++)
-            answer.series[i].values[b] = cell_number(query->measure, &s.labels[i].cells[b]);
+    struct segmentation result = {.arena = arena, .cell_type = cell_type_of(plan->measure)};
+    result.bucket_count = (uint32_t)s.bucket_count;
+    result.buckets = s.buckets;
+    result.label_count = (uint32_t)s.label_count;
+    result.series_count = q->on && s.label_count > plan->limit ? plan->limit : (uint32_t)s.label_count;
+    result.series = ref_alloc(arena, result.series_count * sizeof *result.series);
+    for (uint32_t i = 0; i < result.series_count; i++) fill_series(&s, &s.labels[i], &result.series[i]);
+    *ret_result = result;
+    return NULL;
+}
+
+const char *ref_top_values(const struct reference *reference, const struct plan *plan, struct arena *arena,
+                           struct top_values *ret_result)
+{
+    struct segmenting s = {.plan = plan, .arena = arena, .bucket_count = 1};
+    struct ref_question *q = &s.question;
+    if (!ref_ask(q, reference, plan, arena)) return q->refused;
+    const struct ref_event *event = ref_matching(q, reference->first);
+    for (; event; event = ref_matching(q, event->next)) {
+        size_t label_count;
+        struct ref_value v = ref_value_of(q, "on, in a row", q->on, event);
+        if (v.type == REF_UNDEFINED || (v.type == REF_LIST && v.count == 0)) continue;
+        struct str *labels = ref_labels(arena, v, &label_count);
+        for (size_t i = 0; i < label_count; i++) count(&s, labels[i], 0, STR_NULL, ref_undefined);
     }
-    return answer;
+    if (q->refused) return q->refused;
+    if (s.label_count) qsort(s.labels, s.label_count, sizeof *s.labels, most_events_first);
+    struct top_values result = {.arena = arena, .label_count = (uint32_t)s.label_count};
+    result.value_count = s.label_count > plan->limit ? plan->limit : (uint32_t)s.label_count;
+    result.values = ref_alloc(arena, result.value_count * sizeof *result.values);
+    for (uint32_t i = 0; i < result.value_count; i++)
+        result.values[i] = (struct top_value){s.labels[i].label, s.labels[i].events};
+    *ret_result = result;
+    return NULL;
 }

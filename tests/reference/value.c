@@ -77,7 +77,7 @@ struct ref_value ref_from_json(struct arena *arena, const struct json *json)
     return v;
 }
 
-static struct json to_json(struct arena *arena, struct ref_value v)
+struct json ref_to_json(struct arena *arena, struct ref_value v)
 {
     struct json json = json_null(), inner;
     enum status status = STATUS_OK;
@@ -94,7 +94,7 @@ static struct json to_json(struct arena *arena, struct ref_value v)
     case REF_OBJECT:
         json = v.type == REF_LIST ? JSON_ARRAY_EMPTY : JSON_OBJECT_EMPTY;
         for (size_t i = 0; i < v.count && status == STATUS_OK; i++) {
-            inner = to_json(arena, v.items[i]);
+            inner = ref_to_json(arena, v.items[i]);
             status = v.type == REF_LIST ? json_push(arena, &json, inner) : json_put(arena, &json, v.keys[i], inner);
         }
         if (status != STATUS_OK) abort();
@@ -106,7 +106,7 @@ static struct json to_json(struct arena *arena, struct ref_value v)
 struct str ref_json_text(struct arena *arena, struct ref_value v)
 {
     struct buf buf = BUF_INIT((size_t)1 << 24);
-    struct json json = to_json(arena, v);
+    struct json json = ref_to_json(arena, v);
     json_write(&buf, &json);
     if (buf.failed) abort();
     struct str text = ref_copy(arena, buf_str(&buf));

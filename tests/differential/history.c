@@ -1,0 +1,88 @@
+#include "base/civil.h"
+#include "differential/world.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define RECEIVED_MS INT64_C(1900000000000)
+
+static struct step *add(struct history *history, size_t *capacity)
+{
+    if (history->count == *capacity) {
+        *capacity = *capacity ? *capacity * 2 : 64;
+        history->steps = realloc(history->steps, *capacity * sizeof *history->steps);
+        if (!history->steps) abort();
+    }
+    struct step *step = &history->steps[history->count++];
+    *step = (struct step){0};
+    return step;
+}
+
+static struct step link_step(struct generator *g)
+{
+    static const enum link_operation operations[] = {LINK_CREATE, LINK_ALIAS, LINK_MERGE};
+    const char *device = generate_device(g), *user = generate_user(g);
+    bool swapped = generate_once_in(g, 4);
+    return (struct step){.kind = STEP_LINK,
+                         .operation = operations[generate_below(g, 3)],
+                         .device = swapped ? user : device,
+                         .user = swapped ? device : user};
+}
+
+void history_init(struct history *history, struct generator *g, bool large)
+{
+    size_t capacity = 0;
+    struct generated_heads heads = {.count = 0};
+    *history = (struct history){.arena = arena_new((size_t)256 << 20)};
+    history->flush_rows = generate_once_in(g, 2) ? 1000000 : 20 + generate_below(g, 200);
+    history->mode = generate_once_in(g, 8) ? IDENTITY_ORIGINAL : IDENTITY_SIMPLIFIED;
+    history->place = generate_place(g);
+    g->insert_ids = generate_once_in(g, 4);
+    int64_t day = civil_to_days(history->place.year, history->place.month, history->place.day);
+    int64_t spread_ms = generate_once_in(g, 2) ? 2 * DAY_MS : 30 * DAY_MS;
+    /* Sometimes before the last events, which then take the time of receipt. */
+    int64_t received_ms = generate_once_in(g, 4) ? day * DAY_MS + spread_ms / 2 : RECEIVED_MS;
+    unsigned batches = large ? 6 : 3 + generate_below(g, 6);
+    for (unsigned b = 0; b < batches; b++) {
+        unsigned count = large ? 400 : 1 + generate_below(g, 30);
+        for (unsigned i = 0; i < count; i++) {
+            struct buf text = BUF_INIT((size_t)1 << 20);
+            generate_event(g, &heads, day * DAY_MS + DAY_MS / 2, spread_ms, &text);
+            /* Times of receipt are kept in whole seconds. */
+            *add(history, &capacity) = (struct step){.kind = STEP_EVENT,
+                                                     .batch = b,
+                                                     .received_ms = received_ms + b * 1000,
+                                                     .event = arena_str(history->arena, buf_str(&text))};
+            if (text.failed || !history->steps[history->count - 1].event.data) abort();
+            buf_fini(&text);
+        }
+        if (generate_once_in(g, 4)) *add(history, &capacity) = link_step(g);
+        unsigned disturbance = generate_below(g, 8);
+        if (disturbance < 2) add(history, &capacity)->kind = disturbance ? STEP_REOPEN : STEP_FLUSH;
+    }
+}
+
+void history_fini(struct history *history)
+{
+    free(history->steps);
+    arena_free(history->arena);
+}
+
+void history_print(FILE *file, const struct history *history)
+{
+    static const char *const operations[] = {"", "create", "alias", "merge"};
+    fprintf(file, "  %s ids, a flush after %" PRIu64 " rows\n",
+            history->mode == IDENTITY_SIMPLIFIED ? "simplified" : "original", history->flush_rows);
+    for (size_t i = 0; i < history->count; i++) {
+        const struct step *step = &history->steps[i];
+        switch (step->kind) {
+        case STEP_EVENT:
+            fprintf(file, "  request %u at %" PRId64 ": %.*s\n", step->batch, step->received_ms, (int)step->event.size,
+                    step->event.data);
+            break;
+        case STEP_LINK: fprintf(file, "  %s %s %s\n", operations[step->operation], step->device, step->user); break;
+        case STEP_FLUSH: fprintf(file, "  flush\n"); break;
+        case STEP_REOPEN: fprintf(file, "  reopen\n"); break;
+        }
+    }
+}

@@ -1,0 +1,97 @@
+#include "differential/plans.h"
+
+#include "base/civil.h"
+
+#include <stdlib.h>
+
+static struct str expression(struct buf *buf)
+{
+    if (buf->failed) abort();
+    return buf->size ? buf_str(buf) : STR("");
+}
+
+static void names(struct asked *asked, struct generator *g)
+{
+    struct plan *plan = &asked->plan;
+    plan->events = asked->events;
+    plan->event_count = generate_once_in(g, 5) ? 0 : generate_once_in(g, 3) ? 1 + generate_below(g, PLAN_NAMES_MAX) : 1;
+    for (size_t i = 0; i < plan->event_count; i++) {
+        const char *name = generate_event_name(g);
+        asked->events[i] = generate_once_in(g, 20) ? STR("never sent") : str_of(name);
+    }
+}
+
+static void ids(struct asked *asked, struct generator *g)
+{
+    struct plan *plan = &asked->plan;
+    plan->distinct_ids = asked->ids;
+    plan->distinct_id_count = 1 + (generate_once_in(g, 3) ? generate_below(g, PLAN_NAMES_MAX) : 0);
+    for (size_t i = 0; i < plan->distinct_id_count; i++) {
+        const char *id = generate_once_in(g, 2) ? generate_device(g) : generate_user(g);
+        asked->ids[i] = generate_once_in(g, 20) ? STR("nobody") : str_of(id);
+    }
+}
+
+static void range(struct plan *plan, struct generator *g, int64_t day)
+{
+    static const unsigned spans[] = {[UNIT_MINUTE] = 1,  [UNIT_HOUR] = 5,  [UNIT_DAY] = 40,  [UNIT_WEEK] = 60,
+                                     [UNIT_MONTH] = 100, [UNIT_DAYS] = 50, [UNIT_RANGE] = 60};
+    plan->from_day = day - generate_below(g, spans[plan->unit]);
+    plan->to_day = day + generate_below(g, spans[plan->unit]);
+    if (plan->kind != PLAN_SEGMENT || plan->unit > UNIT_HOUR || !generate_once_in(g, 4)) return;
+    int64_t cell_ms = plan->unit == UNIT_MINUTE ? 60000 : HOUR_MS;
+    int64_t cells = (plan->to_day + 1 - plan->from_day) * DAY_MS / cell_ms;
+    plan->from_local_ms = plan->from_day * DAY_MS + generate_below(g, (unsigned)cells) * cell_ms;
+    plan->to_local_ms = plan->from_local_ms + (1 + generate_below(g, (unsigned)cells)) * cell_ms;
+}
+
+static void segment(struct asked *asked, struct generator *g)
+{
+    static const double percentiles[] = {50, 50, 25, 75, 90, 99, 99.9, 100, 1, 0.5, 33.3};
+    struct plan *plan = &asked->plan;
+    plan->unit = (enum plan_unit)generate_below(g, UNIT_RANGE + 1);
+    if (plan->unit == UNIT_MINUTE && !generate_once_in(g, 4)) plan->unit = UNIT_DAY;
+    plan->interval_days = 1 + generate_below(g, 9);
+    plan->measure = (enum plan_measure)generate_below(g, MEASURE_PERCENTILE + 1);
+    plan->percentile = percentiles[generate_below(g, sizeof percentiles / sizeof *percentiles)];
+    if (plan->measure < MEASURE_SUM) return;
+    generate_of(g, &asked->of);
+    plan->of = expression(&asked->of);
+}
+
+void asked_init(struct asked *asked, struct generator *g, const struct generated_place *place)
+{
+    static const enum plan_kind kinds[] = {PLAN_SEGMENT,    PLAN_SEGMENT, PLAN_SEGMENT, PLAN_SEGMENT,
+                                           PLAN_TOP_VALUES, PLAN_FEED,    PLAN_EXPORT};
+    int64_t day = civil_to_days(place->year, place->month, place->day);
+    *asked = (struct asked){.where = BUF_INIT(1 << 16), .on = BUF_INIT(1 << 16), .of = BUF_INIT(1 << 16)};
+    struct plan *plan = &asked->plan;
+    plan->kind = kinds[generate_below(g, sizeof kinds / sizeof *kinds)];
+    plan->unit = UNIT_DAY;
+    plan->now_ms = day * DAY_MS + (int64_t)(generate_bits(g) % DAY_MS);
+    plan->limit = generate_once_in(g, 3) ? 60 : 1 + generate_below(g, 6);
+    plan->order = generate_once_in(g, 3) ? ORDER_OLDEST_FIRST : ORDER_NEWEST_FIRST;
+    const char *zone = generate_once_in(g, 4) ? generate_place(g).zone : place->zone;
+    if (timezone_load(str_of(zone), NULL, &plan->zone) != STATUS_OK) abort();
+    names(asked, g);
+    if (plan->kind == PLAN_SEGMENT) segment(asked, g);
+    if (plan->kind == PLAN_FEED) ids(asked, g);
+    bool rows = plan->kind == PLAN_FEED || plan->kind == PLAN_EXPORT;
+    if (rows && generate_once_in(g, 2)) plan->limit = 0;
+    range(plan, g, day);
+    if (!generate_once_in(g, rows ? 2 : 4)) {
+        generate_where(g, &asked->where);
+        plan->where = expression(&asked->where);
+    }
+    if (plan->kind == PLAN_TOP_VALUES || (plan->kind == PLAN_SEGMENT && !generate_once_in(g, 3))) {
+        generate_on(g, &asked->on);
+        plan->on = expression(&asked->on);
+    }
+}
+
+void asked_fini(struct asked *asked)
+{
+    buf_fini(&asked->where);
+    buf_fini(&asked->on);
+    buf_fini(&asked->of);
+}

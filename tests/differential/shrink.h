@@ -1,0 +1,6 @@
+#pragma once
+/* Makes a failing case small: steps of the history and parts of the plan are taken away for as long as it fails. */
+#include "differential/world.h"
+
+/* `plan` fails in the world of `history`; both are changed to the smallest that still do that was found. */
+void shrink(struct history *history, struct plan *plan);

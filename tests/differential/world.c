@@ -1,0 +1,145 @@
+#include "differential/world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "ingest/ingest.h"
+#include "os/fs.h"
+
+#define PROJECT 0 /* that of plans which say nothing */
+#define MEMORY  ((size_t)512 << 20)
+
+static void fail_with(const struct error *error)
+{
+    char text[1200];
+    fail_msg("%s", error_text(error, text, sizeof text));
+}
+
+static void open_store(struct world *w)
+{
+    struct store_options options;
+    struct store_report report;
+    struct error error = ERROR_INIT;
+    store_options_defaults(&options);
+    options.fs = w->fs;
+    options.link = identity_link;
+    options.link_reasons = identity_link_reasons;
+    options.wal_file_bytes = 1 << 20;
+    options.flush_rows = w->flush_rows;
+    if (store_open(&options, &error, &report, &w->store) != STATUS_OK) fail_with(&error);
+    w->native = executor_native_new(w->store);
+}
+
+static void close_store(struct world *w)
+{
+    executor_free(w->native);
+    store_close(w->store);
+}
+
+void world_reopen(struct world *w)
+{
+    close_store(w);
+    open_store(w);
+}
+
+void world_flush(struct world *w)
+{
+    struct error error = ERROR_INIT;
+    if (store_flush(w->store, &error) != STATUS_OK) fail_with(&error);
+}
+
+/* --- what happens ------------------------------------------------------------------------------------- */
+
+static bool project_of(void *context, struct str token, struct ingest_project *ret_project)
+{
+    (void)token;
+    *ret_project = (struct ingest_project){PROJECT, ((const struct world *)context)->mode};
+    return true;
+}
+
+/* The events of one request. */
+static void track(struct world *w, const struct step *steps, size_t count)
+{
+    struct arena *arena = arena_new(MEMORY);
+    struct error error = ERROR_INIT;
+    struct ingest_limits limits = INGEST_LIMITS_DEFAULT;
+    limits.age_max_ms = INT64_C(1) << 50;
+    struct json *events = arena_new_array(arena, struct json, count);
+    assert_non_null(events);
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (json_parse(arena, steps[i].event, NULL, &error, &events[i]) != STATUS_OK) fail_with(&error);
+        reference_track(w->reference, &events[i], steps->received_ms);
+        bytes += steps[i].event.size;
+    }
+    struct ingest_request request = {
+        .records = {events, count, bytes}, .received_ms = steps->received_ms, .project_of = project_of, .context = w};
+    struct ingest_outcome outcome;
+    if (ingest_run(arena, &limits, &request, &error, &outcome) != STATUS_OK) fail_with(&error);
+    if (outcome.refused) fail_msg("refused: %.*s", (int)outcome.reason.size, outcome.reason.data);
+    for (size_t i = 0; i < outcome.output_count; i++)
+        assert_int_equal(store_append_wait(w->store, &outcome.outputs[i].record), STATUS_OK);
+    ingest_outcome_fini(&outcome);
+    arena_free(arena);
+}
+
+static void link_ids(struct world *w, const struct step *step)
+{
+    struct buf record = BUF_INIT(1 << 16);
+    struct str device = str_of(step->device), user = str_of(step->user);
+    assert_int_equal(record_link(&record, PROJECT, step->received_ms, w->mode, step->operation, device, user),
+                     STATUS_OK);
+    assert_int_equal(store_append_wait(w->store, &record), STATUS_OK);
+    reference_link(w->reference, device, user, step->operation != LINK_CREATE);
+}
+
+static bool same_request(const struct step *a, const struct step *b)
+{
+    return b->kind == STEP_EVENT && a->batch == b->batch;
+}
+
+static void live(struct world *w, const struct history *history)
+{
+    for (size_t i = 0, next; i < history->count; i = next) {
+        const struct step *step = &history->steps[i];
+        next = i + 1;
+        switch (step->kind) {
+        case STEP_EVENT:
+            while (next < history->count && same_request(step, &history->steps[next])) next++;
+            track(w, step, next - i);
+            break;
+        case STEP_LINK: link_ids(w, step); break;
+        case STEP_FLUSH: world_flush(w); break;
+        case STEP_REOPEN: world_reopen(w); break;
+        }
+    }
+}
+
+void world_init(struct world *w, const struct history *history)
+{
+    struct error error = ERROR_INIT;
+    *w = (struct world){.mode = history->mode, .flush_rows = history->flush_rows, .arena = arena_new(MEMORY)};
+    snprintf(w->directory, sizeof w->directory, "/tmp/cairn-differential-XXXXXX");
+    assert_non_null(mkdtemp(w->directory));
+    if (os_posix_new(w->directory, &error, &w->fs) != STATUS_OK) fail_with(&error);
+    w->reference =
+        reference_new(w->arena, w->mode == IDENTITY_SIMPLIFIED ? REFERENCE_SIMPLIFIED : REFERENCE_BY_DISTINCT_ID);
+    w->naive = reference_executor_new(w->reference);
+    open_store(w);
+    live(w, history);
+}
+
+void world_fini(struct world *w)
+{
+    char command[128];
+    close_store(w);
+    os_fs_free(w->fs);
+    executor_free(w->naive);
+    arena_free(w->arena);
+    snprintf(command, sizeof command, "rm -rf %s", w->directory);
+    assert_int_equal(system(command), 0);
+}
