@@ -27,12 +27,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FRAME_MAGIC 0x464E5243u
-#define FRAME_DATA  1
-#define FRAME_MARK  2
-#define ALIGNMENT   64u
-#define SPARES_MAX  2
-#define FILES_MAX   65536
+#define FORMAT_VERSION 2 /* of all files; docs/formats/README.md */
+#define FRAME_MAGIC    0x464E5243u
+#define FRAME_DATA     1
+#define FRAME_MARK     2
+#define ALIGNMENT      64u
+#define SPARES_MAX     2
+#define FILES_MAX      65536
+#define FILE_BYTES_MAX ((uint64_t)16 << 30)
 
 static const char wal_magic[8] = "CAIRNWAL";
 
@@ -85,8 +87,8 @@ void file_header_write(unsigned char out[FILE_HEADER], const char magic[8], cons
 {
     memset(out, 0, FILE_HEADER);
     memcpy(out, magic, 8);
-    put_u16(out + 8, 1);
-    put_u16(out + 10, 1);
+    put_u16(out + 8, FORMAT_VERSION);
+    put_u16(out + 10, FORMAT_VERSION);
     memcpy(out + 16, node, 16);
     put_u64(out + 32, file_id);
     put_u64(out + 40, lsn);
@@ -100,8 +102,19 @@ enum status file_header_check(const unsigned char header[FILE_HEADER], const cha
     if (memcmp(header, magic, 8) != 0 || get_u64(header + 56) != hash_bytes(header, 56, 0))
         return error_set(error, STATUS_CORRUPT, "not a %.8s file, or its header is damaged", magic);
     unsigned reader_min = header[10] | (unsigned)header[11] << 8;
-    if (reader_min > 1)
-        return error_set(error, STATUS_UNSUPPORTED, "the file was written by a newer version (format %u)", reader_min);
+    if (reader_min > FORMAT_VERSION) {
+        error_set(error, STATUS_UNSUPPORTED, "made by a newer version of Cairn (format %u, this one knows %u)",
+                  reader_min, FORMAT_VERSION);
+        error_hint(error, "use that version or a newer one; going back means restoring a backup");
+        return STATUS_UNSUPPORTED;
+    }
+    unsigned version = header[8] | (unsigned)header[9] << 8;
+    if (version < FORMAT_VERSION) {
+        error_set(error, STATUS_UNSUPPORTED, "made by an older version of Cairn (format %u, this one needs %u)", version,
+                  FORMAT_VERSION);
+        error_hint(error, "export its events with the version that made it, and import them into a new directory");
+        return STATUS_UNSUPPORTED;
+    }
     if (memcmp(header + 16, node, 16) != 0)
         return error_set(error, STATUS_CORRUPT, "the file belongs to another data directory");
     *ret_file_id = get_u64(header + 32);
@@ -199,7 +212,7 @@ static enum status load_file(struct wal *wal, const struct wal_file *file, struc
     TRY(os_open(wal->options.fs, name, OS_READ, error, &handle));
     enum status status = os_size(handle, &size, error);
     unsigned char *bytes = NULL;
-    if (status == STATUS_OK && size > (uint64_t)16 << 30)
+    if (status == STATUS_OK && size > FILE_BYTES_MAX)
         status = error_set(error, STATUS_CORRUPT, "log file %s is too large", name);
     if (status == STATUS_OK && !(bytes = malloc(size + 1)))
         status = error_set(error, STATUS_LIMIT, "out of memory for log file %s", name);
@@ -402,6 +415,45 @@ void wal_free(struct wal *wal)
     free(wal->files);
     os_mutex_destroy(&wal->lock);
     free(wal);
+}
+
+/* --- looking --- */
+
+enum status wal_scan_file(struct os_fs *fs, const char *name, void (*each)(void *ctx, const struct wal_frame *frame),
+                          void *ctx, struct error *error, struct wal_file_info *ret_info)
+{
+    struct os_file *handle;
+    uint64_t size = 0, at = FILE_HEADER;
+    unsigned char *bytes = NULL;
+    TRY(os_open(fs, name, OS_READ, error, &handle));
+    enum status status = os_size(handle, &size, error);
+    if (status == STATUS_OK && (size < FILE_HEADER || size > FILE_BYTES_MAX))
+        status = error_set(error, STATUS_CORRUPT, "the file has %llu bytes", (unsigned long long)size);
+    if (status == STATUS_OK && !(bytes = malloc(size))) status = error_set(error, STATUS_LIMIT, "out of memory");
+    if (status == STATUS_OK) status = os_pread(handle, bytes, size, 0, error);
+    os_close(handle);
+    struct wal_file_info info = {.size = size};
+    struct wal_file file = {0};
+    if (status == STATUS_OK) status = file_header_check(bytes, wal_magic, bytes + 16, error, &file.base, &file.epoch);
+    for (struct frame frame; status == STATUS_OK && parse_frame(bytes, size, at, &file, &frame); at += frame.size) {
+        struct wal_frame found = {.lsn = frame.lsn,
+                                  .end_lsn = frame.lsn + frame.size,
+                                  .durable_lsn = frame.durable_lsn,
+                                  .wall_ms = (int64_t)get_u64(bytes + at + 40),
+                                  .record_count = get_u32(bytes + at + 28),
+                                  .mark = frame.type == FRAME_MARK,
+                                  .records = frame.records};
+        info.frames++;
+        info.records += found.record_count;
+        if (each) each(ctx, &found);
+    }
+    free(bytes);
+    if (status != STATUS_OK) return status;
+    info.base = file.base;
+    info.epoch = file.epoch;
+    info.end_lsn = file.base + at - FILE_HEADER;
+    *ret_info = info;
+    return STATUS_OK;
 }
 
 /* --- writing --- */

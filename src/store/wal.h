@@ -22,7 +22,7 @@ struct wal_options {
 /* The common file header (docs/formats/README.md). */
 void file_header_write(unsigned char out[FILE_HEADER], const char magic[8], const unsigned char node[16],
                        uint64_t file_id, uint64_t lsn);
-/* CORRUPT when it is no such header, UNSUPPORTED when it needs a newer reader. */
+/* CORRUPT when it is no such header, UNSUPPORTED when another version of the program is needed. */
 enum status file_header_check(const unsigned char header[FILE_HEADER], const char magic[8],
                               const unsigned char node[16], struct error *error, uint64_t *ret_file_id,
                               uint64_t *ret_lsn) MUST_USE;
@@ -60,3 +60,19 @@ uint64_t wal_end_lsn(const struct wal *wal);
 enum status wal_prepare_spare(struct wal *wal, struct error *error) MUST_USE;
 /* Everything below flushed_lsn is in section files: keeps up to two of its files for reuse and removes the rest. */
 enum status wal_recycle(struct wal *wal, uint64_t flushed_lsn, struct error *error) MUST_USE;
+
+/* For tools: the frames of one log file, `name` relative to the file system's root, in order up to the first bad one,
+ * behind which there is nothing or what a recycled file held before. `base` and `epoch` are the header's. CORRUPT when
+ * the header is no log file's. */
+struct wal_frame {
+    uint64_t lsn, end_lsn, durable_lsn;
+    int64_t wall_ms;
+    uint32_t record_count;
+    bool mark;
+    struct str records;
+};
+struct wal_file_info {
+    uint64_t base, epoch, size, frames, records, end_lsn;
+};
+enum status wal_scan_file(struct os_fs *fs, const char *name, void (*each)(void *ctx, const struct wal_frame *frame),
+                          void *ctx, struct error *error, struct wal_file_info *ret_info) MUST_USE;
