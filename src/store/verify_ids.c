@@ -1,0 +1,55 @@
+/* The invariants of the graph of ids (the essay in ids.c), and that what a catalog gave is complete. */
+#include "store/verify_int.h"
+
+#include <stdio.h>
+
+static void finding(struct verify *v, const struct offline_project *project, const char *what, uint32_t id)
+{
+    char text[160];
+    snprintf(text, sizeof text, "project %llu: %s (id %u)", (unsigned long long)project->id, what, id);
+    finding_report(&v->sink, FINDING_DAMAGE, "events", FINDING_NO_OFFSET, "%s", text);
+}
+
+/* Going round from the person's number visits all members, which all say that they are this person, and returns. */
+static void verify_cluster(struct verify *v, const struct offline_project *project, uint32_t person)
+{
+    const struct id_graph *graph = project->ids;
+    uint32_t members = 0, id = person;
+    do {
+        if (id_graph_person(graph, id) != person) {
+            finding(v, project, "a member of a person's ids belongs to another person", id);
+            return;
+        }
+        members++;
+        id = id_graph_next_member(graph, id);
+    } while (id != person && members <= project->id_count);
+    if (id != person || members != id_graph_members(graph, person))
+        finding(v, project, "the ids of a person are not as many as were counted", person);
+    uint32_t shown = id_graph_shown(graph, person);
+    if (shown == 0 || shown > project->id_count || id_graph_person(graph, shown) != person)
+        finding(v, project, "the id shown for a person is not one of its ids", person);
+}
+
+void verify_project(struct verify *v, const struct offline_project *project)
+{
+    const struct id_graph *graph = project->ids;
+    uint64_t members = 0;
+    for (uint32_t id = 1; id <= project->id_count; id++) {
+        uint32_t person = id_graph_person(graph, id), history[ID_HISTORY_MAX];
+        if (person == 0 || person > project->id_count || id_graph_person(graph, person) != person) {
+            finding(v, project, "an id's person does not exist", id);
+            continue;
+        }
+        if (person == id) {
+            verify_cluster(v, project, person);
+            members += id_graph_members(graph, person);
+        }
+        size_t steps = id_graph_history(graph, id, history);
+        if (steps == ID_HISTORY_MAX || history[0] != person || history[steps - 1] != id)
+            finding(v, project, "the numbers that an id has had do not lead to its person", id);
+        if (id_graph_find(graph, id_graph_text(graph, id)) != id)
+            finding(v, project, "an id is not found by its text", id);
+    }
+    if (members != project->id_count) finding(v, project, "persons do not have all ids", project->id_count);
+    v->report.ids += project->id_count;
+}

@@ -1,0 +1,210 @@
+/*
+ * One section: first the bytes of every object, then what the core streams say. A run whose bytes are damaged is not
+ * read any further, so that one flipped bit is one finding and not a thousand.
+ */
+#include "store/verify_int.h"
+
+#include "base/civil.h"
+
+#include <stdlib.h>
+
+/* --- objects --- */
+
+static struct str event_name(const struct section_check *check, uint32_t event_id)
+{
+    struct str name = check->project && event_id < check->project->event_count
+                          ? names_text(check->project->events, event_id)
+                          : STR("?");
+    return str_slice(name, 0, name.size < 100 ? name.size : 100);
+}
+
+static bool verify_object(const struct section_check *check, const struct section_event *event, const char *what,
+                          uint32_t property, struct section_ref ref)
+{
+    struct error error = ERROR_INIT;
+    struct pinned pinned;
+    if (ref.size == 0) return true;
+    if (section_fetch(check->at->section, ref, &error, &pinned) == STATUS_OK) {
+        pinned_release(&pinned);
+        return true;
+    }
+    section_finding(check, ref.offset, "%s of column %08x of event %u \"" STR_FMT "\": %s", what, property,
+                    event->event_id, STR_ARG(event_name(check, event->event_id)), error.primary);
+    return false;
+}
+
+static bool verify_chunks(const struct section_check *check, struct run *run)
+{
+    bool good = true;
+    for (uint32_t c = 0; c < run->column_count; c++) {
+        const struct chunk *chunk = &run->columns[c].chunk;
+        good &= verify_object(check, run->event, "the dictionary", chunk->property, chunk->dictionary);
+        for (uint32_t b = 0; b < chunk->block_count; b++)
+            good &= verify_object(check, run->event, "a block", chunk->property, chunk_block(chunk, b));
+        bool ascending = c == 0 || (chunk[0].property > run->columns[c - 1].chunk.property) ||
+                         (run->columns[c - 1].chunk.property >= CORE_PERSON && chunk->property < CORE_PERSON);
+        if (!ascending) section_finding(check, run->event->table.offset, "the chunk table is not in order");
+        if (check->project && chunk->property <= PROPERTY_ID_MAX && chunk->property >= check->project->property_count)
+            section_finding(check, run->event->table.offset, "property %u has no name in the catalogs",
+                            chunk->property);
+    }
+    return good;
+}
+
+/* --- core streams --- */
+
+struct core_check {
+    const struct section_check *section;
+    struct run *run;
+    const struct section_event *event;
+    struct error error;
+    roaring_bitmap_t *persons; /* of the whole section */
+};
+
+static void core_finding(const struct core_check *core, const char *what, uint64_t row)
+{
+    section_finding(core->section, core->event->table.offset, "event %u \"" STR_FMT "\", row %llu: %s",
+                    core->event->event_id, STR_ARG(event_name(core->section, core->event->event_id)),
+                    (unsigned long long)row, what);
+}
+
+static enum status stream_failed(const struct core_check *core, enum status status)
+{
+    section_finding(core->section, core->event->table.offset, "event %u: %s", core->event->event_id,
+                    core->error.primary);
+    return status;
+}
+
+/* The person list ascends strictly, its lengths sum up to the rows, and every vector of rows starts where it says. */
+static enum status verify_person_list(struct core_check *core)
+{
+    int64_t persons[VECTOR_ROWS_MAX], lengths[VECTOR_ROWS_MAX], starts[VECTOR_ROWS_MAX], last = -1;
+    const struct offline_project *project = core->section->project;
+    uint64_t row = 0, next_start = 0; /* rows before this person; vector whose start comes next */
+    for (uint32_t i = 0; i < core->event->persons; i++) {
+        uint32_t at = i % VECTOR_ROWS_MAX;
+        if (at == 0) {
+            TRY(run_read_ints(core->run, CORE_PERSON, i / VECTOR_ROWS_MAX, &core->error, persons));
+            TRY(run_read_ints(core->run, CORE_RUN, i / VECTOR_ROWS_MAX, &core->error, lengths));
+        }
+        if (persons[at] <= last) core_finding(core, "persons do not ascend", row);
+        if (persons[at] < 0 || persons[at] > UINT32_MAX || (project && (uint64_t)persons[at] > project->id_count))
+            core_finding(core, "the person is not in the catalogs", row);
+        if (lengths[at] < 1 || (uint64_t)lengths[at] > core->event->rows - row) {
+            core_finding(core, "the rows of persons do not sum up", row);
+            return STATUS_CORRUPT;
+        }
+        for (; next_start * VECTOR_ROWS_MAX < row + (uint64_t)lengths[at]; next_start++) {
+            if (next_start % VECTOR_ROWS_MAX == 0)
+                TRY(run_read_ints(core->run, CORE_VECTOR, (uint32_t)(next_start / VECTOR_ROWS_MAX), &core->error,
+                                  starts));
+            uint64_t expected = (uint64_t)i << 32 | (next_start * VECTOR_ROWS_MAX - row);
+            if ((uint64_t)starts[next_start % VECTOR_ROWS_MAX] != expected)
+                core_finding(core, "a vector starts with another person", next_start * VECTOR_ROWS_MAX);
+        }
+        last = persons[at];
+        row += (uint64_t)lengths[at];
+        if (core->persons) roaring_bitmap_add(core->persons, (uint32_t)persons[at]);
+    }
+    if (row != core->event->rows) {
+        core_finding(core, "the rows of persons do not sum up", row);
+        return STATUS_CORRUPT;
+    }
+    return STATUS_OK;
+}
+
+/* Order, times and ids of the rows. One finding of a kind is enough for a run. */
+static enum status verify_rows(struct core_check *core)
+{
+    const struct section *section = core->section->at->section;
+    const struct offline_project *project = core->section->project;
+    int64_t window_ms = section->window_day * DAY_MS, end_ms = window_ms + (DAY_MS << section->window_log2);
+    int64_t times[VECTOR_ROWS_MAX], ids[VECTOR_ROWS_MAX], min_ms = INT64_MAX, max_ms = INT64_MIN, last_ms = 0;
+    uint32_t persons[VECTOR_ROWS_MAX], last_person = 0;
+    bool order = false, window = false, unknown = false, other = false;
+    for (uint32_t v = 0; v < run_vectors(core->run); v++) {
+        TRY(run_read_persons(core->run, v, &core->error, persons));
+        TRY(run_read_times(core->run, v, &core->error, times));
+        TRY(run_read_ints(core->run, CORE_ID, v, &core->error, ids));
+        for (uint32_t i = 0; i < run_vector_rows(core->run, v); i++) {
+            uint64_t row = (uint64_t)v * VECTOR_ROWS_MAX + i;
+            bool first = row == 0;
+            if (!first && !order && (persons[i] < last_person || (persons[i] == last_person && times[i] < last_ms))) {
+                core_finding(core, "rows are not in the order of person and time", row);
+                order = true;
+            }
+            if ((times[i] < window_ms || times[i] >= end_ms) && !window) {
+                core_finding(core, "the time lies outside the section's window", row);
+                window = true;
+            }
+            if (times[i] < min_ms) min_ms = times[i];
+            if (times[i] > max_ms) max_ms = times[i];
+            last_person = persons[i];
+            last_ms = times[i];
+            if (!project) continue;
+            if (ids[i] < 0 || ids[i] > project->id_count || persons[i] > project->id_count) {
+                if (!unknown) core_finding(core, "the id is not in the catalogs", row);
+                unknown = true;
+            } else if (!other &&
+                       id_view_person(project->view, (uint32_t)ids[i]) != id_view_person(project->view, persons[i])) {
+                core_finding(core, "the row is stored under a number that its id's person never had", row);
+                other = true;
+            }
+        }
+    }
+    if (min_ms != core->event->time_min_ms || max_ms != core->event->time_max_ms)
+        core_finding(core, "the directory tells other first and last times than the rows", 0);
+    return STATUS_OK;
+}
+
+static void verify_run(const struct section_check *check, const struct section_event *event, roaring_bitmap_t *persons)
+{
+    struct verify *v = check->verify;
+    struct run run;
+    struct core_check core = {.section = check, .run = &run, .event = event, .error = ERROR_INIT, .persons = persons};
+    arena_reset(v->arena);
+    if (run_open(&run, check->at->section, event, v->arena, &core.error) != STATUS_OK) {
+        section_finding(check, event->table.offset, "chunk table of event %u \"" STR_FMT "\": %s", event->event_id,
+                        STR_ARG(event_name(check, event->event_id)), core.error.primary);
+        return;
+    }
+    if (verify_chunks(check, &run)) {
+        enum status status = verify_person_list(&core);
+        if (status == STATUS_OK) status = verify_rows(&core);
+        if (status != STATUS_OK && core.error.status != STATUS_OK) (void)!stream_failed(&core, status);
+        if (status == STATUS_OK && v->options->deep) verify_values(check, &run);
+    }
+    run_close(&run);
+}
+
+void verify_section(struct verify *v, const struct offline_file *file, const struct offline_section *at)
+{
+    const struct section *section = at->section;
+    struct section_check check = {
+        .verify = v,
+        .file = file,
+        .at = at,
+        .project = v->offline->catalogs_damaged || at->dropped ? NULL : offline_project(v->offline, at->project)};
+    bool known = check.project || v->offline->catalogs_damaged || at->dropped;
+    if (!known) section_finding(&check, at->directory.offset, "the catalogs do not know the project");
+    if (check.project && section->links_applied > check.project->link_count)
+        section_finding(&check, at->directory.offset, "it applied %u links of ids, but there are only %u",
+                        section->links_applied, check.project->link_count);
+    if (section->window_day & (((int64_t)1 << section->window_log2) - 1))
+        section_finding(&check, at->directory.offset, "its window of 2^%u days cannot start at day %lld",
+                        section->window_log2, (long long)section->window_day);
+    int64_t min_ms = INT64_MAX, max_ms = INT64_MIN;
+    for (uint32_t e = 0; e < section->event_count; e++) {
+        const struct section_event *event = &section->events[e];
+        if (check.project && event->event_id >= check.project->event_count)
+            section_finding(&check, at->directory.offset, "event %u has no name in the catalogs", event->event_id);
+        verify_run(&check, event, NULL);
+        if (event->time_min_ms < min_ms) min_ms = event->time_min_ms;
+        if (event->time_max_ms > max_ms) max_ms = event->time_max_ms;
+    }
+    if (section->event_count && (min_ms != section->time_min_ms || max_ms != section->time_max_ms))
+        section_finding(&check, at->directory.offset, "the directory tells other first and last times than its events");
+    v->report.sections++;
+    v->report.rows += section->rows;
+    v->report.rows_deleted += at->deletes ? at->deletes->count : 0;
+}
