@@ -10,6 +10,7 @@ static const struct command commands[] = {
     {"project", cmd_project, "create, list, show and delete projects"},
     {"account", cmd_account, "create, list and delete service accounts and their roles"},
     {"workflow", cmd_workflow, "run and check Arazzo workflow documents"},
+    {"inspect", cmd_inspect, "show what is on disk, and where the bytes go"},
     {"verify", cmd_verify, "check that stored events are what was written"},
     {"config", cmd_config, "show and check the server's options"},
     {0},
