@@ -4,11 +4,13 @@
  */
 #include "base/log.h"
 #include "os/clock.h"
+#include "store/delete.h"
 #include "store/store_int.h"
 
 #include <stdlib.h>
 
 #define COUNT_DELAY_NS 20000000LL
+#define RENEW_IDS_MAX  1000000u
 
 struct project *store_find_project(void *ctx, uint64_t id)
 {
@@ -57,7 +59,9 @@ enum status store_apply_frame(struct store *store, struct frame_bytes *frame, st
             status = project_apply_events(project, &store->context, frame, record.body, seq, store->arena, error);
             break;
         case RECORD_LINK: status = project_apply_link(project, &store->context, record.body, error); break;
-        default: status = drop_project(store, record.project);
+        case RECORD_PROJECT_DROP: status = drop_project(store, record.project); break;
+        default:
+            status = project_apply_delete(project, &store->context, record.kind, record.body, seq, store->arena, error);
         }
         if (status != STATUS_OK) return status;
     }
@@ -66,12 +70,13 @@ enum status store_apply_frame(struct store *store, struct frame_bytes *frame, st
 
 void store_count_memory(struct store *store)
 {
-    size_t bytes = 0, sections = 0, section_bytes = 0;
+    size_t bytes = 0, sections = 0, section_bytes = 0, order_bytes = 0;
     uint64_t rows = 0, ids = 0;
     struct project *project;
     each_project(store, at, project)
     {
         bytes += project_memory(project);
+        order_bytes += project_orders_bytes(project);
         rows += project_memory_rows(project);
         ids += id_graph_count(project->ids);
         sections += project->live_count;
@@ -79,6 +84,8 @@ void store_count_memory(struct store *store)
             section_bytes += project->live[i].section->image ? 0 : project->live[i].section->bytes;
     }
     atomic_store(&store->memory_bytes, bytes);
+    atomic_store(&store->order_bytes, order_bytes);
+    atomic_store(&store->stat_deleted, store->context.deleted);
     atomic_store(&store->stat_rows, rows);
     atomic_store(&store->stat_ids, ids);
     atomic_store(&store->stat_sections, sections);
@@ -88,12 +95,30 @@ void store_count_memory(struct store *store)
     atomic_store(&store->stat_duplicates, store->context.duplicates);
 }
 
+/* Whether the catalog is to be written anew, so that forgotten ids leave it: at once while that costs little, and in
+ * time for the deadline in any case. */
+static bool catalog_is_stale(struct store *store)
+{
+    uint64_t ids = 0;
+    bool stale = false, urgent = false;
+    struct project *project;
+    each_project(store, at, project)
+    {
+        ids += id_graph_count(project->ids);
+        stale |= project->forgot_lsn && !project->dropped;
+        urgent |= project->forgot_lsn && !project->dropped &&
+                  os_now_ms() - project->forgot_ms > (int64_t)(store->options.purge_deadline_ms / 2);
+    }
+    return urgent || (stale && ids <= RENEW_IDS_MAX);
+}
+
 static void flush_begin(struct store *store)
 {
     struct error error = ERROR_INIT;
     struct flush_job *job = flush_job_new(store->applied_lsn);
     enum status status = job ? STATUS_OK : STATUS_LIMIT;
     struct project *project;
+    if (job) job->renew_catalog = catalog_is_stale(store);
     each_project(store, at, project)
     {
         if (status == STATUS_OK) status = project_seal(project, &store->context, &error);
@@ -247,6 +272,12 @@ void store_applier_main(void *arg)
                 store->flush_waiters = message->waiter;
                 break;
             case MESSAGE_PROJECTS: list_projects(store, message->waiter); break;
+            case MESSAGE_DELETION: store_tell_deletion(store, message); break;
+            case MESSAGE_PURGED: store_tell_purged(store, message); break;
+            case MESSAGE_ADVANCE: /* marks, which hold no records, lie between */
+                store->applied_lsn = message->end_lsn;
+                store_wake(store, message->waiter, STATUS_OK);
+                break;
             case MESSAGE_FLUSHED: flush_finished(store, message->job); break;
             case MESSAGE_STOP: stop = true; break;
             }

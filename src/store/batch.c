@@ -5,13 +5,6 @@
 #define EVENT_HAS_ID     1
 #define EVENT_HAS_DEVICE 2
 #define EVENT_HAS_INSERT 4
-#define TIME_MS_LIMIT                                                                                                  \
-    ((int64_t)1 << 53) /* 285 000 years either way; keeps sums and window arithmetic from overflowing */
-
-static bool is_time(int64_t ms)
-{
-    return ms > -TIME_MS_LIMIT && ms < TIME_MS_LIMIT;
-}
 
 static void put_str(struct buf *buf, struct str s)
 {
@@ -49,7 +42,7 @@ void batch_begin(struct batch *batch, uint64_t project, int64_t received_ms, enu
     batch->mode = (uint8_t)mode;
     batch->flags = (uint8_t)flags;
     batch->name_count = batch->event_count = 0;
-    batch->failed = received_ms < 0 || !is_time(received_ms);
+    batch->failed = received_ms < 0 || !batch_is_time(received_ms);
 }
 
 /* A name keeps its place in the dictionary even when the event that brought it is cancelled: harmless, and rare. */
@@ -70,7 +63,7 @@ void batch_event(struct batch *batch, struct str name, int64_t time_ms, struct s
                  struct str insert_id)
 {
     batch->event_start = batch->events.size;
-    if (!is_time(time_ms)) {
+    if (!batch_is_time(time_ms)) {
         batch->failed = true;
         time_ms = 0;
     }
@@ -193,7 +186,7 @@ enum status record_next(struct reader *reader, struct record *ret_record)
     struct reader inner = reader_of(bytes);
     struct record record = {.kind = read_u8(&inner), .project = read_varint(&inner)};
     record.body = read_bytes(&inner, reader_left(&inner));
-    if (inner.failed || record.kind < RECORD_EVENTS || record.kind > RECORD_PROJECT_DROP) return STATUS_CORRUPT;
+    if (inner.failed || record.kind < RECORD_EVENTS || record.kind > RECORD_DELETE_BEFORE) return STATUS_CORRUPT;
     *ret_record = record;
     return STATUS_OK;
 }
@@ -210,7 +203,7 @@ static bool next_event(struct reader *r, uint32_t name_count, int64_t received_m
     uint64_t count = read_varint(r);
     if (r->failed || name >= name_count || count > reader_left(r) || flags > 7) return false;
     if ((flags & EVENT_HAS_DEVICE) && !(flags & EVENT_HAS_ID)) return false;
-    if (!is_time(after_ms / 2) || !is_time(received_ms + after_ms)) return false;
+    if (!batch_is_time(after_ms / 2) || !batch_is_time(received_ms + after_ms)) return false;
     event.time_ms = received_ms + after_ms;
     event.name = (uint32_t)name;
     event.property_count = (uint32_t)count;
@@ -231,7 +224,7 @@ enum status batch_open(struct arena *arena, struct str body, struct batch_reader
     struct reader r = reader_of(body);
     struct batch_reader batch = {.received_ms = (int64_t)read_varint(&r), .mode = read_u8(&r), .flags = read_u8(&r)};
     uint64_t names = read_varint(&r);
-    if (r.failed || names > reader_left(&r) || batch.received_ms < 0 || !is_time(batch.received_ms) ||
+    if (r.failed || names > reader_left(&r) || batch.received_ms < 0 || !batch_is_time(batch.received_ms) ||
         batch.mode > IDENTITY_LEGACY)
         return STATUS_CORRUPT;
     batch.names = arena_new_array(arena, struct str, names + 1);

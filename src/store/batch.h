@@ -22,13 +22,27 @@
 #include "base/map.h"
 #include "column/value.h"
 
-enum record_kind { RECORD_EVENTS = 1, RECORD_LINK = 2, RECORD_PROJECT_DROP = 3 };
+enum record_kind {
+    RECORD_EVENTS = 1,
+    RECORD_LINK = 2,
+    RECORD_PROJECT_DROP = 3,
+    RECORD_DELETE_PERSON = 4, /* the three are written and read by delete_record.h */
+    RECORD_DELETE_ROWS = 5,
+    RECORD_DELETE_BEFORE = 6,
+};
 
 /* Numbers are stored in the log: never renumber. */
 enum identity_mode { IDENTITY_SIMPLIFIED = 0, IDENTITY_ORIGINAL = 1, IDENTITY_LEGACY = 2 };
 enum link_operation { LINK_CREATE = 1, LINK_ALIAS = 2, LINK_MERGE = 3 };
 
 #define BATCH_IMPORT 1 /* flags: the events came through /import */
+
+/* 285 000 years either way; keeps sums and window arithmetic from overflowing. */
+#define BATCH_TIME_LIMIT ((int64_t)1 << 53)
+static inline bool batch_is_time(int64_t ms)
+{
+    return ms > -BATCH_TIME_LIMIT && ms < BATCH_TIME_LIMIT;
+}
 
 struct batch {
     struct buf head; /* kind .. names */

@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "os/clock.h"
 #include "store/merge.h"
 
 #include <stdatomic.h>
@@ -65,7 +66,16 @@ static enum status export_catalog(struct flush_job *job, struct flush_project *p
     part->saved_ids = id_graph_mark(project->ids);
     bool nothing = part->input_count == 0 && part->saved_events == project->saved_events &&
                    part->saved_properties == project->saved_properties &&
-                   part->saved_ids.ids == project->saved_ids.ids && part->saved_ids.links == project->saved_ids.links;
+                   part->saved_ids.ids == project->saved_ids.ids && part->saved_ids.links == project->saved_ids.links &&
+                   part->saved_ids.forgotten == project->saved_ids.forgotten;
+    if (job->renew_catalog) {
+        if (project->dropped) return STATUS_OK;
+        buf_varint(&job->catalog, project->id);
+        names_export(project->events, 0, &job->catalog);
+        names_export(project->properties, 0, &job->catalog);
+        id_graph_export(project->ids, (struct id_mark){0}, &job->catalog);
+        return buf_status(&job->catalog);
+    }
     if (nothing) return STATUS_OK;
     buf_varint(&job->catalog, project->id);
     names_export(project->events, project->saved_events, &job->catalog);
@@ -113,6 +123,11 @@ enum status flush_job_finish(struct flush_project *part, const struct flush_job 
     project->saved_events = part->saved_events;
     project->saved_properties = part->saved_properties;
     project->saved_ids = part->saved_ids;
+    if (job->renew_catalog && project->forgot_lsn) {
+        /* Who was forgotten since is in the new files. */
+        bool more = id_graph_mark(project->ids).forgotten > part->saved_ids.forgotten;
+        project->forgot_lsn = more ? job->flushed_lsn + 1 : 0;
+    }
     return project_flush_end(project, part->outputs, part->output_count, error);
 }
 
@@ -247,12 +262,39 @@ static enum status write_sections(struct flush_job *job, struct os_fs *fs, struc
     return status;
 }
 
+static enum status write_catalog_file(struct flush_job *job, struct os_fs *fs, const struct manifest *manifest,
+                                      uint64_t file_id, struct str content, struct written *written)
+{
+    unsigned char header[FILE_HEADER];
+    char name[64];
+    file_header_write(header, catalog_magic, manifest->node, file_id, job->flushed_lsn);
+    struct str pieces[] = {str_from(header, sizeof header), content};
+    event_file_name(name, file_id, "cat");
+    TRY(write_file(fs, name, pieces, 2, &job->error));
+    written->catalog =
+        (struct manifest_file){file_id, FILE_HEADER + content.size, hash_bytes(content.data, content.size, 0)};
+    written->has_catalog = true;
+    return STATUS_OK;
+}
+
+/* One file instead of all there are. */
+static enum status renew_catalog(struct flush_job *job, struct os_fs *fs, const struct manifest *manifest,
+                                 uint64_t file_id, struct written *written)
+{
+    written->joined = calloc(manifest->catalog_count + 1, sizeof *written->joined);
+    if (!written->joined) return error_set(&job->error, STATUS_LIMIT, "out of memory while flushing");
+    for (size_t i = 0; i < manifest->catalog_count; i++)
+        written->joined[written->joined_count++] = manifest->catalogs[i].file_id;
+    return write_catalog_file(job, fs, manifest, file_id, buf_str(&job->catalog), written);
+}
+
 /* Many small catalog files are joined with the new piece: the newest run in which no file is much larger than all
  * behind it. */
 static enum status write_catalog(struct flush_job *job, struct os_fs *fs, struct manifest *manifest, uint64_t file_id,
                                  struct written *written)
 {
     if (job->catalog.size == 0) return STATUS_OK;
+    if (job->renew_catalog) return renew_catalog(job, fs, manifest, file_id, written);
     uint64_t sum = job->catalog.size + 65536;
     size_t run = 0;
     while (run < manifest->catalog_count && manifest->catalogs[manifest->catalog_count - 1 - run].size <= sum * 4)
@@ -280,17 +322,7 @@ static enum status write_catalog(struct flush_job *job, struct os_fs *fs, struct
     }
     buf_str_add(&content, buf_str(&job->catalog));
     if (status == STATUS_OK) status = buf_status(&content);
-    if (status == STATUS_OK) {
-        unsigned char header[FILE_HEADER];
-        char name[64];
-        file_header_write(header, catalog_magic, manifest->node, file_id, job->flushed_lsn);
-        struct str pieces[] = {str_from(header, sizeof header), buf_str(&content)};
-        event_file_name(name, file_id, "cat");
-        status = write_file(fs, name, pieces, 2, &job->error);
-        written->catalog =
-            (struct manifest_file){file_id, FILE_HEADER + content.size, hash_bytes(content.data, content.size, 0)};
-        written->has_catalog = true;
-    }
+    if (status == STATUS_OK) status = write_catalog_file(job, fs, manifest, file_id, buf_str(&content), written);
     buf_fini(&content);
     return status;
 }
@@ -471,6 +503,10 @@ static enum status load_catalog(struct os_fs *fs, const struct manifest *manifes
         status = names_import(project->events, &reader);
         if (status == STATUS_OK) status = names_import(project->properties, &reader);
         if (status == STATUS_OK) status = id_graph_import(project->ids, &reader);
+        if (status == STATUS_OK && id_graph_forgot_texts(project->ids) && !project->forgot_lsn) {
+            project->forgot_lsn = 1; /* when, is not known */
+            project->forgot_ms = os_now_ms();
+        }
         project->saved_events = names_count(project->events);
         project->saved_properties = names_count(project->properties);
         project->saved_ids = id_graph_mark(project->ids);

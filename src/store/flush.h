@@ -29,6 +29,7 @@ struct flush_job {
     struct flush_project *projects;
     size_t project_count;
     struct buf catalog; /* pieces */
+    bool renew_catalog; /* they are whole: the files written so far go, and with them the ids that were forgotten */
     uint64_t *dropped;
     size_t dropped_count;
     enum status status; /* result */

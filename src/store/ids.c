@@ -5,7 +5,8 @@
  * absorbed a number) and the weights are the applier's own.
  *
  * Invariants
- *   1. person[id] is a member of id's cluster, the same for all members; parent[p] == p exactly for such p.
+ *   1. person[id] is a member of id's cluster, the same for all members; parent[p] == p exactly for such p. Of a
+ *      forgotten cluster it is 0 for all members, and stays.
  *   2. Following next[] from any id visits its cluster and returns.
  *   3. A relabelled number's parent has at least its weight at that time, so chains of parents are logarithmic.
  */
@@ -62,6 +63,7 @@ struct id_graph {
     uint32_t touched_count, touched_capacity;
     uint32_t *forgotten; /* ids, in the order in which they were */
     uint32_t forgotten_count, forgotten_capacity;
+    bool forgot_texts;
     struct os_rwlock lock; /* slots: the applier writes, id_view_find reads */
 };
 
@@ -146,7 +148,7 @@ struct str id_graph_text(const struct id_graph *graph, uint32_t id)
 
 /* `person` and `count` are the graph's or a view's: what is forgotten there, or came later, is not found. */
 static uint32_t find(const struct id_graph *graph, const struct cow32 *person, uint32_t count, struct str text,
-                     uint64_t hash, size_t *ret_slot)
+                     uint64_t hash)
 {
     if (!graph->capacity) return 0;
     size_t mask = graph->capacity - 1, i = (size_t)(hash & mask);
@@ -158,14 +160,19 @@ static uint32_t find(const struct id_graph *graph, const struct cow32 *person, u
             return id;
         i = (i + 1) & mask;
     }
-    *ret_slot = i;
     return 0;
 }
 
 uint32_t id_graph_find(const struct id_graph *graph, struct str text)
 {
-    size_t slot;
-    return find(graph, &graph->person, graph->count, text, hash_str(text), &slot);
+    return find(graph, &graph->person, graph->count, text, hash_str(text));
+}
+
+static void put_slot(struct slot *slots, size_t capacity, uint64_t hash, uint32_t id)
+{
+    size_t i = (size_t)(hash & (capacity - 1));
+    while (slots[i].id) i = (i + 1) & (capacity - 1);
+    slots[i] = (struct slot){(uint32_t)(hash >> 32), id};
 }
 
 static enum status grow_slots(struct id_graph *graph)
@@ -176,10 +183,7 @@ static enum status grow_slots(struct id_graph *graph)
     for (uint32_t id = 1; id <= graph->count; id++) {
         struct str text = id_graph_text(graph, id);
         if (!text.size) continue; /* forgotten before the start */
-        uint64_t hash = hash_str(text);
-        size_t i = (size_t)(hash & (capacity - 1));
-        while (slots[i].id) i = (i + 1) & (capacity - 1);
-        slots[i] = (struct slot){(uint32_t)(hash >> 32), id};
+        put_slot(slots, capacity, hash_str(text), id);
     }
     os_rwlock_write(&graph->lock);
     free(graph->slots);
@@ -241,22 +245,13 @@ static enum status store_text(struct id_graph *graph, struct str text)
     return STATUS_OK;
 }
 
-static enum status intern(struct id_graph *graph, struct str text, uint32_t *ret_id)
+/* The next number, for this text; "" for an id that was forgotten. */
+static enum status append(struct id_graph *graph, struct str text, uint32_t *ret_id)
 {
-    uint64_t hash = hash_str(text);
-    size_t slot = 0;
-    uint32_t id = !text.size ? 0 : find(graph, &graph->person, graph->count, text, hash, &slot);
-    if (id) {
-        *ret_id = id;
-        return STATUS_OK;
-    }
     if (graph->count >= ID_MAX) return STATUS_LIMIT;
-    if (((size_t)graph->count + 1) * 4 > graph->capacity * 3) {
-        TRY(grow_slots(graph));
-        find(graph, &graph->person, graph->count, text, hash, &slot);
-    }
+    if (((size_t)graph->count + 1) * 4 > graph->capacity * 3) TRY(grow_slots(graph));
     TRY(grow_arrays(graph));
-    id = graph->count + 1;
+    uint32_t id = graph->count + 1;
     TRY(cow32_push(&graph->person, id));
     if (cow32_push(&graph->shown, id) != STATUS_OK) {
         graph->person.count--;
@@ -265,10 +260,11 @@ static enum status intern(struct id_graph *graph, struct str text, uint32_t *ret
     graph->next[id] = graph->parent[id] = id;
     graph->rows[id] = graph->rows_new[id] = 0;
     graph->members[id] = 1;
+    uint64_t hash = hash_str(text);
     os_rwlock_write(&graph->lock);
     enum status status = store_text(graph, text);
     if (status == STATUS_OK) {
-        if (text.size) graph->slots[slot] = (struct slot){(uint32_t)(hash >> 32), id};
+        if (text.size) put_slot(graph->slots, graph->capacity, hash, id);
         graph->count = id;
     }
     os_rwlock_write_end(&graph->lock);
@@ -283,8 +279,11 @@ static enum status intern(struct id_graph *graph, struct str text, uint32_t *ret
 
 enum status id_graph_intern(struct id_graph *graph, struct str text, uint32_t *ret_id)
 {
-    assert(text.size); /* "" stands for a forgotten one */
-    return intern(graph, text, ret_id);
+    assert(text.size); /* "" stands for those that were forgotten */
+    uint32_t id = id_graph_find(graph, text);
+    if (!id) return append(graph, text, ret_id);
+    *ret_id = id;
+    return STATUS_OK;
 }
 
 uint32_t id_graph_person(const struct id_graph *graph, uint32_t id)
@@ -374,17 +373,21 @@ enum status id_graph_link(struct id_graph *graph, uint32_t a, uint32_t b, uint32
     return apply_link(graph, (struct link){x_heavier ? x : y, x_heavier ? y : x, shown});
 }
 
+static enum status grow_forgotten(struct id_graph *graph, uint32_t count)
+{
+    if (graph->forgotten_capacity - graph->forgotten_count >= count) return STATUS_OK;
+    size_t capacity = ((size_t)graph->forgotten_count + count) * 2;
+    uint32_t *grown = capacity <= UINT32_MAX ? realloc(graph->forgotten, capacity * sizeof *grown) : NULL;
+    if (!grown) return STATUS_LIMIT;
+    graph->forgotten = grown;
+    graph->forgotten_capacity = (uint32_t)capacity;
+    return STATUS_OK;
+}
+
 enum status id_graph_forget(struct id_graph *graph, uint32_t person)
 {
     assert(person && id_graph_person(graph, person) == person);
-    uint32_t members = graph->members[person];
-    if (graph->forgotten_capacity - graph->forgotten_count < members) {
-        size_t capacity = ((size_t)graph->forgotten_count + members) * 2;
-        uint32_t *grown = capacity < ID_MAX ? realloc(graph->forgotten, capacity * sizeof *grown) : NULL;
-        if (!grown) return STATUS_LIMIT;
-        graph->forgotten = grown;
-        graph->forgotten_capacity = (uint32_t)capacity;
-    }
+    TRY(grow_forgotten(graph, graph->members[person]));
     uint32_t id = person;
     do {
         TRY(cow32_set(&graph->person, id, 0));
@@ -467,16 +470,43 @@ void id_graph_export(struct id_graph *graph, struct id_mark from, struct buf *bu
     for (uint32_t i = from.forgotten; i < graph->forgotten_count; i++) buf_varint(buf, graph->forgotten[i]);
 }
 
+bool id_graph_forgot_texts(const struct id_graph *graph)
+{
+    return graph->forgot_texts;
+}
+
+static enum status import_forgotten(struct id_graph *graph, struct reader *reader, uint64_t first_id)
+{
+    uint64_t count = read_varint(reader);
+    if (reader->failed || count > reader_left(reader)) return STATUS_CORRUPT;
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t id = read_varint(reader);
+        if (reader->failed || id == 0 || id > graph->count || !id_graph_person(graph, (uint32_t)id))
+            return STATUS_CORRUPT;
+        TRY(grow_forgotten(graph, 1));
+        TRY(cow32_set(&graph->person, (uint32_t)id, 0));
+        graph->forgotten[graph->forgotten_count++] = (uint32_t)id;
+        graph->forgot_texts |= id_graph_text(graph, (uint32_t)id).size > 0;
+    }
+    /* Clusters are forgotten whole, and nobody else is without a text. */
+    for (uint64_t i = graph->forgotten_count - count; i < graph->forgotten_count; i++) {
+        if (id_graph_person(graph, graph->next[graph->forgotten[i]])) return STATUS_CORRUPT;
+    }
+    for (uint64_t id = first_id; id <= graph->count; id++) {
+        if (!id_graph_text(graph, (uint32_t)id).size && id_graph_person(graph, (uint32_t)id)) return STATUS_CORRUPT;
+    }
+    return STATUS_OK;
+}
+
 enum status id_graph_import(struct id_graph *graph, struct reader *reader)
 {
-    uint64_t first = read_varint(reader), count = read_varint(reader);
+    uint64_t first = read_varint(reader), count = read_varint(reader), first_id = first;
     if (reader->failed || first != (uint64_t)graph->count + 1 || count > reader_left(reader)) return STATUS_CORRUPT;
     for (uint64_t i = 0; i < count; i++) {
         struct str text = read_str(reader);
         uint32_t id;
         if (reader->failed) return STATUS_CORRUPT;
-        TRY(intern(graph, text, &id));
-        if (id != first + i) return STATUS_CORRUPT;
+        TRY(append(graph, text, &id)); /* an older number of the same text may be forgotten further down */
     }
     first = read_varint(reader);
     count = read_varint(reader);
@@ -497,7 +527,7 @@ enum status id_graph_import(struct id_graph *graph, struct reader *reader)
         uint32_t person = id_graph_person(graph, (uint32_t)id);
         graph->rows[person] = add_saturating(graph->rows[person], (uint32_t)rows);
     }
-    return STATUS_OK;
+    return import_forgotten(graph, reader, first_id);
 }
 
 /* --- views --- */
@@ -562,8 +592,7 @@ struct str id_view_text(const struct id_view *view, uint32_t id)
 uint32_t id_view_find(const struct id_view *view, struct str text)
 {
     os_rwlock_read(&view->graph->lock);
-    size_t slot;
-    uint32_t id = find(view->graph, text, hash_str(text), &slot);
+    uint32_t id = find(view->graph, &view->person, view->count, text, hash_str(text));
     os_rwlock_read_end(&view->graph->lock);
-    return id <= view->count ? id : 0;
+    return id;
 }

@@ -40,6 +40,14 @@ void id_graph_add_rows(struct id_graph *graph, uint32_t id, uint32_t rows);
  * one already. */
 enum status id_graph_link(struct id_graph *graph, uint32_t a, uint32_t b, uint32_t shown) MUST_USE;
 
+/* Forgets the cluster: its ids lose their texts and links, their person is 0 from now on, and the same texts get new
+ * numbers. The numbers stay taken, for rows that were stored under them; views made before are not touched. Texts leave
+ * the memory with the graph, and the catalog when it is exported anew from the beginning. */
+enum status id_graph_forget(struct id_graph *graph, uint32_t person) MUST_USE;
+
+/* Whether pieces that were imported held texts of ids that are forgotten by now. */
+bool id_graph_forgot_texts(const struct id_graph *graph);
+
 /* The person numbers under which rows of this id may be stored: the numbers its cluster has had, newest first, up to
  * the present one. At most ID_HISTORY_MAX (union by weight keeps it logarithmic). */
 #define ID_HISTORY_MAX 64
@@ -48,10 +56,11 @@ size_t id_graph_history(const struct id_graph *graph, uint32_t id, uint32_t ret_
 /* --- durable form (docs/formats/catalog.md): everything since a mark, appended to the log of catalog files --- */
 
 struct id_mark {
-    uint32_t ids, links;
+    uint32_t ids, links, forgotten;
 };
 struct id_mark id_graph_mark(const struct id_graph *graph);
-/* Appends ids and links after `from` up to now, and the rows added per person since the last call. */
+/* Appends ids, links and who was forgotten after `from` up to now, and the rows added per person since the last call;
+ * from the very beginning, the rows of all persons. */
 void id_graph_export(struct id_graph *graph, struct id_mark from, struct buf *buf);
 /* Applies one exported piece; pieces come in order. */
 enum status id_graph_import(struct id_graph *graph, struct reader *reader) MUST_USE;

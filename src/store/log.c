@@ -88,7 +88,7 @@ static struct request *take(struct store *store, int64_t timeout_ns, size_t *ret
     int64_t deadline_ns = os_monotonic_ns() + timeout_ns;
     size_t size_max = wal_records_max(store->wal);
     os_mutex_lock(&store->queue_lock);
-    while (!store->queue_head && !store->stopping &&
+    while (!store->queue_head && !store->rotate_waiters && !store->stopping &&
            os_cond_wait_until(&store->queue_filled, &store->queue_lock, deadline_ns))
         continue;
     struct request *list = store->queue_head, **at = &store->queue_head;
@@ -124,6 +124,33 @@ static void ensure_log(struct store *store, int64_t *last_attempt_ns)
     store_set_failure(store, reopened == STATUS_OK ? NULL : &error);
 }
 
+/* Begins a new file for those who want the old one to be free of use. */
+static void rotate(struct store *store)
+{
+    os_mutex_lock(&store->queue_lock);
+    struct waiter *waiters = store->rotate_waiters;
+    store->rotate_waiters = NULL;
+    os_mutex_unlock(&store->queue_lock);
+    while (waiters) {
+        struct waiter *next = waiters->next;
+        enum status status = STATUS_OK;
+        if (atomic_load(&store->recovering))
+            status = error_set(&waiters->error, STATUS_UNAVAILABLE, "recovery is not finished");
+        else
+            status = wal_reopen(store->wal, &waiters->error);
+        if (status == STATUS_OK) {
+            struct message *message = store_message_new(MESSAGE_ADVANCE);
+            message->end_lsn = wal_end_lsn(store->wal);
+            message->waiter = waiters;
+            store_post(store, message);
+        } else {
+            store_set_failure(store, wal_failed(store->wal) ? &waiters->error : NULL);
+            store_wake(store, waiters, status);
+        }
+        waiters = next;
+    }
+}
+
 void store_log_main(void *arg)
 {
     struct store *store = arg;
@@ -135,6 +162,7 @@ void store_log_main(void *arg)
         bool stop;
         struct error error = ERROR_INIT;
         ensure_log(store, &last_attempt_ns);
+        rotate(store);
         struct request *list = take(store, marked ? RETRY_DELAY_NS : MARK_DELAY_NS, &size, &count, &stop);
         if (list) {
             enum status status = STATUS_UNAVAILABLE;

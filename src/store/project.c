@@ -1,6 +1,8 @@
 #include "store/project.h"
 
 #include "base/log.h"
+#include "os/clock.h"
+#include "store/delete.h"
 #include "store/merge.h"
 #include "store/filter.h"
 #include "store/run.h"
@@ -60,6 +62,7 @@ void project_free(struct project *project)
     if (!project) return;
     clear_marks(project);
     free(project->marks);
+    project_orders_clear(project);
     for (size_t i = 0; i < project->live_count; i++) live_fini(&project->live[i]);
     free(project->live);
     snapshot_free(project->published);
@@ -73,6 +76,7 @@ void project_free(struct project *project)
 void project_clear(struct project *project)
 {
     clear_marks(project);
+    project_orders_clear(project);
     for (size_t i = 0; i < project->live_count; i++) live_fini(&project->live[i]);
     project->live_count = 0;
     project->flushing = false;
@@ -114,7 +118,8 @@ enum status project_add_section(struct project *project, struct section *section
         project->live = grown;
         project->live_capacity = capacity;
     }
-    project->live[project->live_count++] = (struct live){.section = section, .deletes = deletes};
+    project->live[project->live_count++] =
+        (struct live){.section = section, .deletes = deletes, .marked_ms = deletes ? os_now_ms() : 0};
     project->changed = true;
     return STATUS_OK;
 }
@@ -127,12 +132,14 @@ static bool is_dead(const struct live *live, uint32_t row)
            (live->pending && roaring_bitmap_contains(live->pending, row));
 }
 
-static enum status mark(struct project *project, size_t index, uint32_t row)
+static enum status mark(struct project *project, size_t index, uint32_t row, uint64_t lsn)
 {
     struct live *live = &project->live[index];
     if (!live->pending && !(live->pending = roaring_bitmap_create())) return STATUS_LIMIT;
     roaring_bitmap_add(live->pending, row);
     live->unsaved = true;
+    if (!live->marked_ms || lsn < live->marked_lsn) live->marked_lsn = lsn;
+    if (!live->marked_ms) live->marked_ms = os_now_ms();
     project->changed = true;
     return STATUS_OK;
 }
@@ -165,7 +172,7 @@ static enum status repeat_mark(struct project *project, const struct key_mark *k
         if (!section->file || section->file->file_id != key->file_id) continue;
         enum status status =
             run_probe(section, key->event, persons, person_count, key->id, key->time_ms, key->insert_id, error, &row);
-        if (status == STATUS_OK) return mark(project, i, row);
+        if (status == STATUS_OK) return mark(project, i, row, 0);
         if (status != STATUS_NOT_FOUND) return status;
     }
     return STATUS_OK;
@@ -191,7 +198,7 @@ static void repeat_marks(struct project *project)
 
 /* Deletes the stored row with these four fields, if there is one. At most one can live. */
 static enum status replace_stored(struct project *project, struct project_context *context, uint32_t event, uint32_t id,
-                                  int64_t time_ms, struct str insert_id, bool *ret_replaced)
+                                  int64_t time_ms, struct str insert_id, uint64_t lsn, bool *ret_replaced)
 {
     uint32_t persons[ID_HISTORY_MAX];
     size_t person_count = 0;
@@ -214,7 +221,7 @@ static enum status replace_stored(struct project *project, struct project_contex
             continue;
         }
         if (is_dead(&project->live[i], row)) continue;
-        TRY(mark(project, i, row));
+        TRY(mark(project, i, row, lsn));
         if (project->flushing && i >= project->flush_first && i < project->flush_first + project->flush_count)
             TRY(remember(project, event, id, time_ms, insert_id));
         *ret_replaced = true;
@@ -288,7 +295,7 @@ static enum status apply_event(struct project *project, struct project_context *
     }
     bool duplicate = false;
     if (row.insert_id) {
-        TRY(replace_stored(project, context, row.event, row.id, row.time_ms, event->insert_id, &duplicate));
+        TRY(replace_stored(project, context, row.event, row.id, row.time_ms, event->insert_id, seq, &duplicate));
         context->duplicates += duplicate;
     }
     TRY(memtable_add(&project->mem, &row, &duplicate));
@@ -413,6 +420,7 @@ enum status project_publish(struct project *project, struct project_context *con
                             struct snapshot **ret_snapshot)
 {
     if (project->mark_count) repeat_marks(project);
+    if (project->owed_count) project_orders_retry(project, context);
     if (project->changed || !project->published) {
         TRY(project_seal(project, context, error));
         struct snapshot *snapshot = calloc(1, sizeof *snapshot);
@@ -425,11 +433,12 @@ enum status project_publish(struct project *project, struct project_context *con
             return error_set(error, STATUS_LIMIT, "out of memory for a snapshot");
         }
         for (size_t i = 0; i < project->live_count; i++) {
-            live_publish_deletes(&project->live[i]);
-            snapshot->sections[i] = (struct version_section){section_ref_take(project->live[i].section),
-                                                             deletes_ref(project->live[i].deletes)};
+            struct live *live = &project->live[i];
+            live_publish_deletes(live);
+            if (live->deletes && live->deletes->count == live->section->rows) continue; /* nothing in it counts */
+            snapshot->sections[snapshot->section_count++] =
+                (struct version_section){section_ref_take(live->section), deletes_ref(live->deletes)};
         }
-        snapshot->section_count = project->live_count;
         snapshot->ids = id_graph_view(project->ids);
         snapshot->events = project->events;
         snapshot->properties = project->properties;
@@ -460,6 +469,7 @@ enum status project_flush_begin(struct project *project, struct version_section 
         inputs[i] = (struct version_section){section_ref_take(live->section), deletes_ref(live->deletes)};
     }
     project->flushing = true;
+    project->flush_stamp = project_orders_hold(project);
     project->flush_first = first;
     project->flush_count = count;
     *ret_inputs = inputs;
@@ -470,6 +480,7 @@ enum status project_flush_begin(struct project *project, struct version_section 
 void project_flush_abort(struct project *project)
 {
     clear_new_marks(project);
+    if (project->flushing) project_orders_release(project, project->flush_stamp);
     project->flushing = false;
 }
 
@@ -494,5 +505,10 @@ enum status project_flush_end(struct project *project, struct section *const *se
         if (project->marks[m].file_id == 0) project->marks[m].file_id = count ? sections[0]->file->file_id : UINT64_MAX;
     }
     repeat_marks(project);
+    for (size_t i = 0; i < count; i++) {
+        if (project_orders_repeat(project, first + i, project->flush_stamp) != STATUS_OK)
+            return error_set(error, STATUS_LIMIT, "out of memory after a flush");
+    }
+    project_orders_release(project, project->flush_stamp);
     return STATUS_OK;
 }

@@ -13,6 +13,8 @@ struct live {
     struct deletes *deletes;   /* as published */
     roaring_bitmap_t *pending; /* marks since then; NULL: none */
     bool unsaved;              /* marks that no delete file holds */
+    uint64_t marked_lsn;       /* of the oldest mark; 0: not known, and older than any that is */
+    int64_t marked_ms;         /* the clock then; 0: no marks */
 };
 
 /* Makes the pending marks part of what the next snapshot sees. */
@@ -24,6 +26,13 @@ struct key_mark {     /* a row that was deleted while its section was being rewr
     int64_t time_ms;
     struct str insert_id; /* malloc'd */
 };
+
+struct delete_order;
+struct delete_debt { /* a delete that could not read the section */
+    struct delete_order *order;
+    struct section *section;
+};
+#define PROJECT_REWRITES_MAX 64u
 
 struct project {
     uint64_t id;
@@ -42,14 +51,35 @@ struct project {
     size_t flush_first, flush_count; /* live[flush_first .. +count) are its inputs */
     struct key_mark *marks;
     size_t mark_count, mark_capacity;
+    /* deletes (delete.h) */
+    uint64_t holds[PROJECT_REWRITES_MAX]; /* stamps of the rewrites that are under way */
+    uint32_t hold_count;
+    struct delete_order **orders; /* those since the oldest of them; the last one has stamp order_next - 1 */
+    size_t order_count, order_capacity;
+    uint64_t order_next, flush_stamp;
+    struct delete_debt *owed;
+    size_t owed_count, owed_capacity;
+    uint64_t forgot_lsn; /* of the oldest person that was forgotten but whose ids are in catalog files; 0: none */
+    int64_t forgot_ms;   /* the clock then */
     /* what the catalog files hold */
     uint32_t saved_events, saved_properties;
     struct id_mark saved_ids;
 };
 
+#define DELETE_RESULTS_MAX 1024u
+struct delete_result { /* what became of a request to delete */
+    uint64_t project, request, lsn, rows;
+    uint32_t owed; /* sections that could not be read */
+};
+struct delete_results { /* newest last; the oldest are dropped */
+    struct delete_result items[DELETE_RESULTS_MAX];
+    uint64_t count;
+};
+
 struct project_context { /* the store's side */
     const struct store_options *options;
-    uint64_t duplicates, events, probe_failures;
+    uint64_t duplicates, events, deleted, probe_failures;
+    struct delete_results results;
 };
 
 struct project *project_new(uint64_t id);

@@ -39,6 +39,7 @@ void store_options_defaults(struct store_options *options)
         .cache_bytes = (uint64_t)256 << 20,
         .queue_bytes_max = (uint64_t)64 << 20,
         .names_max = 1000000,
+        .purge_deadline_ms = (uint64_t)7 * 86400000,
     };
 }
 
@@ -232,6 +233,7 @@ void store_stats(struct store *store, struct store_stats *ret_stats)
         .records = atomic_load(&store->stat_records),
         .events = atomic_load(&store->stat_events),
         .duplicates = atomic_load(&store->stat_duplicates),
+        .deleted = atomic_load(&store->stat_deleted),
         .bytes_logged = atomic_load(&store->stat_bytes),
         .sync_ns = atomic_load(&store->stat_sync_ns),
         .memory_bytes = atomic_load(&store->memory_bytes),

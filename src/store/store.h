@@ -43,6 +43,7 @@ struct store_options {
     uint64_t cache_bytes;       /* decoded blocks: 256 MiB */
     uint64_t queue_bytes_max;   /* records waiting for the disk: 64 MiB */
     uint32_t names_max;         /* event names, and property names, of a project: 1 000 000, at most STORE_NAMES_MAX */
+    uint64_t purge_deadline_ms; /* deleted rows and ids are gone from files after: 7 days */
     bool salvage;               /* start even though acknowledged log bytes are damaged, without them */
 };
 void store_options_defaults(struct store_options *options);
@@ -60,6 +61,27 @@ void store_close(struct store *store);
 void store_append(struct store *store, struct buf *record, void (*done)(void *arg, enum status status), void *arg);
 /* The same, waiting. */
 enum status store_append_wait(struct store *store, struct buf *record) MUST_USE;
+/* Deleting (docs/decisions/0008-deletes.md). Appends a record of delete_record.h, waits until it is on disk and carried
+ * out, and says what became of the request so far: a delete by filter comes in several records of one request. From
+ * then on every snapshot is without the rows. UNAVAILABLE also while too many deletes wait for the end of a compaction:
+ * try again later. */
+struct store_deletion {
+    uint64_t lsn;           /* of its newest record */
+    uint64_t rows;          /* marked */
+    uint32_t sections_owed; /* that could not be read: tried again with every snapshot and flush until they can */
+};
+enum status store_delete(struct store *store, uint64_t project, uint64_t request, struct buf *record,
+                         struct error *error, struct store_deletion *ret_deletion) MUST_USE;
+/* NOT_FOUND when it was not carried out since the log was last flushed before the start, or too many came after it. */
+enum status store_deletion(struct store *store, uint64_t project, uint64_t request,
+                           struct store_deletion *ret_deletion) MUST_USE;
+/* What deletes before this LSN took away is physically gone: no section file holds a row, no catalog file an id, and
+ * no log file a frame. Backups and snapshots of the file system are not known here. */
+enum status store_purged_lsn(struct store *store, uint64_t project, uint64_t *ret_lsn) MUST_USE;
+/* Makes the log forget what is in section files: begins a new log file, flushes, and removes the old ones instead of
+ * recycling them. Waits. Sections are compaction's, which keeps purge_deadline_ms in mind. */
+enum status store_purge_log(struct store *store, struct error *error) MUST_USE;
+
 /* OK, or UNAVAILABLE with the reason: what GET /ready asks. */
 enum status store_writable(struct store *store, struct error *error) MUST_USE;
 /* Writes everything in memory to section files; waits. */
@@ -70,7 +92,7 @@ enum status store_flush(struct store *store, struct error *error) MUST_USE;
 enum status store_projects(struct store *store, void (*each)(void *ctx, uint64_t project), void *ctx) MUST_USE;
 
 struct store_stats {
-    uint64_t frames, records, events, duplicates, bytes_logged, sync_ns;
+    uint64_t frames, records, events, duplicates, deleted, bytes_logged, sync_ns;
     uint64_t queue_bytes, memory_bytes, rows_in_memory, flushes, sections, section_bytes, ids, projects;
     bool failing;
 };

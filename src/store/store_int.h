@@ -18,7 +18,17 @@ struct request {
     void *arg;
 };
 
-enum message_kind { MESSAGE_FRAME, MESSAGE_SNAPSHOT, MESSAGE_FLUSH, MESSAGE_FLUSHED, MESSAGE_PROJECTS, MESSAGE_STOP };
+enum message_kind {
+    MESSAGE_FRAME,
+    MESSAGE_SNAPSHOT,
+    MESSAGE_FLUSH,
+    MESSAGE_FLUSHED,
+    MESSAGE_PROJECTS,
+    MESSAGE_DELETION,
+    MESSAGE_PURGED,
+    MESSAGE_ADVANCE,
+    MESSAGE_STOP
+};
 
 struct waiter { /* lives on the asking thread's stack */
     bool done;
@@ -27,6 +37,8 @@ struct waiter { /* lives on the asking thread's stack */
     struct snapshot *snapshot;
     uint64_t *ids;
     size_t id_count;
+    struct store_deletion deletion;
+    uint64_t lsn;
     struct waiter *next;
 };
 
@@ -36,7 +48,7 @@ struct message {
     struct frame_bytes *frame;
     uint64_t lsn, end_lsn;
     size_t size; /* counted against the mailbox's bound */
-    uint64_t project;
+    uint64_t project, request;
     struct waiter *waiter;
     struct flush_job *job;
 };
@@ -51,6 +63,7 @@ struct store {
     struct os_cond queue_filled;
     struct request *queue_head, **queue_tail;
     size_t queue_bytes;
+    struct waiter *rotate_waiters; /* who wants the log to begin a new file */
     bool stopping;
 
     struct os_mutex mail_lock;
@@ -85,8 +98,9 @@ struct store {
 
     _Atomic bool recovering; /* replayed records are not in files yet: no append */
     _Atomic size_t memory_bytes;
+    _Atomic size_t order_bytes; /* of deletes that wait for the end of rewrites */
     _Atomic uint64_t stat_frames, stat_records, stat_events, stat_duplicates, stat_bytes, stat_sync_ns, stat_flushes,
-        stat_rows, stat_sections, stat_section_bytes, stat_ids, stat_projects;
+        stat_rows, stat_deleted, stat_sections, stat_section_bytes, stat_ids, stat_projects;
 };
 
 #define each_project(store, cursor, project)                                                                           \
@@ -114,3 +128,7 @@ struct project *store_find_project(void *store, uint64_t id);
 enum status store_apply_frame(struct store *store, struct frame_bytes *frame, struct str records, uint64_t lsn,
                               struct error *error) MUST_USE;
 void store_count_memory(struct store *store);
+
+/* --- deletion.c: the applier's part --- */
+void store_tell_deletion(struct store *store, struct message *message);
+void store_tell_purged(struct store *store, struct message *message);

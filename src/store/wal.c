@@ -40,6 +40,11 @@ static const char wal_magic[8] = "CAIRNWAL";
 
 struct wal_file {
     uint64_t base, epoch;
+    bool stale; /* behind its frames stand some of a former life */
+};
+struct wal_spare {
+    unsigned number;
+    bool stale;
 };
 
 struct wal {
@@ -51,9 +56,10 @@ struct wal {
     struct os_mutex lock;   /* the lists below */
     struct wal_file *files; /* ascending */
     size_t file_count, file_capacity;
-    unsigned spares[SPARES_MAX];
+    struct wal_spare spares[SPARES_MAX];
     size_t spare_count;
     unsigned next_spare;
+    bool forget; /* keep no stale files */
 };
 
 /* --- the file header shared by all formats --- */
@@ -110,8 +116,8 @@ enum status file_header_check(const unsigned char header[FILE_HEADER], const cha
     }
     unsigned version = header[8] | (unsigned)header[9] << 8;
     if (version < FORMAT_VERSION) {
-        error_set(error, STATUS_UNSUPPORTED, "made by an older version of Cairn (format %u, this one needs %u)", version,
-                  FORMAT_VERSION);
+        error_set(error, STATUS_UNSUPPORTED, "made by an older version of Cairn (format %u, this one needs %u)",
+                  version, FORMAT_VERSION);
         error_hint(error, "export its events with the version that made it, and import them into a new directory");
         return STATUS_UNSUPPORTED;
     }
@@ -143,7 +149,7 @@ struct listing {
     size_t spare_count;
 };
 
-static bool add_file(struct wal *wal, uint64_t base, uint64_t epoch)
+static bool add_file(struct wal *wal, uint64_t base, uint64_t epoch, bool stale)
 {
     if (wal->file_count == wal->file_capacity) {
         size_t capacity = wal->file_capacity ? wal->file_capacity * 2 : 16;
@@ -152,7 +158,7 @@ static bool add_file(struct wal *wal, uint64_t base, uint64_t epoch)
         wal->files = grown;
         wal->file_capacity = capacity;
     }
-    wal->files[wal->file_count++] = (struct wal_file){base, epoch};
+    wal->files[wal->file_count++] = (struct wal_file){base, epoch, stale};
     return true;
 }
 
@@ -163,7 +169,7 @@ static void note_file(void *ctx, const char *name)
     unsigned spare;
     char rest;
     if (sscanf(name, "%16llx-%16llx.wa%c", &base, &epoch, &rest) == 3 && rest == 'l') {
-        listing->failed |= !add_file(listing->wal, base, epoch);
+        listing->failed |= !add_file(listing->wal, base, epoch, true);
     } else if (sscanf(name, "spare-%u%c", &spare, &rest) == 1 && listing->spare_count < 1024) {
         listing->spares[listing->spare_count++] = spare;
     }
@@ -507,7 +513,7 @@ enum status wal_prepare_spare(struct wal *wal, struct error *error)
     TRY(make_spare(wal, error, &number));
     os_mutex_lock(&wal->lock);
     bool kept = wal->spare_count < SPARES_MAX;
-    if (kept) wal->spares[wal->spare_count++] = number;
+    if (kept) wal->spares[wal->spare_count++] = (struct wal_spare){.number = number};
     os_mutex_unlock(&wal->lock);
     if (kept) return STATUS_OK;
     char name[64];
@@ -522,7 +528,11 @@ enum status wal_reopen(struct wal *wal, struct error *error)
     unsigned number = 0;
     os_mutex_lock(&wal->lock);
     bool spare = wal->spare_count > 0;
-    if (spare) number = wal->spares[--wal->spare_count];
+    bool stale = false;
+    if (spare) {
+        number = wal->spares[--wal->spare_count].number;
+        stale = wal->spares[wal->spare_count].stale;
+    }
     os_mutex_unlock(&wal->lock);
     if (!spare) TRY(make_spare(wal, error, &number));
 
@@ -539,7 +549,7 @@ enum status wal_reopen(struct wal *wal, struct error *error)
     if (status == STATUS_OK) status = os_rename(wal->options.fs, from, to, error);
     if (status == STATUS_OK) status = os_sync_dir(wal->options.fs, "wal", error);
     os_mutex_lock(&wal->lock);
-    if (status == STATUS_OK && !add_file(wal, wal->lsn, epoch))
+    if (status == STATUS_OK && !add_file(wal, wal->lsn, epoch, stale))
         status = error_set(error, STATUS_LIMIT, "too many log files");
     os_mutex_unlock(&wal->lock);
     wal->epoch = epoch; /* a failed attempt may have left a name on disk: do not use it again */
@@ -613,7 +623,7 @@ enum status wal_recycle(struct wal *wal, uint64_t flushed_lsn, struct error *err
         os_mutex_lock(&wal->lock);
         bool done = wal->file_count < 2 || wal->files[1].base > flushed_lsn;
         struct wal_file file = wal->file_count ? wal->files[0] : (struct wal_file){0};
-        bool keep = !done && wal->spare_count < SPARES_MAX;
+        bool keep = !done && !wal->forget && wal->spare_count < SPARES_MAX;
         unsigned number = keep ? wal->next_spare++ : 0;
         os_mutex_unlock(&wal->lock);
         if (done) return STATUS_OK;
@@ -637,7 +647,48 @@ enum status wal_recycle(struct wal *wal, uint64_t flushed_lsn, struct error *err
         os_mutex_lock(&wal->lock);
         memmove(wal->files, wal->files + 1, (wal->file_count - 1) * sizeof *wal->files);
         wal->file_count--;
-        if (keep && wal->spare_count < SPARES_MAX) wal->spares[wal->spare_count++] = number;
+        if (keep && wal->spare_count < SPARES_MAX) wal->spares[wal->spare_count++] = (struct wal_spare){number, true};
         os_mutex_unlock(&wal->lock);
     }
+}
+
+enum status wal_forget(struct wal *wal, bool forget, struct error *error)
+{
+    struct wal_spare stale[SPARES_MAX];
+    size_t count = 0, kept = 0;
+    os_mutex_lock(&wal->lock);
+    wal->forget = forget;
+    for (size_t i = 0; i < wal->spare_count; i++) {
+        if (forget && wal->spares[i].stale)
+            stale[count++] = wal->spares[i];
+        else
+            wal->spares[kept++] = wal->spares[i];
+    }
+    wal->spare_count = kept;
+    os_mutex_unlock(&wal->lock);
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < count; i++) {
+        char name[64];
+        spare_name(name, stale[i].number);
+        if (status == STATUS_OK) status = os_unlink(wal->options.fs, name, error);
+        if (status == STATUS_OK) continue;
+        os_mutex_lock(&wal->lock); /* for another attempt */
+        if (wal->spare_count < SPARES_MAX) wal->spares[wal->spare_count++] = stale[i];
+        os_mutex_unlock(&wal->lock);
+    }
+    return status;
+}
+
+uint64_t wal_stale_lsn(struct wal *wal)
+{
+    os_mutex_lock(&wal->lock);
+    uint64_t lsn = wal->file_count ? wal->files[0].base : UINT64_MAX;
+    for (size_t i = 0; i < wal->file_count; i++) {
+        if (wal->files[i].stale) lsn = 0;
+    }
+    for (size_t i = 0; i < wal->spare_count; i++) {
+        if (wal->spares[i].stale) lsn = 0;
+    }
+    os_mutex_unlock(&wal->lock);
+    return lsn;
 }

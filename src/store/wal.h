@@ -58,6 +58,12 @@ uint64_t wal_end_lsn(const struct wal *wal);
 
 /* Makes a file ready for the next switch, unless one is. */
 enum status wal_prepare_spare(struct wal *wal, struct error *error) MUST_USE;
+/* From now on, and until called with false, wal_recycle removes files instead of keeping them for reuse, with the old
+ * frames that are in them; the spares that hold such are removed at once. */
+enum status wal_forget(struct wal *wal, bool forget, struct error *error) MUST_USE;
+/* No byte of the log before this LSN is left in its files; 0 while one in use, or a spare, holds frames of its former
+ * life. */
+uint64_t wal_stale_lsn(struct wal *wal);
 /* Everything below flushed_lsn is in section files: keeps up to two of its files for reuse and removes the rest. */
 enum status wal_recycle(struct wal *wal, uint64_t flushed_lsn, struct error *error) MUST_USE;
 
