@@ -1,14 +1,82 @@
 #include "query/native/native.h"
 
+#include "query/native/select.h"
+
 #include <stdlib.h>
+
+#define CELL_BYTES     8  /* decoded, of a row and a column */
+#define PROPERTIES_MAX 64 /* that an event is taken to have at most, when all are read */
 
 static enum status native_capable(struct executor *executor, const struct plan *plan, struct error *error)
 {
     (void)executor;
     switch (plan->kind) {
     case PLAN_SEGMENT: return native_segment_capable(plan, error);
+    case PLAN_FEED:
+    case PLAN_EXPORT: return STATUS_OK;
     default: return error_set(error, STATUS_UNSUPPORTED, "not supported");
     }
+}
+
+/* Adds the columns that an expression reads. */
+static enum status count_columns(struct selection *s, const char *parameter, struct str text, struct error *error,
+                                 uint64_t *count)
+{
+    const struct expr *expr;
+    struct expr_state *state;
+    struct columns *columns;
+    size_t wanted;
+    if (!text.data) return STATUS_OK;
+    TRY(selection_compile(s, parameter, text, error, &expr, &state, &columns));
+    expr_state_free(state);
+    expr_columns(expr, &wanted);
+    *count += wanted;
+    return STATUS_OK;
+}
+
+/* From the runs that would be opened: those of the plan's events that overlap its range. Of a feed, their mean share of
+ * a person. */
+static enum status native_estimate(struct executor *executor, const struct plan *plan, struct error *error,
+                                   struct plan_cost *ret_cost)
+{
+    static const struct plan_limits limits = {.memory_bytes_max = (size_t)64 << 20, .deadline_ns = INT64_MAX};
+    struct error local;
+    struct selection s;
+    struct scan_run *runs;
+    size_t run_count;
+    bool whole = plan->kind == PLAN_FEED || plan->kind == PLAN_EXPORT;
+    uint64_t columns = 1; /* time */
+    if (!error) error = &local;
+    TRY(selection_init(&s, (struct native *)executor, plan, &limits, error));
+    struct plan_cost cost = {0};
+    enum status status = selection_runs(&s, error, &runs, &run_count);
+    if (status == STATUS_OK) status = count_columns(&s, "where", plan->where, error, &columns);
+    if (status == STATUS_OK && !whole) status = count_columns(&s, "on", plan->on, error, &columns);
+    if (status == STATUS_OK && !whole && plan_measures_numbers(plan->measure))
+        status = count_columns(&s, "of", plan->of, error, &columns);
+    for (size_t i = 0; status == STATUS_OK && i < run_count; i++) {
+        uint64_t share = runs[i].persons ? runs[i].rows / runs[i].persons + 1 : 0;
+        cost.rows += plan->kind == PLAN_FEED ? share * plan->distinct_id_count : runs[i].rows;
+    }
+    if (whole) {
+        uint32_t properties = snapshot_property_count(s.snapshot);
+        columns += properties < PROPERTIES_MAX ? properties : PROPERTIES_MAX;
+    }
+    cost.bytes = cost.rows * columns * CELL_BYTES;
+    selection_fini(&s);
+    if (status == STATUS_OK) *ret_cost = cost;
+    return status;
+}
+
+static enum status native_rows(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
+                               struct error *error, struct event_rows **ret_rows)
+{
+    struct native *native = (struct native *)executor;
+    struct error local;
+    if (!error) error = &local;
+    if (plan->kind == PLAN_FEED) return native_feed(native, plan, limits, error, ret_rows);
+    if (plan->kind == PLAN_EXPORT) return native_export(native, plan, limits, error, ret_rows);
+    return error_set(error, STATUS_INVALID, "the plan is not about events");
 }
 
 static void native_free(struct executor *executor)
@@ -20,8 +88,12 @@ struct executor *executor_native_new(struct store *store)
 {
     struct native *native = calloc(1, sizeof *native);
     if (!native) abort();
-    native->base =
-        (struct executor){.name = "native", .capable = native_capable, .segment = native_segment, .free = native_free};
+    native->base = (struct executor){.name = "native",
+                                     .capable = native_capable,
+                                     .estimate = native_estimate,
+                                     .segment = native_segment,
+                                     .rows = native_rows,
+                                     .free = native_free};
     native->store = store;
     return &native->base;
 }

@@ -1,0 +1,191 @@
+#include "query/native/select.h"
+
+#include "base/civil.h"
+#include "os/clock.h"
+
+#include <stdatomic.h>
+
+#define EXPR_BUDGET_MIN ((size_t)8 << 20)
+
+enum status selection_out_of_memory(const struct selection *s, struct error *error)
+{
+    error_set(error, STATUS_LIMIT, "the query needs more than %zu bytes of memory", s->limits.memory_bytes_max);
+    error_hint(error, "use a shorter range, a lower limit, or raise query.memory_max");
+    return STATUS_LIMIT;
+}
+
+enum status selection_interrupted(const struct selection *s, struct error *error)
+{
+    if (s->limits.cancelled && atomic_load_explicit(s->limits.cancelled, memory_order_relaxed))
+        return error_set(error, STATUS_CANCELLED, "the query was cancelled");
+    if (s->limits.deadline_ns != INT64_MAX && os_monotonic_ns() > s->limits.deadline_ns) {
+        error_set(error, STATUS_CANCELLED, "the query took longer than allowed");
+        error_hint(error, "use a shorter range, or raise query.timeout");
+        return STATUS_CANCELLED;
+    }
+    return STATUS_OK;
+}
+
+enum status selection_evaluated(const struct selection *s, const char *parameter, enum status status,
+                                struct error *error)
+{
+    if (status == STATUS_LIMIT) return selection_out_of_memory(s, error);
+    if (status == STATUS_INVALID) error_prefix(error, "%s", parameter);
+    return status;
+}
+
+/* --- making one --- */
+
+/* Names that no event has are left out. */
+static enum status find_events(struct selection *s, struct error *error)
+{
+    if (s->plan->event_count == 0) return STATUS_OK;
+    s->events = arena_new_array(s->arena, uint32_t, s->plan->event_count);
+    if (!s->events) return selection_out_of_memory(s, error);
+    for (size_t i = 0; i < s->plan->event_count; i++) {
+        uint32_t event = snapshot_event_id(s->snapshot, s->plan->events[i]);
+        size_t known = 0;
+        while (known < s->event_count && s->events[known] != event) known++;
+        if (event != EVENT_ID_NONE && known == s->event_count) s->events[s->event_count++] = event;
+    }
+    return STATUS_OK;
+}
+
+/* Within a piece of constant offset the days of the range are one interval; those of neighbouring pieces join. */
+static enum status find_intervals(struct selection *s, struct error *error)
+{
+    const struct plan *plan = s->plan;
+    /* Offsets stay below a day, so a day on either side holds the range. */
+    int64_t at = (plan->from_day - 1) * DAY_MS, end = (plan->to_day + 2) * DAY_MS;
+    size_t capacity = 0;
+    while (at < end) {
+        int64_t next = timezone_next_change_ms(plan->zone, at), offset = timezone_offset_ms(plan->zone, at);
+        if (next > end) next = end;
+        int64_t from = plan->from_day * DAY_MS - offset, to = (plan->to_day + 1) * DAY_MS - offset;
+        if (from < at) from = at;
+        if (to > next) to = next;
+        at = next;
+        if (from >= to) continue;
+        if (s->interval_count && s->intervals[s->interval_count - 1].to_ms == from) {
+            s->intervals[s->interval_count - 1].to_ms = to;
+            continue;
+        }
+        if (s->interval_count == capacity) {
+            size_t size = capacity * sizeof *s->intervals;
+            struct interval *grown =
+                arena_realloc(s->arena, s->intervals, size, size ? size * 2 : 4 * sizeof *s->intervals);
+            if (!grown) return selection_out_of_memory(s, error);
+            s->intervals = grown;
+            capacity = capacity ? capacity * 2 : 4;
+        }
+        s->intervals[s->interval_count++] = (struct interval){from, to};
+    }
+    return STATUS_OK;
+}
+
+enum status selection_compile(struct selection *s, const char *parameter, struct str text, struct error *error,
+                              const struct expr **ret_expr, struct expr_state **ret_state, struct columns **ret_columns)
+{
+    struct expr_options options = {
+        .zone = s->plan->zone, .now_ms = s->plan->now_ms, .bare_name_is_property = strcmp(parameter, "where") != 0};
+    const struct expr *expr;
+    struct columns *columns;
+    TRY(selection_evaluated(s, parameter, expr_compile(s->arena, text, &options, error, &expr), error));
+    TRY(columns_new(s->arena, expr, s->snapshot, error, &columns));
+    size_t budget = s->limits.memory_bytes_max / 4;
+    *ret_state = expr_state_new(expr, budget > EXPR_BUDGET_MIN ? budget : EXPR_BUDGET_MIN);
+    *ret_columns = columns;
+    *ret_expr = expr;
+    return STATUS_OK;
+}
+
+enum status selection_init(struct selection *s, struct native *native, const struct plan *plan,
+                           const struct plan_limits *limits, struct error *error)
+{
+    TRY(plan_check(plan, error));
+    *s = (struct selection){.plan = plan, .limits = *limits, .arena = arena_new(limits->memory_bytes_max)};
+    enum status status = store_snapshot(native->store, plan->project, error, &s->snapshot);
+    if (status == STATUS_OK) status = find_events(s, error);
+    if (status == STATUS_OK) status = find_intervals(s, error);
+    if (status == STATUS_OK && plan->where.data)
+        status = selection_compile(s, "where", plan->where, error, &s->where, &s->where_state, &s->where_columns);
+    if (status != STATUS_OK) selection_fini(s);
+    return status;
+}
+
+void selection_fini(struct selection *s)
+{
+    expr_state_free(s->where_state);
+    snapshot_free(s->snapshot);
+    arena_free(s->arena);
+    *s = (struct selection){0};
+}
+
+/* --- rows --- */
+
+static struct scan_options scan_options(const struct selection *s)
+{
+    static const uint32_t none;
+    struct scan_options options = {.memory_bytes_max = s->limits.memory_bytes_max};
+    if (s->plan->event_count) options.events = s->event_count ? s->events : &none;
+    options.event_count = s->event_count;
+    if (s->interval_count) {
+        options.from_ms = s->intervals[0].from_ms;
+        options.to_ms = s->intervals[s->interval_count - 1].to_ms;
+    }
+    return options;
+}
+
+enum status selection_runs(struct selection *s, struct error *error, struct scan_run **ret_runs, size_t *ret_count)
+{
+    struct scan_options options = scan_options(s);
+    return scan_list(s->snapshot, &options, s->arena, error, ret_runs, ret_count);
+}
+
+enum status selection_scan(struct selection *s, struct error *error, struct scan **ret_scan)
+{
+    struct scan_options options = scan_options(s);
+    return scan_new(s->snapshot, &options, error, ret_scan);
+}
+
+bool selection_in_range(const struct selection *s, int64_t time_ms)
+{
+    for (size_t i = 0; i < s->interval_count; i++) {
+        if (time_ms >= s->intervals[i].from_ms && time_ms < s->intervals[i].to_ms) return true;
+    }
+    return false;
+}
+
+bool selection_covers(const struct selection *s, const struct scan_run *run)
+{
+    for (size_t i = 0; i < s->interval_count; i++) {
+        if (run->time_min_ms >= s->intervals[i].from_ms && run->time_max_ms < s->intervals[i].to_ms) return true;
+    }
+    return false;
+}
+
+enum status selection_keep(struct selection *s, struct scan *scan, const struct scan_run *run, uint32_t rows,
+                           struct error *error, uint8_t *keep, uint32_t *ret_left)
+{
+    const int64_t *times;
+    const uint8_t *live;
+    const struct vector *vectors;
+    uint32_t left = 0;
+    if (run->deleted) {
+        TRY(scan_live(scan, error, &live));
+        for (uint32_t i = 0; i < rows; i++) keep[i] &= live[i];
+    }
+    if (!selection_covers(s, run)) {
+        TRY(scan_times(scan, error, &times));
+        for (uint32_t i = 0; i < rows; i++) keep[i] &= selection_in_range(s, times[i]);
+    }
+    for (uint32_t i = 0; i < rows; i++) left += keep[i];
+    if (s->where && left) {
+        TRY(columns_read(s->where_columns, scan, run->event_id, rows, error, &vectors));
+        TRY(selection_evaluated(s, "where", expr_filter(s->where_state, vectors, rows, error, keep), error));
+        left = 0;
+        for (uint32_t i = 0; i < rows; i++) left += keep[i];
+    }
+    *ret_left = left;
+    return STATUS_OK;
+}

@@ -1,0 +1,50 @@
+#include "store/seek.h"
+
+#include "store/version.h"
+
+#include <stdlib.h>
+
+static int by_u32(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    return by_u32(&((const struct person_number *)a)->number, &((const struct person_number *)b)->number);
+}
+
+enum status snapshot_person_numbers(const struct snapshot *s, const uint32_t *persons, size_t person_count,
+                                    struct arena *arena, struct error *error, struct person_number **ret_numbers,
+                                    size_t *ret_count)
+{
+    uint32_t links = snapshot_link_count(s), *sorted = arena_new_array(arena, uint32_t, person_count + 1);
+    size_t count = 0, capacity = person_count + 16;
+    struct person_number *numbers = arena_new_array(arena, struct person_number, capacity);
+    if (!sorted || !numbers) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+    if (person_count) memcpy(sorted, persons, person_count * sizeof *sorted);
+    qsort(sorted, person_count, sizeof *sorted, by_u32);
+    for (size_t i = 0; i < person_count; i++) {
+        if (i == 0 || sorted[i] != sorted[i - 1]) numbers[count++] = (struct person_number){sorted[i], UINT32_MAX};
+    }
+    for (uint32_t i = 0; i < links && person_count; i++) {
+        uint32_t moved = id_view_moved(s->ids, i);
+        if (!moved) continue;
+        uint32_t person = id_view_person(s->ids, moved);
+        if (!bsearch(&person, sorted, person_count, sizeof *sorted, by_u32)) continue;
+        if (count == capacity) {
+            size_t size = capacity * sizeof *numbers;
+            struct person_number *grown = arena_realloc(arena, numbers, size, size * 2);
+            if (!grown) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+            numbers = grown;
+            capacity *= 2;
+        }
+        /* A number is taken away once: it is nobody's afterwards. */
+        numbers[count++] = (struct person_number){moved, i};
+    }
+    qsort(numbers, count, sizeof *numbers, by_number);
+    *ret_numbers = numbers;
+    *ret_count = count;
+    return STATUS_OK;
+}
