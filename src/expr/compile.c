@@ -474,6 +474,11 @@ enum expr_type expr_result_type(const struct expr *expr)
     return types && !(types & ~TYPES_NUMBER) ? EXPR_NUMBER : EXPR_ANY;
 }
 
+bool expr_is_column(const struct expr *expr)
+{
+    return expr->column_count == 1 && expr->program.step_count == 0 && expr->result == 0;
+}
+
 bool expr_constant(const struct expr *expr, struct value *ret_value)
 {
     if (!(expr->result & OPERAND_CONSTANT)) return false;

@@ -86,6 +86,8 @@ enum status expr_compile_terms(struct arena *arena, struct str text, const struc
 /* The columns, each once, in the order in which expr_eval wants them. A constant expression has none. */
 const struct expr_column *expr_columns(const struct expr *expr, size_t *ret_count);
 enum expr_type expr_result_type(const struct expr *expr);
+/* True when the expression is its only column, as it comes. */
+bool expr_is_column(const struct expr *expr);
 /* True, and the value, when the expression needs no row: `on=undefined`, `true`, 1 + 1. */
 bool expr_constant(const struct expr *expr, struct value *ret_value);
 

@@ -60,6 +60,8 @@ static inline void event_rows_free(struct event_rows *rows)
 struct store;
 /* Answers from a snapshot taken when the run begins. The store must outlive it. */
 struct executor *executor_native_new(struct store *store);
+/* The same with so many threads at work on one plan at most, instead of one a core. */
+struct executor *executor_native_new_threads(struct store *store, unsigned threads);
 static inline void executor_free(struct executor *executor)
 {
     if (executor) executor->free(executor);

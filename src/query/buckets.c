@@ -136,3 +136,33 @@ void buckets_span(const struct buckets *b, int64_t *ret_from_ms, int64_t *ret_to
     *ret_from_ms = b->span_from_ms;
     *ret_to_ms = b->span_to_ms;
 }
+
+enum status buckets_edges(const struct buckets *b, struct arena *arena, struct error *error,
+                          const struct bucket_edge **ret_edges, size_t *ret_count)
+{
+    struct bucket_edge *edges = NULL;
+    size_t count = 0, capacity = 0;
+    int64_t at = b->span_from_ms;
+    while (at < b->span_to_ms) {
+        int64_t offset = timezone_offset_ms(b->zone, at), end = timezone_next_change_ms(b->zone, at);
+        if (end > b->span_to_ms) end = b->span_to_ms;
+        while (at < end) {
+            int64_t cell = floor_div(at + offset, b->cell_ms), next = (cell + 1) * b->cell_ms - offset;
+            int64_t index = cell - b->first_cell;
+            uint32_t bucket = index < 0 || index >= b->cell_count ? BUCKET_NONE : b->table[index];
+            if (count == 0 || edges[count - 1].bucket != bucket) {
+                if (count == capacity) {
+                    size_t grown = capacity ? capacity * 2 : 64;
+                    edges = arena_realloc(arena, edges, capacity * sizeof *edges, grown * sizeof *edges);
+                    if (!edges) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+                    capacity = grown;
+                }
+                edges[count++] = (struct bucket_edge){at, bucket};
+            }
+            at = next < end ? next : end;
+        }
+    }
+    *ret_edges = edges;
+    *ret_count = count;
+    return STATUS_OK;
+}

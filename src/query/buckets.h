@@ -20,3 +20,11 @@ struct str buckets_label(const struct buckets *buckets, uint32_t index);
 uint32_t buckets_find(struct buckets *buckets, int64_t utc_ms);
 /* An interval [from, to) of instants that holds the range. */
 void buckets_span(const struct buckets *buckets, int64_t *ret_from_ms, int64_t *ret_to_ms);
+/* The same as a list: edge i says into which bucket (or BUCKET_NONE) the instants from its own on fall, up to the next
+ * edge. Before the first there is none. In the arena; may be read by any number of threads. */
+struct bucket_edge {
+    int64_t from_ms;
+    uint32_t bucket;
+};
+enum status buckets_edges(const struct buckets *buckets, struct arena *arena, struct error *error,
+                          const struct bucket_edge **ret_edges, size_t *ret_count) MUST_USE;

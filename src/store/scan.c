@@ -22,6 +22,7 @@ enum status scan_new(struct snapshot *snapshot, const struct scan_options *optio
     scan->live = malloc(n);
     scan->minutes = malloc(n * sizeof *scan->minutes);
     scan->codes = malloc(n * sizeof *scan->codes);
+    scan->stored_persons = malloc(n * sizeof *scan->stored_persons);
     scan->numbers = malloc(n * sizeof *scan->numbers);
     if (options->events) {
         scan->events = malloc((options->event_count + 1) * sizeof *scan->events);
@@ -30,7 +31,7 @@ enum status scan_new(struct snapshot *snapshot, const struct scan_options *optio
         scan->options.events = scan->events;
     }
     if (!scan->persons || !scan->ids || !scan->times || !scan->received || !scan->scratch || !scan->flags ||
-        !scan->live || !scan->minutes || !scan->codes || !scan->numbers || (options->events && !scan->events)) {
+        !scan->live || !scan->minutes || !scan->codes || !scan->stored_persons || !scan->numbers || (options->events && !scan->events)) {
         scan_free(scan);
         return error_set(error, STATUS_LIMIT, "out of memory for a scan");
     }
@@ -53,6 +54,7 @@ void scan_free(struct scan *scan)
     free(scan->live);
     free(scan->minutes);
     free(scan->codes);
+    free(scan->stored_persons);
     free(scan->numbers);
     free(scan);
 }
@@ -86,6 +88,8 @@ static struct scan_run describe(const struct snapshot *snapshot, size_t index, c
                            .time_min_ms = event->time_min_ms,
                            .time_max_ms = event->time_max_ms,
                            .window_ms = section->window_day * DAY_MS,
+                           .section_min_ms = section->time_min_ms,
+                           .section_max_ms = section->time_max_ms,
                            .section = (uint32_t)index,
                            .event = (uint32_t)(event - section->events)};
     if (deletes) {

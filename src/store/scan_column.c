@@ -48,13 +48,11 @@ enum status scan_minutes(struct scan *scan, struct error *error, const uint32_t 
 
 enum status scan_stored_persons(struct scan *scan, struct error *error, const uint32_t **ret_persons)
 {
-    /* scan_persons overwrites them with the resolved ones */
-    scan->have_persons = false;
-    TRY(run_read_persons(&scan->run, scan->vector, error, scan->persons));
-    uint32_t last = scan->persons[scan->rows - 1]; /* they ascend */
+    TRY(run_read_persons(&scan->run, scan->vector, error, scan->stored_persons));
+    uint32_t last = scan->stored_persons[scan->rows - 1]; /* they ascend */
     if (last > id_view_count(scan->snapshot->ids))
         return error_set(error, STATUS_CORRUPT, "person %u does not exist", last);
-    *ret_persons = scan->persons;
+    *ret_persons = scan->stored_persons;
     return STATUS_OK;
 }
 

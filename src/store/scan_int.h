@@ -19,7 +19,7 @@ struct scan {
     uint8_t *flags, *live;
     uint32_t *properties;
     /* scan_column.c */
-    uint32_t *minutes, *codes;
+    uint32_t *minutes, *codes, *stored_persons;
     double *numbers;
 };
 

@@ -156,6 +156,7 @@ struct scan_run {
     uint32_t links_applied; /* links made when the rows were sorted: see snapshot_moved */
     int64_t time_min_ms, time_max_ms;
     int64_t window_ms;       /* from which scan_minutes counts */
+    int64_t section_min_ms, section_max_ms; /* of all runs of the section */
     uint32_t section, event; /* where it is in the snapshot */
 };
 /* NOT_FOUND at the end. */

@@ -158,3 +158,28 @@ enum status columns_read(struct columns *columns, struct scan *scan, uint32_t ev
     *ret_vectors = columns->vectors;
     return STATUS_OK;
 }
+
+size_t columns_count(const struct columns *columns)
+{
+    return columns->count;
+}
+
+enum status columns_describe(struct columns *columns, size_t index, struct scan *scan, uint32_t event_id,
+                             struct error *error, struct scan_column *ret_column, uint32_t *ret_property)
+{
+    static const struct value absent = {.type = VALUE_ABSENT};
+    struct column *column = &columns->columns[index];
+    *ret_property = PROPERTY_ID_NONE;
+    *ret_column = (struct scan_column){.form = SCAN_VALUES};
+    if (column->source == SOURCE_PROPERTY) {
+        *ret_property = column->property;
+        TRY(scan_column(scan, column->property, error, ret_column));
+    }
+    if (column->source == SOURCE_EVENT_NAME) {
+        column->values[0] = value_str(snapshot_event_name(columns->snapshot, event_id));
+        *ret_column = (struct scan_column){.form = SCAN_CONST, .values = column->values, .value_count = 1};
+    }
+    if (column->source == SOURCE_ABSENT || ret_column->form == SCAN_ABSENT)
+        *ret_column = (struct scan_column){.form = SCAN_CONST, .values = &absent, .value_count = 1};
+    return STATUS_OK;
+}

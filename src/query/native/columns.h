@@ -13,3 +13,9 @@ enum status columns_new(struct arena *arena, const struct expr *expr, const stru
 /* The vectors for the scan's current vector of `rows` rows of event `event_id`; good until the scan moves. */
 enum status columns_read(struct columns *columns, struct scan *scan, uint32_t event_id, uint32_t rows,
                          struct error *error, const struct vector **ret_vectors) MUST_USE;
+
+/* One column as the scan's current run has it: CONST also for facts that are the same for the whole run; VALUES with
+ * property PROPERTY_ID_NONE for those that are computed row by row. ABSENT is given as CONST. */
+enum status columns_describe(struct columns *columns, size_t index, struct scan *scan, uint32_t event_id,
+                             struct error *error, struct scan_column *ret_column, uint32_t *ret_property) MUST_USE;
+size_t columns_count(const struct columns *columns);

@@ -1,32 +1,36 @@
 #pragma once
 /*
  * Breakdown labels and their numbers. Values become labels (docs/decisions/0005-segmentation-choices.md, 5); each
- * distinct label has a dense number from 0. While a result vector is a dictionary, each of its entries is looked up
- * once.
+ * distinct label has a dense number from 0, in no particular order. Several threads may add labels.
  */
 #include "base/map.h"
-#include "column/vector.h"
+#include "column/value.h"
+#include "os/thread.h"
 
 struct labels {
+    struct os_mutex lock;
     struct arena *arena; /* texts */
     struct strmap index;
-    struct str *texts;
-    uint64_t *totals; /* events per label */
+    struct str *texts; /* to be read when nobody adds */
     uint32_t count, capacity, count_max;
-    struct buf text;
-    /* of the dictionary `dict_id`: entry -> label, LABEL_UNKNOWN, or LABEL_LIST for lists */
-    uint64_t dict_id;
-    uint32_t *dict_labels;
-    uint32_t dict_capacity;
-    uint32_t *list; /* distinct labels of one list */
-    uint32_t list_count, list_capacity;
 };
 #define LABEL_UNKNOWN UINT32_MAX
-#define LABEL_LIST    (UINT32_MAX - 1)
+
+/* What one thread needs to ask for labels. */
+struct label_list {
+    struct buf text;
+    uint32_t *labels; /* of the last value */
+    uint32_t count, capacity;
+};
 
 void labels_init(struct labels *labels, size_t memory_bytes_max);
 void labels_fini(struct labels *labels);
-/* The labels of row `row`: usually one. The array is good until the next call. LIMIT when memory or the number is
- * exhausted. */
-enum status labels_of(struct labels *labels, const struct vector *vector, uint32_t row, const uint32_t **ret_labels,
-                      uint32_t *ret_count) MUST_USE;
+void label_list_init(struct label_list *list);
+void label_list_fini(struct label_list *list);
+
+/* The label of a value that is no list. LIMIT when memory or the number of labels is exhausted. */
+enum status labels_one(struct labels *labels, struct label_list *list, struct value value,
+                       uint32_t *ret_label) MUST_USE;
+/* The labels of any value, each once, in `list`: one, but for lists those of their items; the one of `undefined` for an
+ * empty list. */
+enum status labels_all(struct labels *labels, struct label_list *list, struct value value) MUST_USE;

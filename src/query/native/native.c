@@ -1,5 +1,6 @@
 #include "query/native/native.h"
 
+#include "os/workers.h"
 #include "query/native/select.h"
 
 #include <stdlib.h>
@@ -81,10 +82,16 @@ static enum status native_rows(struct executor *executor, const struct plan *pla
 
 static void native_free(struct executor *executor)
 {
+    pool_free(((struct native *)executor)->pool);
     free(executor);
 }
 
 struct executor *executor_native_new(struct store *store)
+{
+    return executor_native_new_threads(store, os_cores());
+}
+
+struct executor *executor_native_new_threads(struct store *store, unsigned threads)
 {
     struct native *native = calloc(1, sizeof *native);
     if (!native) abort();
@@ -95,5 +102,6 @@ struct executor *executor_native_new(struct store *store)
                                      .rows = native_rows,
                                      .free = native_free};
     native->store = store;
+    native->pool = pool_new(threads);
     return &native->base;
 }

@@ -1,11 +1,13 @@
 #pragma once
 /* The executor on the event store: what its files give to native.c, and what they share. */
 #include "query/backend.h"
+#include "query/native/parallel.h"
 #include "store/store.h"
 
 struct native {
     struct executor base;
     struct store *store;
+    struct pool *pool;
 };
 
 /* segment.c: UNSUPPORTED for measures that are not there yet. */

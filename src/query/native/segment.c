@@ -1,228 +1,207 @@
 /*
  * Segmentation on the event store.
  *
- * One pass over the vectors of the wanted runs: rows outside the range or not matching `where` are dropped, `on` gives
- * each row its labels, and a cell (label, bucket) counts events and, where users are asked for, collects the set of
- * persons. Counting users is exact: a person who occurs under several runs or sections is in the set once, and persons
- * come resolved from the snapshot.
+ * 1. Prepare (prepare.c). The plan's events give runs: the rows of one event in one section. Each run is looked at
+ * once: does it lie in one time bucket, what do `where`, `on` and `of` come to for the columns that it has. Much is
+ * decided there, by dictionaries and statistics, and what is left is loops over codes and numbers.
+ * 2. Choose labels. With `on`, only the `limit` labels with most events are answered. When all labels that can occur
+ *    are few enough, this is skipped; otherwise a first pass counts events per label and nothing else. So memory is
+ *    bounded by the labels' texts plus limit × buckets, and the answer is exact either way.
+ * 3. Count (cells.c, numbers.c), in tasks of some ten thousand rows, shared out over the pool; each participant counts
+ *    into cells of its own, which are added up. Counting people goes by ranges of persons instead (people.c).
+ *    Runs of which statistics tell enough are not read at all.
  *
- * With `on` there may be far more labels than `limit`. The pass keeps cells while there are at most `limit` labels;
- * when there turn out to be more, it goes on with label totals alone, the top labels are chosen, and a second pass
- * fills the cells of just those. So memory is bounded by the labels' texts plus limit × buckets, and the answer is
- * exact either way.
+ * Everything that is added up is exact and does not depend on order, so answers do not depend on the number of threads,
+ * on which thread did what, or on how rows lie in sections.
  */
 #include "base/civil.h"
 #include "os/clock.h"
-#include "query/buckets.h"
-#include "query/native/columns.h"
-#include "query/native/labels.h"
-#include "query/native/native.h"
+#include "query/native/survey.h"
 
-#include <roaring/roaring.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define EXPR_BUDGET_MIN ((size_t)8 << 20)
+#define EXPR_BUDGET_MIN ((size_t)2 << 20)
+#define WORKER_MIN      ((size_t)8 << 20)
+#define QUARTER_MS      (15 * 60000)
 
-struct segment {
-    const struct plan *plan;
-    const struct plan_limits *limits;
-    struct error *error;
-    struct snapshot *snapshot;
-    struct arena *arena;
-    struct buckets *buckets;
-    uint32_t bucket_count;
-    uint32_t *events; /* of the plan */
-    size_t event_count;
-    const struct expr *where, *on;
-    struct expr_state *where_state, *on_state;
-    struct columns *where_columns, *on_columns;
-    struct labels labels;
-    /* cells of the labels that are kept: slot × buckets */
-    bool users;      /* the measure needs sets of persons */
-    bool collecting; /* false: label totals only */
-    uint32_t *slots; /* label -> slot, NULL while label numbers are slots */
-    uint32_t slot_count, slot_capacity;
-    uint64_t *counts;
-    roaring_bitmap_t **persons;
-    uint64_t set_bytes; /* rough size of all sets */
-    uint64_t last_cell;
-    uint32_t last_person;
-};
-
-static enum status out_of_memory(struct segment *s)
+enum status survey_out_of_memory(struct survey *survey, struct error *error)
 {
-    error_set(s->error, STATUS_LIMIT, "the query needs more than %zu bytes of memory", s->limits->memory_bytes_max);
-    error_hint(s->error, "use a shorter range, a larger unit, fewer labels, or raise query.memory_max");
+    error_set(error, STATUS_LIMIT, "the query needs more than %zu bytes of memory", survey->limits->memory_bytes_max);
+    error_hint(error, "use a shorter range, a larger unit, fewer labels, or raise query.memory_max");
     return STATUS_LIMIT;
 }
 
-static enum status interrupted(struct segment *s)
+enum status survey_interrupted(struct survey *survey, struct error *error)
 {
-    if (s->limits->cancelled && atomic_load_explicit(s->limits->cancelled, memory_order_relaxed))
-        return error_set(s->error, STATUS_CANCELLED, "the query was cancelled");
-    if (s->limits->deadline_ns != INT64_MAX && os_monotonic_ns() > s->limits->deadline_ns) {
-        error_set(s->error, STATUS_CANCELLED, "the query took longer than allowed");
-        error_hint(s->error, "use a shorter range, or raise query.timeout");
+    const struct plan_limits *limits = survey->limits;
+    if (limits->cancelled && atomic_load_explicit(limits->cancelled, memory_order_relaxed))
+        return error_set(error, STATUS_CANCELLED, "the query was cancelled");
+    if (limits->deadline_ns != INT64_MAX && os_monotonic_ns() > limits->deadline_ns) {
+        error_set(error, STATUS_CANCELLED, "the query took longer than allowed");
+        error_hint(error, "use a shorter range, or raise query.timeout");
         return STATUS_CANCELLED;
     }
     return STATUS_OK;
 }
 
-static void free_cells(struct segment *s)
-{
-    for (uint64_t i = 0; s->persons && i < (uint64_t)s->slot_capacity * s->bucket_count; i++) {
-        if (s->persons[i]) roaring_bitmap_free(s->persons[i]);
-    }
-    free(s->counts);
-    free(s->persons);
-    s->counts = NULL;
-    s->persons = NULL;
-    s->slot_count = s->slot_capacity = 0;
-    s->set_bytes = 0;
-    s->last_cell = UINT64_MAX;
-}
+/* --- from statistics alone --- */
 
-static enum status reserve_slots(struct segment *s, uint32_t count)
+static enum status add_quarters(struct worker *worker, const struct bound *bound, bool *ret_done)
 {
-    if (count <= s->slot_capacity) return STATUS_OK;
-    uint64_t capacity = s->slot_capacity ? (uint64_t)s->slot_capacity * 2 : 4;
-    if (capacity < count) capacity = count;
-    uint64_t cells = capacity * s->bucket_count, old = (uint64_t)s->slot_capacity * s->bucket_count;
-    uint64_t cell_bytes = sizeof *s->counts + (s->users ? sizeof *s->persons : 0);
-    if (cells > s->limits->memory_bytes_max / cell_bytes) return out_of_memory(s);
-    uint64_t *counts = realloc(s->counts, cells * sizeof *counts);
-    if (!counts) return out_of_memory(s);
-    memset(counts + old, 0, (cells - old) * sizeof *counts);
-    s->counts = counts;
-    if (s->users) {
-        roaring_bitmap_t **persons = realloc(s->persons, cells * sizeof *persons);
-        if (!persons) return out_of_memory(s);
-        memset(persons + old, 0, (cells - old) * sizeof *persons);
-        s->persons = persons;
+    const struct survey *survey = worker->survey;
+    const struct scan_quarter *quarters;
+    size_t count, edge = 0;
+    *ret_done = false;
+    worker->open = NULL; /* scan_open, not worker_open: no tables are needed */
+    TRY(scan_open(worker->scan, &bound->run, &worker->error));
+    TRY(scan_quarters(worker->scan, &worker->error, &quarters, &count));
+    if (!quarters) return STATUS_OK;
+    for (size_t i = 0; i < count; i++) {
+        int64_t time_ms = bound->run.window_ms + (int64_t)quarters[i].quarter * QUARTER_MS;
+        while (edge + 1 < survey->edge_count && survey->edges[edge + 1].from_ms <= time_ms) edge++;
+        uint32_t bucket = time_ms < survey->edges[edge].from_ms ? BUCKET_NONE : survey->edges[edge].bucket;
+        if (bucket != BUCKET_NONE) worker->counts[bucket] += quarters[i].rows;
     }
-    s->slot_capacity = (uint32_t)capacity;
+    *ret_done = true;
     return STATUS_OK;
 }
 
-static enum status count_cell(struct segment *s, uint32_t slot, uint32_t bucket, uint32_t person)
+/* Counts a whole run without reading rows, if that is possible. */
+static enum status count_known(struct worker *worker, const struct bound *bound, bool *ret_done)
 {
-    uint64_t cell = (uint64_t)slot * s->bucket_count + bucket;
-    s->counts[cell]++;
-    if (!s->users || person == 0 || (cell == s->last_cell && person == s->last_person)) return STATUS_OK;
-    s->last_cell = cell;
-    s->last_person = person;
-    if (!s->persons[cell]) {
-        if (!(s->persons[cell] = roaring_bitmap_create())) return out_of_memory(s);
-        s->set_bytes += 256;
+    const struct survey *survey = worker->survey;
+    *ret_done = false;
+    if (survey->of || bound->run.deleted) return STATUS_OK;
+    for (size_t t = 0; t < survey->term_count; t++) {
+        if (bound->terms[t].form != TERM_ALWAYS) return STATUS_OK;
     }
-    if (roaring_bitmap_add_checked(s->persons[cell], person)) s->set_bytes += 4;
-    return s->set_bytes > s->limits->memory_bytes_max ? out_of_memory(s) : STATUS_OK;
+    uint32_t first = 0;
+    if (bound->labels.form == SOURCE_ONE) {
+        uint32_t slot = survey->slots ? survey->slots[bound->labels.label] : bound->labels.label;
+        *ret_done = slot >= survey->slot_count;
+        if (*ret_done) return STATUS_OK;
+        first = slot * survey->bucket_count;
+    }
+    if (bound->one_bucket && bound->labels.form == SOURCE_TABLE && bound->labels.all_rows) {
+        for (uint32_t i = 0; i < bound->labels.code_count; i++) {
+            uint32_t label = bound->labels.labels[i], slot = survey->slots ? survey->slots[label] : label;
+            if (slot < survey->slot_count)
+                worker->counts[slot * survey->bucket_count + bound->bucket] += bound->labels.all_rows[i];
+        }
+        *ret_done = true;
+        return STATUS_OK;
+    }
+    if (bound->labels.form != SOURCE_NONE && bound->labels.form != SOURCE_ONE) return STATUS_OK;
+    if (bound->one_bucket) {
+        worker->counts[first + bound->bucket] += bound->run.rows;
+        *ret_done = true;
+        return STATUS_OK;
+    }
+    if (!survey->whole_quarters || survey->on) return STATUS_OK;
+    return add_quarters(worker, bound, ret_done);
 }
 
-static enum status count_labels(struct segment *s, const struct vector *vector, uint32_t row, uint32_t bucket,
-                                uint32_t person)
+/* --- counting rows --- */
+
+static enum status count_cells(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
+                               uint32_t count)
 {
-    const uint32_t *labels;
-    uint32_t count;
-    if (labels_of(&s->labels, vector, row, &labels, &count) != STATUS_OK) return out_of_memory(s);
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t slot = labels[i];
-        if (!s->slots) {
-            s->labels.totals[slot]++;
-            if (s->collecting && s->labels.count > s->plan->limit) {
-                s->collecting = false;
-                free_cells(s);
+    (void)rows;
+    (void)from;
+    for (uint32_t i = 0; i < count; i++) worker->counts[cells[i]]++;
+    return STATUS_OK;
+}
+
+static enum status count_task(void *ctx, unsigned slot, uint32_t index)
+{
+    struct survey *survey = ctx;
+    struct worker *worker = &survey->workers[slot];
+    TRY(survey_interrupted(survey, &worker->error));
+    for (uint32_t s = survey->task_slices[index]; s < survey->task_slices[index + 1]; s++) {
+        const struct slice *slice = &survey->slices[s];
+        const struct bound *bound = &survey->runs[slice->run];
+        if (bound->known) continue;
+        TRY(worker_open(worker, bound));
+        for (uint32_t v = slice->from_vector; v < slice->to_vector; v++) {
+            uint32_t rows = bound->run.rows - v * VECTOR_ROWS_MAX;
+            if (rows > VECTOR_ROWS_MAX) rows = VECTOR_ROWS_MAX;
+            if (survey->of) TRY(worker_read_numbers(worker, v));
+            TRY(worker_cells(worker, v, 0, rows, survey->of ? worker_measure : count_cells));
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status count_rows(struct survey *survey)
+{
+    struct worker *worker = &survey->workers[0];
+    bool any = false;
+    for (size_t i = 0; i < survey->run_count; i++) {
+        struct bound *bound = &survey->runs[i];
+        bound->known = bound->never;
+        if (!bound->never) TRY(count_known(worker, bound, &bound->known));
+        any |= !bound->known;
+    }
+    return any ? pool_run(survey->pool, survey->task_count, count_task, survey) : STATUS_OK;
+}
+
+/* --- choosing labels --- */
+
+static enum status need_totals(struct worker *worker, uint32_t count)
+{
+    if (count <= worker->total_capacity) return STATUS_OK;
+    uint64_t capacity = (uint64_t)count * 2;
+    uint64_t *grown = realloc(worker->totals, capacity * sizeof *grown);
+    if (!grown) return survey_out_of_memory(worker->survey, &worker->error);
+    memset(grown + worker->total_capacity, 0, (capacity - worker->total_capacity) * sizeof *grown);
+    worker->totals = grown;
+    worker->total_capacity = (uint32_t)capacity;
+    return STATUS_OK;
+}
+
+static enum status count_labels(struct worker *worker, const uint16_t *rows, const uint32_t *labels, uint32_t from,
+                                uint32_t count)
+{
+    (void)rows;
+    (void)from;
+    uint32_t high = 0;
+    for (uint32_t i = 0; i < count; i++) high = labels[i] != LABEL_UNKNOWN && labels[i] > high ? labels[i] : high;
+    TRY(need_totals(worker, high + 2));
+    /* labels count from 1 here: what does not count wraps around to 0 */
+    for (uint32_t i = 0; i < count; i++) worker->totals[labels[i] + 1]++;
+    return STATUS_OK;
+}
+
+static enum status label_task(void *ctx, unsigned slot, uint32_t index)
+{
+    struct survey *survey = ctx;
+    struct worker *worker = &survey->workers[slot];
+    TRY(survey_interrupted(survey, &worker->error));
+    for (uint32_t s = survey->task_slices[index]; s < survey->task_slices[index + 1]; s++) {
+        const struct slice *slice = &survey->slices[s];
+        const struct bound *bound = &survey->runs[slice->run];
+        if (bound->everything && bound->labels.all_rows) {
+            if (slice->from_vector) continue; /* the first slice of the run counts it whole */
+            for (uint32_t i = 0; i < bound->labels.code_count; i++) {
+                TRY(need_totals(worker, bound->labels.labels[i] + 2));
+                worker->totals[bound->labels.labels[i] + 1] += bound->labels.all_rows[i];
             }
-        } else if (slot >= s->labels.count || (slot = s->slots[slot]) == LABEL_UNKNOWN) {
             continue;
         }
-        if (!s->collecting) continue;
-        if (slot >= s->slot_count) {
-            TRY(reserve_slots(s, slot + 1));
-            s->slot_count = slot + 1;
+        TRY(worker_open(worker, bound));
+        for (uint32_t v = slice->from_vector; v < slice->to_vector; v++) {
+            uint32_t rows = bound->run.rows - v * VECTOR_ROWS_MAX;
+            TRY(worker_labels(worker, v, 0, rows < VECTOR_ROWS_MAX ? rows : VECTOR_ROWS_MAX, count_labels));
         }
-        TRY(count_cell(s, slot, bucket, person));
     }
     return STATUS_OK;
 }
-
-static enum status evaluate(struct segment *s, const char *parameter, enum status status)
-{
-    if (status == STATUS_LIMIT) return out_of_memory(s);
-    if (status == STATUS_INVALID) error_prefix(s->error, "%s", parameter);
-    return status;
-}
-
-static enum status scan_rows(struct segment *s, struct scan *scan, uint32_t event_id, uint32_t rows)
-{
-    uint32_t bucket[VECTOR_ROWS_MAX];
-    uint8_t keep[VECTOR_ROWS_MAX];
-    const int64_t *times;
-    const uint8_t *live;
-    const uint32_t *persons = NULL;
-    const struct vector *vectors;
-    struct vector on = {0};
-    TRY(scan_times(scan, s->error, &times));
-    TRY(scan_live(scan, s->error, &live));
-    uint32_t left = 0;
-    for (uint32_t i = 0; i < rows; i++) {
-        bucket[i] = live[i] ? buckets_find(s->buckets, times[i]) : BUCKET_NONE;
-        keep[i] = bucket[i] != BUCKET_NONE;
-        left += keep[i];
-    }
-    if (left == 0) return STATUS_OK;
-    if (s->where) {
-        TRY(columns_read(s->where_columns, scan, event_id, rows, s->error, &vectors));
-        TRY(evaluate(s, "where", expr_filter(s->where_state, vectors, rows, s->error, keep)));
-    }
-    if (s->on) {
-        TRY(columns_read(s->on_columns, scan, event_id, rows, s->error, &vectors));
-        TRY(evaluate(s, "on", expr_eval_kept(s->on_state, vectors, rows, keep, s->error, &on)));
-    }
-    if (s->users) TRY(scan_persons(scan, s->error, &persons));
-    for (uint32_t i = 0; i < rows; i++) {
-        if (!keep[i]) continue;
-        uint32_t person = persons ? persons[i] : 0;
-        if (s->on)
-            TRY(count_labels(s, &on, i, bucket[i], person));
-        else
-            TRY(count_cell(s, 0, bucket[i], person));
-    }
-    return STATUS_OK;
-}
-
-static enum status pass(struct segment *s)
-{
-    struct scan_options options = {.memory_bytes_max = s->limits->memory_bytes_max};
-    if (s->plan->event_count) {
-        options.events = s->events;
-        options.event_count = s->event_count;
-    }
-    buckets_span(s->buckets, &options.from_ms, &options.to_ms);
-    struct scan *scan;
-    struct scan_run run;
-    TRY(scan_new(s->snapshot, &options, s->error, &scan));
-    enum status status;
-    while ((status = scan_next(scan, s->error, &run)) == STATUS_OK) {
-        for (uint32_t v = 0; v < run.vectors && status == STATUS_OK; v++) {
-            uint32_t rows;
-            if (v % 16 == 0) status = interrupted(s);
-            if (status == STATUS_OK) status = scan_vector(scan, v, s->error, &rows);
-            if (status == STATUS_OK) status = scan_rows(s, scan, run.event_id, rows);
-        }
-        if (status != STATUS_OK) break;
-    }
-    scan_free(scan);
-    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
-}
-
-/* --- choosing labels, making the answer --- */
 
 struct ranked {
     uint64_t total;
     struct str text;
-    uint32_t label;
+    uint32_t label, slot;
 };
 
 static int rank_cmp(const void *a, const void *b)
@@ -232,111 +211,263 @@ static int rank_cmp(const void *a, const void *b)
     return str_cmp(x->text, y->text);
 }
 
-static enum status rank(struct segment *s, struct ranked **ret_ranked)
+/* Puts the labels that occur in order, most events first. */
+static void rank(struct survey *survey, struct ranked *ranked, uint32_t *ret_count)
 {
-    struct ranked *ranked = malloc(((size_t)s->labels.count + 1) * sizeof *ranked);
-    if (!ranked) return out_of_memory(s);
-    for (uint32_t i = 0; i < s->labels.count; i++)
-        ranked[i] = (struct ranked){s->labels.totals[i], s->labels.texts[i], i};
-    qsort(ranked, s->labels.count, sizeof *ranked, rank_cmp);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < survey->labels.count; i++) {
+        if (!ranked[i].total) continue;
+        ranked[count] = ranked[i];
+        ranked[count].text = survey->labels.texts[ranked[i].label];
+        count++;
+    }
+    qsort(ranked, count, sizeof *ranked, rank_cmp);
+    *ret_count = count;
+}
+
+static enum status choose_labels(struct survey *survey, struct ranked **ret_ranked, uint32_t *ret_count)
+{
+    TRY(pool_run(survey->pool, survey->task_count, label_task, survey));
+    struct ranked *ranked = calloc((size_t)survey->labels.count + 1, sizeof *ranked);
+    survey->slots = arena_alloc(survey->arena, ((size_t)survey->labels.count + 1) * sizeof *survey->slots);
     *ret_ranked = ranked;
+    if (!ranked || !survey->slots) return survey_out_of_memory(survey, survey->error);
+    for (uint32_t i = 0; i < survey->labels.count; i++) {
+        ranked[i].label = i;
+        survey->slots[i] = LABEL_UNKNOWN;
+        for (unsigned w = 0; w < survey->worker_count; w++) {
+            if (i + 1 < survey->workers[w].total_capacity) ranked[i].total += survey->workers[w].totals[i + 1];
+        }
+    }
+    rank(survey, ranked, ret_count);
+    survey->slot_count = *ret_count < survey->plan->limit ? *ret_count : survey->plan->limit;
+    for (uint32_t i = 0; i < survey->slot_count; i++) {
+        survey->slots[ranked[i].label] = i;
+        ranked[i].slot = i;
+    }
+    for (unsigned w = 0; w < survey->worker_count; w++) survey->workers[w].open = NULL; /* its code_cells are stale */
     return STATUS_OK;
 }
 
-static uint64_t cell_users(const struct segment *s, uint64_t cell)
+/* When every label has a slot: the totals are known after counting only. */
+static enum status rank_counted(struct survey *survey, struct ranked **ret_ranked, uint32_t *ret_count)
 {
-    return s->users && s->persons[cell] ? roaring_bitmap_get_cardinality(s->persons[cell]) : 0;
+    struct ranked *ranked = calloc((size_t)survey->labels.count + 1, sizeof *ranked);
+    *ret_ranked = ranked;
+    if (!ranked) return survey_out_of_memory(survey, survey->error);
+    for (uint32_t i = 0; i < survey->labels.count; i++) {
+        ranked[i].label = ranked[i].slot = i;
+        for (uint32_t b = 0; b < survey->bucket_count; b++)
+            ranked[i].total += survey->counts[(uint64_t)i * survey->bucket_count + b];
+    }
+    rank(survey, ranked, ret_count);
+    return STATUS_OK;
 }
 
-static enum status add_series(struct segment *s, struct segmentation *result, struct str label, uint32_t slot)
+/* --- the whole --- */
+
+static enum status count(struct survey *survey)
 {
-    struct series *series = &result->series[result->series_count++];
+    uint64_t cells = (uint64_t)survey->slot_count * survey->bucket_count;
+    if (cells >= UINT32_MAX || cells * sizeof(uint64_t) > survey->worker_bytes_max)
+        return survey_out_of_memory(survey, survey->error);
+    survey->cell_count = (uint32_t)cells;
+    for (unsigned w = 0; w < survey->worker_count; w++) {
+        struct worker *worker = &survey->workers[w];
+        worker->counts = arena_new_array(worker->arena, uint64_t, cells + 1);
+        if (!worker->counts) return survey_out_of_memory(survey, survey->error);
+        if (survey->of) TRY(worker_numbers_init(worker));
+    }
+    if (survey->users)
+        TRY(survey_count_people(survey));
+    else
+        TRY(count_rows(survey));
+    survey->counts = survey->workers[0].counts;
+    for (unsigned w = 1; w < survey->worker_count; w++) {
+        for (uint64_t c = 0; c < cells; c++) survey->counts[c] += survey->workers[w].counts[c];
+    }
+    return survey->of ? survey_merge_numbers(survey) : STATUS_OK;
+}
+
+static enum status add_series(struct survey *survey, struct segmentation *result, struct str label, uint32_t slot)
+{
+    struct series *series = &result->series[result->series_count];
+    uint64_t first = (uint64_t)slot * survey->bucket_count;
     bool counts = result->cell_type == CELL_COUNT;
     series->label = arena_str(result->arena, label);
     if (counts)
-        series->counts = arena_new_array(result->arena, uint64_t, s->bucket_count);
+        series->counts = arena_new_array(result->arena, uint64_t, survey->bucket_count);
     else
-        series->numbers = arena_new_array(result->arena, double, s->bucket_count);
-    if (!series->label.data || (!series->counts && !series->numbers)) return out_of_memory(s);
-    for (uint32_t b = 0; b < s->bucket_count && slot < s->slot_count; b++) {
-        uint64_t cell = (uint64_t)slot * s->bucket_count + b, users = cell_users(s, cell);
-        if (counts)
-            series->counts[b] = s->plan->measure == MEASURE_UNIQUE ? users : s->counts[cell];
+        series->numbers = arena_new_array(result->arena, double, survey->bucket_count);
+    if (!series->label.data || (!series->counts && !series->numbers))
+        return survey_out_of_memory(survey, survey->error);
+    for (uint32_t b = 0; b < survey->bucket_count; b++) {
+        uint64_t cell = first + b, users = survey->users ? survey->people[cell] : 0;
+        if (survey->plan->measure == MEASURE_AVERAGE)
+            series->numbers[b] = users ? (double)survey->counts[cell] / (double)users : 0;
+        else if (counts)
+            series->counts[b] = survey->users ? users : survey->counts[cell];
         else
-            series->numbers[b] = users ? (double)s->counts[cell] / (double)users : 0;
+            series->numbers[b] = survey_number(survey, cell);
     }
+    result->series_count++;
     return STATUS_OK;
 }
 
-static enum status run_passes(struct segment *s, struct segmentation *result)
+static enum status answer(struct survey *survey, struct segmentation *result)
 {
-    s->collecting = true;
-    s->last_cell = UINT64_MAX;
-    if (!s->on) {
-        TRY(reserve_slots(s, 1));
-        s->slot_count = 1;
-        TRY(pass(s));
-        result->series = arena_new_array(result->arena, struct series, 1);
-        if (!result->series) return out_of_memory(s);
-        result->label_count = 1;
-        return add_series(s, result, s->plan->event_count == 1 ? s->plan->events[0] : STR("$any_event"), 0);
-    }
-    TRY(pass(s));
     struct ranked *ranked = NULL;
-    TRY(rank(s, &ranked));
-    uint32_t kept = s->labels.count < s->plan->limit ? s->labels.count : s->plan->limit;
+    uint32_t label_count = 0;
     enum status status = STATUS_OK;
-    if (!s->collecting) {
-        s->slots = arena_alloc(s->arena, (size_t)s->labels.count * sizeof *s->slots);
-        if (!s->slots) status = out_of_memory(s);
-        for (uint32_t i = 0; i < s->labels.count && status == STATUS_OK; i++)
-            s->slots[ranked[i].label] = i < kept ? i : LABEL_UNKNOWN;
-        s->collecting = true;
-        if (status == STATUS_OK) status = reserve_slots(s, kept ? kept : 1);
-        s->slot_count = kept;
-        if (status == STATUS_OK) status = pass(s);
+    if (!survey->on) {
+        survey->slot_count = 1;
+        TRY(count(survey));
+        result->series = arena_new_array(result->arena, struct series, 1);
+        if (!result->series) return survey_out_of_memory(survey, survey->error);
+        result->label_count = 1;
+        return add_series(survey, result, survey->plan->event_count == 1 ? survey->plan->events[0] : STR("$any_event"),
+                          0);
     }
-    result->label_count = s->labels.count;
+    if (survey->row_labels || survey->labels.count > survey->plan->limit) {
+        status = choose_labels(survey, &ranked, &label_count);
+        if (status == STATUS_OK) status = count(survey);
+    } else {
+        survey->slot_count = survey->labels.count;
+        status = count(survey);
+        if (status == STATUS_OK) status = rank_counted(survey, &ranked, &label_count);
+    }
+    uint32_t kept = label_count < survey->plan->limit ? label_count : survey->plan->limit;
+    result->label_count = label_count;
     result->series = arena_new_array(result->arena, struct series, kept ? kept : 1);
-    if (status == STATUS_OK && !result->series) status = out_of_memory(s);
+    if (status == STATUS_OK && !result->series) status = survey_out_of_memory(survey, survey->error);
     for (uint32_t i = 0; i < kept && status == STATUS_OK; i++)
-        status = add_series(s, result, ranked[i].text, s->slots ? i : ranked[i].label);
+        status = add_series(survey, result, ranked[i].text, ranked[i].slot);
     free(ranked);
     return status;
 }
 
-static enum status compile(struct segment *s, const char *parameter, struct str text, bool bare_name,
-                           const struct expr **ret_expr, struct expr_state **ret_state, struct columns **ret_columns)
+/* --- setting up --- */
+
+static enum status checked(struct survey *survey, const char *parameter, enum status status)
 {
-    if (!text.data) return STATUS_OK;
-    struct expr_options options = {
-        .zone = s->plan->zone, .now_ms = s->plan->now_ms, .bare_name_is_property = bare_name};
-    const struct expr *expr;
-    TRY(evaluate(s, parameter, expr_compile(s->arena, text, &options, s->error, &expr)));
-    size_t budget = s->limits->memory_bytes_max / 4;
-    *ret_state = expr_state_new(expr, budget > EXPR_BUDGET_MIN ? budget : EXPR_BUDGET_MIN);
-    TRY(columns_new(s->arena, expr, s->snapshot, s->error, ret_columns));
-    *ret_expr = expr;
+    if (status == STATUS_LIMIT) return survey_out_of_memory(survey, survey->error);
+    if (status == STATUS_INVALID) error_prefix(survey->error, "%s", parameter);
+    return status;
+}
+
+static enum status compile(struct survey *survey)
+{
+    const struct plan *plan = survey->plan;
+    struct expr_options options = {.zone = plan->zone, .now_ms = plan->now_ms};
+    if (plan->where.data)
+        TRY(checked(survey, "where",
+                    expr_compile_terms(survey->arena, plan->where, &options, survey->error, &survey->terms,
+                                       &survey->term_count)));
+    options.bare_name_is_property = true;
+    if (plan->on.data)
+        TRY(checked(survey, "on", expr_compile(survey->arena, plan->on, &options, survey->error, &survey->on)));
+    if (plan_measures_numbers(plan->measure))
+        TRY(checked(survey, "of", expr_compile(survey->arena, plan->of, &options, survey->error, &survey->of)));
     return STATUS_OK;
 }
 
-/* The numbers of the plan's events, each once; names that no event has are left out. */
-static enum status find_events(struct segment *s)
+/* The runs of the plan's events; names that no event has are left out. */
+static enum status list_runs(struct survey *survey)
 {
-    s->events = arena_new_array(s->arena, uint32_t, s->plan->event_count + 1);
-    if (!s->events) return out_of_memory(s);
-    for (size_t i = 0; i < s->plan->event_count; i++) {
-        uint32_t event = snapshot_event_id(s->snapshot, s->plan->events[i]);
+    const struct plan *plan = survey->plan;
+    struct scan_options options = {0};
+    struct scan_run *runs;
+    buckets_span(survey->buckets, &options.from_ms, &options.to_ms);
+    uint32_t *events = arena_new_array(survey->arena, uint32_t, plan->event_count + 1);
+    if (!events) return survey_out_of_memory(survey, survey->error);
+    for (size_t i = 0; i < plan->event_count; i++) {
+        uint32_t event = snapshot_event_id(survey->snapshot, plan->events[i]);
         size_t known = 0;
-        while (known < s->event_count && s->events[known] != event) known++;
-        if (event != EVENT_ID_NONE && known == s->event_count) s->events[s->event_count++] = event;
+        while (known < options.event_count && events[known] != event) known++;
+        if (event != EVENT_ID_NONE && known == options.event_count) events[options.event_count++] = event;
+    }
+    if (plan->event_count) options.events = events;
+    if (scan_list(survey->snapshot, &options, survey->arena, survey->error, &runs, &survey->run_count) != STATUS_OK)
+        return survey_out_of_memory(survey, survey->error);
+    survey->runs = arena_new_array(survey->arena, struct bound, survey->run_count + 1);
+    if (!survey->runs) return survey_out_of_memory(survey, survey->error);
+    for (size_t i = 0; i < survey->run_count; i++) survey->runs[i].run = runs[i];
+    return STATUS_OK;
+}
+
+static enum status make_worker(struct survey *survey, struct worker *worker)
+{
+    size_t share = survey->worker_bytes_max / 8 / (survey->term_count + 2);
+    if (share < EXPR_BUDGET_MIN) share = EXPR_BUDGET_MIN;
+    *worker = (struct worker){.survey = survey, .error = ERROR_INIT, .minutes_section = UINT32_MAX};
+    label_list_init(&worker->list);
+    worker->arena = arena_new(survey->worker_bytes_max);
+    worker->sums = arena_new(survey->worker_bytes_max);
+    struct scan_options options = {.memory_bytes_max = survey->worker_bytes_max};
+    TRY(scan_new(survey->snapshot, &options, survey->error, &worker->scan));
+    worker->term_states = arena_new_array(worker->arena, struct expr_state *, survey->term_count + 1);
+    worker->term_columns = arena_new_array(worker->arena, struct columns *, survey->term_count + 1);
+    if (!worker->term_states || !worker->term_columns) return survey_out_of_memory(survey, survey->error);
+    for (size_t i = 0; i < survey->term_count; i++) {
+        worker->term_states[i] = expr_state_new(survey->terms[i].expr, share);
+        TRY(columns_new(worker->arena, survey->terms[i].expr, survey->snapshot, survey->error,
+                        &worker->term_columns[i]));
+    }
+    if (survey->on) {
+        worker->on_state = expr_state_new(survey->on, share);
+        TRY(columns_new(worker->arena, survey->on, survey->snapshot, survey->error, &worker->on_columns));
+    }
+    if (survey->of) {
+        worker->of_state = expr_state_new(survey->of, share);
+        TRY(columns_new(worker->arena, survey->of, survey->snapshot, survey->error, &worker->of_columns));
     }
     return STATUS_OK;
 }
 
+static void free_worker(struct survey *survey, struct worker *worker)
+{
+    for (size_t i = 0; worker->term_states && i < survey->term_count; i++) expr_state_free(worker->term_states[i]);
+    expr_state_free(worker->on_state);
+    expr_state_free(worker->of_state);
+    scan_free(worker->scan);
+    label_list_fini(&worker->list);
+    arena_free(worker->arena);
+    arena_free(worker->sums);
+    free(worker->minute_buckets);
+    free(worker->code_cells);
+    free(worker->totals);
+    free(worker->bits);
+    free(worker->set);
+    free(worker->values);
+    free(worker->moved);
+}
+
+static enum status set_up(struct survey *survey, struct segmentation *result)
+{
+    TRY(compile(survey));
+    TRY(list_runs(survey));
+    TRY(buckets_edges(survey->buckets, survey->arena, survey->error, &survey->edges, &survey->edge_count));
+    survey->bucket_count = result->bucket_count = buckets_count(survey->buckets);
+    survey->whole_quarters = true;
+    for (size_t i = 0; i < survey->edge_count; i++)
+        survey->whole_quarters &= survey->edges[i].from_ms % QUARTER_MS == 0;
+    result->buckets = arena_new_array(result->arena, struct str, result->bucket_count);
+    if (!result->buckets) return survey_out_of_memory(survey, survey->error);
+    for (uint32_t i = 0; i < result->bucket_count; i++) {
+        result->buckets[i] = arena_str(result->arena, buckets_label(survey->buckets, i));
+        if (!result->buckets[i].data) return survey_out_of_memory(survey, survey->error);
+    }
+    survey->workers = arena_new_array(survey->arena, struct worker, pool_slots(survey->pool));
+    if (!survey->workers) return survey_out_of_memory(survey, survey->error);
+    while (survey->worker_count < pool_slots(survey->pool))
+        TRY(make_worker(survey, &survey->workers[survey->worker_count++]));
+    return survey_prepare(survey);
+}
+
 enum status native_segment_capable(const struct plan *plan, struct error *error)
 {
-    if (plan_measures_numbers(plan->measure)) return error_set(error, STATUS_UNSUPPORTED, "not supported");
+    (void)plan;
+    (void)error;
     return STATUS_OK;
 }
 
@@ -344,37 +475,31 @@ enum status native_segment(struct executor *executor, const struct plan *plan, c
                            struct error *error, struct segmentation *ret_result)
 {
     struct native *native = (struct native *)executor;
-    struct error local;
-    struct segment s = {.plan = plan, .limits = limits, .error = error ? error : &local};
+    struct error local = ERROR_INIT;
+    struct survey survey = {.plan = plan, .limits = limits, .error = error ? error : &local, .pool = native->pool};
     TRY(plan_check(plan, error));
-    TRY(native_segment_capable(plan, error));
     struct segmentation result = {.arena = NULL, .cell_type = cell_type_of(plan->measure)};
-    s.arena = arena_new(limits->memory_bytes_max);
+    survey.arena = arena_new(limits->memory_bytes_max);
     result.arena = arena_new(limits->memory_bytes_max);
-    s.users = plan->measure != MEASURE_COUNT;
-    labels_init(&s.labels, limits->memory_bytes_max);
-    enum status status = buckets_new(s.arena, plan, limits->buckets_max, s.error, &s.buckets);
-    if (status == STATUS_OK) status = store_snapshot(native->store, plan->project, s.error, &s.snapshot);
-    if (status == STATUS_OK) status = find_events(&s);
-    if (status == STATUS_OK)
-        status = compile(&s, "where", plan->where, false, &s.where, &s.where_state, &s.where_columns);
-    if (status == STATUS_OK) status = compile(&s, "on", plan->on, true, &s.on, &s.on_state, &s.on_columns);
-    if (status == STATUS_OK) {
-        s.bucket_count = result.bucket_count = buckets_count(s.buckets);
-        result.buckets = arena_new_array(result.arena, struct str, result.bucket_count);
-        if (!result.buckets) status = out_of_memory(&s);
+    survey.users = plan->measure == MEASURE_UNIQUE || plan->measure == MEASURE_AVERAGE;
+    survey.worker_bytes_max = limits->memory_bytes_max / pool_slots(native->pool);
+    if (survey.worker_bytes_max < WORKER_MIN) survey.worker_bytes_max = WORKER_MIN;
+    labels_init(&survey.labels, limits->memory_bytes_max / 2);
+    enum status status = buckets_new(survey.arena, plan, limits->buckets_max, survey.error, &survey.buckets);
+    if (status == STATUS_OK) status = store_snapshot(native->store, plan->project, survey.error, &survey.snapshot);
+    if (status == STATUS_OK) status = set_up(&survey, &result);
+    if (status == STATUS_OK) status = answer(&survey, &result);
+    for (unsigned w = 0; w < survey.worker_count; w++) {
+        /* what a task reported; the others report the same kind of thing, if anything */
+        if (status != STATUS_OK && survey.workers[w].error.status == status)
+            *survey.error = survey.workers[w].error;
+        free_worker(&survey, &survey.workers[w]);
     }
-    for (uint32_t i = 0; i < result.bucket_count && status == STATUS_OK; i++) {
-        result.buckets[i] = arena_str(result.arena, buckets_label(s.buckets, i));
-        if (!result.buckets[i].data) status = out_of_memory(&s);
-    }
-    if (status == STATUS_OK) status = run_passes(&s, &result);
-    free_cells(&s);
-    labels_fini(&s.labels);
-    expr_state_free(s.where_state);
-    expr_state_free(s.on_state);
-    snapshot_free(s.snapshot);
-    arena_free(s.arena);
+    labels_fini(&survey.labels);
+    free(survey.moved_bits);
+    free(survey.moved);
+    snapshot_free(survey.snapshot);
+    arena_free(survey.arena);
     if (status != STATUS_OK) {
         arena_free(result.arena);
         return status;

@@ -1,0 +1,310 @@
+/*
+ * How many different people: exact, without hashing strings.
+ *
+ * Person numbers are dense and runs are sorted by them. So the persons are cut into ranges; a task takes one range,
+ * visits the rows of that range in every run (they are contiguous: two binary searches), and sets a bit for each (cell,
+ * person of the range) that it sees. The bits of a cell are then counted. Every person lies in one range, so counts of
+ * ranges add up. Within a run persons ascend, so the bits of a cell are touched in order and stay in the cache, however
+ * wide the range is; it is the memory budget that bounds a range.
+ *
+ * With very many cells and few rows, bits would be mostly zeros: then a range keeps a hash set of (cell, person).
+ *
+ * Persons that were merged into others after a run was sorted stand in it under their old numbers ("moved"). A first
+ * pass over the runs that may hold such rows collects, for these rows alone, the person whose they are now and the
+ * cell; the ranges start with those, and skip the rows where they meet them.
+ *
+ * Rows of nobody (person 0) are events without a user.
+ */
+#include "query/native/survey.h"
+
+#include "base/hash.h"
+
+#include <stdlib.h>
+
+#define RANGE_BYTES_MAX  ((size_t)64 << 20)
+#define SET_BYTES        ((size_t)4 << 20) /* a hash set that stays in the cache */
+#define ROWS_PER_RANGE   ((uint64_t)1 << 20)
+#define MOVED_ROWS_FIRST ((size_t)1 << 16)
+
+static bool is_moved(const struct survey *survey, uint32_t person)
+{
+    return survey->moved_bits[person / 64] >> (person % 64) & 1;
+}
+
+static bool may_hold_moved(const struct survey *survey, const struct bound *bound)
+{
+    return survey->moved_bits && bound->run.links_applied < snapshot_link_count(survey->snapshot);
+}
+
+/* --- rows that belong to somebody else now --- */
+
+static int u64_cmp(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static size_t unique(uint64_t *values, size_t count)
+{
+    size_t kept = 0;
+    qsort(values, count, sizeof *values, u64_cmp);
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || values[i] != values[i - 1]) values[kept++] = values[i];
+    }
+    return kept;
+}
+
+static enum status add_moved(struct worker *worker, uint64_t entry)
+{
+    if (worker->moved_count && worker->moved[worker->moved_count - 1] == entry) return STATUS_OK;
+    if (worker->moved_count == worker->moved_capacity) {
+        worker->moved_count = worker->moved_count ? unique(worker->moved, worker->moved_count) : 0;
+        if (worker->moved_count * 2 >= worker->moved_capacity) {
+            size_t capacity = worker->moved_capacity ? worker->moved_capacity * 2 : MOVED_ROWS_FIRST;
+            if (capacity * sizeof *worker->moved > worker->survey->worker_bytes_max)
+                return survey_out_of_memory(worker->survey, &worker->error);
+            uint64_t *grown = realloc(worker->moved, capacity * sizeof *grown);
+            if (!grown) return survey_out_of_memory(worker->survey, &worker->error);
+            worker->moved = grown;
+            worker->moved_capacity = capacity;
+        }
+    }
+    worker->moved[worker->moved_count++] = entry;
+    return STATUS_OK;
+}
+
+static enum status collect_moved(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
+                                 uint32_t count)
+{
+    const struct survey *survey = worker->survey;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t person = worker->persons[rows ? rows[i] : from + i];
+        if (cells[i] >= survey->cell_count || !is_moved(survey, person)) continue;
+        uint64_t now = snapshot_person(survey->snapshot, person);
+        TRY(add_moved(worker, now << 32 | cells[i]));
+    }
+    return STATUS_OK;
+}
+
+static enum status moved_task(void *ctx, unsigned slot, uint32_t index)
+{
+    struct survey *survey = ctx;
+    struct worker *worker = &survey->workers[slot];
+    TRY(survey_interrupted(survey, &worker->error));
+    for (uint32_t s = survey->task_slices[index]; s < survey->task_slices[index + 1]; s++) {
+        const struct slice *slice = &survey->slices[s];
+        const struct bound *bound = &survey->runs[slice->run];
+        if (!may_hold_moved(survey, bound)) continue;
+        TRY(worker_open(worker, bound));
+        for (uint32_t v = slice->from_vector; v < slice->to_vector; v++) {
+            TRY(scan_vector(worker->scan, v, &worker->error, &worker->rows));
+            TRY(scan_stored_persons(worker->scan, &worker->error, &worker->persons));
+            bool any = false;
+            for (uint32_t i = 0; i < worker->rows; i++) any |= is_moved(survey, worker->persons[i]);
+            if (!any) continue;
+            TRY(worker_cells(worker, v, 0, worker->rows, collect_moved));
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status find_moved(struct survey *survey)
+{
+    uint32_t oldest = UINT32_MAX;
+    for (size_t i = 0; i < survey->run_count; i++) {
+        if (!survey->runs[i].never && survey->runs[i].run.links_applied < oldest)
+            oldest = survey->runs[i].run.links_applied;
+    }
+    if (oldest == UINT32_MAX) return STATUS_OK;
+    TRY(snapshot_moved(survey->snapshot, oldest, survey->error, &survey->moved_bits));
+    if (!survey->moved_bits) return STATUS_OK;
+    TRY(pool_run(survey->pool, survey->task_count, moved_task, survey));
+    size_t total = 0;
+    for (unsigned w = 0; w < survey->worker_count; w++) total += survey->workers[w].moved_count;
+    if (total == 0) return STATUS_OK;
+    survey->moved = malloc(total * sizeof *survey->moved);
+    if (!survey->moved) return survey_out_of_memory(survey, survey->error);
+    for (unsigned w = 0; w < survey->worker_count; w++) {
+        struct worker *worker = &survey->workers[w];
+        if (worker->moved_count)
+            memcpy(survey->moved + survey->moved_count, worker->moved, worker->moved_count * sizeof *survey->moved);
+        survey->moved_count += worker->moved_count;
+        free(worker->moved);
+        worker->moved = NULL;
+    }
+    survey->moved_count = unique(survey->moved, survey->moved_count);
+    return STATUS_OK;
+}
+
+/* --- ranges --- */
+
+static enum status grow_set(struct worker *worker)
+{
+    size_t capacity = worker->set_capacity ? worker->set_capacity * 2 : 1024;
+    if (capacity * sizeof *worker->set > worker->survey->worker_bytes_max)
+        return survey_out_of_memory(worker->survey, &worker->error);
+    uint64_t *grown = calloc(capacity, sizeof *grown);
+    if (!grown) return survey_out_of_memory(worker->survey, &worker->error);
+    for (size_t i = 0; i < worker->set_capacity; i++) {
+        if (!worker->set[i]) continue;
+        size_t at = hash_u64(worker->set[i], 0) & (capacity - 1);
+        while (grown[at]) at = (at + 1) & (capacity - 1);
+        grown[at] = worker->set[i];
+    }
+    free(worker->set);
+    worker->set = grown;
+    worker->set_capacity = capacity;
+    return STATUS_OK;
+}
+
+/* `person` is never 0, so an entry never is. */
+static enum status add_to_set(struct worker *worker, uint32_t cell, uint32_t person)
+{
+    if (worker->set_count * 2 >= worker->set_capacity) TRY(grow_set(worker));
+    uint64_t entry = (uint64_t)cell << 32 | person;
+    size_t at = hash_u64(entry, 0) & (worker->set_capacity - 1);
+    while (worker->set[at] && worker->set[at] != entry) at = (at + 1) & (worker->set_capacity - 1);
+    if (worker->set[at]) return STATUS_OK;
+    worker->set[at] = entry;
+    worker->set_count++;
+    worker->users[cell]++;
+    return STATUS_OK;
+}
+
+static enum status mark(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
+                        uint32_t count)
+{
+    const struct survey *survey = worker->survey;
+    const uint32_t *persons = worker->persons;
+    uint32_t base = worker->person_base, none = survey->cell_count;
+    bool moved = may_hold_moved(survey, worker->open);
+    for (uint32_t i = 0; i < count; i++) worker->counts[cells[i]]++;
+    if (survey->use_set || moved) {
+        uint32_t last_cell = UINT32_MAX, last_person = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t cell = cells[i], person = persons[rows ? rows[i] : from + i];
+            if (cell >= none || person == 0 || (cell == last_cell && person == last_person)) continue;
+            last_cell = cell;
+            last_person = person;
+            if (moved && is_moved(survey, person)) continue;
+            if (survey->use_set)
+                TRY(add_to_set(worker, cell, person));
+            else
+                worker->bits[cell * worker->words + (person - base) / 64] |= (uint64_t)1 << ((person - base) % 64);
+        }
+        return STATUS_OK;
+    }
+    uint64_t *bits = worker->bits;
+    size_t words = worker->words;
+    if (rows) {
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t person = persons[rows[i]] - base;
+            bits[cells[i] * words + person / 64] |= (uint64_t)1 << (person % 64);
+        }
+        return STATUS_OK;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t person = persons[from + i] - base;
+        bits[cells[i] * words + person / 64] |= (uint64_t)1 << (person % 64);
+    }
+    return STATUS_OK;
+}
+
+/* The rows of persons [low, high) of a run. */
+static enum status visit(struct worker *worker, const struct bound *bound, uint64_t low, uint64_t high)
+{
+    const struct survey *survey = worker->survey;
+    uint32_t from = 0, to = bound->run.rows;
+    TRY(worker_open(worker, bound));
+    if (survey->range_count > 1) {
+        if (low) TRY(scan_seek_person(worker->scan, (uint32_t)low, &worker->error, &from));
+        if (high <= UINT32_MAX) TRY(scan_seek_person(worker->scan, (uint32_t)high, &worker->error, &to));
+    }
+    for (uint32_t v = from / VECTOR_ROWS_MAX; from < to; v++) {
+        uint32_t start = v * VECTOR_ROWS_MAX, end = start + VECTOR_ROWS_MAX < to ? start + VECTOR_ROWS_MAX : to;
+        if (v % 16 == 0) TRY(survey_interrupted(worker->survey, &worker->error));
+        TRY(scan_vector(worker->scan, v, &worker->error, &worker->rows));
+        TRY(scan_stored_persons(worker->scan, &worker->error, &worker->persons));
+        if (worker->persons[from - start] < low || worker->persons[end - 1 - start] >= high)
+            return error_set(&worker->error, STATUS_CORRUPT, "the persons of a run are not in order");
+        TRY(worker_cells(worker, v, from - start, end - start, mark));
+        from = end;
+    }
+    return STATUS_OK;
+}
+
+static enum status range_task(void *ctx, unsigned slot, uint32_t index)
+{
+    struct survey *survey = ctx;
+    struct worker *worker = &survey->workers[slot];
+    uint64_t low = index * survey->range_persons, high = low + survey->range_persons;
+    if (index + 1 == survey->range_count) high = (uint64_t)UINT32_MAX + 1;
+    worker->person_base = (uint32_t)low;
+    if (survey->use_set) {
+        worker->set_count = 0;
+        if (worker->set) memset(worker->set, 0, worker->set_capacity * sizeof *worker->set);
+    } else {
+        worker->words = (survey->range_persons + 63) / 64;
+        size_t bytes = ((size_t)survey->cell_count + 1) * worker->words * sizeof *worker->bits;
+        if (!worker->bits) worker->bits = malloc(bytes);
+        if (!worker->bits) return survey_out_of_memory(survey, &worker->error);
+        memset(worker->bits, 0, bytes);
+    }
+    size_t at = 0, end = survey->moved_count;
+    while (at < end) { /* the first entry of the range */
+        size_t middle = at + (end - at) / 2;
+        if (survey->moved[middle] >> 32 < low)
+            at = middle + 1;
+        else
+            end = middle;
+    }
+    for (; at < survey->moved_count && survey->moved[at] >> 32 < high; at++) {
+        uint32_t person = (uint32_t)(survey->moved[at] >> 32), cell = (uint32_t)survey->moved[at];
+        if (survey->use_set)
+            TRY(add_to_set(worker, cell, person));
+        else
+            worker->bits[cell * worker->words + (person - low) / 64] |= (uint64_t)1 << ((person - low) % 64);
+    }
+    for (size_t i = 0; i < survey->run_count; i++) {
+        if (!survey->runs[i].never) TRY(visit(worker, &survey->runs[i], low, high));
+    }
+    for (uint32_t cell = 0; !survey->use_set && cell < survey->cell_count; cell++) {
+        uint64_t *words = worker->bits + cell * worker->words, users = 0;
+        if (low == 0) words[0] &= ~(uint64_t)1; /* nobody */
+        for (size_t i = 0; i < worker->words; i++) users += (uint64_t)__builtin_popcountll(words[i]);
+        worker->users[cell] += users;
+    }
+    return STATUS_OK;
+}
+
+enum status survey_count_people(struct survey *survey)
+{
+    TRY(find_moved(survey));
+    uint64_t persons = (uint64_t)snapshot_id_count(survey->snapshot) + 1, cells = (uint64_t)survey->cell_count + 1;
+    uint64_t wanted = survey->row_count / ROWS_PER_RANGE + 1;
+    if (survey->worker_count > 1 && wanted > 1 && wanted < survey->worker_count * 4) wanted = survey->worker_count * 4;
+    survey->use_set = persons / 64 * cells > survey->row_count * 2 + 65536;
+    uint64_t ranges;
+    if (survey->use_set) {
+        ranges = survey->row_count * 32 / SET_BYTES + 1;
+    } else {
+        size_t budget = survey->worker_bytes_max / 2 < RANGE_BYTES_MAX ? survey->worker_bytes_max / 2 : RANGE_BYTES_MAX;
+        uint64_t bytes = (persons + 63) / 64 * 8 * cells;
+        ranges = bytes / budget + 1;
+        if (survey->worker_count > 1 && ranges < wanted && ranges < survey->worker_count * 4)
+            ranges = survey->worker_count * 4 < wanted ? survey->worker_count * 4 : wanted;
+    }
+    survey->range_persons = (persons / ranges / 64 + 1) * 64;
+    survey->range_count = (uint32_t)((persons + survey->range_persons - 1) / survey->range_persons);
+    for (unsigned w = 0; w < survey->worker_count; w++) {
+        struct worker *worker = &survey->workers[w];
+        worker->users = arena_new_array(worker->arena, uint64_t, (size_t)survey->cell_count + 1);
+        if (!worker->users) return survey_out_of_memory(survey, survey->error);
+    }
+    TRY(pool_run(survey->pool, survey->range_count, range_task, survey));
+    survey->people = survey->workers[0].users;
+    for (unsigned w = 1; w < survey->worker_count; w++) {
+        for (uint32_t c = 0; c < survey->cell_count; c++) survey->people[c] += survey->workers[w].users[c];
+    }
+    return STATUS_OK;
+}

@@ -1,0 +1,326 @@
+/*
+ * Before rows are read, each run is looked at once: what its columns are, and what follows for the query.
+ *
+ * An expression that reads one column which is a dictionary here is evaluated once for every entry of the dictionary,
+ * whatever it does: the rows then need a table lookup by code. One that reads only constants is decided for the whole
+ * run. A comparison of a numeric column with a number is left to a loop over numbers. All the rest is evaluated row by
+ * row, which is always right; so whatever goes wrong here (an error in an entry that no row may use, too many labels)
+ * is answered by falling back to it.
+ */
+#include "query/native/survey.h"
+
+#include "base/civil.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* The edge that says where an instant falls; SIZE_MAX before the first. */
+static size_t edge_at(const struct survey *survey, int64_t time_ms)
+{
+    size_t low = 0, high = survey->edge_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (survey->edges[middle].from_ms <= time_ms)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low - 1;
+}
+
+static uint32_t bucket_of_edge(const struct survey *survey, size_t edge)
+{
+    return edge == SIZE_MAX ? BUCKET_NONE : survey->edges[edge].bucket;
+}
+
+static void bind_range(const struct survey *survey, struct bound *bound)
+{
+    size_t first = edge_at(survey, bound->run.time_min_ms), last = edge_at(survey, bound->run.time_max_ms);
+    bound->bucket = bucket_of_edge(survey, first);
+    bound->one_bucket = bound->everything = true;
+    bool any = false;
+    for (size_t i = first;; i++) {
+        uint32_t bucket = bucket_of_edge(survey, i);
+        bound->one_bucket &= bucket == bound->bucket;
+        bound->everything &= bucket != BUCKET_NONE;
+        any |= bucket != BUCKET_NONE;
+        if (i == last) break;
+    }
+    bound->never = !any || bound->run.deleted == bound->run.rows;
+}
+
+/* --- expressions over a dictionary or constants --- */
+
+struct input {
+    enum { INPUT_CONSTANT, INPUT_CODES, INPUT_NUMBERS, INPUT_ROWS } kind;
+    uint32_t property;
+    struct scan_column column; /* CODES */
+    struct vector *constants;  /* CONSTANT */
+};
+
+static enum status find_input(struct worker *worker, const struct bound *bound, struct columns *columns,
+                              struct input *ret)
+{
+    size_t count = columns_count(columns);
+    *ret = (struct input){.kind = INPUT_CONSTANT};
+    ret->constants = arena_new_array(worker->arena, struct vector, count + 1);
+    if (!ret->constants) return survey_out_of_memory(worker->survey, &worker->error);
+    for (size_t i = 0; i < count; i++) {
+        struct scan_column column;
+        uint32_t property;
+        TRY(columns_describe(columns, i, worker->scan, bound->run.event_id, &worker->error, &column, &property));
+        if (column.form == SCAN_CONST) {
+            ret->constants[i] = (struct vector){.kind = VECTOR_CONST, .count = 1, .values = column.values};
+            continue;
+        }
+        ret->kind = INPUT_ROWS;
+        if (count > 1) return STATUS_OK;
+        if (column.form == SCAN_CODES) ret->kind = INPUT_CODES;
+        if (column.form == SCAN_NUMBERS) ret->kind = INPUT_NUMBERS;
+        ret->property = property;
+        ret->column = column;
+    }
+    return STATUS_OK;
+}
+
+static struct vector entries(const struct scan_column *column, uint32_t from, uint32_t *ret_count)
+{
+    uint32_t left = column->value_count - from;
+    *ret_count = left < VECTOR_ROWS_MAX ? left : VECTOR_ROWS_MAX;
+    return (struct vector){.kind = VECTOR_FLAT, .count = *ret_count, .values = column->values + from};
+}
+
+static enum status bind_term(struct worker *worker, struct bound *bound, size_t index)
+{
+    const struct survey *survey = worker->survey;
+    const struct expr_term *term = &survey->terms[index];
+    struct bound_term *bound_term = &bound->terms[index];
+    struct expr_state *state = worker->term_states[index];
+    struct error ignored = ERROR_INIT;
+    struct input input;
+    bound_term->form = TERM_EVAL;
+    TRY(find_input(worker, bound, worker->term_columns[index], &input));
+    bound_term->property = input.property;
+    if (input.kind == INPUT_CONSTANT) {
+        uint8_t keep = 1;
+        if (expr_filter(state, input.constants, 1, &ignored, &keep) != STATUS_OK) return STATUS_OK;
+        if (keep) {
+            bound_term->form = TERM_ALWAYS;
+            return STATUS_OK;
+        }
+        /* Behind a term that is evaluated by rows, which may raise an error, this one must be, too. */
+        bound->never = true;
+        for (size_t i = 0; i < index; i++) bound->never &= bound->terms[i].form != TERM_EVAL;
+    } else if (input.kind == INPUT_CODES) {
+        uint8_t *keep = arena_alloc(worker->arena, input.column.value_count);
+        if (!keep) return STATUS_OK;
+        memset(keep, 1, input.column.value_count);
+        for (uint32_t from = 0, count; from < input.column.value_count; from += count) {
+            struct vector vector = entries(&input.column, from, &count);
+            if (expr_filter(state, &vector, count, &ignored, keep + from) != STATUS_OK) return STATUS_OK;
+        }
+        bound_term->form = TERM_TABLE;
+        bound_term->code_count = input.column.value_count;
+        bound_term->keep = keep;
+    } else if (input.kind == INPUT_NUMBERS && term->comparison != EXPR_NO_COMPARISON) {
+        bound_term->form = TERM_COMPARE;
+    }
+    return STATUS_OK;
+}
+
+static enum status bind_labels(struct worker *worker, struct bound *bound)
+{
+    struct survey *survey = worker->survey;
+    struct error ignored = ERROR_INIT;
+    struct input input;
+    struct vector result;
+    bound->labels.form = SOURCE_ROWS;
+    TRY(find_input(worker, bound, worker->on_columns, &input));
+    bound->labels.property = input.property;
+    if (input.kind == INPUT_CONSTANT) {
+        if (expr_eval(worker->on_state, input.constants, 1, &ignored, &result) != STATUS_OK) return STATUS_OK;
+        struct value value = vector_at(&result, 0);
+        if (value.type == VALUE_LIST) return STATUS_OK;
+        if (labels_one(&survey->labels, &worker->list, value, &bound->labels.label) != STATUS_OK)
+            return survey_out_of_memory(survey, &worker->error);
+        bound->labels.form = SOURCE_ONE;
+    } else if (input.kind == INPUT_CODES) {
+        uint32_t *labels = arena_alloc(worker->arena, input.column.value_count * sizeof *labels);
+        if (!labels) return STATUS_OK;
+        for (uint32_t from = 0, count; from < input.column.value_count; from += count) {
+            struct vector vector = entries(&input.column, from, &count);
+            if (expr_eval(worker->on_state, &vector, count, &ignored, &result) != STATUS_OK) return STATUS_OK;
+            for (uint32_t i = 0; i < count; i++) {
+                struct value value = vector_at(&result, i);
+                if (value.type == VALUE_LIST ||
+                    labels_one(&survey->labels, &worker->list, value, &labels[from + i]) != STATUS_OK)
+                    return STATUS_OK;
+            }
+        }
+        bound->labels.form = SOURCE_TABLE;
+        bound->labels.code_count = input.column.value_count;
+        bound->labels.labels = labels;
+        if (input.column.value_rows && bound->run.deleted == 0) {
+            uint32_t *rows = arena_alloc(worker->arena, input.column.value_count * sizeof *rows);
+            if (rows) memcpy(rows, input.column.value_rows, input.column.value_count * sizeof *rows);
+            bound->labels.all_rows = rows;
+        }
+    }
+    return STATUS_OK;
+}
+
+static double number_of(struct value value)
+{
+    double number;
+    return value_double(value, &number) ? number : NAN;
+}
+
+static enum status bind_numbers(struct worker *worker, struct bound *bound)
+{
+    const struct survey *survey = worker->survey;
+    struct error ignored = ERROR_INIT;
+    struct input input;
+    struct vector result;
+    bound->numbers.form = SOURCE_ROWS;
+    TRY(find_input(worker, bound, worker->of_columns, &input));
+    bound->numbers.property = input.property;
+    if (input.kind == INPUT_CONSTANT) {
+        if (expr_eval(worker->of_state, input.constants, 1, &ignored, &result) != STATUS_OK) return STATUS_OK;
+        bound->numbers.number = number_of(vector_at(&result, 0));
+        bound->numbers.form = SOURCE_ONE;
+    } else if (input.kind == INPUT_CODES) {
+        double *numbers = arena_alloc(worker->arena, input.column.value_count * sizeof *numbers);
+        if (!numbers) return STATUS_OK;
+        for (uint32_t from = 0, count; from < input.column.value_count; from += count) {
+            struct vector vector = entries(&input.column, from, &count);
+            if (expr_eval(worker->of_state, &vector, count, &ignored, &result) != STATUS_OK) return STATUS_OK;
+            for (uint32_t i = 0; i < count; i++) numbers[from + i] = number_of(vector_at(&result, i));
+        }
+        bound->numbers.form = SOURCE_TABLE;
+        bound->numbers.code_count = input.column.value_count;
+        bound->numbers.numbers = numbers;
+    } else if (input.kind == INPUT_NUMBERS && expr_is_column(survey->of)) {
+        bound->numbers.form = SOURCE_NUMBERS;
+    }
+    return STATUS_OK;
+}
+
+static enum status bind_run(void *ctx, unsigned slot, uint32_t index)
+{
+    struct survey *survey = ctx;
+    struct worker *worker = &survey->workers[slot];
+    struct bound *bound = &survey->runs[index];
+    TRY(survey_interrupted(survey, &worker->error));
+    bind_range(survey, bound);
+    if (bound->never || (!survey->term_count && !survey->on && !survey->of)) return STATUS_OK;
+    TRY(scan_open(worker->scan, &bound->run, &worker->error));
+    bound->terms = arena_new_array(worker->arena, struct bound_term, survey->term_count + 1);
+    if (!bound->terms) return survey_out_of_memory(survey, &worker->error);
+    for (size_t i = 0; i < survey->term_count && !bound->never; i++) {
+        TRY(bind_term(worker, bound, i));
+        bound->everything &= bound->terms[i].form == TERM_ALWAYS;
+    }
+    if (survey->on && !bound->never) TRY(bind_labels(worker, bound));
+    if (survey->of && !bound->never) TRY(bind_numbers(worker, bound));
+    return STATUS_OK;
+}
+
+/* Runs of the newest sections first would do as well: the order is that of the snapshot. Tasks are cut so that each has
+ * VECTORS_PER_TASK vectors at most. */
+static enum status make_tasks(struct survey *survey)
+{
+    size_t slice_count = 0;
+    for (size_t i = 0; i < survey->run_count; i++)
+        slice_count += survey->runs[i].never ? 0 : survey->runs[i].run.vectors / VECTORS_PER_TASK + 1;
+    survey->slices = arena_new_array(survey->arena, struct slice, slice_count + 1);
+    survey->task_slices = arena_new_array(survey->arena, uint32_t, slice_count + 2);
+    if (!survey->slices || !survey->task_slices) return survey_out_of_memory(survey, survey->error);
+    uint32_t slices = 0, vectors = VECTORS_PER_TASK;
+    for (size_t i = 0; i < survey->run_count; i++) {
+        const struct bound *bound = &survey->runs[i];
+        for (uint32_t from = 0; !bound->never && from < bound->run.vectors;) {
+            uint32_t to = from + VECTORS_PER_TASK;
+            if (to > bound->run.vectors) to = bound->run.vectors;
+            if (vectors + (to - from) > VECTORS_PER_TASK) {
+                survey->task_slices[survey->task_count++] = slices;
+                vectors = 0;
+            }
+            survey->slices[slices++] = (struct slice){(uint32_t)i, from, to};
+            vectors += to - from;
+            from = to;
+        }
+    }
+    survey->task_slices[survey->task_count] = slices;
+    return STATUS_OK;
+}
+
+enum status survey_prepare(struct survey *survey)
+{
+    survey->whole_minutes = survey->bucket_count < UINT16_MAX;
+    for (size_t i = 0; i < survey->edge_count; i++) survey->whole_minutes &= survey->edges[i].from_ms % 60000 == 0;
+    TRY(pool_run(survey->pool, (uint32_t)survey->run_count, bind_run, survey));
+    for (size_t i = 0; i < survey->run_count; i++) {
+        if (survey->runs[i].never) continue;
+        survey->row_count += survey->runs[i].run.rows;
+        survey->row_labels |= survey->runs[i].labels.form == SOURCE_ROWS;
+    }
+    return make_tasks(survey);
+}
+
+/* --- opening a run for reading --- */
+
+#define MINUTES_MAX ((int64_t)1 << 21)
+
+/* The table minute -> bucket of a section, as far as its rows go. */
+static enum status make_minutes(struct worker *worker, const struct scan_run *run)
+{
+    const struct survey *survey = worker->survey;
+    if (worker->minutes_section == run->section) return STATUS_OK;
+    worker->minutes_section = run->section;
+    worker->minutes_from = floor_div(run->section_min_ms - run->window_ms, 60000);
+    int64_t count = floor_div(run->section_max_ms - run->window_ms, 60000) + 1 - worker->minutes_from;
+    worker->minutes_count = 0;
+    if (!survey->whole_minutes || count > MINUTES_MAX) return STATUS_OK;
+    if ((size_t)count > worker->minute_capacity) {
+        uint16_t *grown = realloc(worker->minute_buckets, (size_t)count * sizeof *grown);
+        if (!grown) return survey_out_of_memory(worker->survey, &worker->error);
+        worker->minute_buckets = grown;
+        worker->minute_capacity = (size_t)count;
+    }
+    int64_t first_ms = run->window_ms + worker->minutes_from * 60000;
+    size_t edge = edge_at(survey, first_ms);
+    for (int64_t at = 0; at < count;) {
+        uint32_t bucket = bucket_of_edge(survey, edge);
+        int64_t next = edge + 1 < survey->edge_count ? (survey->edges[edge + 1].from_ms - first_ms) / 60000 : count;
+        if (next > count) next = count;
+        uint16_t entry = bucket == BUCKET_NONE ? UINT16_MAX : (uint16_t)bucket;
+        for (; at < next; at++) worker->minute_buckets[at] = entry;
+        edge++;
+    }
+    worker->minutes_count = count;
+    return STATUS_OK;
+}
+
+enum status worker_open(struct worker *worker, const struct bound *bound)
+{
+    const struct survey *survey = worker->survey;
+    if (worker->open == bound) return STATUS_OK;
+    worker->open = NULL;
+    TRY(scan_open(worker->scan, &bound->run, &worker->error));
+    if (!bound->one_bucket) TRY(make_minutes(worker, &bound->run));
+    if (bound->labels.form == SOURCE_TABLE) {
+        uint32_t count = bound->labels.code_count;
+        if (count > worker->code_cells_capacity) {
+            uint32_t *grown = realloc(worker->code_cells, count * sizeof *grown);
+            if (!grown) return survey_out_of_memory(worker->survey, &worker->error);
+            worker->code_cells = grown;
+            worker->code_cells_capacity = count;
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t slot = survey->slots ? survey->slots[bound->labels.labels[i]] : bound->labels.labels[i];
+            worker->code_cells[i] = slot < survey->slot_count ? slot * survey->bucket_count : survey->cell_count;
+        }
+    }
+    worker->open = bound;
+    return STATUS_OK;
+}

@@ -1,0 +1,191 @@
+#pragma once
+/*
+ * One segmentation under way on the event store: what segment.c, prepare.c, cells.c, people.c and numbers.c share. The
+ * essay is in segment.c.
+ */
+#include "base/exact_sum.h"
+#include "query/buckets.h"
+#include "query/native/columns.h"
+#include "query/native/labels.h"
+#include "query/native/native.h"
+#include "query/native/parallel.h"
+
+#define VECTORS_PER_TASK 64
+
+/* How a term of `where` is decided in one run. */
+enum term_form {
+    TERM_ALWAYS,
+    TERM_TABLE,   /* by the code of a column */
+    TERM_COMPARE, /* a numeric column with a bound */
+    TERM_EVAL     /* row by row */
+};
+struct bound_term {
+    enum term_form form;
+    uint32_t property;
+    uint32_t code_count;
+    const uint8_t *keep; /* TABLE */
+};
+
+/* Where labels, or the numbers to be measured, come from in one run. */
+enum source_form { SOURCE_NONE, SOURCE_ONE, SOURCE_TABLE, SOURCE_NUMBERS, SOURCE_ROWS };
+struct bound_labels {
+    enum source_form form;
+    uint32_t property, code_count;
+    uint32_t label;           /* ONE */
+    const uint32_t *labels;   /* TABLE: by code */
+    const uint32_t *all_rows; /* TABLE: rows per code, NULL: not known */
+};
+struct bound_numbers {
+    enum source_form form;
+    uint32_t property, code_count;
+    double number;         /* ONE */
+    const double *numbers; /* TABLE: by code */
+};
+
+/* A run as this query sees it: made by survey_prepare, then only read. */
+struct bound {
+    struct scan_run run;
+    bool never;      /* no row can count */
+    bool everything; /* all live rows lie in the range, and every term is ALWAYS */
+    bool one_bucket; /* all in `bucket` */
+    bool known;      /* counted without reading rows */
+    uint32_t bucket;
+    struct bound_term *terms;
+    struct bound_labels labels;
+    struct bound_numbers numbers;
+};
+
+struct prepared { /* an expression and what is needed to feed it; the states are the workers' */
+    const struct expr *expr;
+    enum expr_comparison comparison;
+    double bound;
+};
+
+struct percentile_value {
+    uint32_t cell;
+    double number;
+};
+
+/* What one participant of the pool has to itself. */
+struct worker {
+    struct survey *survey;
+    struct error error;
+    struct arena *arena; /* kept for the whole query */
+    struct arena *sums;  /* wide parts of sums */
+    struct scan *scan;
+    const struct bound *open; /* the run in `scan` */
+    struct expr_state **term_states, *on_state, *of_state;
+    struct columns **term_columns, *on_columns, *of_columns;
+    struct label_list list;
+    /* minute of the section's window -> bucket, for the section with number minutes_section */
+    uint16_t *minute_buckets;
+    size_t minute_capacity;
+    uint32_t minutes_section;
+    int64_t minutes_from, minutes_count; /* count 0: the section is too wide, or has odd edges: by milliseconds */
+    uint32_t *code_cells;                /* of the open run: code -> first cell of its label */
+    uint32_t code_cells_capacity;
+    /* the vector at hand */
+    uint32_t vector, rows;
+    uint32_t cells[VECTOR_ROWS_MAX];
+    uint16_t cell_rows[VECTOR_ROWS_MAX];
+    double numbers_buffer[VECTOR_ROWS_MAX];
+    const double *numbers;
+    const uint32_t *persons;
+    uint32_t person_base; /* of the range in which users are counted */
+    uint64_t *bits;       /* cells × persons */
+    size_t words;         /* of a cell's row */
+    uint64_t *set;        /* or: a hash set of cell and person */
+    size_t set_capacity, set_count;
+    /* results of this worker */
+    uint64_t *counts, *users;
+    uint64_t *totals; /* events per label, from 1 */
+    uint32_t total_capacity;
+    struct exact_sum *exact;
+    double *extremes;
+    uint64_t *number_counts;
+    struct percentile_value *values;
+    size_t value_count, value_capacity;
+    uint64_t *moved; /* people.c: cell and person of rows that belong to somebody else now */
+    size_t moved_count, moved_capacity;
+};
+
+struct survey {
+    const struct plan *plan;
+    const struct plan_limits *limits;
+    struct error *error;
+    struct pool *pool;
+    struct snapshot *snapshot;
+    struct arena *arena; /* not to be used by tasks */
+    struct buckets *buckets;
+    const struct bucket_edge *edges;
+    size_t edge_count;
+    bool whole_minutes, whole_quarters; /* all edges are */
+    uint32_t bucket_count;
+    const struct expr_term *terms;
+    size_t term_count;
+    const struct expr *on, *of;
+    struct bound *runs;
+    size_t run_count;
+    uint64_t row_count;
+    struct labels labels;
+    bool row_labels; /* some run gives labels row by row: they are not all known beforehand */
+    uint32_t *slots; /* label -> slot; NULL: label numbers are slots */
+    uint32_t slot_count;
+    uint32_t cell_count; /* slots × buckets; the cell behind them takes what does not count */
+    bool users;          /* the measure needs people */
+    struct worker *workers;
+    unsigned worker_count;
+    size_t worker_bytes_max;
+    /* of the task lists */
+    struct slice *slices;
+    uint32_t *task_slices; /* task -> its first slice */
+    uint32_t task_count;
+    /* rows whose persons were merged into others since they were sorted */
+    uint64_t *moved_bits;
+    uint64_t *moved; /* person · 2^32 + cell, ascending */
+    size_t moved_count;
+    uint32_t range_count;
+    uint64_t range_persons;
+    bool use_set;
+    /* results */
+    uint64_t *counts, *people;
+    struct exact_sum *exact;
+    double *extremes;
+    uint64_t *number_counts;
+};
+
+/* Rows [first, first + count) of vectors of a run. */
+struct slice {
+    uint32_t run, from_vector, to_vector;
+};
+
+enum status survey_out_of_memory(struct survey *survey, struct error *error);
+/* CANCELLED when the query is to end. Cheap. */
+enum status survey_interrupted(struct survey *survey, struct error *error) MUST_USE;
+
+/* --- prepare.c --- */
+enum status survey_prepare(struct survey *survey) MUST_USE;
+/* Makes the worker read this run. */
+enum status worker_open(struct worker *worker, const struct bound *bound) MUST_USE;
+
+/* --- cells.c --- */
+/* Called with what counts in a vector: item i is row rows[i] (rows NULL: row from + i) and goes to cells[i]. Cells at
+ * or above survey->cell_count do not count. */
+typedef enum status (*cells_fn)(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
+                                uint32_t count);
+/* Rows [from, to) of the vector. */
+enum status worker_cells(struct worker *worker, uint32_t vector, uint32_t from, uint32_t to, cells_fn each) MUST_USE;
+/* The same with labels instead of cells, for the first pass. */
+enum status worker_labels(struct worker *worker, uint32_t vector, uint32_t from, uint32_t to, cells_fn each) MUST_USE;
+
+/* --- people.c --- */
+enum status survey_count_people(struct survey *survey) MUST_USE;
+
+/* --- numbers.c --- */
+enum status worker_numbers_init(struct worker *worker) MUST_USE;
+/* To be called before worker_cells of a vector. */
+enum status worker_read_numbers(struct worker *worker, uint32_t vector) MUST_USE;
+enum status worker_measure(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
+                           uint32_t count) MUST_USE;
+enum status survey_merge_numbers(struct survey *survey) MUST_USE;
+double survey_number(const struct survey *survey, uint64_t cell);
