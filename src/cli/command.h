@@ -23,6 +23,7 @@ struct command {
 int cmd_serve(int argc, char **argv);
 int cmd_project(int argc, char **argv);
 int cmd_account(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_verify(int argc, char **argv);

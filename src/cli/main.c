@@ -13,6 +13,7 @@ static const struct command commands[] = {
     {"inspect", cmd_inspect, "show what is on disk, and where the bytes go"},
     {"verify", cmd_verify, "check that stored events are what was written"},
     {"config", cmd_config, "show and check the server's options"},
+    {"bench", cmd_bench, "measure the event engine, without a server"},
     {0},
 };
 

@@ -1,0 +1,81 @@
+#pragma once
+/*
+ * What the subcommands of `cairn bench` share: a data directory opened without a server, and the loader.
+ */
+#include "cli/command.h"
+#include "os/fs.h"
+#include "query/backend.h"
+#include "store/store.h"
+
+#define BENCH_PROJECT 1 /* where bench load puts its events */
+
+int bench_generate_run(int argc, char **argv);
+int bench_load_run(int argc, char **argv);
+int bench_query_run(int argc, char **argv);
+int bench_open_run(int argc, char **argv);
+int bench_self_run(int argc, char **argv);
+
+/* ---- An engine without a server ---- */
+
+struct bench_engine {
+    struct os_lock *lock;
+    struct os_fs *fs;
+    struct store *store;
+    struct executor *executor;
+    struct store_report report;
+};
+/* Takes the lock of the directory, which is made when `create`, and recovers. Queries run on `threads` threads. */
+enum status bench_engine_open(const char *directory, bool create, unsigned threads, struct error *error,
+                              struct bench_engine *engine) MUST_USE;
+/* Also after a failure of bench_engine_open. */
+void bench_engine_close(struct bench_engine *engine);
+/* Waits until everything is in sorted files and merged as far as it will be. */
+enum status bench_settle(struct store *store, struct error *error) MUST_USE;
+
+/* ---- Time ---- */
+
+struct bench_clock {
+    int64_t wall_ns;
+    double user_s, system_s; /* CPU of the whole process */
+};
+struct bench_clock bench_clock(void);
+/* Since `start`, in seconds. */
+double bench_wall(const struct bench_clock *start);
+double bench_cpu(const struct bench_clock *start);
+/* Of this process, from the kernel; 0 where it does not tell. */
+uint64_t bench_bytes_written(void);  /* handed to disks */
+uint64_t bench_bytes_resident(void); /* now */
+/* Of all files below the directory. */
+uint64_t bench_bytes_on_disk(const char *directory);
+
+/* ---- Loading: text lines in, acknowledged events out ---- */
+
+/* Lines go to `threads` threads, which do with BATCH lines at a time what the server does with a request to /import of
+ * as many events: parse, check, normalise, encode, append to the log, wait (not each for itself) for the disk. */
+struct bench_loader;
+#define BENCH_BATCH_DEFAULT 2000
+
+struct bench_loaded {
+    uint64_t lines, bytes, stored, refused;
+    char reason[256]; /* of a refused line */
+};
+/* The loader belongs to one thread. */
+enum status bench_loader_new(struct store *store, unsigned threads, size_t batch, struct error *error,
+                             struct bench_loader **ret_loader) MUST_USE;
+/* Whole lines, copied. Waits while too much is in flight. */
+enum status bench_loader_feed(struct bench_loader *loader, struct str lines, struct error *error) MUST_USE;
+/* Waits until everything is on disk, and frees the loader, whatever is returned. */
+enum status bench_loader_finish(struct bench_loader *loader, struct error *error,
+                                struct bench_loaded *ret_loaded) MUST_USE;
+
+/* ---- Questions ---- */
+
+/* A plan from its JSON (the help of `cairn bench query` describes it). Its strings lie in the arena or in `question`.
+ * INVALID names the member that is wrong. */
+enum status bench_plan(struct arena *arena, const struct json *question, struct error *error,
+                       struct plan *ret_plan) MUST_USE;
+/* Runs it once and writes the answer as JSON to `answer`, in a form that does not depend on who answers: rows of
+ * [bucket, label, number] without empty cells, of [label, number], or of events; or just [events, sum of their times in
+ * s] for exports, whose events are written as JSON lines and thrown away. */
+enum status bench_answer(struct executor *executor, const struct plan *plan, struct error *error,
+                         struct buf *answer) MUST_USE;
