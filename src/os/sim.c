@@ -662,6 +662,17 @@ void sim_lie(struct sim *sim, bool lies)
     pthread_mutex_unlock(&sim->lock);
 }
 
+uint64_t sim_faults(struct sim *sim, enum sim_call call)
+{
+    pthread_mutex_lock(&sim->lock);
+    const struct plan *plan = &sim->plans[call];
+    uint64_t count = !plan->on || plan->seen < plan->first ? 0
+                     : plan->seen > plan->last             ? plan->last - plan->first + 1
+                                                           : plan->seen - plan->first + 1;
+    pthread_mutex_unlock(&sim->lock);
+    return count;
+}
+
 uint64_t sim_calls(struct sim *sim, enum sim_call call)
 {
     pthread_mutex_lock(&sim->lock);

@@ -54,6 +54,8 @@ void sim_space(struct sim *sim, uint64_t bytes);
 uint64_t sim_used(struct sim *sim);
 /* sync and sync_dir say OK and do nothing: a disk that lies, to show that a test can tell. */
 void sim_lie(struct sim *sim, bool lies);
+/* How often the plan for this kind of call, the present one, has made one misbehave. */
+uint64_t sim_faults(struct sim *sim, enum sim_call call);
 /* Calls made so far, failed ones included. */
 uint64_t sim_calls(struct sim *sim, enum sim_call call);
 /* Changing calls so far: all but reads and opens of existing files. */

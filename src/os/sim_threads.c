@@ -472,7 +472,7 @@ static void sim_random(void *data, size_t size)
 void sim_threads_options_draw(struct sim_threads_options *options, uint64_t seed)
 {
     static const unsigned switches[] = {256, 128, 64, 16, 4}, leaps[] = {0, 0, 16, 256};
-    static const int64_t ticks[] = {100, 2000, 50000}, disks[] = {0, 20000, 1000000, 50000000};
+    static const int64_t ticks[] = {500, 5000, 50000}, disks[] = {0, 20000, 1000000, 50000000};
     uint64_t h = hash_u64(seed, 21);
     *options = (struct sim_threads_options){
         .seed = seed,

@@ -112,7 +112,15 @@ static enum status start(struct store *store, struct error *error)
 static enum status recover(struct store *store, struct error *error, struct store_report *ret_report)
 {
     TRY(manifest_open(store->options.fs, error, &store->manifest));
-    TRY(files_load(store->options.fs, &store->manifest, store->cache, store_find_project, store, error));
+    enum status loaded =
+        files_load(store->options.fs, &store->manifest, store->cache, store_find_project, store, error);
+    if (loaded == STATUS_NOT_FOUND) { /* so either the file or the manifest is not what was written */
+        loaded = STATUS_CORRUPT;
+        error_prefix(error, "the manifest lists a file that is not there");
+        error_hint(error, "restore the manifest and the files of events/ from one backup");
+        if (error) error->status = loaded;
+    }
+    if (loaded != STATUS_OK) return loaded;
     for (size_t i = 0; i < store->manifest.dropped_count; i++) {
         struct project *project = store_find_project(store, store->manifest.dropped[i]);
         if (!project) return error_set(error, STATUS_LIMIT, "out of memory for a project");

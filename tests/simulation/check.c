@@ -1,0 +1,173 @@
+/* The contract, checked against the model. */
+#include "simulation/world.h"
+
+#include "base/hash.h"
+#include "os/sim_threads.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* Rows by serial: how many, and the sum of their hashes. */
+struct tally {
+    uint32_t *counts, serials, strangers;
+    uint64_t *hashes, rows, sum;
+};
+
+static void tally_init(struct tally *tally, uint32_t serials)
+{
+    *tally = (struct tally){.counts = calloc(serials + 1, sizeof *tally->counts),
+                            .hashes = calloc(serials + 1, sizeof *tally->hashes),
+                            .serials = serials};
+    if (!tally->counts || !tally->hashes) abort();
+}
+
+static void tally_fini(struct tally *tally)
+{
+    free(tally->counts);
+    free(tally->hashes);
+}
+
+static void tally_add(void *ctx, const struct row_view *row)
+{
+    struct tally *tally = ctx;
+    tally->rows++;
+    tally->sum += hash_u64(row->hash, row->serial);
+    if (row->serial >= tally->serials) {
+        tally->strangers++;
+        return;
+    }
+    tally->counts[row->serial]++;
+    tally->hashes[row->serial] += row->hash;
+}
+
+static const struct sent *sent_with(const struct world *w, uint32_t serial)
+{
+    const struct sent *last = NULL;
+    for (uint32_t i = 0; i < w->sent_count; i++) {
+        if (w->sent[i]->json.data && w->sent[i]->marker <= serial) last = w->sent[i];
+    }
+    return last;
+}
+
+static void compare_rows(struct world *w, unsigned side, const struct tally *found)
+{
+    static const char *const fates[] = {"in the air", "in the log", "refused", "gone"};
+    struct tally expected;
+    tally_init(&expected, found->serials);
+    rows_expected(&w->sides[side], tally_add, &expected);
+    if (found->strangers) fail(w, "project %u has %u rows that were never sent", side, found->strangers);
+    for (uint32_t i = 0; i < found->serials; i++) {
+        const struct sent *sent = sent_with(w, i);
+        if (found->counts[i] != expected.counts[i])
+            fail(w, "project %u: event %" PRIu32 " is there %" PRIu32 " times, not %" PRIu32 " (its record is %s)",
+                 side, i, found->counts[i], expected.counts[i], sent ? fates[sent->fate] : "unknown");
+        else if (found->hashes[i] != expected.hashes[i])
+            fail(w, "project %u: event %" PRIu32 " has other contents than were sent", side, i);
+    }
+    tally_fini(&expected);
+}
+
+/* Names, ids, people: a function of the log, so the same after a crash as before. */
+static uint64_t picture_of(const struct snapshot *snapshot)
+{
+    uint64_t h = 0;
+    for (uint32_t i = 0; i < snapshot_event_count(snapshot); i++)
+        h = hash_u64(h ^ hash_str(snapshot_event_name(snapshot, i)), i);
+    for (uint32_t i = 0; i < snapshot_property_count(snapshot); i++)
+        h = hash_u64(h ^ hash_str(snapshot_property_name(snapshot, i)), i);
+    for (uint32_t i = 1; i <= snapshot_id_count(snapshot); i++) {
+        uint32_t person = snapshot_person(snapshot, i);
+        h = hash_u64(h ^ hash_str(snapshot_id_text(snapshot, i)), person);
+        h = hash_u64(h, snapshot_person_id(snapshot, person));
+    }
+    return h;
+}
+
+static void compare_pictures(struct world *w, struct side *side, const struct snapshot *snapshot)
+{
+    uint64_t picture = picture_of(snapshot);
+    if (side->pictured && side->picture_count == side->log_count && side->picture != picture)
+        fail(w, "numbers of names, ids or people changed, though the log did not");
+    side->pictured = true;
+    side->picture = picture;
+    side->picture_count = side->log_count;
+}
+
+static void check_side(struct world *w, unsigned side)
+{
+    struct error error = ERROR_INIT;
+    struct snapshot *snapshot;
+    enum status status = store_snapshot(w->store, w->sides[side].project, &error, &snapshot);
+    if (status != STATUS_OK) {
+        fail_unless_excused(w, "no snapshot", status, &error);
+        return;
+    }
+    struct tally found;
+    tally_init(&found, w->serial);
+    status = rows_read(w, snapshot, tally_add, &found, &error);
+    if (status == STATUS_OK) {
+        if (w->after_crash) model_adopt(w, side, found.counts, snapshot);
+        model_feed(w, &w->sides[side]);
+        compare_rows(w, side, &found);
+        compare_pictures(w, &w->sides[side], snapshot);
+        sim_threads_note(found.sum);
+    } else {
+        fail_unless_excused(w, "a scan failed", status, &error);
+    }
+    tally_fini(&found);
+    snapshot_free(snapshot);
+}
+
+void check_everything(struct world *w)
+{
+    uint64_t reported = w->report->counts.damage_reported;
+    w->report->counts.checks++;
+    for (unsigned side = 0; side < SIDES && !failed(w); side++) check_side(w, side);
+    for (unsigned i = 0; w->swarm.questions && i < 4 && !failed(w); i++) question_compare(w, (unsigned)draw(w, SIDES));
+    /* When a read failed or the power went off in between, what is there is not known yet. */
+    if (!sim_halted(w->disk) && reported == w->report->counts.damage_reported) w->after_crash = false;
+}
+
+/* Whatever was acknowledged before is in a snapshot, nothing that was refused is, and it never changes. */
+void check_snapshot(struct world *w, unsigned side)
+{
+    struct error error = ERROR_INIT;
+    struct snapshot *snapshot;
+    uint32_t before = w->sent_count;
+    uint8_t *acked = calloc(before + 1, 1);
+    if (!acked) abort();
+    for (uint32_t i = 0; i < before; i++)
+        acked[i] = w->sent[i]->fate == IN_LOG && w->sent[i]->side == side && w->sent[i]->json.data;
+    enum status status = store_snapshot(w->store, w->sides[side].project, &error, &snapshot);
+    if (status != STATUS_OK) {
+        fail_unless_excused(w, "no snapshot", status, &error);
+        free(acked);
+        return;
+    }
+    struct tally first, second;
+    uint32_t serials = w->serial;
+    tally_init(&first, serials);
+    tally_init(&second, serials);
+    status = rows_read(w, snapshot, tally_add, &first, &error);
+    if (status != STATUS_OK) fail_unless_excused(w, "a scan failed", status, &error);
+    for (uint32_t i = 0; i < w->sent_count && status == STATUS_OK && !w->after_crash; i++) {
+        const struct sent *sent = w->sent[i];
+        if (sent->side != side || !sent->json.data || sent->marker >= serials) continue;
+        if (i < before && acked[i] && first.counts[sent->marker] != 1)
+            fail(w, "a snapshot lacks record %u, which was acknowledged before", i);
+        if ((sent->fate == REFUSED || sent->fate == GONE) && first.counts[sent->marker])
+            fail(w, "a snapshot shows record %u, which was refused", i);
+    }
+    if (status == STATUS_OK && once_in(w, 2)) {
+        os_sleep_ns((int64_t)draw(w, 200000000));
+        status = rows_read(w, snapshot, tally_add, &second, &error);
+        if (status != STATUS_OK)
+            fail_unless_excused(w, "a second scan failed", status, &error);
+        else if (first.rows != second.rows || first.sum != second.sum)
+            fail(w, "a snapshot of project %u changed", side);
+    }
+    tally_fini(&first);
+    tally_fini(&second);
+    free(acked);
+    snapshot_free(snapshot);
+}

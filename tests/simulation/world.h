@@ -1,0 +1,143 @@
+#pragma once
+/* What the files of the simulation share. Everything runs in simulated threads, so data that is touched between two
+ * calls of the engine or of os/thread.h needs no lock. */
+#include "base/arena.h"
+#include "base/error.h"
+#include "os/sim.h"
+#include "os/thread.h"
+#include "query/backend.h"
+#include "reference/generate.h"
+#include "simulation/simulation.h"
+#include "store/store.h"
+
+#define SIDES       2 /* projects */
+#define CLIENTS_MAX 4
+
+/* Which features and faults take part: each seed draws a random subset. */
+struct swarm {
+    unsigned clients, lives, rounds; /* rounds: checks of everything in a life */
+    unsigned batch_events_max;
+    bool resends, keys, links, late, flushes, snapshots, questions;
+    bool kill, power, crash_in_recovery, fault_in_recovery;
+    bool errors, drops, no_space, directory_errors, read_faults, silent, damage;
+};
+
+enum fate {
+    IN_AIR,
+    IN_LOG,  /* acknowledged, or found after a crash: it is there for good */
+    REFUSED, /* may be found after a crash, unless something was acknowledged later */
+    GONE     /* was not found: it must never be */
+};
+
+/* One log record. */
+struct sent {
+    struct world *world;
+    unsigned side;
+    enum fate fate;
+    uint32_t settled; /* which answer in a row, from 1 */
+    uint32_t marker;  /* serial of an event that is in no other record and is never replaced */
+    struct str json;  /* list of events; NULL data: a link */
+    struct str rest;  /* its events but for the marker, for sending them again */
+    int64_t received_ms;
+    struct str device, user; /* of a link */
+    struct sent *next_in_log;
+};
+
+struct side {
+    uint64_t project;
+    struct arena *arena;
+    struct reference *reference; /* holds the log up to `fed` */
+    struct executor *executor;   /* on it */
+    struct sent *log_first, *log_last, *fed;
+    uint32_t log_count;
+    uint64_t picture; /* of names, ids and people when the log had picture_count records */
+    uint32_t picture_count;
+    bool pictured;
+};
+
+struct world {
+    struct simulation_options options;
+    struct simulation_report *report;
+    struct swarm swarm;
+    uint64_t random;
+    struct generator generator;
+    struct generated_heads heads;
+    struct arena *arena; /* what was sent; lives as long as the world */
+    struct sim *disk;
+    struct store *store;
+    struct executor *executor;
+    struct side sides[SIDES];
+
+    struct sent **sent;
+    uint32_t sent_count, sent_capacity, settled, last_acked; /* last_acked: the number of an answer */
+    uint32_t serial;                                         /* of events */
+    bool after_crash;                                        /* refused records may be found, once */
+    bool damaged;    /* bytes on disk are wrong: reads may fail with CORRUPT or IO, but must not be wrong */
+    bool reads_fail; /* the disk refuses or spoils reads at present */
+
+    struct os_mutex lock;
+    struct os_cond changed;
+    uint32_t in_air;
+    unsigned running, paused;
+    bool pausing, stopping;
+};
+
+/* --- world.c --- */
+uint64_t draw(struct world *w, uint64_t below);
+bool once_in(struct world *w, uint64_t n);
+/* The first failure counts. */
+void fail(struct world *w, const char *format, ...) PRINTF_LIKE(2, 3);
+static inline bool failed(const struct world *w)
+{
+    return w->report->failed;
+}
+/* Fails for a status that is no answer to what is wrong with the disk right now. */
+void fail_unless_excused(struct world *w, const char *what, enum status status, const struct error *error);
+
+/* --- model.c: what was sent and what became of it --- */
+struct sent *model_sent(struct world *w, unsigned side);
+/* A `done` of store_append. */
+void model_settled(void *sent, enum status status);
+void model_wait(struct world *w); /* until nothing is in the air */
+/* Brings the reference of a side up to the log. */
+void model_feed(struct world *w, struct side *side);
+/* After a crash: what was found stays, what was not never comes. `found` by serial. */
+void model_adopt(struct world *w, unsigned side, const uint32_t *found, struct snapshot *snapshot);
+
+/* --- workload.c: the clients --- */
+void workload_client(void *world); /* main of a thread */
+/* Sends one batch and waits; false when it was refused. */
+bool workload_send(struct world *w, unsigned side);
+
+/* --- rows.c --- */
+struct row_view {
+    uint32_t serial;
+    uint64_t hash; /* of everything that was sent */
+};
+/* Calls each(ctx, row) for every row that counts. */
+enum status rows_read(struct world *w, struct snapshot *snapshot, void (*each)(void *ctx, const struct row_view *row),
+                      void *ctx, struct error *error) MUST_USE;
+/* The same from the reference. */
+void rows_expected(struct side *side, void (*each)(void *ctx, const struct row_view *row), void *ctx);
+
+/* --- check.c: with nothing in the air --- */
+void check_everything(struct world *w);
+/* What a single client can tell at any time. */
+void check_snapshot(struct world *w, unsigned side);
+
+/* --- question.c --- */
+/* Asks the engine and the reference; nothing may be in the air. */
+void question_compare(struct world *w, unsigned side);
+/* Asks the engine alone: it must answer. */
+void question_ask(struct world *w, unsigned side);
+
+/* --- faults.c --- */
+void faults_plan(struct world *w);
+void faults_plan_silent(struct world *w);
+/* Inverts a bit of a file at rest; false when there was none to choose. */
+struct damage {
+    char name[128];
+    uint64_t offset;
+    unsigned char mask;
+};
+bool faults_damage(struct world *w, struct damage *ret_damage);
