@@ -4,18 +4,44 @@
 
 #include "base/number.h"
 
-static const struct function *const subjects[] = {
-    expr_logic_functions, expr_cast_functions, expr_math_functions, expr_string_functions,
-    expr_regex_functions, expr_time_functions, expr_list_functions,
-};
-#define SUBJECTS (sizeof subjects / sizeof subjects[0])
+#define OPERATOR true
+#define FUNCTION false
+#define SQL_BOOL(types_, template)                                                                                     \
+    {                                                                                                                  \
+        .boolean = (template), .types = (types_)                                                                       \
+    }
+#define SQL_NUMBER(template)                                                                                           \
+    {                                                                                                                  \
+        .number = (template)                                                                                           \
+    }
+#define SQL_NUMBER_OR_TEXT(number_, text_)                                                                             \
+    {                                                                                                                  \
+        .number = (number_), .text = (text_)                                                                           \
+    }
+#define SQL_SAME(template)                                                                                             \
+    {                                                                                                                  \
+        .boolean = (template), .number = (template), .text = (template)                                                \
+    }
+#define NO_SQL(why)                                                                                                    \
+    {                                                                                                                  \
+        .reason = (why)                                                                                                \
+    }
+
+#define COMMON(name_, written, form_, min_, max_, first, second, others, result_, absent_)                             \
+    .name = (name_), .operator=(written), .form = FORM_##form_, .absent = ABSENT_##absent_, .min = (min_),             \
+    .max = (max_), .accept = {(first), (second), (others)}, .result = (result_)
+#define STRICT_ROW(id, name, written, form, min, max, first, second, others, result, absent, prepare_, ...)            \
+    {COMMON(name, written, form, min, max, first, second, others, result, absent), .run = expr_run_##id,               \
+     .prepare = (prepare_), .sql = __VA_ARGS__},
+#define LAZY_ROW(id, name, written, form, min, max, first, second, others, result, absent, ...)                        \
+    {COMMON(name, written, form, min, max, first, second, others, result, absent), .sql = __VA_ARGS__},
+
+const struct function expr_functions[] = {EXPR_STRICT_OPERATORS(STRICT_ROW) EXPR_LAZY_OPERATORS(LAZY_ROW){0}};
 
 const struct function *expr_function(struct str name, bool operator)
 {
-    for (size_t i = 0; i < SUBJECTS; i++) {
-        for (const struct function *row = subjects[i]; row->name; row++) {
-            if (row->operator== operator&& str_eq_nocase(str_of(row->name), name)) return row;
-        }
+    for (const struct function *row = expr_functions; row->name; row++) {
+        if (row->operator== operator&& str_eq_nocase(str_of(row->name), name)) return row;
     }
     return NULL;
 }
@@ -45,14 +71,11 @@ const char *expr_function_near(struct str name)
     const char *near = NULL;
     unsigned best = name.size < 6 ? (unsigned)name.size / 2 + 1 : 4; /* nothing at this distance or beyond */
     if (name.size > NEAR_BYTES_MAX) return NULL;
-    for (size_t i = 0; i < SUBJECTS; i++) {
-        for (const struct function *row = subjects[i]; row->name; row++) {
-            unsigned edits =
-                row->operator|| strlen(row->name) > NEAR_BYTES_MAX ? best : distance(name, str_of(row->name));
-            if (edits < best) {
-                best = edits;
-                near = row->name;
-            }
+    for (const struct function *row = expr_functions; row->name; row++) {
+        unsigned edits = row->operator|| strlen(row->name) > NEAR_BYTES_MAX ? best : distance(name, str_of(row->name));
+        if (edits < best) {
+            best = edits;
+            near = row->name;
         }
     }
     return near;

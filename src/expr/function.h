@@ -1,8 +1,8 @@
 #pragma once
 /*
- * The function table: one row for every operator and function of the language. A row says how it is written, what it
- * accepts, what it gives and how it is computed, so nothing about an operator exists in a second place. The rows are
- * spread over function_*.c by subject; function.c joins them.
+ * The function table: one row for every operator and function of the language, made from the operator table
+ * (operators.h). A row says how it is written, what it accepts, what it gives and how it is computed, so nothing about
+ * an operator exists in a second place. The functions are in function_*.c by subject.
  *
  * A strict row's run() is called with values of accepted types only: the caller (apply.c) has already answered
  * `undefined` for others. It never fails for bad values; it reports exhausted budgets through call->context and then
@@ -10,12 +10,26 @@
  */
 #include "column/value.h"
 #include "expr/ast.h"
+#include "expr/operators.h"
 
 /* Sets of types. */
 #define TYPE(t)      (uint16_t)(1u << VALUE_##t)
 #define TYPES_NUMBER (uint16_t)(TYPE(INT) | TYPE(DOUBLE) | TYPE(BIGNUM))
 #define TYPES_UNSET  (uint16_t)(TYPE(ABSENT) | TYPE(NULL))
 #define TYPES_ANY    (uint16_t)((1u << VALUE_TYPES) - 1)
+
+/* As the operator table writes them. */
+#define T_ABSENT  TYPE(ABSENT)
+#define T_UNSET   TYPES_UNSET
+#define T_BOOL    TYPE(BOOL)
+#define T_MAYBE   (T_BOOL | T_ABSENT)
+#define T_INT     TYPE(INT)
+#define T_NUMBER  TYPES_NUMBER
+#define T_TEXT    TYPE(STRING)
+#define T_LIST    TYPE(LIST)
+#define T_OBJECT  TYPE(OBJECT)
+#define T_ORDERED (T_NUMBER | T_TEXT)
+#define T_ANY     TYPES_ANY
 
 /* A value that is an error when it is needed (decision 18): `size` is the byte in the text, `integer` what was found
  * there. */
@@ -64,10 +78,20 @@ enum form {
     FORM_LET,
 };
 
+enum absent_rule { ABSENT_UNDEFINED, ABSENT_SEEN };
+
+/* Forms in ClickHouse's SQL (operators.h): for each kind of value that is asked for, or the reason why there is none.
+ */
+struct expr_sql {
+    const char *boolean, *number, *text, *reason;
+    uint16_t types; /* what arguments may be at most; 0: anything */
+};
+
 struct function {
     const char *name;
     bool operator;      /* written as an operator: not found by name */
     uint8_t form;       /* enum form */
+    uint8_t absent;     /* enum absent_rule, of the arguments that are always evaluated */
     uint16_t min, max;  /* arguments */
     uint16_t accept[3]; /* types of the first, the second and all further arguments */
     uint16_t result;    /* types of the result for accepted arguments */
@@ -75,11 +99,20 @@ struct function {
     /* Optional: looks at the constant arguments once. May refuse the text. */
     enum status (*prepare)(struct arena *arena, const struct expr_context *context,
                            const struct expr_arguments *arguments, struct error *error, const void **ret_data);
+    struct expr_sql sql;
 };
 
-/* The rows of each subject; a row without a name ends them. */
-extern const struct function expr_logic_functions[], expr_cast_functions[], expr_math_functions[],
-    expr_string_functions[], expr_regex_functions[], expr_time_functions[], expr_list_functions[];
+/* All rows; a row without a name ends them. */
+extern const struct function expr_functions[];
+
+/* What the rows name. */
+#define ROW(id, ...) struct value expr_run_##id(struct expr_call *call, const struct value *args, uint32_t count);
+EXPR_STRICT_OPERATORS(ROW)
+#undef ROW
+enum status expr_prepare_in(struct arena *arena, const struct expr_context *context,
+                            const struct expr_arguments *arguments, struct error *error, const void **ret_data);
+enum status expr_prepare_regex(struct arena *arena, const struct expr_context *context,
+                               const struct expr_arguments *arguments, struct error *error, const void **ret_data);
 
 /* NULL when there is none. Operators are found by their spelling, only when `operator`. */
 const struct function *expr_function(struct str name, bool operator);

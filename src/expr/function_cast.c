@@ -3,7 +3,7 @@
 
 /* string(), number(), boolean(). Their second argument, the default, is the compiler's affair. */
 
-static struct value run_string(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_string(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)count;
     struct value v = args[0];
@@ -38,7 +38,7 @@ static struct value run_string(struct expr_call *call, const struct value *args,
     return value_str((struct str){copy, size});
 }
 
-static struct value run_number(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_number(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
     int64_t integer;
@@ -54,7 +54,7 @@ static struct value run_number(struct expr_call *call, const struct value *args,
     }
 }
 
-static struct value run_boolean(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_boolean(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
     struct value v = args[0];
@@ -70,18 +70,3 @@ static struct value run_boolean(struct expr_call *call, const struct value *args
     default: return value_bool(false);
     }
 }
-
-const struct function expr_cast_functions[] = {
-    {"string", false, FORM_CAST, 1, 2, {TYPES_ANY, TYPES_ANY}, TYPE(STRING) | TYPES_UNSET, run_string, NULL},
-    {"number",
-     false,
-     FORM_CAST,
-     1,
-     2,
-     {TYPES_NUMBER | TYPE(BOOL) | TYPE(STRING), TYPES_ANY},
-     TYPES_NUMBER | TYPE(ABSENT),
-     run_number,
-     NULL},
-    {"boolean", false, FORM_CAST, 1, 2, {TYPES_ANY, TYPES_ANY}, TYPE(BOOL), run_boolean, NULL},
-    {0},
-};

@@ -10,20 +10,20 @@ bool expr_equal(bool formula, struct value a, struct value b)
     return value_equal(a, b);
 }
 
-static struct value run_not(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_not(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
     if (args[0].type == VALUE_BOOL) return value_bool(!args[0].boolean);
     return args[0].type == VALUE_ABSENT ? value_bool(true) : value_absent();
 }
 
-static struct value run_equal(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_equal(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)count;
     return value_bool(expr_equal(call->context->formula, args[0], args[1]));
 }
 
-static struct value run_not_equal(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_not_equal(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)count;
     return value_bool(!expr_equal(call->context->formula, args[0], args[1]));
@@ -42,28 +42,28 @@ static bool compare(const struct value *args, int *ret_order)
     return true;
 }
 
-static struct value run_less(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_less(struct expr_call *call, const struct value *args, uint32_t count)
 {
     int order;
     (void)call, (void)count;
     return compare(args, &order) ? value_bool(order < 0) : value_absent();
 }
 
-static struct value run_less_equal(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_less_equal(struct expr_call *call, const struct value *args, uint32_t count)
 {
     int order;
     (void)call, (void)count;
     return compare(args, &order) ? value_bool(order <= 0) : value_absent();
 }
 
-static struct value run_greater(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_greater(struct expr_call *call, const struct value *args, uint32_t count)
 {
     int order;
     (void)call, (void)count;
     return compare(args, &order) ? value_bool(order > 0) : value_absent();
 }
 
-static struct value run_greater_equal(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_greater_equal(struct expr_call *call, const struct value *args, uint32_t count)
 {
     int order;
     (void)call, (void)count;
@@ -87,8 +87,8 @@ static struct value *member_slot(const struct member_set *set, struct value v)
     return &set->slots[at];
 }
 
-static enum status prepare_in(struct arena *arena, const struct expr_context *context,
-                              const struct expr_arguments *arguments, struct error *error, const void **ret_data)
+enum status expr_prepare_in(struct arena *arena, const struct expr_context *context,
+                            const struct expr_arguments *arguments, struct error *error, const void **ret_data)
 {
     if (!arguments->constant[1] || arguments->values[1].type != VALUE_LIST || context->formula) return STATUS_OK;
     uint64_t count = value_count(arguments->values[1]);
@@ -109,7 +109,7 @@ static enum status prepare_in(struct arena *arena, const struct expr_context *co
     return STATUS_OK;
 }
 
-static struct value run_in(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_in(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)count;
     if (args[1].type == VALUE_STRING) {
@@ -128,30 +128,8 @@ static struct value run_in(struct expr_call *call, const struct value *args, uin
     return value_bool(false);
 }
 
-static struct value run_defined(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_defined(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
     return value_bool(args[0].type != VALUE_ABSENT && args[0].type != VALUE_NULL);
 }
-
-#define ANY        TYPES_ANY
-#define COMPARABLE (uint16_t)(TYPES_NUMBER | TYPE(STRING))
-#define MAYBE      (uint16_t)(TYPE(BOOL) | TYPE(ABSENT))
-
-const struct function expr_logic_functions[] = {
-    {"and", true, FORM_AND, 2, EXPR_ITEMS_MAX, {ANY, ANY, ANY}, TYPE(BOOL), NULL, NULL},
-    {"or", true, FORM_OR, 2, EXPR_ITEMS_MAX, {ANY, ANY, ANY}, TYPE(BOOL), NULL, NULL},
-    {"not", true, FORM_STRICT, 1, 1, {ANY}, MAYBE, run_not, NULL},
-    {"==", true, FORM_STRICT, 2, 2, {ANY, ANY}, TYPE(BOOL), run_equal, NULL},
-    {"!=", true, FORM_STRICT, 2, 2, {ANY, ANY}, TYPE(BOOL), run_not_equal, NULL},
-    {"<", true, FORM_STRICT, 2, 2, {COMPARABLE, COMPARABLE}, MAYBE, run_less, NULL},
-    {"<=", true, FORM_STRICT, 2, 2, {COMPARABLE, COMPARABLE}, MAYBE, run_less_equal, NULL},
-    {">", true, FORM_STRICT, 2, 2, {COMPARABLE, COMPARABLE}, MAYBE, run_greater, NULL},
-    {">=", true, FORM_STRICT, 2, 2, {COMPARABLE, COMPARABLE}, MAYBE, run_greater_equal, NULL},
-    {"in", true, FORM_STRICT, 2, 2, {ANY, (uint16_t)(TYPE(STRING) | TYPE(LIST))}, MAYBE, run_in, prepare_in},
-    {"defined", false, FORM_STRICT, 1, 1, {ANY}, TYPE(BOOL), run_defined, NULL},
-    {"if", false, FORM_IF, 3, 3, {ANY, ANY, ANY}, ANY, NULL, NULL},
-    {"ifs", false, FORM_IFS, 2, 200, {ANY, ANY, ANY}, ANY, NULL, NULL},
-    {"let", false, FORM_LET, 3, EXPR_ITEMS_MAX, {ANY, ANY, ANY}, ANY, NULL, NULL},
-    {0},
-};

@@ -33,7 +33,7 @@ struct value expr_add(struct value a, struct value b)
     return both_double(args, &x, &y) ? expr_number(x + y) : value_absent();
 }
 
-static struct value run_add(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_add(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)count;
     struct value a = args[0], b = args[1];
@@ -46,7 +46,7 @@ static struct value run_add(struct expr_call *call, const struct value *args, ui
     return value_str((struct str){text, (size_t)a.size + b.size});
 }
 
-static struct value run_subtract(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_subtract(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
     int64_t i, j, difference;
@@ -55,7 +55,7 @@ static struct value run_subtract(struct expr_call *call, const struct value *arg
     return both_double(args, &x, &y) ? expr_number(x - y) : value_absent();
 }
 
-static struct value run_multiply(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_multiply(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
     int64_t i, j, product;
@@ -64,14 +64,14 @@ static struct value run_multiply(struct expr_call *call, const struct value *arg
     return both_double(args, &x, &y) ? expr_number(x * y) : value_absent();
 }
 
-static struct value run_divide(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_divide(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
     double x, y;
     return both_double(args, &x, &y) && y != 0 ? expr_number(x / y) : value_absent();
 }
 
-static struct value run_remainder(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_remainder(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
     int64_t i, j;
@@ -83,10 +83,10 @@ static struct value run_remainder(struct expr_call *call, const struct value *ar
     return both_double(args, &x, &y) && y != 0 ? expr_number(fmod(x, y)) : value_absent();
 }
 
-static struct value run_negate(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_negate(struct expr_call *call, const struct value *args, uint32_t count)
 {
     const struct value operands[] = {value_int(0), args[0]};
-    return run_subtract(call, operands, count + 1);
+    return expr_run_subtract(call, operands, count + 1);
 }
 
 /* The three differ in one libm function; integers, and bignums too large to have a fraction, come back whole.
@@ -98,19 +98,19 @@ static struct value round_by(struct value v, double (*rounding)(double))
     return value_double(v, &number) ? expr_number(rounding(number)) : value_absent();
 }
 
-static struct value run_floor(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_floor(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
     return round_by(args[0], floor);
 }
 
-static struct value run_ceil(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_ceil(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
     return round_by(args[0], ceil);
 }
 
-static struct value run_round(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_round(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
     return round_by(args[0], round);
@@ -129,32 +129,14 @@ static struct value extreme(const struct value *args, uint32_t count, int sign)
     return best;
 }
 
-static struct value run_min(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_min(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call;
     return extreme(args, count, -1);
 }
 
-static struct value run_max(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_max(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call;
     return extreme(args, count, 1);
 }
-
-#define NUM   TYPES_NUMBER
-#define MAYBE (uint16_t)(TYPES_NUMBER | TYPE(ABSENT))
-
-const struct function expr_math_functions[] = {
-    {"+", true, FORM_STRICT, 2, 2, {NUM | TYPE(STRING), NUM | TYPE(STRING)}, MAYBE | TYPE(STRING), run_add, NULL},
-    {"-", true, FORM_STRICT, 2, 2, {NUM, NUM}, MAYBE, run_subtract, NULL},
-    {"*", true, FORM_STRICT, 2, 2, {NUM, NUM}, MAYBE, run_multiply, NULL},
-    {"/", true, FORM_STRICT, 2, 2, {NUM, NUM}, MAYBE, run_divide, NULL},
-    {"%", true, FORM_STRICT, 2, 2, {NUM, NUM}, MAYBE, run_remainder, NULL},
-    {"unary -", true, FORM_STRICT, 1, 1, {NUM}, MAYBE, run_negate, NULL},
-    {"floor", false, FORM_STRICT, 1, 1, {NUM}, MAYBE, run_floor, NULL},
-    {"ceil", false, FORM_STRICT, 1, 1, {NUM}, MAYBE, run_ceil, NULL},
-    {"round", false, FORM_STRICT, 1, 1, {NUM}, MAYBE, run_round, NULL},
-    {"min", false, FORM_STRICT, 2, EXPR_ITEMS_MAX, {NUM, NUM, NUM}, MAYBE, run_min, NULL},
-    {"max", false, FORM_STRICT, 2, EXPR_ITEMS_MAX, {NUM, NUM, NUM}, MAYBE, run_max, NULL},
-    {0},
-};

@@ -82,8 +82,8 @@ static void free_code(void *code)
     pcre2_code_free(code);
 }
 
-static enum status prepare_regex(struct arena *arena, const struct expr_context *context,
-                                 const struct expr_arguments *arguments, struct error *error, const void **ret_data)
+enum status expr_prepare_regex(struct arena *arena, const struct expr_context *context,
+                               const struct expr_arguments *arguments, struct error *error, const void **ret_data)
 {
     (void)context;
     int code_error;
@@ -150,7 +150,7 @@ static int match(struct expr_call *call, const struct value *args, struct regex_
     return result;
 }
 
-static struct value run_regex_match(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_regex_match(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)count;
     struct regex_cache *cache;
@@ -158,7 +158,7 @@ static struct value run_regex_match(struct expr_call *call, const struct value *
     return result >= 0 || result == PCRE2_ERROR_NOMATCH ? value_bool(result >= 0) : value_absent();
 }
 
-static struct value run_regex_extract(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_regex_extract(struct expr_call *call, const struct value *args, uint32_t count)
 {
     struct regex_cache *cache;
     int64_t group = 0;
@@ -171,7 +171,7 @@ static struct value run_regex_extract(struct expr_call *call, const struct value
     return value_str(str_slice(value_text(args[0]), from, to));
 }
 
-static struct value run_regex_replace(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_regex_replace(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)count;
     struct str s = value_text(args[0]), replacement = value_text(args[2]);
@@ -199,13 +199,3 @@ static struct value run_regex_replace(struct expr_call *call, const struct value
     expr_out_of_budget(call, "memory");
     return value_absent();
 }
-
-#define S TYPE(STRING)
-#define A TYPE(ABSENT)
-
-const struct function expr_regex_functions[] = {
-    {"regex_match", false, FORM_STRICT, 2, 2, {S, S}, TYPE(BOOL) | A, run_regex_match, prepare_regex},
-    {"regex_extract", false, FORM_STRICT, 2, 3, {S, S, TYPES_NUMBER}, S | A, run_regex_extract, prepare_regex},
-    {"regex_replace", false, FORM_STRICT, 3, 3, {S, S, S}, S | A, run_regex_replace, prepare_regex},
-    {0},
-};

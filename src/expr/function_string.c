@@ -22,14 +22,14 @@ static uint64_t length_of(struct str s)
     return length;
 }
 
-static struct value run_len(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_len(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
     if (args[0].type == VALUE_STRING) return value_int((int64_t)length_of(value_text(args[0])));
     return value_int((int64_t)value_count(args[0]));
 }
 
-static struct value run_left(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_left(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
     int64_t n;
@@ -38,7 +38,7 @@ static struct value run_left(struct expr_call *call, const struct value *args, u
     return value_str(str_slice(s, 0, offset_of(s, (uint64_t)n)));
 }
 
-static struct value run_right(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_right(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
     int64_t n;
@@ -48,7 +48,7 @@ static struct value run_right(struct expr_call *call, const struct value *args, 
     return value_str(str_slice(s, (uint64_t)n >= length ? 0 : offset_of(s, length - (uint64_t)n), s.size));
 }
 
-static struct value run_mid(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_mid(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
     int64_t start, n;
@@ -70,26 +70,26 @@ static struct value map_case(struct expr_call *call, struct str s, uint32_t (*ma
     return value_str((struct str){out, size});
 }
 
-static struct value run_upper(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_upper(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)count;
     return map_case(call, value_text(args[0]), expr_upper);
 }
 
-static struct value run_lower(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_lower(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)count;
     return map_case(call, value_text(args[0]), expr_lower);
 }
 
-static struct value run_has_prefix(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_has_prefix(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
     size_t size;
     return value_bool(expr_prefix_fold(value_text(args[0]), value_text(args[1]), &size));
 }
 
-static struct value run_has_suffix(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_has_suffix(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)call, (void)count;
     struct str s = value_text(args[0]), suffix = value_text(args[1]);
@@ -98,7 +98,7 @@ static struct value run_has_suffix(struct expr_call *call, const struct value *a
     return value_bool(expr_equal_fold(str_slice(s, offset_of(s, length - wanted), s.size), suffix));
 }
 
-static struct value run_split(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_split(struct expr_call *call, const struct value *args, uint32_t count)
 {
     struct str rest = value_text(args[0]), delimiter = value_text(args[1]), part;
     int64_t wanted;
@@ -167,7 +167,7 @@ static struct str registrable(struct str host)
     return str_slice(host, dots[keep - 1] + 1, host.size);
 }
 
-static struct value run_parse_url(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_parse_url(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)count;
     struct str host = value_text(args[0]), part = value_text(args[1]);
@@ -192,21 +192,3 @@ static struct value run_parse_url(struct expr_call *call, const struct value *ar
     if (!str_is(part, "domain")) return value_absent();
     return value_str(literal ? host : registrable(host));
 }
-
-#define S TYPE(STRING)
-#define N TYPES_NUMBER
-#define A TYPE(ABSENT)
-
-const struct function expr_string_functions[] = {
-    {"len", false, FORM_STRICT, 1, 1, {S | TYPE(LIST) | TYPE(OBJECT)}, TYPE(INT), run_len, NULL},
-    {"left", false, FORM_STRICT, 2, 2, {S, N}, S | A, run_left, NULL},
-    {"right", false, FORM_STRICT, 2, 2, {S, N}, S | A, run_right, NULL},
-    {"mid", false, FORM_STRICT, 3, 3, {S, N, N}, S | A, run_mid, NULL},
-    {"upper", false, FORM_STRICT, 1, 1, {S}, S, run_upper, NULL},
-    {"lower", false, FORM_STRICT, 1, 1, {S}, S, run_lower, NULL},
-    {"has_prefix", false, FORM_STRICT, 2, 2, {S, S}, TYPE(BOOL), run_has_prefix, NULL},
-    {"has_suffix", false, FORM_STRICT, 2, 2, {S, S}, TYPE(BOOL), run_has_suffix, NULL},
-    {"split", false, FORM_STRICT, 2, 3, {S, S, N}, S | TYPE(LIST) | A, run_split, NULL},
-    {"parse_url", false, FORM_STRICT, 2, 2, {S, S}, S | A, run_parse_url, NULL},
-    {0},
-};

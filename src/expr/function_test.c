@@ -7,28 +7,57 @@
 
 #include "expr/function.h"
 
-static const struct function *const subjects[] = {
-    expr_logic_functions, expr_cast_functions, expr_math_functions, expr_string_functions,
-    expr_regex_functions, expr_time_functions, expr_list_functions,
-};
-
 /* Every name is found, and finds its own row: no name has two rows. Every strict row accepts something for each
  * argument it takes, says what it gives, and can be run. */
 static void rows_are_whole(void **unused)
 {
     (void)unused;
     unsigned count = 0;
-    for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++) {
-        for (const struct function *row = subjects[i]; row->name; row++, count++) {
-            assert_ptr_equal(expr_function(str_of(row->name), row->operator), row);
-            assert_true(row->min <= row->max);
-            assert_int_not_equal(row->result, 0);
-            bool strict = row->form == FORM_STRICT || row->form == FORM_CAST;
-            assert_int_equal(row->run != NULL, strict);
-            for (uint32_t arg = 0; arg < row->max && arg < 3; arg++) assert_int_not_equal(expr_accept(row, arg), 0);
-        }
+    for (const struct function *row = expr_functions; row->name; row++, count++) {
+        assert_ptr_equal(expr_function(str_of(row->name), row->operator), row);
+        assert_true(row->min <= row->max);
+        assert_int_not_equal(row->result, 0);
+        bool strict = row->form == FORM_STRICT || row->form == FORM_CAST;
+        assert_int_equal(row->run != NULL, strict);
+        for (uint32_t arg = 0; arg < row->max && arg < 3; arg++) assert_int_not_equal(expr_accept(row, arg), 0);
     }
     assert_int_equal(count, 51);
+}
+
+/* The absent rule says what the type rule does: `undefined` is accepted by none of the arguments, or by the first. The
+ * result of a strict row that does not accept it can be undefined only where it says so. */
+static void absent_rules(void **unused)
+{
+    (void)unused;
+    for (const struct function *row = expr_functions; row->name; row++) {
+        uint16_t accepted = row->accept[0];
+        if (row->form == FORM_STRICT) accepted |= (uint16_t)(row->accept[1] | row->accept[2]);
+        bool seen = accepted & TYPE(ABSENT);
+        if (seen != (row->absent == ABSENT_SEEN)) fail_msg("%s", row->name);
+    }
+}
+
+/* A template or a reason for each row, never both; braces name arguments that there are, in a known representation. */
+static void sql_forms(void **unused)
+{
+    (void)unused;
+    unsigned with = 0;
+    for (const struct function *row = expr_functions; row->name; row++) {
+        const char *forms[] = {row->sql.boolean, row->sql.number, row->sql.text};
+        bool any = forms[0] || forms[1] || forms[2];
+        if (any == (row->sql.reason != NULL)) fail_msg("%s", row->name);
+        with += any;
+        if (forms[0]) assert_true(row->result & TYPE(BOOL));
+        if (forms[1]) assert_true(row->result & TYPES_NUMBER);
+        if (forms[2]) assert_true(row->result & TYPE(STRING));
+        for (size_t i = 0; i < 3; i++) {
+            for (const char *at = forms[i]; at && (at = strchr(at, '{')); at++) {
+                bool known = at[1] >= '0' && at[1] - '0' < row->max && at[2] == ':' && strchr("bnstclr", at[3]);
+                if (!known || at[4] != '}') fail_msg("%s: %s", row->name, at);
+            }
+        }
+    }
+    assert_true(with >= 20);
 }
 
 static void names(void **unused)
@@ -73,7 +102,8 @@ static void whole_numbers(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_whole), cmocka_unit_test(names),
-                                       cmocka_unit_test(near_names), cmocka_unit_test(whole_numbers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_whole), cmocka_unit_test(absent_rules),
+                                       cmocka_unit_test(sql_forms),      cmocka_unit_test(names),
+                                       cmocka_unit_test(near_names),     cmocka_unit_test(whole_numbers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,7 +33,7 @@ bool expr_seconds(const struct expr_context *context, struct value v, double *re
     return true;
 }
 
-static struct value run_datetime(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_datetime(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)count;
     int64_t ms;
@@ -59,7 +59,7 @@ static int64_t add_months(int year, int month, int day, int64_t months)
     return civil_to_days(to_year, to_month, day < days ? day : days);
 }
 
-static struct value run_datedif(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_datedif(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)count;
     int64_t start, end;
@@ -80,20 +80,10 @@ static struct value run_datedif(struct expr_call *call, const struct value *args
     return value_absent();
 }
 
-static struct value run_today(struct expr_call *call, const struct value *args, uint32_t count)
+struct value expr_run_today(struct expr_call *call, const struct value *args, uint32_t count)
 {
     (void)args, (void)count;
     const struct expr_context *context = call->context;
     int64_t day = floor_div(timezone_to_local_ms(context->zone, context->now_ms), DAY_MS);
     return seconds_of_ms(timezone_to_utc_ms(context->zone, day * DAY_MS));
 }
-
-#define TIME  (uint16_t)(TYPES_NUMBER | TYPE(STRING))
-#define MAYBE (uint16_t)(TYPES_NUMBER | TYPE(ABSENT))
-
-const struct function expr_time_functions[] = {
-    {"datetime", false, FORM_STRICT, 1, 1, {TIME}, MAYBE, run_datetime, NULL},
-    {"datedif", false, FORM_STRICT, 3, 3, {TIME, TIME, TYPE(STRING)}, MAYBE, run_datedif, NULL},
-    {"TODAY", false, FORM_STRICT, 0, 0, {0}, MAYBE, run_today, NULL},
-    {0},
-};
