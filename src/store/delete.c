@@ -142,7 +142,9 @@ static enum status owe(struct project *project, struct delete_order *order, stru
         project->owed = grown;
         project->owed_capacity = capacity;
     }
-    log_failure(LOG_ERROR, "cannot_delete_in_section", error);
+    /* One line per delete: a disk that is gone would give one per section. */
+    if (!project->owed_count || project->owed[project->owed_count - 1].order != order)
+        log_failure(LOG_ERROR, "cannot_delete_in_section", error);
     project->owed[project->owed_count++] = (struct delete_debt){delete_order_ref(order), section_ref_take(section)};
     return STATUS_OK;
 }
