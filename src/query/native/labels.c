@@ -54,10 +54,13 @@ static enum status intern(struct labels *labels, struct str text, uint32_t *ret_
     return STATUS_OK;
 }
 
-enum status labels_one(struct labels *labels, struct label_list *list, struct value value, uint32_t *ret_label)
+static enum status label_of(struct labels *labels, struct label_list *list, struct value value, struct str absent,
+                            uint32_t *ret_label)
 {
     struct str text = value_text(value);
-    if (value.type != VALUE_STRING) {
+    if (value.type == VALUE_ABSENT && absent.data) {
+        text = absent;
+    } else if (value.type != VALUE_STRING) {
         buf_reset(&list->text);
         value_write_label(&list->text, value);
         TRY(buf_status(&list->text));
@@ -67,6 +70,11 @@ enum status labels_one(struct labels *labels, struct label_list *list, struct va
     enum status status = intern(labels, text, ret_label);
     os_mutex_unlock(&labels->lock);
     return status;
+}
+
+enum status labels_one(struct labels *labels, struct label_list *list, struct value value, uint32_t *ret_label)
+{
+    return label_of(labels, list, value, labels->absent, ret_label);
 }
 
 static enum status add(struct label_list *list, uint32_t label)
@@ -97,7 +105,8 @@ enum status labels_all(struct labels *labels, struct label_list *list, struct va
     struct value item = value_absent();
     bool any = value_next(&iter, NULL, &item);
     do {
-        TRY(labels_one(labels, list, any ? item : value_absent(), &label));
+        /* an undefined item is a value of the list; an empty list is none */
+        TRY(label_of(labels, list, any ? item : value_absent(), any ? STR_NULL : labels->absent, &label));
         TRY(add(list, label));
     } while (any && value_next(&iter, NULL, &item));
     return STATUS_OK;

@@ -13,8 +13,11 @@ struct labels {
     struct strmap index;
     struct str *texts; /* to be read when nobody adds */
     uint32_t count, capacity, count_max;
+    struct str absent; /* the label of rows without a value; NULL data: `undefined` */
 };
 #define LABEL_UNKNOWN UINT32_MAX
+/* For labels.absent, where rows without a value are to be told from texts: no text has this byte. */
+#define LABEL_NO_VALUE STR("\xFF")
 
 /* What one thread needs to ask for labels. */
 struct label_list {

@@ -13,10 +13,11 @@ static enum status native_capable(struct executor *executor, const struct plan *
     (void)executor;
     switch (plan->kind) {
     case PLAN_SEGMENT: return native_segment_capable(plan, error);
+    case PLAN_TOP_VALUES:
     case PLAN_FEED:
     case PLAN_EXPORT: return STATUS_OK;
-    default: return error_set(error, STATUS_UNSUPPORTED, "not supported");
     }
+    return error_set(error, STATUS_UNSUPPORTED, "this kind of plan is not supported");
 }
 
 /* Adds the columns that an expression reads. */
@@ -99,6 +100,7 @@ struct executor *executor_native_new_threads(struct store *store, unsigned threa
                                      .capable = native_capable,
                                      .estimate = native_estimate,
                                      .segment = native_segment,
+                                     .top_values = native_top_values,
                                      .rows = native_rows,
                                      .free = native_free};
     native->store = store;

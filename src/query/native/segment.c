@@ -211,14 +211,16 @@ static int rank_cmp(const void *a, const void *b)
     return str_cmp(x->text, y->text);
 }
 
-/* Puts the labels that occur in order, most events first. */
+/* Puts the labels that occur in order, most events first. TOP_VALUES leaves out rows without a value. */
 static void rank(struct survey *survey, struct ranked *ranked, uint32_t *ret_count)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < survey->labels.count; i++) {
-        if (!ranked[i].total) continue;
+        struct str text = survey->labels.texts[ranked[i].label];
+        bool left_out = survey->plan->kind == PLAN_TOP_VALUES && str_eq(text, LABEL_NO_VALUE);
+        if (!ranked[i].total || left_out) continue;
         ranked[count] = ranked[i];
-        ranked[count].text = survey->labels.texts[ranked[i].label];
+        ranked[count].text = text;
         count++;
     }
     qsort(ranked, count, sizeof *ranked, rank_cmp);
@@ -314,6 +316,15 @@ static enum status add_series(struct survey *survey, struct segmentation *result
     return STATUS_OK;
 }
 
+/* Counts of labels over one bucket are their totals. */
+static enum status take_totals(struct survey *survey, const struct ranked *ranked)
+{
+    survey->counts = arena_new_array(survey->arena, uint64_t, (size_t)survey->slot_count + 1);
+    if (!survey->counts) return survey_out_of_memory(survey, survey->error);
+    for (uint32_t i = 0; i < survey->slot_count; i++) survey->counts[i] = ranked[i].total;
+    return STATUS_OK;
+}
+
 static enum status answer(struct survey *survey, struct segmentation *result)
 {
     struct ranked *ranked = NULL;
@@ -329,8 +340,9 @@ static enum status answer(struct survey *survey, struct segmentation *result)
                           0);
     }
     if (survey->row_labels || survey->labels.count > survey->plan->limit) {
+        bool counted = survey->bucket_count == 1 && survey->plan->measure == MEASURE_COUNT;
         status = choose_labels(survey, &ranked, &label_count);
-        if (status == STATUS_OK) status = count(survey);
+        if (status == STATUS_OK) status = counted ? take_totals(survey, ranked) : count(survey);
     } else {
         survey->slot_count = survey->labels.count;
         status = count(survey);
@@ -485,14 +497,14 @@ enum status native_segment(struct executor *executor, const struct plan *plan, c
     survey.worker_bytes_max = limits->memory_bytes_max / pool_slots(native->pool);
     if (survey.worker_bytes_max < WORKER_MIN) survey.worker_bytes_max = WORKER_MIN;
     labels_init(&survey.labels, limits->memory_bytes_max / 2);
+    if (plan->kind == PLAN_TOP_VALUES) survey.labels.absent = LABEL_NO_VALUE;
     enum status status = buckets_new(survey.arena, plan, limits->buckets_max, survey.error, &survey.buckets);
     if (status == STATUS_OK) status = store_snapshot(native->store, plan->project, survey.error, &survey.snapshot);
     if (status == STATUS_OK) status = set_up(&survey, &result);
     if (status == STATUS_OK) status = answer(&survey, &result);
     for (unsigned w = 0; w < survey.worker_count; w++) {
         /* what a task reported; the others report the same kind of thing, if anything */
-        if (status != STATUS_OK && survey.workers[w].error.status == status)
-            *survey.error = survey.workers[w].error;
+        if (status != STATUS_OK && survey.workers[w].error.status == status) *survey.error = survey.workers[w].error;
         free_worker(&survey, &survey.workers[w]);
     }
     labels_fini(&survey.labels);

@@ -52,7 +52,9 @@ enum status selection_keep(struct selection *selection, struct scan *scan, const
 enum status selection_interrupted(const struct selection *selection, struct error *error) MUST_USE;
 enum status selection_out_of_memory(const struct selection *selection, struct error *error);
 
-/* feed.c, export.c. `error` is not NULL. */
+/* top_values.c, feed.c, export.c. `error` is not NULL. */
+enum status native_top_values(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
+                              struct error *error, struct top_values *ret_result);
 enum status native_feed(struct native *native, const struct plan *plan, const struct plan_limits *limits,
                         struct error *error, struct event_rows **ret_rows);
 enum status native_export(struct native *native, const struct plan *plan, const struct plan_limits *limits,
