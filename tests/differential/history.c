@@ -29,6 +29,20 @@ static struct step link_step(struct generator *g)
                          .user = swapped ? device : user};
 }
 
+static struct step delete_step(struct generator *g, int64_t utc_ms, int64_t spread_ms)
+{
+    struct step step = {.device = generate_device(g), .user = generate_once_in(g, 2) ? generate_user(g) : NULL};
+    switch (generate_below(g, 3)) {
+    case 0: step.kind = STEP_DELETE_PERSON; break;
+    case 1:
+        step.kind = STEP_DELETE_BEFORE;
+        step.before_ms = utc_ms - spread_ms + (int64_t)(generate_bits(g) % (uint64_t)spread_ms);
+        break;
+    default: step.kind = STEP_DELETE_ROWS; step.every = 1 + generate_below(g, 5);
+    }
+    return step;
+}
+
 void history_init(struct history *history, struct generator *g, bool large)
 {
     size_t capacity = 0;
@@ -57,6 +71,7 @@ void history_init(struct history *history, struct generator *g, bool large)
             buf_fini(&text);
         }
         if (generate_once_in(g, 4)) *add(history, &capacity) = link_step(g);
+        if (generate_once_in(g, 8)) *add(history, &capacity) = delete_step(g, day * DAY_MS + DAY_MS / 2, spread_ms);
         unsigned disturbance = generate_below(g, 8);
         if (disturbance < 2) add(history, &capacity)->kind = disturbance ? STEP_REOPEN : STEP_FLUSH;
     }
@@ -81,6 +96,11 @@ void history_print(FILE *file, const struct history *history)
                     step->event.data);
             break;
         case STEP_LINK: fprintf(file, "  %s %s %s\n", operations[step->operation], step->device, step->user); break;
+        case STEP_DELETE_PERSON:
+            fprintf(file, "  delete the people %s %s\n", step->device, step->user ? step->user : "");
+            break;
+        case STEP_DELETE_BEFORE: fprintf(file, "  delete what is before %" PRId64 "\n", step->before_ms); break;
+        case STEP_DELETE_ROWS: fprintf(file, "  delete one in %u events with insert ids\n", step->every); break;
         case STEP_FLUSH: fprintf(file, "  flush\n"); break;
         case STEP_REOPEN: fprintf(file, "  reopen\n"); break;
         }

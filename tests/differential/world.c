@@ -9,6 +9,7 @@
 
 #include "ingest/ingest.h"
 #include "os/fs.h"
+#include "store/delete_record.h"
 
 #define PROJECT 0 /* that of plans which say nothing */
 #define MEMORY  ((size_t)512 << 20)
@@ -97,6 +98,50 @@ static void link_ids(struct world *w, const struct step *step)
     reference_link(w->reference, device, user, step->operation != LINK_CREATE);
 }
 
+static void delete_record(struct world *w, struct buf *record)
+{
+    struct error error = ERROR_INIT;
+    struct store_deletion deletion;
+    if (store_delete(w->store, PROJECT, 0, record, &error, &deletion) != STATUS_OK) fail_with(&error);
+    assert_int_equal(deletion.sections_owed, 0);
+}
+
+static void delete_person(struct world *w, const struct step *step)
+{
+    struct buf record = BUF_INIT(1 << 16);
+    struct str ids[] = {str_of(step->device), str_of(step->user)};
+    size_t count = step->user ? 2 : 1;
+    assert_int_equal(record_delete_person(&record, PROJECT, 0, ids, count), STATUS_OK);
+    delete_record(w, &record);
+    reference_delete_person(w->reference, ids, count);
+}
+
+static void delete_before(struct world *w, const struct step *step)
+{
+    struct buf record = BUF_INIT(1 << 16);
+    assert_int_equal(record_delete_before(&record, PROJECT, 0, step->before_ms), STATUS_OK);
+    delete_record(w, &record);
+    reference_delete_before(w->reference, step->before_ms);
+}
+
+static void add_key(void *context, struct str name, struct str id, int64_t time_ms, struct str insert_id)
+{
+    row_keys_add(context, &(struct row_key){.event = name, .id = id, .time_ms = time_ms, .insert_id = insert_id});
+}
+
+static void delete_rows(struct world *w, const struct step *step)
+{
+    struct row_keys keys;
+    struct buf record = BUF_INIT(1 << 24);
+    row_keys_init(&keys);
+    reference_delete_some(w->reference, step->every, add_key, &keys);
+    if (row_keys_count(&keys)) {
+        assert_int_equal(row_keys_finish(&keys, PROJECT, 0, &record), STATUS_OK);
+        delete_record(w, &record);
+    }
+    row_keys_fini(&keys);
+}
+
 static bool same_request(const struct step *a, const struct step *b)
 {
     return b->kind == STEP_EVENT && a->batch == b->batch;
@@ -113,6 +158,9 @@ static void live(struct world *w, const struct history *history)
             track(w, step, next - i);
             break;
         case STEP_LINK: link_ids(w, step); break;
+        case STEP_DELETE_PERSON: delete_person(w, step); break;
+        case STEP_DELETE_BEFORE: delete_before(w, step); break;
+        case STEP_DELETE_ROWS: delete_rows(w, step); break;
         case STEP_FLUSH: world_flush(w); break;
         case STEP_REOPEN: world_reopen(w); break;
         }

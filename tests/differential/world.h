@@ -1,9 +1,9 @@
 #pragma once
 /*
- * A history is a list of things that happen to a project: events come, ids are linked, the store is flushed or
- * reopened. Living through it gives a world: a store on a disk of its own and a reference that was told the same. The
- * same history gives the same world, and so does what is left of it when steps are taken out, which is how a failing
- * case is made small.
+ * A history is a list of things that happen to a project: events come, ids are linked, something is deleted, the
+ * store is flushed or reopened. Living through it gives a world: a store on a disk of its own and a reference that was
+ * told the same. The same history gives the same world, and so does what is left of it when steps are taken out, which
+ * is how a failing case is made small.
  */
 #include "differential/plans.h"
 #include "identity/identity.h"
@@ -12,14 +12,24 @@
 
 #include <stdio.h>
 
-enum step_kind { STEP_EVENT, STEP_LINK, STEP_FLUSH, STEP_REOPEN };
+enum step_kind {
+    STEP_EVENT,
+    STEP_LINK,
+    STEP_FLUSH,
+    STEP_REOPEN,
+    STEP_DELETE_PERSON,
+    STEP_DELETE_BEFORE,
+    STEP_DELETE_ROWS /* one in `every` of the events that came with an insert id */
+};
 struct step {
     enum step_kind kind;
     unsigned batch;      /* EVENT: events in a row with the same number come in one request */
     struct str event;    /* JSON */
     int64_t received_ms; /* of the request */
     enum link_operation operation;
-    const char *device, *user; /* LINK */
+    const char *device, *user; /* LINK; DELETE_PERSON: two ids */
+    int64_t before_ms;         /* DELETE_BEFORE */
+    unsigned every;            /* DELETE_ROWS */
 };
 struct history {
     struct arena *arena; /* texts */

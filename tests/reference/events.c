@@ -172,13 +172,53 @@ void reference_track(struct reference *reference, const struct json *json, int64
     for (struct ref_event *old = reference->first; old && event->insert_id.data; old = old->next) {
         if (old->insert_id.data && str_eq(old->insert_id, event->insert_id) && str_eq(old->name, event->name) &&
             str_eq(old->id, event->id) && old->time_ms == event->time_ms)
-            old->replaced = true;
+            old->gone = true;
     }
     if (reference->last)
         reference->last->next = event;
     else
         reference->first = event;
     reference->last = event;
+}
+
+/* --- deletes ------------------------------------------------------------------------------------------ */
+
+/* Their links go too: an id that comes again is somebody new. */
+void reference_delete_person(struct reference *reference, const struct str *ids, size_t count)
+{
+    struct str *persons = ref_alloc(reference->arena, count * sizeof *persons);
+    for (size_t i = 0; i < count; i++) persons[i] = ref_person(reference, ids[i]);
+    for (size_t i = 0; i < count; i++) {
+        for (struct ref_event *event = reference->first; event; event = event->next) {
+            if (event->id.data && str_eq(ref_person(reference, event->id), persons[i])) event->gone = true;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        for (struct ref_link **link = &reference->links; *link;) {
+            if (str_eq((*link)->user, persons[i]))
+                *link = (*link)->next;
+            else
+                link = &(*link)->next;
+        }
+    }
+}
+
+void reference_delete_before(struct reference *reference, int64_t time_ms)
+{
+    for (struct ref_event *event = reference->first; event; event = event->next)
+        event->gone |= event->time_ms < time_ms;
+}
+
+void reference_delete_some(struct reference *reference, unsigned every,
+                           void (*each)(void *context, struct str name, struct str id, int64_t time_ms,
+                                        struct str insert_id),
+                           void *context)
+{
+    for (struct ref_event *event = reference->first; event; event = event->next) {
+        if (event->gone || !event->insert_id.data || event->number % every) continue;
+        event->gone = true;
+        each(context, event->name, event->id, event->time_ms, event->insert_id);
+    }
 }
 
 size_t reference_count(const struct reference *reference)

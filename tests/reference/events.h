@@ -7,7 +7,7 @@ struct ref_event {
     int64_t time_ms, received_ms;
     struct ref_value properties;
     size_t number; /* in the order of arrival */
-    bool replaced; /* by a newer one with the same insert id */
+    bool gone;     /* deleted, or replaced by a newer one with the same insert id */
     struct ref_event *next;
 };
 struct ref_link {

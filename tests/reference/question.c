@@ -93,7 +93,7 @@ static bool is_asked_for(const struct ref_question *q, struct str id)
 const struct ref_event *ref_matching(struct ref_question *q, const struct ref_event *event)
 {
     for (; event; event = event->next) {
-        if (event->replaced || !ref_in_range(q->plan, event->time_ms) || !is_named(q->plan, event->name) ||
+        if (event->gone || !ref_in_range(q->plan, event->time_ms) || !is_named(q->plan, event->name) ||
             !is_asked_for(q, event->id))
             continue;
         if (!q->where) return event;

@@ -20,6 +20,15 @@ void reference_track(struct reference *reference, const struct json *event, int6
  * not matter. */
 void reference_link(struct reference *reference, struct str device, struct str user, bool either_way);
 
+/* Deletes of what was told so far: the people behind some ids, with who they were; what is older than a time; events
+ * that came with an insert id, one in `every`, calling each() for those that still counted. */
+void reference_delete_person(struct reference *reference, const struct str *ids, size_t count);
+void reference_delete_before(struct reference *reference, int64_t time_ms);
+void reference_delete_some(struct reference *reference, unsigned every,
+                           void (*each)(void *context, struct str name, struct str id, int64_t time_ms,
+                                        struct str insert_id),
+                           void *context);
+
 /* How many events it was told of. */
 size_t reference_count(const struct reference *reference);
 
