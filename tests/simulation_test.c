@@ -30,8 +30,9 @@ static void show(const struct simulation_outcome *o)
            " steps, %" PRIu64 " h of virtual time\n",
            o->seeds, o->failures, c->lives, c->crashes, c->faults, c->steps, c->virtual_ms / 3600000);
     printf("%" PRIu64 " records, %" PRIu64 " refused, %" PRIu64 " of those found after a crash; %" PRIu64
-           " events, %" PRIu64 " flushes, %" PRIu64 " questions, %" PRIu64 " checks of everything\n",
-           c->records, c->refused, c->adopted, c->events, c->flushes, c->questions, c->checks);
+           " events, %" PRIu64 " deleted, %" PRIu64 " flushes, %" PRIu64 " questions, %" PRIu64
+           " checks of everything\n",
+           c->records, c->refused, c->adopted, c->events, c->deleted, c->flushes, c->questions, c->checks);
     printf("%" PRIu64 " files damaged, %" PRIu64 " silent faults of writes, %" PRIu64 " errors that named them\n",
            c->damaged, c->silent, c->damage_reported);
 }

@@ -232,12 +232,20 @@ static int64_t pass_deadlines(void)
     return next;
 }
 
+static bool is_patient(const struct fiber *fiber)
+{
+    for (const char *const *name = sim.options.patient; name && *name; name++) {
+        if (fiber->state == WAITING && strcmp(name_of(fiber), *name) == 0) return true;
+    }
+    return false;
+}
+
 static void check_stuck(void)
 {
     for (size_t i = 0; i < sim.used && sim.options.stuck_ns; i++) {
         struct fiber *fiber = &sim.fibers[i];
         bool waits = fiber->state == BLOCKED || (fiber->state == WAITING && fiber->deadline_ns == INT64_MAX);
-        if (!waits || sim.now_ns - fiber->since_ns < sim.options.stuck_ns) continue;
+        if (!waits || is_patient(fiber) || sim.now_ns - fiber->since_ns < sim.options.stuck_ns) continue;
         error_set(&sim.failure, STATUS_CONFLICT, "%s waits for ever", name_of(fiber));
         give_up();
     }

@@ -22,16 +22,17 @@
 
 struct sim_threads_options {
     uint64_t seed;
-    unsigned switch_odds;   /* of 256: at a point where the thread could go on, another one does */
-    unsigned leap_odds;     /* of 65536: time leaps to the next deadline although somebody can run */
-    unsigned spurious_odds; /* of 65536: a wait ends for no reason */
-    int64_t tick_ns;        /* a step takes 0 to this long */
-    int64_t disk_ns;        /* syncing and reserving space take 0 to this long */
-    int64_t stuck_ns;       /* 0: no limit */
-    int64_t start_ms;       /* the wall clock at the beginning */
-    int64_t clock_jump_ms;  /* how far the wall clock may jump, now and then, in either direction */
-    uint64_t steps_max;     /* 0: no limit */
-    bool uneven;            /* some threads get the turn far more often than others */
+    unsigned switch_odds;       /* of 256: at a point where the thread could go on, another one does */
+    unsigned leap_odds;         /* of 65536: time leaps to the next deadline although somebody can run */
+    unsigned spurious_odds;     /* of 65536: a wait ends for no reason */
+    int64_t tick_ns;            /* a step takes 0 to this long */
+    int64_t disk_ns;            /* syncing and reserving space take 0 to this long */
+    int64_t stuck_ns;           /* 0: no limit */
+    const char *const *patient; /* names of threads that may wait for work for ever; NULL-terminated, or NULL */
+    int64_t start_ms;           /* the wall clock at the beginning */
+    int64_t clock_jump_ms;      /* how far the wall clock may jump, now and then, in either direction */
+    uint64_t steps_max;         /* 0: no limit */
+    bool uneven;                /* some threads get the turn far more often than others */
 };
 /* Every number drawn from the seed, from friendly to hostile. */
 void sim_threads_options_draw(struct sim_threads_options *options, uint64_t seed);

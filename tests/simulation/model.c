@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-struct sent *model_sent(struct world *w, unsigned side)
+struct sent *model_sent(struct world *w, unsigned side, enum sent_kind kind)
 {
     if (w->sent_count == w->sent_capacity) {
         w->sent_capacity = w->sent_capacity ? w->sent_capacity * 2 : 256;
@@ -13,7 +13,7 @@ struct sent *model_sent(struct world *w, unsigned side)
     }
     struct sent *sent = arena_new_array(w->arena, struct sent, 1);
     if (!sent) abort();
-    *sent = (struct sent){.world = w, .side = side};
+    *sent = (struct sent){.world = w, .side = side, .kind = kind};
     w->sent[w->sent_count++] = sent;
     w->report->counts.records++;
     os_mutex_lock(&w->lock);
@@ -62,23 +62,78 @@ void model_wait(struct world *w)
     os_mutex_unlock(&w->lock);
 }
 
+/* --- deletes --- */
+
+static bool row_is(const struct ref_event *event, const struct row_key *row)
+{
+    return event->insert_id.data && str_eq(event->insert_id, row->insert_id) && str_eq(event->name, row->event) &&
+           str_eq(event->id.data ? event->id : STR(""), row->id) && event->time_ms == row->time_ms;
+}
+
+static bool takes(const struct reference *reference, const struct sent *sent, const struct ref_event *event)
+{
+    if (event->replaced) return false;
+    if (sent->kind == SENT_DELETE_BEFORE) return event->time_ms < sent->before_ms;
+    if (sent->kind == SENT_DELETE_PERSON)
+        return event->id.data && str_eq(ref_person(reference, event->id), ref_person(reference, sent->user));
+    for (size_t i = 0; i < sent->row_count; i++) {
+        if (row_is(event, &sent->rows[i])) return true;
+    }
+    return false;
+}
+
+/* What a delete takes away counts no more, as if it had been replaced. A person is forgotten with all links. */
+static void carry_out(struct world *w, struct reference *reference, const struct sent *sent)
+{
+    for (struct ref_event *event = reference->first; event; event = event->next) {
+        if (!takes(reference, sent, event)) continue;
+        event->replaced = true;
+        w->report->counts.deleted++;
+    }
+    if (sent->kind != SENT_DELETE_PERSON) return;
+    struct str person = ref_copy(reference->arena, ref_person(reference, sent->user));
+    for (struct ref_link **at = &reference->links; *at;) {
+        if (str_eq((*at)->user, person))
+            *at = (*at)->next;
+        else
+            at = &(*at)->next;
+    }
+}
+
+size_t model_choose_rows(struct world *w, unsigned side, struct row_key rows[ROWS_MAX])
+{
+    size_t count = 0;
+    for (const struct ref_event *event = w->sides[side].reference->first; event && count < ROWS_MAX;
+         event = event->next) {
+        if (event->replaced || !event->insert_id.data || str_eq(event->name, STR("mark")) || draw(w, 20)) continue;
+        rows[count++] = (struct row_key){.event = event->name,
+                                         .id = event->id.data ? event->id : STR(""),
+                                         .time_ms = event->time_ms,
+                                         .insert_id = event->insert_id};
+    }
+    return count;
+}
+
 void model_feed(struct world *w, struct side *side)
 {
     for (;;) {
         struct sent *sent = side->fed ? side->fed->next_in_log : side->log_first;
+        struct json events;
         if (!sent) return;
         side->fed = sent;
-        if (!sent->json.data) {
-            reference_link(side->reference, sent->device, sent->user, false);
-            continue;
+        switch (sent->kind) {
+        case SENT_EVENTS:
+            if (json_parse(side->arena, sent->json, NULL, NULL, &events) != STATUS_OK) abort();
+            for (size_t i = 0; i < events.array.count; i++)
+                reference_track(side->reference, &events.array.items[i], sent->received_ms);
+            break;
+        case SENT_LINK: reference_link(side->reference, sent->device, sent->user, false); break;
+        default: carry_out(w, side->reference, sent);
         }
-        struct json events;
-        if (json_parse(side->arena, sent->json, NULL, NULL, &events) != STATUS_OK) abort();
-        for (size_t i = 0; i < events.array.count; i++)
-            reference_track(side->reference, &events.array.items[i], sent->received_ms);
     }
-    (void)w;
 }
+
+/* --- after a crash --- */
 
 /* A link shows in who is who, and only if nothing else made it: then it does not matter. */
 static bool link_is_there(struct side *side, const struct sent *sent, const struct snapshot *snapshot)
@@ -86,6 +141,30 @@ static bool link_is_there(struct side *side, const struct sent *sent, const stru
     uint32_t device = snapshot_id(snapshot, sent->device), user = snapshot_id(snapshot, sent->user);
     if (!device || !user || snapshot_person(snapshot, device) != snapshot_person(snapshot, user)) return false;
     return !str_eq(ref_person(side->reference, sent->device), sent->user);
+}
+
+/* A delete shows in what is gone. When it had nothing to take away it does not matter, but for a person without events,
+ * whose ids are known or not. */
+static bool delete_is_there(struct world *w, struct side *side, const struct sent *sent, const uint32_t *found,
+                            const struct snapshot *snapshot)
+{
+    model_feed(w, side);
+    for (const struct ref_event *event = side->reference->first; event; event = event->next) {
+        if (!takes(side->reference, sent, event)) continue;
+        uint32_t serial = (uint32_t)ref_member(event->properties, STR("serial")).number;
+        return !found[serial];
+    }
+    return sent->kind == SENT_DELETE_PERSON && !snapshot_id(snapshot, sent->user);
+}
+
+static bool is_there(struct world *w, const struct sent *sent, const uint32_t *found, struct snapshot *snapshot)
+{
+    struct side *side = &w->sides[sent->side];
+    switch (sent->kind) {
+    case SENT_EVENTS: return found[sent->marker] > 0;
+    case SENT_LINK: model_feed(w, side); return link_is_there(side, sent, snapshot);
+    default: return delete_is_there(w, side, sent, found, snapshot);
+    }
 }
 
 void model_adopt(struct world *w, unsigned side, const uint32_t *found, struct snapshot *snapshot)
@@ -97,10 +176,7 @@ void model_adopt(struct world *w, unsigned side, const uint32_t *found, struct s
             for (uint32_t i = 0; i < w->sent_count; i++) {
                 struct sent *sent = w->sent[i];
                 if (sent->settled != settled || sent->fate != REFUSED || sent->side != side) continue;
-                if ((sent->json.data == NULL) != (links == 1)) continue;
-                if (links) model_feed(w, &w->sides[side]);
-                bool there = links ? link_is_there(&w->sides[side], sent, snapshot) : found[sent->marker] > 0;
-                if (!there) continue;
+                if ((sent->kind == SENT_LINK) != (links == 1) || !is_there(w, sent, found, snapshot)) continue;
                 enter_log(w, sent);
                 w->report->counts.adopted++;
             }

@@ -20,7 +20,7 @@ static uint64_t hash_core(struct str event, struct str id, struct str insert_id,
 }
 
 static enum status read_vector(struct scan *scan, struct snapshot *snapshot, struct str event, uint32_t rows,
-                               struct arena *arena, void (*each)(void *, const struct row_view *), void *ctx,
+                               struct arena *arena, void (*each)(void *, const struct row_seen *), void *ctx,
                                struct error *error)
 {
     const uint8_t *live;
@@ -28,7 +28,7 @@ static enum status read_vector(struct scan *scan, struct snapshot *snapshot, str
     const int64_t *times, *received;
     size_t property_count;
     struct vector inserts;
-    struct row_view views[1024] = {0};
+    struct row_seen views[1024] = {0};
     TRY(scan_live(scan, error, &live));
     TRY(scan_ids(scan, error, &ids));
     TRY(scan_persons(scan, error, &persons));
@@ -63,7 +63,7 @@ static enum status read_vector(struct scan *scan, struct snapshot *snapshot, str
     return STATUS_OK;
 }
 
-enum status rows_read(struct world *w, struct snapshot *snapshot, void (*each)(void *ctx, const struct row_view *row),
+enum status rows_read(struct world *w, struct snapshot *snapshot, void (*each)(void *ctx, const struct row_seen *row),
                       void *ctx, struct error *error)
 {
     struct scan *scan;
@@ -90,12 +90,12 @@ enum status rows_read(struct world *w, struct snapshot *snapshot, void (*each)(v
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-void rows_expected(struct side *side, void (*each)(void *ctx, const struct row_view *row), void *ctx)
+void rows_expected(struct side *side, void (*each)(void *ctx, const struct row_seen *row), void *ctx)
 {
     struct arena *arena = arena_new((size_t)64 << 20);
     for (const struct ref_event *event = side->reference->first; event; event = event->next) {
         if (event->replaced) continue;
-        struct row_view row = {.hash = hash_core(event->name, event->id.data ? event->id : STR(""), event->insert_id,
+        struct row_seen row = {.hash = hash_core(event->name, event->id.data ? event->id : STR(""), event->insert_id,
                                                  event->time_ms, event->received_ms)};
         for (size_t i = 0; i < event->properties.count; i++) {
             struct str name = event->properties.keys[i];

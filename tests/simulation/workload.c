@@ -35,7 +35,7 @@ static void write_marker(struct world *w, uint32_t serial, int64_t now_ms, struc
     buf_printf(text, "{\"event\":\"mark\",\"properties\":{\"token\":\"t\",\"time\":%" PRId64 ",\"serial\":%" PRIu32,
                now_ms - (int64_t)draw(w, 86400000), serial);
     if (w->swarm.keys) buf_printf(text, ",\"$insert_id\":\"mark-%" PRIu32 "\"", serial); /* of its own */
-    switch (draw(w, 3)) {
+    switch (w->swarm.deletes ? 2 : draw(w, 3)) {                                         /* nobody deletes a marker */
     case 0: buf_printf(text, ",\"$device_id\":\"L%d\"", (int)draw(w, LINKED_DEVICES)); break;
     case 1: buf_printf(text, ",\"distinct_id\":\"U%d\"", (int)draw(w, 5)); break;
     default: buf_printf(text, ",\"distinct_id\":\"M%" PRIu32 "\"", serial);
@@ -86,7 +86,7 @@ static struct sent *send_batch(struct world *w, unsigned side)
     uint32_t marker = w->serial++;
     const struct sent *again =
         w->swarm.resends && w->sent_count && once_in(w, 5) ? w->sent[draw(w, w->sent_count)] : NULL;
-    if (again && (!again->json.data || again->side != side)) again = NULL;
+    if (again && (again->kind != SENT_EVENTS || again->side != side)) again = NULL;
     if (again)
         buf_str_add(&rest, again->rest);
     else
@@ -96,7 +96,7 @@ static struct sent *send_batch(struct world *w, unsigned side)
     if (rest.size) buf_byte(&text, ',');
     buf_str_add(&text, buf_str(&rest));
     buf_byte(&text, ']');
-    struct sent *sent = model_sent(w, side);
+    struct sent *sent = model_sent(w, side, SENT_EVENTS);
     sent->marker = marker;
     sent->received_ms = now_ms;
     sent->json = keep(w, &text);
@@ -128,7 +128,7 @@ static void send_link(struct world *w, unsigned side)
     unsigned number = (unsigned)draw(w, LINKED_DEVICES);
     buf_printf(&device, "$device:L%u", number);
     buf_printf(&user, "U%u", number % 4);
-    struct sent *sent = model_sent(w, side);
+    struct sent *sent = model_sent(w, side, SENT_LINK);
     sent->received_ms = os_now_ms();
     sent->device = keep(w, &device);
     sent->user = keep(w, &user);
@@ -138,6 +138,52 @@ static void send_link(struct world *w, unsigned side)
     buf_fini(&device);
     buf_fini(&user);
     store_append(w->store, &record, model_settled, sent);
+}
+
+static struct str keep_str(struct world *w, struct str s)
+{
+    struct buf buf = BUF_INIT(4096);
+    buf_str_add(&buf, s);
+    struct str kept = keep(w, &buf);
+    buf_fini(&buf);
+    return kept;
+}
+
+/* Deletes a person, everything old, or some events. */
+static void send_delete(struct world *w, unsigned side)
+{
+    struct row_key rows[ROWS_MAX];
+    struct buf record = BUF_INIT(1 << 20);
+    uint64_t project = w->sides[side].project, request = w->sent_count;
+    int64_t now_ms = os_now_ms();
+    if (once_in(w, 3)) {
+        struct sent *sent = model_sent(w, side, SENT_DELETE_PERSON);
+        sent->user = str_of(once_in(w, 2) ? generate_user(&w->generator) : generate_device(&w->generator));
+        if (record_delete_person(&record, project, request, &sent->user, 1) != STATUS_OK) abort();
+        store_append(w->store, &record, model_settled, sent);
+    } else if (once_in(w, 2)) {
+        struct sent *sent = model_sent(w, side, SENT_DELETE_BEFORE);
+        sent->before_ms = now_ms - (int64_t)(once_in(w, 2) ? 2 + draw(w, 60) : 365) * 86400000;
+        if (record_delete_before(&record, project, request, sent->before_ms) != STATUS_OK) abort();
+        store_append(w->store, &record, model_settled, sent);
+    } else {
+        size_t count = model_choose_rows(w, side, rows);
+        if (!count) return;
+        struct sent *sent = model_sent(w, side, SENT_DELETE_ROWS);
+        struct row_keys keys;
+        row_keys_init(&keys);
+        for (size_t i = 0; i < count; i++) {
+            row_keys_add(&keys, &rows[i]);
+            sent->rows[i] = (struct row_key){.event = keep_str(w, rows[i].event),
+                                             .id = keep_str(w, rows[i].id),
+                                             .time_ms = rows[i].time_ms,
+                                             .insert_id = keep_str(w, rows[i].insert_id)};
+        }
+        sent->row_count = count;
+        if (row_keys_finish(&keys, project, request, &record) != STATUS_OK) abort();
+        row_keys_fini(&keys);
+        store_append(w->store, &record, model_settled, sent);
+    }
 }
 
 static void flush(struct world *w)
@@ -188,6 +234,8 @@ void workload_client(void *arg)
             if (once_in(w, 6)) os_sleep_ns((int64_t)draw(w, 3000000000));
             break;
         case 6:
+            if (w->swarm.deletes && once_in(w, 2)) send_delete(w, side);
+            break;
         case 7: (void)workload_send(w, side); break;
         default:
             if (w->in_air < 8)

@@ -75,6 +75,7 @@ static void draw_swarm(struct world *w)
         .fault_in_recovery = once_in(w, 4),
         .read_faults = once_in(w, 4),
         .damage = once_in(w, 4),
+        .deletes = once_in(w, 3),
     };
     if (once_in(w, 2)) {
         s->errors = once_in(w, 2);
@@ -89,6 +90,8 @@ static void draw_swarm(struct world *w)
         s->resends = s->kill = s->power = s->crash_in_recovery = s->fault_in_recovery = s->read_faults = false;
         s->errors = s->drops = s->no_space = s->directory_errors = false;
     }
+    /* After a crash, whether an unanswered delete took place is told by what it took away; so nothing else may. */
+    if (s->deletes && (s->kill || s->power)) s->resends = s->links = false;
     if (w->options.lies) {
         s->silent = s->damage = s->read_faults = s->errors = s->drops = s->no_space = s->directory_errors = false;
         s->power = true;
@@ -149,6 +152,7 @@ static bool begin_life(struct world *w)
 {
     for (unsigned tries = 0;; tries++) {
         struct error error = ERROR_INIT;
+        sim_heal(w->disk); /* of what the last life left behind */
         bool halts = w->swarm.crash_in_recovery && tries < 5 && once_in(w, 3);
         bool faults = !halts && w->swarm.fault_in_recovery && tries < 5 && once_in(w, 3);
         if (halts) sim_halt(w->disk, 1 + draw(w, 60));
@@ -373,12 +377,14 @@ void simulation_run(const struct simulation_options *options, struct simulation_
     struct error error = ERROR_INIT;
     struct sim_threads_result result;
     struct sim_threads_options threads;
+    static const char *const patient[] = {"query", "worker", NULL}; /* pools */
     *ret_report = (struct simulation_report){.failed = false};
     w->options = *options;
     w->report = ret_report;
     w->random = hash_u64(options->seed, 42);
     sim_threads_options_draw(&threads, options->seed);
     threads.steps_max = 20000000;
+    threads.patient = patient;
     if (sim_threads_run(&threads, world_main, w, &error, &result) != STATUS_OK)
         fail(w, "%s: %s", error.primary, error.detail);
     ret_report->trace = result.trace;

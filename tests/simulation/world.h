@@ -8,6 +8,7 @@
 #include "query/backend.h"
 #include "reference/generate.h"
 #include "simulation/simulation.h"
+#include "store/delete_record.h"
 #include "store/store.h"
 
 #define SIDES       2 /* projects */
@@ -17,7 +18,7 @@
 struct swarm {
     unsigned clients, lives, rounds; /* rounds: checks of everything in a life */
     unsigned batch_events_max;
-    bool resends, keys, links, late, flushes, snapshots, questions;
+    bool resends, keys, links, late, deletes, flushes, snapshots, questions;
     bool kill, power, crash_in_recovery, fault_in_recovery;
     bool errors, drops, no_space, directory_errors, read_faults, silent, damage;
 };
@@ -29,17 +30,25 @@ enum fate {
     GONE     /* was not found: it must never be */
 };
 
+enum sent_kind { SENT_EVENTS, SENT_LINK, SENT_DELETE_PERSON, SENT_DELETE_BEFORE, SENT_DELETE_ROWS };
+
+#define ROWS_MAX 4
+
 /* One log record. */
 struct sent {
     struct world *world;
     unsigned side;
+    enum sent_kind kind;
     enum fate fate;
     uint32_t settled; /* which answer in a row, from 1 */
     uint32_t marker;  /* serial of an event that is in no other record and is never replaced */
-    struct str json;  /* list of events; NULL data: a link */
+    struct str json;  /* list of events */
     struct str rest;  /* its events but for the marker, for sending them again */
     int64_t received_ms;
-    struct str device, user; /* of a link */
+    struct str device, user; /* of a link; user: whom to delete */
+    int64_t before_ms;       /* to delete */
+    struct row_key rows[ROWS_MAX];
+    size_t row_count;
     struct sent *next_in_log;
 };
 
@@ -95,7 +104,7 @@ static inline bool failed(const struct world *w)
 void fail_unless_excused(struct world *w, const char *what, enum status status, const struct error *error);
 
 /* --- model.c: what was sent and what became of it --- */
-struct sent *model_sent(struct world *w, unsigned side);
+struct sent *model_sent(struct world *w, unsigned side, enum sent_kind kind);
 /* A `done` of store_append. */
 void model_settled(void *sent, enum status status);
 void model_wait(struct world *w); /* until nothing is in the air */
@@ -104,21 +113,25 @@ void model_feed(struct world *w, struct side *side);
 /* After a crash: what was found stays, what was not never comes. `found` by serial. */
 void model_adopt(struct world *w, unsigned side, const uint32_t *found, struct snapshot *snapshot);
 
+/* Some events of the side that came with an insert id and count now, as far as the reference knows; their keys in the
+ * world's arena. */
+size_t model_choose_rows(struct world *w, unsigned side, struct row_key rows[ROWS_MAX]);
+
 /* --- workload.c: the clients --- */
 void workload_client(void *world); /* main of a thread */
 /* Sends one batch and waits; false when it was refused. */
 bool workload_send(struct world *w, unsigned side);
 
 /* --- rows.c --- */
-struct row_view {
+struct row_seen {
     uint32_t serial;
     uint64_t hash; /* of everything that was sent */
 };
 /* Calls each(ctx, row) for every row that counts. */
-enum status rows_read(struct world *w, struct snapshot *snapshot, void (*each)(void *ctx, const struct row_view *row),
+enum status rows_read(struct world *w, struct snapshot *snapshot, void (*each)(void *ctx, const struct row_seen *row),
                       void *ctx, struct error *error) MUST_USE;
 /* The same from the reference. */
-void rows_expected(struct side *side, void (*each)(void *ctx, const struct row_view *row), void *ctx);
+void rows_expected(struct side *side, void (*each)(void *ctx, const struct row_seen *row), void *ctx);
 
 /* --- check.c: with nothing in the air --- */
 void check_everything(struct world *w);
