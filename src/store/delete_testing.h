@@ -214,7 +214,8 @@ static inline void model_pick_row(void *ctx, uint32_t n, const struct row_key *k
     pick->rows += pick->model->rows[n].live;
     pick->model->rows[n].live = false;
 }
-/* The rows of the snapshot of which n is a multiple of `by`, by key. */
+/* The rows of the snapshot of which n is a multiple of `by`, by key. An empty record when they cannot be read; the
+ * model is not good then. */
 static inline struct buf model_delete_rows(struct model *model, struct snapshot *snapshot, uint64_t project,
                                            uint64_t request, unsigned by, uint64_t *ret_rows)
 {
@@ -222,9 +223,9 @@ static inline struct buf model_delete_rows(struct model *model, struct snapshot 
     struct error error = ERROR_INIT;
     struct buf record;
     row_keys_init(&pick.keys);
-    if (model_read(snapshot, &error, model_pick_row, &pick) != STATUS_OK ||
-        row_keys_finish(&pick.keys, project, request, &record) != STATUS_OK)
-        abort();
+    enum status status = model_read(snapshot, &error, model_pick_row, &pick);
+    if (row_keys_finish(&pick.keys, project, request, &record) != STATUS_OK) abort();
+    if (status != STATUS_OK) buf_reset(&record);
     row_keys_fini(&pick.keys);
     *ret_rows = pick.rows;
     return record;
