@@ -72,7 +72,7 @@ static bool row_is(const struct ref_event *event, const struct row_key *row)
 
 static bool takes(const struct reference *reference, const struct sent *sent, const struct ref_event *event)
 {
-    if (event->replaced) return false;
+    if (event->gone) return false;
     if (sent->kind == SENT_DELETE_BEFORE) return event->time_ms < sent->before_ms;
     if (sent->kind == SENT_DELETE_PERSON)
         return event->id.data && str_eq(ref_person(reference, event->id), ref_person(reference, sent->user));
@@ -82,22 +82,15 @@ static bool takes(const struct reference *reference, const struct sent *sent, co
     return false;
 }
 
-/* What a delete takes away counts no more, as if it had been replaced. A person is forgotten with all links. */
 static void carry_out(struct world *w, struct reference *reference, const struct sent *sent)
 {
     for (struct ref_event *event = reference->first; event; event = event->next) {
         if (!takes(reference, sent, event)) continue;
-        event->replaced = true;
         w->report->counts.deleted++;
+        if (sent->kind == SENT_DELETE_ROWS) event->gone = true;
     }
-    if (sent->kind != SENT_DELETE_PERSON) return;
-    struct str person = ref_copy(reference->arena, ref_person(reference, sent->user));
-    for (struct ref_link **at = &reference->links; *at;) {
-        if (str_eq((*at)->user, person))
-            *at = (*at)->next;
-        else
-            at = &(*at)->next;
-    }
+    if (sent->kind == SENT_DELETE_PERSON) reference_delete_person(reference, &sent->user, 1);
+    if (sent->kind == SENT_DELETE_BEFORE) reference_delete_before(reference, sent->before_ms);
 }
 
 size_t model_choose_rows(struct world *w, unsigned side, struct row_key rows[ROWS_MAX])
@@ -105,7 +98,7 @@ size_t model_choose_rows(struct world *w, unsigned side, struct row_key rows[ROW
     size_t count = 0;
     for (const struct ref_event *event = w->sides[side].reference->first; event && count < ROWS_MAX;
          event = event->next) {
-        if (event->replaced || !event->insert_id.data || str_eq(event->name, STR("mark")) || draw(w, 20)) continue;
+        if (event->gone || !event->insert_id.data || str_eq(event->name, STR("mark")) || draw(w, 20)) continue;
         rows[count++] = (struct row_key){.event = event->name,
                                          .id = event->id.data ? event->id : STR(""),
                                          .time_ms = event->time_ms,

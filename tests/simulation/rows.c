@@ -94,7 +94,7 @@ void rows_expected(struct side *side, void (*each)(void *ctx, const struct row_s
 {
     struct arena *arena = arena_new((size_t)64 << 20);
     for (const struct ref_event *event = side->reference->first; event; event = event->next) {
-        if (event->replaced) continue;
+        if (event->gone) continue;
         struct row_seen row = {.hash = hash_core(event->name, event->id.data ? event->id : STR(""), event->insert_id,
                                                  event->time_ms, event->received_ms)};
         for (size_t i = 0; i < event->properties.count; i++) {

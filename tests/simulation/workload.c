@@ -24,7 +24,7 @@ static struct str keep(struct world *w, const struct buf *text)
 {
     char *copy = arena_alloc(w->arena, text->size + 1);
     if (!copy || buf_status(text) != STATUS_OK) abort();
-    memcpy(copy, text->data, text->size);
+    if (text->size) memcpy(copy, text->data, text->size);
     copy[text->size] = 0;
     return (struct str){copy, text->size};
 }
