@@ -1,5 +1,5 @@
 /* Operators, names and lists, one row at a time. */
-#include "reference/internal.h"
+#include "reference/operators.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,6 +14,12 @@ struct ref_value ref_add(struct ref_value a, struct ref_value b)
     return ref_double((double)x + (double)y);
 }
 
+/* Two numbers of any kind. */
+static bool numbers(const struct ref_value *args, long double *ret_x, long double *ret_y)
+{
+    return ref_number(args[0], ret_x) && ref_number(args[1], ret_y);
+}
+
 static struct ref_value subtract(long double x, long double y)
 {
     int64_t result;
@@ -22,31 +28,97 @@ static struct ref_value subtract(long double x, long double y)
     return ref_double((double)x - (double)y);
 }
 
-static struct ref_value multiply(long double x, long double y)
+REF_STRICT(add)
 {
+    if (args[0].type == REF_STRING && args[1].type == REF_STRING)
+        return ref_string(ref_join(row->arena, args[0].text, args[1].text));
+    return ref_add(args[0], args[1]);
+}
+
+REF_STRICT(subtract)
+{
+    long double x, y;
+    return numbers(args, &x, &y) ? subtract(x, y) : ref_undefined;
+}
+
+REF_STRICT(negate)
+{
+    long double x;
+    return ref_number(args[0], &x) ? subtract(0, x) : ref_undefined;
+}
+
+REF_STRICT(multiply)
+{
+    long double x, y;
     int64_t result;
+    if (!numbers(args, &x, &y)) return ref_undefined;
     if (ref_is_int64(x) && ref_is_int64(y) && !__builtin_mul_overflow((int64_t)x, (int64_t)y, &result))
         return ref_int(result);
     return ref_double((double)x * (double)y);
 }
 
-static struct ref_value remainder_of(long double x, long double y)
+REF_STRICT(divide)
 {
-    if (y == 0) return ref_undefined;
+    long double x, y;
+    if (!numbers(args, &x, &y) || y == 0) return ref_undefined;
+    return ref_double((double)x / (double)y);
+}
+
+REF_STRICT(remainder)
+{
+    long double x, y;
+    if (!numbers(args, &x, &y) || y == 0) return ref_undefined;
     if (ref_is_int64(x) && ref_is_int64(y)) return ref_int(y == -1 ? 0 : (int64_t)x % (int64_t)y);
     return ref_double(fmod((double)x, (double)y));
 }
 
-static struct ref_value compare(struct str name, int order)
+/* --- comparison --------------------------------------------------------------------------------------- */
+
+REF_STRICT(equal)
 {
-    if (str_is(name, "<")) return ref_bool(order < 0);
-    if (str_is(name, "<=")) return ref_bool(order <= 0);
-    if (str_is(name, ">")) return ref_bool(order > 0);
-    return ref_bool(order >= 0);
+    return ref_bool(ref_equal(args[0], args[1]));
+}
+REF_STRICT(not_equal)
+{
+    return ref_bool(!ref_equal(args[0], args[1]));
 }
 
-static struct ref_value is_in(struct ref_value x, struct ref_value container)
+static bool order(const struct ref_value *args, int *ret_order)
 {
+    long double x, y;
+    if (args[0].type == REF_STRING && args[1].type == REF_STRING) {
+        *ret_order = str_cmp(args[0].text, args[1].text);
+        return true;
+    }
+    if (!numbers(args, &x, &y)) return false;
+    *ret_order = x < y ? -1 : x > y;
+    return true;
+}
+
+REF_STRICT(less)
+{
+    int o;
+    return order(args, &o) ? ref_bool(o < 0) : ref_undefined;
+}
+REF_STRICT(less_equal)
+{
+    int o;
+    return order(args, &o) ? ref_bool(o <= 0) : ref_undefined;
+}
+REF_STRICT(greater)
+{
+    int o;
+    return order(args, &o) ? ref_bool(o > 0) : ref_undefined;
+}
+REF_STRICT(greater_equal)
+{
+    int o;
+    return order(args, &o) ? ref_bool(o >= 0) : ref_undefined;
+}
+
+REF_STRICT(in)
+{
+    struct ref_value x = args[0], container = args[1];
     if (container.type == REF_STRING && x.type == REF_STRING)
         return ref_bool(str_find(container.text, x.text, 0) != SIZE_MAX);
     if (container.type != REF_LIST) return ref_undefined;
@@ -56,38 +128,18 @@ static struct ref_value is_in(struct ref_value x, struct ref_value container)
     return ref_bool(false);
 }
 
-static struct ref_value eval_operator(struct ref_row *row, struct str name, struct ref_value a, struct ref_value b)
-{
-    long double x, y;
-    if (str_is(name, "==")) return ref_bool(ref_equal(a, b));
-    if (str_is(name, "!=")) return ref_bool(!ref_equal(a, b));
-    if (str_is(name, "in")) return is_in(a, b);
-    bool order = name.data[0] == '<' || name.data[0] == '>';
-    if (a.type == REF_STRING && b.type == REF_STRING) {
-        if (order) return compare(name, str_cmp(a.text, b.text));
-        return str_is(name, "+") ? ref_string(ref_join(row->arena, a.text, b.text)) : ref_undefined;
-    }
-    if (!ref_number(a, &x) || !ref_number(b, &y)) return ref_undefined;
-    if (order) return compare(name, x < y ? -1 : x > y);
-    switch (name.data[0]) {
-    case '+': return ref_add(a, b);
-    case '-': return subtract(x, y);
-    case '*': return multiply(x, y);
-    case '/': return y == 0 ? ref_undefined : ref_double((double)x / (double)y);
-    default: return remainder_of(x, y);
-    }
-}
+/* --- truth -------------------------------------------------------------------------------------------- */
 
-static struct ref_value eval_not(struct ref_value v)
+REF_STRICT(not )
 {
-    if (v.type == REF_UNDEFINED) return ref_bool(true);
-    return v.type == REF_BOOLEAN ? ref_bool(!v.boolean) : ref_undefined;
+    if (args[0].type == REF_UNDEFINED) return ref_bool(true);
+    return args[0].type == REF_BOOLEAN ? ref_bool(!args[0].boolean) : ref_undefined;
 }
 
 /* The first operand that decides ends it: what follows is not looked at. */
-static struct ref_value eval_chain(struct ref_row *row, const struct ref_node *node, const struct ref_scope *scope)
+static struct ref_value chain(struct ref_row *row, const struct ref_node *node, const struct ref_scope *scope,
+                              bool deciding)
 {
-    bool deciding = node->kind == REF_OR;
     for (size_t i = 0; i < node->count; i++) {
         struct ref_value v = ref_eval(row, node->parts[i], scope);
         bool truth = v.type == REF_BOOLEAN && v.boolean;
@@ -98,12 +150,13 @@ static struct ref_value eval_chain(struct ref_row *row, const struct ref_node *n
     return ref_bool(!deciding);
 }
 
-static struct ref_value eval_index(struct ref_value container, struct ref_value index)
+REF_LAZY(and)
 {
-    long double i;
-    if (container.type == REF_OBJECT && index.type == REF_STRING) return ref_member(container, index.text);
-    if (container.type != REF_LIST || !ref_whole(index, &i)) return ref_undefined;
-    return i >= 0 && i < (long double)container.count ? container.items[(size_t)i] : ref_undefined;
+    return chain(row, node, scope, false);
+}
+REF_LAZY(or)
+{
+    return chain(row, node, scope, true);
 }
 
 static bool is_true(struct ref_value v)
@@ -111,99 +164,144 @@ static bool is_true(struct ref_value v)
     return v.type == REF_BOOLEAN && v.boolean;
 }
 
+REF_LAZY(if)
+{
+    bool holds = is_true(ref_eval(row, node->parts[0], scope));
+    if (row->failed) return ref_undefined;
+    return ref_eval(row, node->parts[holds ? 1 : 2], scope);
+}
+
+REF_LAZY(ifs)
+{
+    for (size_t i = 0; i < node->count && !row->failed; i += 2) {
+        if (is_true(ref_eval(row, node->parts[i], scope)) && !row->failed)
+            return ref_eval(row, node->parts[i + 1], scope);
+    }
+    return ref_undefined;
+}
+
+REF_LAZY(let)
+{
+    struct ref_scope inner[128];
+    for (size_t i = 0; i + 1 < node->count; i++) {
+        inner[i] = (struct ref_scope){.name = node->bound[i], .let_node = node->parts[i], .parent = scope};
+        scope = &inner[i];
+    }
+    return ref_eval(row, node->parts[node->count - 1], scope);
+}
+
+/* --- lists -------------------------------------------------------------------------------------------- */
+
 static struct ref_value shallow(struct ref_value list)
 {
     return ref_depth(list) > 16 ? ref_undefined : list;
 }
 
-static struct ref_value eval_over_list(struct ref_row *row, const struct ref_node *node, const struct ref_scope *scope)
+REF_STRICT(list)
+{
+    struct ref_value list = ref_list(row->arena, count);
+    for (size_t i = 0; i < count; i++) list.items[i] = args[i];
+    return shallow(list);
+}
+
+REF_STRICT(index)
+{
+    long double i;
+    if (args[0].type == REF_OBJECT && args[1].type == REF_STRING) return ref_member(args[0], args[1].text);
+    if (args[0].type != REF_LIST || !ref_whole(args[1], &i)) return ref_undefined;
+    return i >= 0 && i < (long double)args[0].count ? args[0].items[(size_t)i] : ref_undefined;
+}
+
+/* Item `i` of the list, and what the body gives for it. */
+static struct ref_value body(struct ref_row *row, const struct ref_node *node, const struct ref_scope *scope,
+                             struct ref_value item)
+{
+    struct ref_scope inner = {.name = node->bound[0], .item = true, .value = item, .parent = scope};
+    return ref_eval(row, node->parts[1], &inner);
+}
+
+/* The result is true or false as soon as an item's body is true, or is not. */
+static struct ref_value quantify(struct ref_row *row, const struct ref_node *node, const struct ref_scope *scope,
+                                 bool deciding)
 {
     struct ref_value list = ref_eval(row, node->parts[0], scope);
     if (list.type != REF_LIST) return ref_undefined;
-    bool any = str_is(node->name, "any"), all = str_is(node->name, "all"), map = str_is(node->name, "map");
+    for (size_t i = 0; i < list.count && !row->failed; i++) {
+        if (is_true(body(row, node, scope, list.items[i])) == deciding) return ref_bool(deciding);
+    }
+    return ref_bool(!deciding);
+}
+
+REF_LAZY(any)
+{
+    return quantify(row, node, scope, true);
+}
+REF_LAZY(all)
+{
+    return quantify(row, node, scope, false);
+}
+
+static struct ref_value collect(struct ref_row *row, const struct ref_node *node, const struct ref_scope *scope,
+                                bool filter)
+{
+    struct ref_value list = ref_eval(row, node->parts[0], scope);
+    if (list.type != REF_LIST) return ref_undefined;
     struct ref_value result = ref_list(row->arena, list.count);
     result.count = 0;
     for (size_t i = 0; i < list.count && !row->failed; i++) {
-        struct ref_scope inner = {.name = node->bound[0], .item = true, .value = list.items[i], .parent = scope};
-        struct ref_value v = ref_eval(row, node->parts[1], &inner);
-        if (any && is_true(v)) return ref_bool(true);
-        if (all && !is_true(v)) return ref_bool(false);
-        if (map)
+        struct ref_value v = body(row, node, scope, list.items[i]);
+        if (!filter)
             result.items[result.count++] = v;
         else if (is_true(v))
             result.items[result.count++] = list.items[i];
     }
-    if (any || all) return ref_bool(all);
     return shallow(result);
 }
 
-static struct ref_value eval_call(struct ref_row *row, const struct ref_node *node, const struct ref_scope *scope)
+REF_LAZY(map)
 {
-    struct str name = node->name;
-    if (str_is(name, "any") || str_is(name, "all") || str_is(name, "map") || str_is(name, "filter"))
-        return eval_over_list(row, node, scope);
-    if (str_is(name, "let")) {
-        struct ref_scope inner[128];
-        for (size_t i = 0; i + 1 < node->count; i++) {
-            inner[i] = (struct ref_scope){.name = node->bound[i], .let_node = node->parts[i], .parent = scope};
-            scope = &inner[i];
-        }
-        return ref_eval(row, node->parts[node->count - 1], scope);
-    }
-    if (str_is(name, "if")) {
-        bool holds = is_true(ref_eval(row, node->parts[0], scope));
-        if (row->failed) return ref_undefined;
-        return ref_eval(row, node->parts[holds ? 1 : 2], scope);
-    }
-    if (str_is(name, "ifs")) {
-        for (size_t i = 0; i < node->count && !row->failed; i += 2) {
-            if (is_true(ref_eval(row, node->parts[i], scope)) && !row->failed)
-                return ref_eval(row, node->parts[i + 1], scope);
-        }
-        return ref_undefined;
-    }
-    if ((str_is(name, "string") || str_is(name, "number") || str_is(name, "boolean")) && node->count == 2) {
-        struct ref_value v = ref_eval(row, node->parts[0], scope);
-        v = ref_call(row, name, &v, 1);
-        return v.type == REF_UNDEFINED && !row->failed ? ref_eval(row, node->parts[1], scope) : v;
-    }
-    struct ref_value *args = ref_alloc(row->arena, node->count * sizeof *args);
-    for (size_t i = 0; i < node->count; i++) args[i] = ref_eval(row, node->parts[i], scope);
-    return ref_call(row, name, args, node->count);
+    return collect(row, node, scope, false);
+}
+REF_LAZY(filter)
+{
+    return collect(row, node, scope, true);
+}
+
+/* --- trees -------------------------------------------------------------------------------------------- */
+
+static struct ref_value apply(struct ref_row *row, const struct ref_node *node, const struct ref_scope *scope,
+                              struct str name, bool written)
+{
+    const struct ref_operator *operator= ref_operator(name, written);
+    if (!operator->strict) return operator->lazy(row, node, scope);
+    bool cast = !written && (str_is(name, "string") || str_is(name, "number") || str_is(name, "boolean"));
+    size_t count = cast ? 1 : node->count;
+    struct ref_value *args = ref_alloc(row->arena, count * sizeof *args);
+    for (size_t i = 0; i < count; i++) args[i] = ref_eval(row, node->parts[i], scope);
+    struct ref_value v = operator->strict(row, args, count);
+    bool otherwise = cast && node->count == 2 && v.type == REF_UNDEFINED && !row->failed;
+    return otherwise ? ref_eval(row, node->parts[1], scope) : v;
 }
 
 struct ref_value ref_eval(struct ref_row *row, const struct ref_node *node, const struct ref_scope *scope)
 {
-    struct ref_value a, b;
     const struct ref_scope *found;
-    long double number;
     if (row->failed) return ref_undefined;
     switch (node->kind) {
     case REF_LITERAL: return node->value;
-    case REF_LIST_LITERAL:
-        a = ref_list(row->arena, node->count);
-        for (size_t i = 0; i < node->count; i++) a.items[i] = ref_eval(row, node->parts[i], scope);
-        return shallow(a);
+    case REF_LIST_LITERAL: return apply(row, node, scope, STR("[]"), true);
     case REF_PROPERTY: return row->property(row->context, node->name);
     case REF_OTHER_ROOT: return ref_undefined;
     case REF_NAME:
         found = ref_lookup(scope, node->name);
         return found->item ? found->value : ref_eval(row, found->let_node, found->parent);
-    case REF_CALL: return eval_call(row, node, scope);
-    case REF_OPERATOR:
-        a = ref_eval(row, node->parts[0], scope);
-        b = ref_eval(row, node->parts[1], scope);
-        return eval_operator(row, node->name, a, b);
-    case REF_NEGATIVE:
-        a = ref_eval(row, node->parts[0], scope);
-        return ref_number(a, &number) ? subtract(0, number) : ref_undefined;
-    case REF_NOT: return eval_not(ref_eval(row, node->parts[0], scope));
-    case REF_AND:
-    case REF_OR: return eval_chain(row, node, scope);
-    case REF_INDEX:
-        a = ref_eval(row, node->parts[0], scope);
-        b = ref_eval(row, node->parts[1], scope);
-        return eval_index(a, b);
+    case REF_CALL: return apply(row, node, scope, node->name, false);
+    case REF_OPERATOR: return apply(row, node, scope, node->name, true);
+    case REF_NEGATIVE: return apply(row, node, scope, STR("unary -"), true);
+    case REF_NOT: return apply(row, node, scope, STR("not"), true);
+    case REF_AND: return apply(row, node, scope, STR("and"), true);
+    case REF_OR: return apply(row, node, scope, STR("or"), true);
+    case REF_INDEX: return apply(row, node, scope, STR("x[i]"), true);
     }
     abort();
 }

@@ -1,5 +1,5 @@
 /* Functions all of whose arguments are needed: casts, numbers, lists. */
-#include "reference/internal.h"
+#include "reference/operators.h"
 
 #include "base/number.h"
 
@@ -82,20 +82,43 @@ static struct ref_value sum(struct ref_value list)
     return total;
 }
 
-struct ref_value ref_call(struct ref_row *row, struct str name, const struct ref_value *args, size_t count)
+REF_STRICT(defined)
 {
-    struct ref_value result;
-    if (str_is(name, "defined")) return ref_bool(args[0].type != REF_UNDEFINED && args[0].type != REF_NULL);
-    if (str_is(name, "string")) return ref_cast_string(row->arena, args[0]);
-    if (str_is(name, "number")) return cast_number(args[0]);
-    if (str_is(name, "boolean")) return cast_boolean(args[0]);
-    if (str_is(name, "min")) return extreme(args, count, false);
-    if (str_is(name, "max")) return extreme(args, count, true);
-    if (str_is(name, "floor")) return to_whole(args[0], floor);
-    if (str_is(name, "ceil")) return to_whole(args[0], ceil);
-    if (str_is(name, "round")) return to_whole(args[0], round);
-    if (str_is(name, "sum")) return sum(args[0]);
-    if (ref_call_text(row, name, args, count, &result)) return result;
-    if (ref_call_time(row, name, args, count, &result)) return result;
-    abort();
+    return ref_bool(args[0].type != REF_UNDEFINED && args[0].type != REF_NULL);
+}
+REF_STRICT(string)
+{
+    return ref_cast_string(row->arena, args[0]);
+}
+REF_STRICT(number)
+{
+    return cast_number(args[0]);
+}
+REF_STRICT(boolean)
+{
+    return cast_boolean(args[0]);
+}
+REF_STRICT(min)
+{
+    return extreme(args, count, false);
+}
+REF_STRICT(max)
+{
+    return extreme(args, count, true);
+}
+REF_STRICT(floor)
+{
+    return to_whole(args[0], floor);
+}
+REF_STRICT(ceil)
+{
+    return to_whole(args[0], ceil);
+}
+REF_STRICT(round)
+{
+    return to_whole(args[0], round);
+}
+REF_STRICT(sum)
+{
+    return sum(args[0]);
 }

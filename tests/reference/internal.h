@@ -100,13 +100,6 @@ struct ref_row {
 /* What is wrong with the tree, whatever the rows are; NULL when nothing is. */
 const char *ref_check(struct arena *arena, const struct ref_node *tree, int64_t now_ms);
 struct ref_value ref_eval(struct ref_row *row, const struct ref_node *node, const struct ref_scope *scope);
-/* A function whose arguments are all needed. */
-struct ref_value ref_call(struct ref_row *row, struct str name, const struct ref_value *args, size_t count);
-/* upper, lower, has_prefix, …; false when the name is not one of them. */
-bool ref_call_text(struct ref_row *row, struct str name, const struct ref_value *args, size_t count,
-                   struct ref_value *ret_value);
-bool ref_call_time(struct ref_row *row, struct str name, const struct ref_value *args, size_t count,
-                   struct ref_value *ret_value);
 /* A regular expression that PCRE2 refuses. */
 bool ref_pattern_malformed(struct str pattern);
 struct ref_value ref_add(struct ref_value a, struct ref_value b);

@@ -1,7 +1,7 @@
 /* Functions on texts. Texts are taken apart into code points; the cases of letters come from the C library.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "reference/internal.h"
+#include "reference/operators.h"
 
 #include "base/utf8.h"
 
@@ -253,38 +253,68 @@ static struct ref_value parse_url(struct arena *arena, struct ref_value s, struc
     return str_is(part.text, "domain") ? ref_string(domain_of(arena, host)) : ref_undefined;
 }
 
-bool ref_call_text(struct ref_row *row, struct str name, const struct ref_value *args, size_t count,
-                   struct ref_value *ret_value)
+/* --- the table's side --------------------------------------------------------------------------------- */
+
+REF_STRICT(len)
 {
-    struct arena *arena = row->arena;
-    long double n, start;
-    *ret_value = ref_undefined;
-    if (str_is(name, "len"))
-        *ret_value = length(arena, args[0]);
-    else if (str_is(name, "upper"))
-        *ret_value = mapped(arena, args[0], upper);
-    else if (str_is(name, "lower"))
-        *ret_value = mapped(arena, args[0], lower);
-    else if (str_is(name, "left")) {
-        if (args[0].type == REF_STRING && ref_whole(args[1], &n)) *ret_value = piece(arena, args[0], 1, n);
-    } else if (str_is(name, "right")) {
-        if (args[0].type != REF_STRING || !ref_whole(args[1], &n)) return true;
-        long double size = (long double)points_of(arena, args[0].text).count;
-        *ret_value = piece(arena, args[0], n < size ? size - n + 1 : 1, n);
-    } else if (str_is(name, "mid")) {
-        if (args[0].type == REF_STRING && ref_whole(args[1], &start) && ref_whole(args[2], &n))
-            *ret_value = piece(arena, args[0], start, n);
-    } else if (str_is(name, "has_prefix"))
-        *ret_value = prefix(arena, args[0], args[1], false);
-    else if (str_is(name, "has_suffix"))
-        *ret_value = prefix(arena, args[0], args[1], true);
-    else if (str_is(name, "split"))
-        *ret_value = split(arena, args, count);
-    else if (str_starts(name, STR("regex_")))
-        *ret_value = regex(row, name, args, count);
-    else if (str_is(name, "parse_url"))
-        *ret_value = parse_url(arena, args[0], args[1]);
-    else
-        return false;
-    return true;
+    return length(row->arena, args[0]);
+}
+REF_STRICT(upper)
+{
+    return mapped(row->arena, args[0], upper);
+}
+REF_STRICT(lower)
+{
+    return mapped(row->arena, args[0], lower);
+}
+
+REF_STRICT(left)
+{
+    long double n;
+    if (args[0].type != REF_STRING || !ref_whole(args[1], &n)) return ref_undefined;
+    return piece(row->arena, args[0], 1, n);
+}
+
+REF_STRICT(right)
+{
+    long double n;
+    if (args[0].type != REF_STRING || !ref_whole(args[1], &n)) return ref_undefined;
+    long double size = (long double)points_of(row->arena, args[0].text).count;
+    return piece(row->arena, args[0], n < size ? size - n + 1 : 1, n);
+}
+
+REF_STRICT(mid)
+{
+    long double start, n;
+    if (args[0].type != REF_STRING || !ref_whole(args[1], &start) || !ref_whole(args[2], &n)) return ref_undefined;
+    return piece(row->arena, args[0], start, n);
+}
+
+REF_STRICT(has_prefix)
+{
+    return prefix(row->arena, args[0], args[1], false);
+}
+REF_STRICT(has_suffix)
+{
+    return prefix(row->arena, args[0], args[1], true);
+}
+REF_STRICT(split)
+{
+    return split(row->arena, args, count);
+}
+REF_STRICT(parse_url)
+{
+    return parse_url(row->arena, args[0], args[1]);
+}
+REF_STRICT(regex_match)
+{
+    return regex(row, STR("regex_match"), args, count);
+}
+REF_STRICT(regex_extract)
+{
+    return regex(row, STR("regex_extract"), args, count);
+}
+REF_STRICT(regex_replace)
+{
+    return regex(row, STR("regex_replace"), args, count);
 }

@@ -1,5 +1,5 @@
 /* Local time by the C library, and the functions on it. */
-#include "reference/internal.h"
+#include "reference/operators.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -186,17 +186,15 @@ static struct ref_value datedif(struct ref_value start, struct ref_value end, st
     return ref_undefined;
 }
 
-bool ref_call_time(struct ref_row *row, struct str name, const struct ref_value *args, size_t count,
-                   struct ref_value *ret_value)
+REF_STRICT(datetime)
 {
-    (void)count;
-    if (str_is(name, "datetime"))
-        *ret_value = datetime(args[0]);
-    else if (str_is(name, "datedif"))
-        *ret_value = datedif(args[0], args[1], args[2]);
-    else if (str_is(name, "today"))
-        *ret_value = ref_int(to_utc(ref_local(row->now_ms).day * DAY_SECONDS));
-    else
-        return false;
-    return true;
+    return datetime(args[0]);
+}
+REF_STRICT(datedif)
+{
+    return datedif(args[0], args[1], args[2]);
+}
+REF_STRICT(today)
+{
+    return ref_int(to_utc(ref_local(row->now_ms).day * DAY_SECONDS));
 }
