@@ -330,6 +330,19 @@ static void load_deletes(struct offline *offline, const struct manifest_deletes 
     }
 }
 
+static void check_delete_header(struct offline *offline, uint64_t file_id, const char *name, struct os_file *file)
+{
+    unsigned char header[FILE_HEADER];
+    struct error error = ERROR_INIT;
+    uint64_t id = 0, lsn;
+    enum status status = os_pread(file, header, sizeof header, 0, &error);
+    if (status == STATUS_OK)
+        status = file_header_check(header, DELETE_MAGIC, offline->manifest.node, &error, &id, &lsn);
+    if (status == STATUS_OK && id != file_id)
+        status = error_set(&error, STATUS_CORRUPT, "the header is that of file %016llx", (unsigned long long)id);
+    if (status != STATUS_OK) finding_report_error(&offline->sink, FINDING_DAMAGE, name, 0, &error);
+}
+
 /* --- opening --- */
 
 /* Every file that the manifest names, opened before any is read. */
@@ -472,6 +485,9 @@ static void load_files(struct offline *offline, struct handles *handles)
     for (size_t i = 0; i < m->delete_count; i++) {
         if (!handles->deletes[i]) continue;
         event_name(name, m->deletes[i].delete_file, "del");
+        bool seen = false;
+        for (size_t k = 0; k < i && !seen; k++) seen = m->deletes[k].delete_file == m->deletes[i].delete_file;
+        if (!seen) check_delete_header(offline, m->deletes[i].delete_file, name, handles->deletes[i]);
         load_deletes(offline, &m->deletes[i], name, handles->deletes[i]);
     }
 }

@@ -27,14 +27,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FORMAT_VERSION 2 /* of all files; docs/formats/README.md */
-#define FRAME_MAGIC    0x464E5243u
-#define FRAME_DATA     1
-#define FRAME_MARK     2
-#define ALIGNMENT      64u
-#define SPARES_MAX     2
-#define FILES_MAX      65536
-#define FILE_BYTES_MAX ((uint64_t)16 << 30)
+#define FORMAT_VERSION  2  /* of all files; docs/formats/README.md */
+#define HEADER_SIZE_AT  48 /* of a log file: its size */
+#define HEADER_CHECK_AT 56
+#define FRAME_MAGIC     0x464E5243u
+#define FRAME_DATA      1
+#define FRAME_MARK      2
+#define ALIGNMENT       64u
+#define SPARES_MAX      2
+#define FILES_MAX       65536
+#define FILE_BYTES_MAX  ((uint64_t)16 << 30)
 
 static const char wal_magic[8] = "CAIRNWAL";
 
@@ -98,14 +100,14 @@ void file_header_write(unsigned char out[FILE_HEADER], const char magic[8], cons
     memcpy(out + 16, node, 16);
     put_u64(out + 32, file_id);
     put_u64(out + 40, lsn);
-    put_u64(out + 56, hash_bytes(out, 56, 0));
+    put_u64(out + HEADER_CHECK_AT, hash_bytes(out, HEADER_CHECK_AT, 0));
 }
 
 enum status file_header_check(const unsigned char header[FILE_HEADER], const char magic[8],
                               const unsigned char node[16], struct error *error, uint64_t *ret_file_id,
                               uint64_t *ret_lsn)
 {
-    if (memcmp(header, magic, 8) != 0 || get_u64(header + 56) != hash_bytes(header, 56, 0))
+    if (memcmp(header, magic, 8) != 0 || get_u64(header + HEADER_CHECK_AT) != hash_bytes(header, HEADER_CHECK_AT, 0))
         return error_set(error, STATUS_CORRUPT, "not a %.8s file, or its header is damaged", magic);
     unsigned reader_min = header[10] | (unsigned)header[11] << 8;
     if (reader_min > FORMAT_VERSION) {
@@ -306,12 +308,24 @@ static enum status recover_file(struct recovery *r, const struct wal_file *file,
                              : file_header_check(content, wal_magic, r->wal->options.node, error, &id, &epoch);
     if (status == STATUS_OK && (id != file->base || epoch != file->epoch))
         status = error_set(error, STATUS_CORRUPT, "its header is another file's");
+    if (status == STATUS_OK && size < get_u64(content + HEADER_SIZE_AT)) {
+        /* Files have their full size before they get their name. What is behind the cut may have been acknowledged. */
+        error_set(error, STATUS_CORRUPT, "log file %016llx has %llu bytes instead of %llu",
+                  (unsigned long long)file->base, (unsigned long long)size,
+                  (unsigned long long)get_u64(content + HEADER_SIZE_AT));
+        error_hint(error, "restore the log from a backup, or start with --set store.salvage=yes");
+        if (!r->wal->options.salvage) {
+            free(content);
+            return STATUS_CORRUPT;
+        }
+    }
     if (status == STATUS_CORRUPT) {
         /* The header was durable before the file got its name, so this is damage; harmless only when the file was never
          * used. */
         look_behind(r, file, bytes, limit, &lost_to, &next);
         struct frame frame;
-        bool used = next || parse_frame(content, size, r->at - file->base + FILE_HEADER, file, &frame);
+        bool used =
+            size < FILE_HEADER || next || parse_frame(content, size, r->at - file->base + FILE_HEADER, file, &frame);
         error_prefix(error, "log file %016llx", (unsigned long long)file->base);
         error_hint(error, "restore the log from a backup, or start with --set store.salvage=yes");
         /* Its name says what the header says, and frames verify by themselves. */
@@ -453,6 +467,8 @@ enum status wal_scan_file(struct os_fs *fs, const char *name, void (*each)(void 
         info.records += found.record_count;
         if (each) each(ctx, &found);
     }
+    if (status == STATUS_OK && at + WAL_FRAME_HEADER <= size)
+        info.torn = get_u64(bytes + at + 8) == file.base + at - FILE_HEADER && get_u32(bytes + at + 32) == FRAME_MAGIC;
     free(bytes);
     if (status != STATUS_OK) return status;
     info.base = file.base;
@@ -542,6 +558,8 @@ enum status wal_reopen(struct wal *wal, struct error *error)
     spare_name(from, number);
     file_name(to, wal->lsn, epoch);
     file_header_write(header, wal_magic, wal->options.node, wal->lsn, epoch);
+    put_u64(header + HEADER_SIZE_AT, wal->options.file_bytes);
+    put_u64(header + HEADER_CHECK_AT, hash_bytes(header, HEADER_CHECK_AT, 0));
     struct os_file *file = NULL;
     enum status status = os_open(wal->options.fs, from, OS_WRITE, error, &file);
     if (status == STATUS_OK) status = os_pwrite(file, header, sizeof header, 0, error);

@@ -79,6 +79,7 @@ struct wal_frame {
 };
 struct wal_file_info {
     uint64_t base, epoch, size, frames, records, end_lsn;
+    bool torn; /* a frame was begun at end_lsn, which does not verify */
 };
 enum status wal_scan_file(struct os_fs *fs, const char *name, void (*each)(void *ctx, const struct wal_frame *frame),
                           void *ctx, struct error *error, struct wal_file_info *ret_info) MUST_USE;
