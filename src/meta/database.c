@@ -40,6 +40,24 @@ static const char *const migrations[] = {
     "  role TEXT NOT NULL CHECK (role IN ('owner', 'admin', 'analyst', 'consumer')),"
     "  PRIMARY KEY (account_id, project_id)"
     ") STRICT, WITHOUT ROWID;",
+
+    "ALTER TABLE projects ADD COLUMN retention_days INTEGER NOT NULL DEFAULT 0 CHECK (retention_days >= 0);"
+    "CREATE TABLE deletions ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  project_id INTEGER NOT NULL REFERENCES projects,"
+    "  kind TEXT NOT NULL CHECK (kind IN ('person', 'events', 'before')),"
+    "  status TEXT NOT NULL CHECK (status IN ('pending', 'marked', 'purged', 'failed', 'cancelled')),"
+    "  dry_run INTEGER NOT NULL,"
+    "  request TEXT NOT NULL,"
+    "  requested_by TEXT NOT NULL,"
+    "  requested_ms INTEGER NOT NULL,"
+    "  marked_ms INTEGER NOT NULL DEFAULT 0,"
+    "  purged_ms INTEGER NOT NULL DEFAULT 0,"
+    "  rows INTEGER NOT NULL DEFAULT 0,"
+    "  lsn INTEGER NOT NULL DEFAULT 0,"
+    "  error TEXT NOT NULL DEFAULT ''"
+    ") STRICT;"
+    "CREATE INDEX deletions_status ON deletions (status) WHERE status IN ('pending', 'marked');",
 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 #define APPLICATION_ID 0x4361726E /* "Carn" */

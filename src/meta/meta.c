@@ -84,7 +84,7 @@ void meta_close(struct meta *meta)
 }
 
 /* Write transactions are immediate, so that what they read stays true until they write. */
-static enum status begin(struct meta *meta, struct error *error)
+enum status meta_begin(struct meta *meta, struct error *error)
 {
     pthread_mutex_lock(&meta->write_lock);
     enum status status = database_run(meta->writer, meta->path, "BEGIN IMMEDIATE", error);
@@ -92,7 +92,7 @@ static enum status begin(struct meta *meta, struct error *error)
     return status;
 }
 
-static enum status finish(struct meta *meta, enum status status, struct error *error)
+enum status meta_finish(struct meta *meta, enum status status, struct error *error)
 {
     if (status == STATUS_OK) status = database_run(meta->writer, meta->path, "COMMIT", error);
     if (status != STATUS_OK) sqlite3_exec(meta->writer, "ROLLBACK", NULL, NULL, NULL);
@@ -262,16 +262,16 @@ enum status meta_project_create(struct meta *meta, const struct meta_project_spe
     if (random_text(arena, META_SECRET_SIZE, ALPHABET_HEX, &secret) != STATUS_OK) return out_of_memory(error);
     project_secret_digest(secret, project.secret_digest);
 
-    TRY(begin(meta, error));
+    TRY(meta_begin(meta, error));
     enum status status = project_id_choose(meta, spec->id, error, &project.id);
     if (status == STATUS_OK) status = project_insert(meta, &project, error);
-    TRY(finish(meta, status, error));
+    TRY(meta_finish(meta, status, error));
     *ret_project = project;
     *ret_secret = secret;
     return STATUS_OK;
 }
 
-static enum status project_require(struct meta *meta, int64_t project_id, struct error *error)
+enum status meta_project_require(struct meta *meta, int64_t project_id, struct error *error)
 {
     bool found = false;
     int64_t id;
@@ -282,7 +282,7 @@ static enum status project_require(struct meta *meta, int64_t project_id, struct
 
 static enum status project_bury(struct meta *meta, int64_t project_id, struct error *error)
 {
-    TRY(project_require(meta, project_id, error));
+    TRY(meta_project_require(meta, project_id, error));
     TRY(database_change(meta->writer, meta->path, error, "DELETE FROM memberships WHERE project_id = ?", "i",
                         project_id));
     return database_change(meta->writer, meta->path, error, "UPDATE projects SET deleted_ms = ? WHERE id = ?", "ii",
@@ -291,8 +291,21 @@ static enum status project_bury(struct meta *meta, int64_t project_id, struct er
 
 enum status meta_project_delete(struct meta *meta, int64_t project_id, struct error *error)
 {
-    TRY(begin(meta, error));
-    return finish(meta, project_bury(meta, project_id, error), error);
+    TRY(meta_begin(meta, error));
+    return meta_finish(meta, project_bury(meta, project_id, error), error);
+}
+
+enum status meta_project_set_retention(struct meta *meta, int64_t project_id, int64_t days, struct error *error)
+{
+    if (days < 0 || days > META_RETENTION_DAYS_MAX)
+        return error_set(error, STATUS_INVALID, "a retention of %lld days is not possible, 0 to %d are",
+                         (long long)days, META_RETENTION_DAYS_MAX);
+    TRY(meta_begin(meta, error));
+    enum status status = meta_project_require(meta, project_id, error);
+    if (status == STATUS_OK)
+        status = database_change(meta->writer, meta->path, error, "UPDATE projects SET retention_days = ? WHERE id = ?",
+                                 "ii", days, project_id);
+    return meta_finish(meta, status, error);
 }
 
 /* ---- Accounts ---- */
@@ -352,7 +365,7 @@ static enum status account_find(struct meta *meta, struct str username, struct e
 static enum status membership_write(struct meta *meta, int64_t account_id, int64_t project_id, enum meta_role role,
                                     struct error *error)
 {
-    TRY(project_require(meta, project_id, error));
+    TRY(meta_project_require(meta, project_id, error));
     return database_change(meta->writer, meta->path, error,
                            "INSERT INTO memberships (account_id, project_id, role) VALUES (?, ?, ?)"
                            " ON CONFLICT (account_id, project_id) DO UPDATE SET role = excluded.role",
@@ -396,8 +409,8 @@ enum status meta_account_create(struct meta *meta, const struct meta_account_spe
     *membership = (struct meta_membership){spec->project_id, spec->role};
     account.memberships = membership;
 
-    TRY(begin(meta, error));
-    TRY(finish(meta, account_insert(meta, &account, membership, error), error));
+    TRY(meta_begin(meta, error));
+    TRY(meta_finish(meta, account_insert(meta, &account, membership, error), error));
     *ret_account = account;
     *ret_secret = secret;
     return STATUS_OK;
@@ -415,8 +428,8 @@ static enum status membership_write_named(struct meta *meta, struct str username
 enum status meta_membership_put(struct meta *meta, struct str username, int64_t project_id, enum meta_role role,
                                 struct error *error)
 {
-    TRY(begin(meta, error));
-    return finish(meta, membership_write_named(meta, username, project_id, role, error), error);
+    TRY(meta_begin(meta, error));
+    return meta_finish(meta, membership_write_named(meta, username, project_id, role, error), error);
 }
 
 static enum status secret_replace(struct meta *meta, struct str username, struct str hash, struct error *error)
@@ -434,8 +447,8 @@ enum status meta_account_set_secret(struct meta *meta, struct str username, stru
 {
     struct str chosen, hash;
     TRY(secret_choose(meta, secret, arena, error, &chosen, &hash));
-    TRY(begin(meta, error));
-    TRY(finish(meta, secret_replace(meta, username, hash, error), error));
+    TRY(meta_begin(meta, error));
+    TRY(meta_finish(meta, secret_replace(meta, username, hash, error), error));
     *ret_secret = chosen;
     return STATUS_OK;
 }
@@ -451,6 +464,6 @@ static enum status account_remove(struct meta *meta, struct str username, struct
 
 enum status meta_account_delete(struct meta *meta, struct str username, struct error *error)
 {
-    TRY(begin(meta, error));
-    return finish(meta, account_remove(meta, username, error), error);
+    TRY(meta_begin(meta, error));
+    return meta_finish(meta, account_remove(meta, username, error), error);
 }

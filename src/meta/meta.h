@@ -53,6 +53,7 @@ struct meta_project {
     struct str token;    /* public: it is in every web page that sends events */
     struct str timezone; /* a name of the zone database that existed when the project was made */
     enum meta_identity identity;
+    int64_t retention_days; /* older events are deleted; 0: none are */
     int64_t created_ms;
     unsigned char secret_digest[META_DIGEST_SIZE];
 };
@@ -114,6 +115,11 @@ enum status meta_project_create(struct meta *meta, const struct meta_project_spe
 /* Leaves a tombstone, so that neither id nor token come back, and removes the project's memberships. */
 enum status meta_project_delete(struct meta *meta, int64_t project_id, struct error *error) MUST_USE;
 
+#define META_RETENTION_DAYS_MAX 36500
+/* 0: events are kept for ever. */
+enum status meta_project_set_retention(struct meta *meta, int64_t project_id, int64_t days,
+                                       struct error *error) MUST_USE;
+
 struct meta_account_spec {
     int64_t project_id;
     enum meta_role role;
@@ -131,6 +137,57 @@ enum status meta_membership_put(struct meta *meta, struct str username, int64_t 
 enum status meta_account_set_secret(struct meta *meta, struct str username, struct str secret, struct arena *arena,
                                     struct error *error, struct str *ret_secret) MUST_USE;
 enum status meta_account_delete(struct meta *meta, struct str username, struct error *error) MUST_USE;
+
+/* ---- Deletions: requests to delete events, and what became of them ---- */
+
+/*
+ * A request is written here first; a server that runs on the directory carries it out (its own requests at once,
+ * others' within seconds). Its row stays, as the report.
+ *
+ *   PENDING ──▶ MARKED ──▶ PURGED
+ *      ├──▶ FAILED      the request makes no sense after all; `error` says why
+ *      └──▶ CANCELLED   by whoever asked, before it was begun
+ *
+ * MARKED: no answer contains the events any more. PURGED: no file does. A dry run only counts: it becomes PURGED at
+ * once, with the number of events that it would delete.
+ */
+enum meta_deletion_kind { META_DELETION_PERSON, META_DELETION_EVENTS, META_DELETION_BEFORE };
+enum meta_deletion_status {
+    META_DELETION_PENDING,
+    META_DELETION_MARKED,
+    META_DELETION_PURGED,
+    META_DELETION_FAILED,
+    META_DELETION_CANCELLED
+};
+const char *meta_deletion_kind_name(enum meta_deletion_kind kind);       /* "person", "events", "before" */
+const char *meta_deletion_status_name(enum meta_deletion_status status); /* "pending", … */
+
+#define META_DELETION_REQUEST_MAX ((size_t)4 << 20)
+struct meta_deletion {
+    int64_t id, project_id;
+    enum meta_deletion_kind kind;
+    enum meta_deletion_status status;
+    bool dry_run;
+    struct str request;                         /* a JSON object */
+    struct str requested_by;                    /* a username, "project secret" or "command line" */
+    int64_t requested_ms, marked_ms, purged_ms; /* 0: not yet */
+    int64_t rows;                               /* marked, or counted */
+    int64_t lsn;                                /* of the newest record */
+    struct str error;
+};
+/* Writes a request: project_id, kind, dry_run, request and requested_by are read. NOT_FOUND for an unknown project. */
+enum status meta_deletion_create(struct meta *meta, const struct meta_deletion *deletion, struct error *error,
+                                 int64_t *ret_id) MUST_USE;
+/* Writes status, times, rows, lsn and error of the row with that id. */
+enum status meta_deletion_update(struct meta *meta, const struct meta_deletion *deletion, struct error *error) MUST_USE;
+/* CONFLICT when it is not pending any more, NOT_FOUND when the project has no such request. */
+enum status meta_deletion_cancel(struct meta *meta, int64_t project_id, int64_t id, struct error *error) MUST_USE;
+/* Those of one project (0: of all), newest first, at most `limit`; of one status only unless `status` is -1. */
+enum status meta_deletions(struct meta *meta, int64_t project_id, int status, size_t limit, struct arena *arena,
+                           struct error *error, struct meta_deletion **ret_deletions, size_t *ret_count) MUST_USE;
+/* NOT_FOUND when the project (0: any) has no such request. */
+enum status meta_deletion(struct meta *meta, int64_t project_id, int64_t id, struct arena *arena, struct error *error,
+                          struct meta_deletion *ret_deletion) MUST_USE;
 
 /* ---- The read side ---- */
 

@@ -66,6 +66,12 @@ enum status random_text(struct arena *arena, size_t size, struct str alphabet, s
 
 /* ---- meta.c ---- */
 
+/* A write transaction: from begin, if it succeeds, to finish, which commits when `status` is OK and returns it. */
+enum status meta_begin(struct meta *meta, struct error *error) MUST_USE;
+enum status meta_finish(struct meta *meta, enum status status, struct error *error) MUST_USE;
+/* NOT_FOUND, with a hint, when there is no such project; inside a transaction. */
+enum status meta_project_require(struct meta *meta, int64_t project_id, struct error *error) MUST_USE;
+
 struct meta {
     struct meta_options options;
     char *path;
