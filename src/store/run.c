@@ -25,7 +25,10 @@ enum status run_open(struct run *run, const struct section *section, const struc
         uint32_t items = property == CORE_PERSON || property == CORE_RUN ? event->persons
                          : property == CORE_VECTOR                       ? run_vectors(run)
                                                                          : event->rows;
+        bool per_person = run->columns[i].chunk.per_person;
+        if (per_person) items = event->persons;
         if (status == STATUS_OK && run->columns[i].chunk.items != items) status = STATUS_CORRUPT;
+        if (status == STATUS_OK && per_person && property >= CORE_PERSON) status = STATUS_CORRUPT;
         run->column_count = i + 1;
     }
     if (status != STATUS_OK) {
@@ -43,6 +46,13 @@ void run_close(struct run *run)
     }
     pinned_release(&run->table);
     run->column_count = 0;
+}
+
+void run_forget(struct run_column *column)
+{
+    pinned_release(&column->dictionary);
+    pinned_release(&column->block);
+    *column = (struct run_column){.chunk = column->chunk, .block_index = UINT32_MAX};
 }
 
 struct run_column *run_column(struct run *run, uint32_t property)
@@ -136,10 +146,63 @@ enum status run_read_sparse(struct run *run, struct run_column *column, struct e
     return STATUS_OK;
 }
 
+/* Where the strings of a FIXED vector go. They stay as long as those of other encodings, which point into the block:
+ * until another block is read, or as long as the run when the block is in RAM for good. */
+static enum status place_text(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
+                              char **ret_text)
+{
+    size_t bytes = chunk_text_bytes(&column->chunk);
+    bool in_ram = run->section->image;
+    if (!column->texts)
+        column->texts = arena_new_array(run->arena, char *, in_ram ? (size_t)column->chunk.block_count : 1);
+    if (!column->texts) return run_damaged(run, STATUS_LIMIT, error);
+    char **text = &column->texts[in_ram ? vector / BLOCK_VECTORS : 0];
+    if (!*text) *text = arena_alloc(run->arena, bytes * BLOCK_VECTORS);
+    if (!*text) return run_damaged(run, STATUS_LIMIT, error);
+    *ret_text = *text + bytes * (vector % BLOCK_VECTORS);
+    return STATUS_OK;
+}
+
+/* A column that is written once per person: the rows' persons are at most as many as the rows, so their items lie in
+ * one or two vectors. */
+static enum status read_shared(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
+                               struct vector *ret)
+{
+    uint32_t ordinals[VECTOR_ROWS_MAX], codes[VECTOR_ROWS_MAX], loaded = UINT32_MAX,
+                                                                rows = run_vector_rows(run, vector);
+    struct value values[VECTOR_ROWS_MAX]; /* numbers: nothing in it points into the block */
+    bool dict = column->chunk.encoding == CHUNK_DICT;
+    TRY(run_read_ordinals(run, vector, error, ordinals));
+    for (uint32_t i = 0; i < rows; i++) {
+        uint32_t item = ordinals[i] % VECTOR_ROWS_MAX;
+        if (ordinals[i] / VECTOR_ROWS_MAX != loaded) {
+            loaded = ordinals[i] / VECTOR_ROWS_MAX;
+            TRY(run_pin_block(run, column, loaded, error));
+            struct str block = column->block.bytes;
+            TRY(run_damaged(run,
+                            dict ? chunk_decode_codes32(&column->chunk, block, loaded, column->dict_count, codes)
+                                 : chunk_decode_values(&column->chunk, block, loaded, NULL, values),
+                            error));
+        }
+        if (dict)
+            column->codes[i] = codes[item];
+        else
+            column->values[i] = values[item];
+    }
+    *ret = (struct vector){.kind = dict ? VECTOR_DICT : VECTOR_FLAT,
+                           .count = rows,
+                           .dict_count = dict ? column->dict_count : 0,
+                           .dict_id = dict ? column->dict_id : 0,
+                           .values = column->values,
+                           .codes = column->codes};
+    return STATUS_OK;
+}
+
 enum status run_read(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
                      struct vector *ret)
 {
     TRY(run_prepare(run, column, error));
+    if (column->chunk.per_person) return read_shared(run, column, vector, error, ret);
     struct vector result = {.count = chunk_vector_items(&column->chunk, vector), .values = column->values};
     enum status status = STATUS_OK;
     switch (column->chunk.encoding) {
@@ -163,12 +226,22 @@ enum status run_read(struct run *run, struct run_column *column, uint32_t vector
         result.dict_count = column->dict_count;
         result.dict_id = column->dict_id;
         result.codes = column->codes;
-        status = chunk_decode_codes(&column->chunk, column->block.bytes, vector, column->dict_count, column->codes);
+        status = chunk_decode_codes32(&column->chunk, column->block.bytes, vector, column->dict_count, column->codes);
         break;
-    default:
+    case CHUNK_PERSON_ID: {
+        int64_t ids[VECTOR_ROWS_MAX];
+        TRY(run_read_ints(run, CORE_ID, vector, error, ids));
+        result.kind = VECTOR_FLAT;
+        for (uint32_t i = 0; i < result.count; i++) column->values[i] = value_int(ids[i]);
+        break;
+    }
+    default: {
         TRY(run_pin_block(run, column, vector, error));
         result.kind = VECTOR_FLAT;
-        status = chunk_decode_values(&column->chunk, column->block.bytes, vector, column->values);
+        char *text = NULL;
+        if (column->chunk.encoding == CHUNK_FIXED) TRY(place_text(run, column, vector, error, &text));
+        status = chunk_decode_values(&column->chunk, column->block.bytes, vector, text, column->values);
+    }
     }
     if (status != STATUS_OK) return run_damaged(run, status, error);
     *ret = result;
@@ -181,10 +254,18 @@ enum status run_read_ints(struct run *run, enum core_stream stream, uint32_t vec
     struct run_column *column = run_column(run, stream);
     if (!column) return run_damaged(run, STATUS_CORRUPT, error);
     TRY(run_pin_block(run, column, vector, error));
+    if (column->chunk.encoding == CHUNK_PERSON_ID && stream == CORE_ID) {
+        uint32_t ids[VECTOR_ROWS_MAX], rows = run_vector_rows(run, vector);
+        TRY(run_read_persons(run, vector, error, ids));
+        TRY(run_damaged(run, chunk_decode_person_ids(&column->chunk, column->block.bytes, vector, ids), error));
+        for (uint32_t i = 0; i < rows; i++) ret_values[i] = ids[i];
+        return STATUS_OK;
+    }
     return run_damaged(run, chunk_decode_ints(&column->chunk, column->block.bytes, vector, ret_values), error);
 }
 
-enum status run_read_persons(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons)
+/* Walks the persons of a vector's rows: their numbers, or their places in the list. */
+static enum status read_owners(struct run *run, uint32_t vector, bool numbers, struct error *error, uint32_t *ret)
 {
     int64_t starts[VECTOR_ROWS_MAX], persons[VECTOR_ROWS_MAX], lengths[VECTOR_ROWS_MAX];
     TRY(run_read_ints(run, CORE_VECTOR, vector / VECTOR_ROWS_MAX, error, starts));
@@ -195,18 +276,28 @@ enum status run_read_persons(struct run *run, uint32_t vector, struct error *err
         if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
         if (ordinal / VECTOR_ROWS_MAX != loaded) {
             loaded = ordinal / VECTOR_ROWS_MAX;
-            TRY(run_read_ints(run, CORE_PERSON, loaded, error, persons));
+            if (numbers) TRY(run_read_ints(run, CORE_PERSON, loaded, error, persons));
             TRY(run_read_ints(run, CORE_RUN, loaded, error, lengths));
         }
         uint64_t left = (uint64_t)lengths[ordinal % VECTOR_ROWS_MAX];
         if (left <= skip || left > run->event->rows) return run_damaged(run, STATUS_CORRUPT, error);
         left -= skip;
         skip = 0;
-        uint32_t person = (uint32_t)persons[ordinal % VECTOR_ROWS_MAX];
-        for (; left && done < rows; left--) ret_persons[done++] = person;
+        uint32_t owner = numbers ? (uint32_t)persons[ordinal % VECTOR_ROWS_MAX] : ordinal;
+        for (; left && done < rows; left--) ret[done++] = owner;
         ordinal++;
     }
     return STATUS_OK;
+}
+
+enum status run_read_persons(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons)
+{
+    return read_owners(run, vector, true, error, ret_persons);
+}
+
+enum status run_read_ordinals(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_ordinals)
+{
+    return read_owners(run, vector, false, error, ret_ordinals);
 }
 
 enum status run_read_times(struct run *run, uint32_t vector, struct error *error, int64_t *ret_times_ms)

@@ -17,6 +17,7 @@ struct run_column {
     uint64_t dict_id;
     uint32_t *codes;
     int64_t *integers;
+    char **texts; /* FIXED: the strings of a block's vectors; of RAM images each block's by itself */
 };
 
 struct run {
@@ -43,6 +44,8 @@ static inline uint32_t run_vector_rows(const struct run *run, uint32_t vector)
 }
 /* NULL when no row has the property. */
 struct run_column *run_column(struct run *run, uint32_t property);
+/* Forgets what reading the column has allocated in run->arena, and its pins: it may be read again from the start. */
+void run_forget(struct run_column *column);
 /* One vector of any column; a DICT keeps its dictionary and dict_id for the life of the run. */
 enum status run_read(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
                      struct vector *ret) MUST_USE;
@@ -65,6 +68,8 @@ enum status run_read_u32(struct run *run, enum core_stream stream, uint32_t vect
 /* One vector of a core stream of integers, into ret_values[VECTOR_ROWS_MAX]. */
 enum status run_read_ints(struct run *run, enum core_stream stream, uint32_t vector, struct error *error,
                           int64_t *ret_values) MUST_USE;
+/* Per row of the vector: the place of its person in CORE_PERSON, which is its item in a column that is per_person. */
+enum status run_read_ordinals(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_ordinals) MUST_USE;
 /* Per row of the vector: the person under whose number it is stored; the time. */
 enum status run_read_persons(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons) MUST_USE;
 enum status run_read_times(struct run *run, uint32_t vector, struct error *error, int64_t *ret_times_ms) MUST_USE;

@@ -1,0 +1,248 @@
+/*
+ * A key has three places in an array of bytes, and the xor of the three bytes is made to be the key's fingerprint. The
+ * bytes are found by peeling: a place that only one key has can be set last, whatever the key's other two places hold;
+ * so that key is put aside and taken out, which leaves other places with one key, and so on. If all keys get put aside,
+ * the bytes are set in the reverse order; else another seed is tried. Places in three neighbouring segments (instead of
+ * anywhere) make this succeed with an eighth more bytes than keys, and keep them near each other.
+ *
+ * Source: Graf, Lemire, "Binary Fuse Filters: Fast and Smaller Than Xor Filters", ACM Journal of Experimental
+ * Algorithmics 27 (2022); the sizes of segments are those of section 4.
+ */
+#include "store/filter.h"
+
+#include "base/hash.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define SHARD_KEYS_MAX   ((size_t)1 << 20)
+#define SHARDS_LOG2_MAX  12
+#define SEGMENT_LOG2_MAX 18
+#define SEEDS_MAX        100
+#define HEAD_BYTES       8
+#define SHARD_BYTES      16
+
+struct shape {
+    uint32_t segments;
+    unsigned segment_log2;
+};
+
+struct places {
+    uint32_t at[3];
+};
+
+static struct places places_of(struct shape shape, uint64_t h)
+{
+    uint32_t size = (uint32_t)1 << shape.segment_log2, mask = size - 1;
+    uint32_t first = (uint32_t)((__uint128_t)h * ((uint64_t)shape.segments << shape.segment_log2) >> 64);
+    return (struct places){
+        {first, (first + size) ^ ((uint32_t)(h >> 18) & mask), (first + 2 * size) ^ ((uint32_t)h & mask)}};
+}
+
+static unsigned char fingerprint(uint64_t h)
+{
+    return (unsigned char)(h ^ h >> 32);
+}
+
+static struct shape shape_for(size_t keys)
+{
+    double logarithm = log((double)(keys < 2 ? 2 : keys));
+    double factor = fmax(1.125, 0.875 + 0.25 * log(1e6) / logarithm);
+    struct shape shape = {.segment_log2 = (unsigned)floor(logarithm / log(3.33) + 2.25)};
+    if (shape.segment_log2 > SEGMENT_LOG2_MAX) shape.segment_log2 = SEGMENT_LOG2_MAX;
+    uint64_t bytes = (uint64_t)ceil((double)keys * factor), size = (uint64_t)1 << shape.segment_log2;
+    uint64_t segments = (bytes + size - 1) / size;
+    shape.segments = segments > 3 ? (uint32_t)segments - 2 : 1;
+    return shape;
+}
+
+/* A place while keys are taken out: how many keys have it, the xor of their hashes, and of which of their places it is.
+ */
+struct place {
+    uint64_t hashes;
+    uint32_t keys;
+    uint32_t which;
+};
+
+struct peeled {
+    uint64_t hash;
+    uint32_t which;
+};
+
+struct builder {
+    struct place *places;
+    uint32_t *single; /* places that may have one key */
+    struct peeled *peeled;
+};
+
+static bool peel(struct builder *builder, struct shape shape, const uint64_t *keys, size_t count, uint32_t seed)
+{
+    size_t bytes = (size_t)(shape.segments + 2) << shape.segment_log2, singles = 0, done = 0;
+    memset(builder->places, 0, bytes * sizeof *builder->places);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t h = hash_u64(keys[i], seed);
+        struct places at = places_of(shape, h);
+        for (uint32_t w = 0; w < 3; w++) {
+            struct place *place = &builder->places[at.at[w]];
+            place->keys++;
+            place->hashes ^= h;
+            place->which ^= w;
+        }
+    }
+    /* a place becomes single once at most: no key is ever added */
+    for (size_t p = 0; p < bytes; p++) {
+        if (builder->places[p].keys == 1) builder->single[singles++] = (uint32_t)p;
+    }
+    while (singles) {
+        struct place here = builder->places[builder->single[--singles]];
+        if (here.keys != 1) continue; /* its key went with another of its places */
+        builder->peeled[done++] = (struct peeled){here.hashes, here.which};
+        struct places at = places_of(shape, here.hashes);
+        for (uint32_t w = 0; w < 3; w++) {
+            struct place *place = &builder->places[at.at[w]];
+            place->keys--;
+            place->hashes ^= here.hashes;
+            place->which ^= w;
+            if (place->keys == 1) builder->single[singles++] = at.at[w];
+        }
+    }
+    return done == count;
+}
+
+static int u64_cmp(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static size_t drop_repeats(uint64_t *keys, size_t count)
+{
+    size_t kept = 0;
+    qsort(keys, count, sizeof *keys, u64_cmp);
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || keys[i] != keys[kept - 1]) keys[kept++] = keys[i];
+    }
+    return kept;
+}
+
+static enum status build_shard(uint64_t *keys, size_t count, struct buf *out, struct shape *ret_shape,
+                               uint32_t *ret_seed)
+{
+    struct shape shape = shape_for(count);
+    size_t bytes = (size_t)(shape.segments + 2) << shape.segment_log2;
+    struct builder builder = {calloc(bytes, sizeof *builder.places), malloc(bytes * sizeof *builder.single),
+                              malloc(count * sizeof *builder.peeled)};
+    char *to = builder.places && builder.single && builder.peeled ? buf_reserve(out, bytes) : NULL;
+    enum status status = to ? STATUS_INTERNAL : STATUS_LIMIT;
+    for (uint32_t seed = 1; to && seed <= SEEDS_MAX && status != STATUS_OK; seed++) {
+        if (!peel(&builder, shape, keys, count, seed)) {
+            if (seed == 1) { /* equal keys never peel; there are hardly ever any */
+                count = drop_repeats(keys, count);
+                shape = shape_for(count);
+                bytes = (size_t)(shape.segments + 2) << shape.segment_log2;
+            }
+            continue;
+        }
+        memset(to, 0, bytes);
+        for (size_t i = count; i-- > 0;) {
+            struct places at = places_of(shape, builder.peeled[i].hash);
+            uint32_t which = builder.peeled[i].which;
+            to[at.at[which]] = (char)(fingerprint(builder.peeled[i].hash) ^ (unsigned char)to[at.at[(which + 1) % 3]] ^
+                                      (unsigned char)to[at.at[(which + 2) % 3]]);
+        }
+        buf_advance(out, bytes);
+        *ret_shape = shape;
+        *ret_seed = seed;
+        status = STATUS_OK;
+    }
+    free(builder.places);
+    free(builder.single);
+    free(builder.peeled);
+    return status;
+}
+
+/* Brings the keys of each shard together, in place: every swap puts one key where it belongs. */
+static void share_out(uint64_t *keys, size_t count, unsigned log2, size_t *ends)
+{
+    size_t shards = (size_t)1 << log2, next[1 << SHARDS_LOG2_MAX] = {0}, sum = 0;
+    if (log2 == 0) {
+        ends[0] = count;
+        return;
+    }
+    for (size_t i = 0; i < count; i++) next[keys[i] >> (64 - log2)]++;
+    for (size_t s = 0; s < shards; s++) {
+        size_t here = next[s];
+        next[s] = sum;
+        ends[s] = sum += here;
+    }
+    for (size_t s = 0; s < shards; s++) {
+        while (next[s] < ends[s]) {
+            uint64_t key = keys[next[s]];
+            size_t home = (size_t)(key >> (64 - log2));
+            if (home == s) {
+                next[s]++;
+                continue;
+            }
+            keys[next[s]] = keys[next[home]];
+            keys[next[home]++] = key;
+        }
+    }
+}
+
+enum status fuse_build(uint64_t *keys, size_t count, struct buf *out)
+{
+    unsigned log2 = 0;
+    if (count == 0) return STATUS_OK;
+    while (log2 < SHARDS_LOG2_MAX && count >> log2 > SHARD_KEYS_MAX) log2++;
+    size_t start = out->size, shards = (size_t)1 << log2, from = 0;
+    size_t *ends = malloc(shards * sizeof *ends);
+    if (!ends) return STATUS_LIMIT;
+    for (size_t i = 0; i < count; i++) keys[i] = hash_u64(keys[i], 0);
+    share_out(keys, count, log2, ends);
+    buf_u32(out, log2);
+    buf_u32(out, 0);
+    buf_fill(out, 0, shards * SHARD_BYTES);
+    enum status status = buf_status(out);
+    for (size_t s = 0; s < shards && status == STATUS_OK; from = ends[s++]) {
+        struct shape shape = {0};
+        uint32_t seed = 0;
+        uint64_t offset = out->size - start;
+        size_t kept = ends[s] - from;
+        if (kept) status = build_shard(keys + from, kept, out, &shape, &seed);
+        if (out->size - start > UINT32_MAX) status = STATUS_LIMIT;
+        if (status != STATUS_OK) break;
+        char *head = out->data + start + HEAD_BYTES + s * SHARD_BYTES;
+        uint32_t at = (uint32_t)offset;
+        memcpy(head, &at, 4);
+        memcpy(head + 4, &shape.segments, 4);
+        head[8] = (char)shape.segment_log2;
+        memcpy(head + 12, &seed, 4);
+    }
+    free(ends);
+    return status;
+}
+
+bool fuse_has(struct str filter, uint64_t key)
+{
+    if (filter.size == 0) return false;
+    struct reader reader = reader_of(filter);
+    uint32_t log2 = read_u32(&reader);
+    if (reader.failed || log2 > SHARDS_LOG2_MAX) return true;
+    uint64_t k = hash_u64(key, 0);
+    size_t shard = log2 ? (size_t)(k >> (64 - log2)) : 0;
+    (void)read_bytes(&reader, HEAD_BYTES - 4 + shard * SHARD_BYTES);
+    uint32_t offset = read_u32(&reader);
+    struct shape shape = {.segments = read_u32(&reader)};
+    shape.segment_log2 = read_u8(&reader);
+    (void)read_bytes(&reader, 3);
+    uint32_t seed = read_u32(&reader);
+    if (reader.failed) return true;
+    if (shape.segments == 0) return false;
+    if (shape.segment_log2 > SEGMENT_LOG2_MAX || offset > filter.size ||
+        ((uint64_t)shape.segments + 2) << shape.segment_log2 > filter.size - offset)
+        return true;
+    uint64_t h = hash_u64(k, seed);
+    struct places at = places_of(shape, h);
+    const unsigned char *bytes = (const unsigned char *)filter.data + offset;
+    return (unsigned char)(bytes[at.at[0]] ^ bytes[at.at[1]] ^ bytes[at.at[2]]) == fingerprint(h);
+}

@@ -1,0 +1,146 @@
+#include "store/fixed.h"
+
+#include "store/bitpack.h"
+
+struct alphabet {
+    unsigned radix, digits; /* as many as fit 64 bits */
+    const char *letters;    /* NULL: bytes as they are */
+};
+
+/* The order is the order of preference: smaller first. */
+enum { DECIMAL, HEX, HEX_UPPER, BASE36, BASE36_UPPER, BASE62, BASE64, BYTES, ALPHABETS };
+
+static const char mixed[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
+static const char lower[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+static const struct alphabet alphabets[ALPHABETS] = {
+    [DECIMAL] = {10, 19, lower}, [HEX] = {16, 16, lower},          [HEX_UPPER] = {16, 16, mixed},
+    [BASE36] = {36, 12, lower},  [BASE36_UPPER] = {36, 12, mixed}, [BASE62] = {62, 10, mixed},
+    [BASE64] = {64, 10, mixed},  [BYTES] = {256, 8, NULL},
+};
+
+#define IN(alphabet)  (1u << (alphabet))
+#define MIXED_LETTERS (IN(BASE62) | IN(BASE64) | IN(BYTES))
+static const uint8_t member[256] = {
+    [0 ... '-' - 1] = IN(BYTES),
+    ['-'] = IN(BASE64) | IN(BYTES),
+    ['-' + 1 ... '0' - 1] = IN(BYTES),
+    ['0' ... '9'] = 0xFF,
+    ['9' + 1 ... 'A' - 1] = IN(BYTES),
+    ['A' ... 'F'] = IN(HEX_UPPER) | IN(BASE36_UPPER) | MIXED_LETTERS,
+    ['G' ... 'Z'] = IN(BASE36_UPPER) | MIXED_LETTERS,
+    ['Z' + 1 ... '_' - 1] = IN(BYTES),
+    ['_'] = IN(BASE64) | IN(BYTES),
+    ['_' + 1] = IN(BYTES),
+    ['a' ... 'f'] = IN(HEX) | IN(BASE36) | MIXED_LETTERS,
+    ['g' ... 'z'] = IN(BASE36) | MIXED_LETTERS,
+    ['z' + 1 ... 255] = IN(BYTES),
+};
+
+/* The digit that a letter is, in its alphabet. */
+static unsigned digit_of(unsigned alphabet, unsigned char letter)
+{
+    if (letter <= '9') return letter == '-' ? 62 : letter - (unsigned)'0';
+    if (letter <= 'Z') return letter - (unsigned)'A' + 10;
+    if (letter == '_') return 63;
+    return letter - (unsigned)'a' + (alphabet <= BASE36_UPPER ? 10 : 36);
+}
+
+static unsigned list_positions(uint64_t mask, unsigned char *positions)
+{
+    unsigned count = 0;
+    for (; mask; mask &= mask - 1) positions[count++] = (unsigned char)__builtin_ctzll(mask);
+    return count;
+}
+
+void fixed_encode(struct buf *buf, const struct value *values, uint32_t count, unsigned length, unsigned *ret_alphabet,
+                  unsigned *ret_words)
+{
+    char template[FIXED_BYTES_MAX] = {0}, differs[FIXED_BYTES_MAX] = {0};
+    unsigned char positions[FIXED_BYTES_MAX];
+    uint64_t mask = 0;
+    const char *first = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        if (values[i].type == VALUE_ABSENT) continue;
+        if (!first) memcpy(template, first = values[i].data, length);
+        for (unsigned p = 0; p < length; p++) differs[p] = (char)(differs[p] | (values[i].data[p] ^ template[p]));
+    }
+    for (unsigned p = 0; p < length; p++) {
+        if (!differs[p]) continue;
+        mask |= (uint64_t)1 << p;
+        template[p] = 0;
+    }
+    unsigned variable = list_positions(mask, positions), in = 0xFF;
+    for (uint32_t i = 0; i < count; i++) {
+        if (values[i].type == VALUE_ABSENT) continue;
+        for (unsigned v = 0; v < variable; v++) in &= member[(unsigned char)values[i].data[positions[v]]];
+    }
+    unsigned alphabet = (unsigned)__builtin_ctz(in);
+    unsigned digits = alphabets[alphabet].digits, radix = alphabets[alphabet].radix;
+    unsigned words = (variable + digits - 1) / digits;
+    buf_u64(buf, mask);
+    buf_add(buf, template, length);
+    buf_fill(buf, 0, (8 - length % 8) % 8);
+    size_t head = buf->size;
+    buf_fill(buf, 0, (size_t)words * 8 + (words + 7) / 8 * 8);
+    for (unsigned w = 0; w < words && !buf->failed; w++) {
+        uint64_t numbers[UNPACK_ITEMS], min = UINT64_MAX, max = 0;
+        unsigned from = w * digits, to = from + digits < variable ? from + digits : variable;
+        for (uint32_t i = 0; i < count; i++) {
+            uint64_t number = 0;
+            if (values[i].type == VALUE_ABSENT) continue;
+            const unsigned char *letters = (const unsigned char *)values[i].data;
+            if (alphabet == BYTES) {
+                for (unsigned v = from; v < to; v++) number = number << 8 | letters[positions[v]];
+            } else {
+                for (unsigned v = from; v < to; v++)
+                    number = number * radix + digit_of(alphabet, letters[positions[v]]);
+            }
+            numbers[i] = number;
+            if (number < min) min = number;
+            if (number > max) max = number;
+        }
+        for (uint32_t i = 0; i < count; i++) numbers[i] = values[i].type == VALUE_ABSENT ? 0 : numbers[i] - min;
+        unsigned width = bitpack_width(max - min);
+        memcpy(buf->data + head + (size_t)w * 8, &min, 8);
+        buf->data[head + (size_t)words * 8 + w] = (char)width;
+        bitpack_write_vector(buf, numbers, count, width);
+    }
+    *ret_alphabet = alphabet;
+    *ret_words = words;
+}
+
+enum status fixed_decode(struct reader *reader, uint32_t count, unsigned length, unsigned alphabet, unsigned words,
+                         char *text)
+{
+    unsigned char positions[FIXED_BYTES_MAX];
+    if (alphabet >= ALPHABETS || length == 0 || length > FIXED_BYTES_MAX) return STATUS_CORRUPT;
+    unsigned digits = alphabets[alphabet].digits, radix = alphabets[alphabet].radix;
+    const char *letters = alphabets[alphabet].letters;
+    uint64_t mask = read_u64(reader);
+    struct str template = read_bytes(reader, ((size_t)length + 7) / 8 * 8);
+    struct str mins = read_bytes(reader, (size_t)words * 8), widths = read_bytes(reader, ((size_t)words + 7) / 8 * 8);
+    if (reader->failed || (length < 64 && mask >> length)) return STATUS_CORRUPT;
+    unsigned variable = list_positions(mask, positions);
+    if (words != (variable + digits - 1) / digits) return STATUS_CORRUPT;
+    for (uint32_t i = 0; i < count; i++) memcpy(text + (size_t)i * length, template.data, length);
+    for (unsigned w = 0; w < words; w++) {
+        uint64_t numbers[UNPACK_ITEMS], min;
+        unsigned from = w * digits, to = from + digits < variable ? from + digits : variable;
+        unsigned width = (unsigned char)widths.data[w];
+        if (width > 64) return STATUS_CORRUPT;
+        struct str packed = read_bytes(reader, bitpack_bytes(count, width));
+        if (reader->failed) return STATUS_CORRUPT;
+        memcpy(&min, mins.data + (size_t)w * 8, 8);
+        bitpack_read64((const unsigned char *)packed.data, count, width, numbers);
+        for (uint32_t i = 0; i < count; i++) {
+            uint64_t number = numbers[i] + min;
+            char *to_text = text + (size_t)i * length;
+            if (!letters) {
+                for (unsigned v = to; v-- > from; number >>= 8) to_text[positions[v]] = (char)number;
+            } else {
+                for (unsigned v = to; v-- > from; number /= radix) to_text[positions[v]] = letters[number % radix];
+            }
+        }
+    }
+    return STATUS_OK;
+}
