@@ -67,8 +67,9 @@ static void check_record(struct arena *arena, const struct ingest_limits *limits
         check(event.id.size <= IDENTITY_ID_BYTES_MAX && !identity_denied(event.id), "id");
         check(!event.device.data || (identity_is_device(event.device) && !identity_is_device(event.id)), "link");
         check(!event.insert_id.data || (event.insert_id.size >= 1 && event.insert_id.size <= 36), "insert id");
-        check(event.property_count <= limits->properties_max, "number of properties");
+        size_t count = 0;
         while (event_property_next(&properties, &name, &value)) {
+            check(++count <= limits->properties_max, "number of properties");
             check(batch.names[name].size <= limits->string_bytes_max, "property names are cut");
             check(!str_is(batch.names[name], "token") && !str_is(batch.names[name], "ip"), "left out");
             check_value(limits, value, 0);

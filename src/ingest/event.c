@@ -1,6 +1,5 @@
 #include "ingest/event.h"
 
-#include "base/hash.h"
 #include "base/number.h"
 #include "base/utf8.h"
 #include "identity/identity.h"
@@ -140,40 +139,37 @@ static enum status property_refused(struct error *error, struct str name, const 
     return error_set(error, STATUS_INVALID, "'properties." STR_FMT "' is invalid: %s", STR_ARG(shown), wrong);
 }
 
-/* Empties the table of names and makes it at least half empty for `count` of them. */
+/* Room for the numbers of `count` names. */
 static enum status names_begin(struct event_encoder *encoder, size_t count)
 {
-    size_t slots = encoder->name_slots ? encoder->name_slots : 32;
-    if (count > encoder->limits->properties_max) count = encoder->limits->properties_max;
-    while (slots < 2 * count) slots *= 2;
     encoder->generation++;
-    if (slots == encoder->name_slots) return STATUS_OK;
-    encoder->names = arena_new_array(encoder->arena, struct event_name_slot, slots);
-    encoder->name_slots = encoder->names ? slots : 0;
+    if (count <= encoder->name_capacity) return STATUS_OK;
+    encoder->names = arena_alloc(encoder->arena, count * 2 * sizeof *encoder->names);
+    encoder->name_capacity = encoder->names ? count * 2 : 0;
     return encoder->names ? STATUS_OK : STATUS_LIMIT;
 }
 
 /* Of two properties of one name the later counts. Names can also become the same by being cut. */
-static void name_remember(struct event_encoder *encoder, struct json_member *member)
+static enum status name_remember(struct event_encoder *encoder, struct json_member *member, uint32_t name)
 {
-    size_t mask = encoder->name_slots - 1;
-    for (size_t at = hash_str(member->key) & mask;; at = (at + 1) & mask) {
-        struct event_name_slot *slot = &encoder->names[at];
-        if (slot->generation != encoder->generation) {
-            *slot = (struct event_name_slot){member, encoder->generation};
-            return;
-        }
-        if (str_eq(slot->member->key, member->key)) {
-            slot->member->value.flags = VALUE_LEFT_OUT;
-            slot->member = member;
-            return;
-        }
+    if (name >= encoder->slot_capacity) {
+        size_t capacity = ((size_t)name + 32) * 2;
+        encoder->slots = arena_realloc(encoder->arena, encoder->slots, encoder->slot_capacity * sizeof *encoder->slots,
+                                       capacity * sizeof *encoder->slots);
+        if (!encoder->slots) return STATUS_LIMIT;
+        memset(encoder->slots + encoder->slot_capacity, 0,
+               (capacity - encoder->slot_capacity) * sizeof *encoder->slots);
+        encoder->slot_capacity = capacity;
     }
+    struct event_name_slot *slot = &encoder->slots[name];
+    if (slot->generation == encoder->generation) slot->member->value.flags = VALUE_LEFT_OUT;
+    *slot = (struct event_name_slot){member, encoder->generation};
+    return STATUS_OK;
 }
 
 /* Looks at every property once: remembers the core ones, checks and cuts the others, marks what is not stored. Repeated
- * names count towards properties_max, which bounds the table of names. */
-static enum status properties_check(struct event_encoder *encoder, struct json *properties,
+ * names count towards properties_max. */
+static enum status properties_check(struct event_encoder *encoder, struct json *properties, struct batch *batch,
                                     const struct json *core[CORE_COUNT], struct error *error)
 {
     const struct ingest_limits *limits = encoder->limits;
@@ -194,7 +190,9 @@ static enum status properties_check(struct event_encoder *encoder, struct json *
         const char *wrong = property_check(limits, &member->value, 0);
         if (wrong) return property_refused(error, member->key, wrong);
         cut(&member->key, limits->string_bytes_max);
-        name_remember(encoder, member);
+        encoder->names[i] = batch_name(batch, member->key);
+        if (encoder->names[i] == UINT32_MAX) return STATUS_LIMIT;
+        TRY(name_remember(encoder, member, encoder->names[i]));
     }
     return STATUS_OK;
 }
@@ -262,7 +260,7 @@ enum status event_encode(struct event_encoder *encoder, struct json *event, enum
     cut(&name, limits->string_bytes_max);
 
     const struct json *core[CORE_COUNT] = {NULL};
-    if (properties) TRY(properties_check(encoder, properties, core, error));
+    if (properties) TRY(properties_check(encoder, properties, batch, core, error));
     if (core[CORE_IGNORE]) return STATUS_NOT_FOUND;
 
     int64_t time_ms;
@@ -283,7 +281,7 @@ enum status event_encode(struct event_encoder *encoder, struct json *event, enum
         if (member->value.flags == VALUE_LEFT_OUT) continue;
         size_t before = batch->events.size;
         const char *wrong = NULL;
-        if (batch_property(batch, member->key, &member->value) != STATUS_OK)
+        if (batch_property_of(batch, encoder->names[i], &member->value) != STATUS_OK)
             wrong = "nested too deeply";
         else if (member->value.type == JSON_ARRAY && batch->events.size - before > limits->list_bytes_max)
             wrong = "list is too long";

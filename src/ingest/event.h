@@ -23,13 +23,13 @@ struct event_encoder {
     const struct ingest_limits *limits;
     int64_t received_ms;
     bool sizes_known; /* no event can be larger than event_bytes_max */
-    /* Property names of the event at hand, to find repeated ones: open addressing; a slot counts when it carries the
-     * event's generation. As large as the largest event so far needs. */
+    /* By the name's number in the batch, to find repeated ones: the property of the event at hand that has it. */
     struct event_name_slot {
         struct json_member *member;
-        uint64_t generation;
-    } * names;
-    size_t name_slots;
+        uint64_t generation; /* of the event that set it */
+    } * slots;
+    uint32_t *names; /* of the properties of the event at hand: their numbers in the batch */
+    size_t slot_capacity, name_capacity;
     uint64_t generation;
 };
 

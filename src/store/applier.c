@@ -257,6 +257,7 @@ void store_applier_main(void *arg)
             switch (message->kind) {
             case MESSAGE_FRAME: {
                 struct str records = str_from(message->frame->data + WAL_FRAME_HEADER, message->size);
+                message->frame->trusted = true;
                 if (store_apply_frame(store, message->frame, records, message->lsn, &error) != STATUS_OK) {
                     /* The records are on disk and acknowledged; without them every later answer would be wrong. */
                     log_failure(LOG_ERROR, "cannot_apply_log", &error);

@@ -1,6 +1,7 @@
 #include "store/batch.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #define EVENT_HAS_ID     1
 #define EVENT_HAS_DEVICE 2
@@ -12,28 +13,34 @@ static void put_str(struct buf *buf, struct str s)
     buf_str_add(buf, s);
 }
 
+/* Events of one kind name their properties in one order, mostly: each name remembers which came after it the last
+ * time, so that most names are found by one comparison. */
+struct batch_name {
+    struct str text; /* in the arena */
+    uint32_t next;   /* the name that was asked for after this one, UINT32_MAX: none yet */
+    bool is_property;
+};
+
 void batch_init(struct batch *batch, size_t size_max)
 {
-    *batch = (struct batch){.head = BUF_INIT(128),
-                            .names = BUF_INIT(size_max),
-                            .events = BUF_INIT(size_max),
-                            .name_index = STRMAP_INIT(1u << 20)};
+    *batch = (struct batch){
+        .head = BUF_INIT(128), .events = BUF_INIT(size_max), .name_index = STRMAP_INIT(1u << 20), .size_max = size_max};
     batch->arena = arena_new(size_max + (1u << 16));
 }
 
 void batch_fini(struct batch *batch)
 {
     buf_fini(&batch->head);
-    buf_fini(&batch->names);
     buf_fini(&batch->events);
     strmap_fini(&batch->name_index);
     arena_free(batch->arena);
+    free(batch->names);
+    free(batch->event_names);
 }
 
 void batch_begin(struct batch *batch, uint64_t project, int64_t received_ms, enum identity_mode mode, unsigned flags)
 {
     buf_reset(&batch->head);
-    buf_reset(&batch->names);
     buf_reset(&batch->events);
     strmap_fini(&batch->name_index);
     arena_reset(batch->arena);
@@ -42,21 +49,38 @@ void batch_begin(struct batch *batch, uint64_t project, int64_t received_ms, enu
     batch->mode = (uint8_t)mode;
     batch->flags = (uint8_t)flags;
     batch->name_count = batch->event_count = 0;
+    batch->last_name = UINT32_MAX;
     batch->failed = received_ms < 0 || !batch_is_time(received_ms);
 }
 
-/* A name keeps its place in the dictionary even when the event that brought it is cancelled: harmless, and rare. */
-static uint32_t name_of(struct batch *batch, struct str name)
+static uint32_t add_name(struct batch *batch, struct str name)
 {
-    uint64_t *known = strmap_get(&batch->name_index, name);
-    if (known) return (uint32_t)*known;
-    struct str key = arena_str(batch->arena, name);
-    if (!key.data || strmap_put(&batch->name_index, key, batch->name_count) != STATUS_OK) {
-        batch->failed = true;
-        return 0;
+    if (batch->name_count == batch->name_capacity) {
+        uint32_t capacity = batch->name_capacity ? batch->name_capacity * 2 : 64;
+        struct batch_name *grown = realloc(batch->names, capacity * sizeof *grown);
+        if (!grown) return UINT32_MAX;
+        batch->names = grown;
+        batch->name_capacity = capacity;
     }
-    put_str(&batch->names, name);
+    struct str text = arena_str(batch->arena, name);
+    if (!text.data || strmap_put(&batch->name_index, text, batch->name_count) != STATUS_OK) return UINT32_MAX;
+    batch->names[batch->name_count] = (struct batch_name){.text = text, .next = UINT32_MAX};
     return batch->name_count++;
+}
+
+uint32_t batch_name(struct batch *batch, struct str name)
+{
+    struct batch_name *last = batch->last_name < batch->name_count ? &batch->names[batch->last_name] : NULL;
+    if (last && last->next != UINT32_MAX && str_eq(batch->names[last->next].text, name))
+        return batch->last_name = last->next;
+    uint64_t *known = strmap_get(&batch->name_index, name);
+    uint32_t index = known ? (uint32_t)*known : add_name(batch, name);
+    if (index == UINT32_MAX) {
+        batch->failed = true;
+        return index;
+    }
+    if (batch->last_name < batch->name_count) batch->names[batch->last_name].next = index;
+    return batch->last_name = index;
 }
 
 void batch_event(struct batch *batch, struct str name, int64_t time_ms, struct str id, struct str device,
@@ -67,7 +91,7 @@ void batch_event(struct batch *batch, struct str name, int64_t time_ms, struct s
         batch->failed = true;
         time_ms = 0;
     }
-    buf_varint(&batch->events, name_of(batch, name));
+    buf_varint(&batch->events, batch_name(batch, name));
     buf_varint(&batch->events, zigzag(time_ms - (int64_t)batch->received_ms));
     unsigned flags =
         (id.data ? EVENT_HAS_ID : 0) | (device.data ? EVENT_HAS_DEVICE : 0) | (insert_id.data ? EVENT_HAS_INSERT : 0);
@@ -76,37 +100,55 @@ void batch_event(struct batch *batch, struct str name, int64_t time_ms, struct s
     if (device.data) put_str(&batch->events, device);
     if (insert_id.data) put_str(&batch->events, insert_id);
     batch->property_start = batch->events.size;
-    batch->property_count = 0;
+    batch->event_name_count = 0;
 }
 
-enum status batch_property(struct batch *batch, struct str name, const struct json *value)
+enum status batch_property_of(struct batch *batch, uint32_t name, const struct json *value)
 {
     size_t before = batch->events.size;
-    buf_varint(&batch->events, name_of(batch, name));
+    if (batch->event_name_count == batch->event_name_capacity) {
+        uint32_t capacity = batch->event_name_capacity ? batch->event_name_capacity * 2 : 64;
+        uint32_t *grown = realloc(batch->event_names, capacity * sizeof *grown);
+        if (!grown) {
+            batch->failed = true;
+            return STATUS_OK;
+        }
+        batch->event_names = grown;
+        batch->event_name_capacity = capacity;
+    }
+    buf_varint(&batch->events, name);
     enum status status = value_encode_json(&batch->events, value);
     if (status != STATUS_OK) {
         batch->events.size = before;
         return status;
     }
-    batch->property_count++;
+    batch->event_names[batch->event_name_count++] = name;
     return STATUS_OK;
+}
+
+enum status batch_property(struct batch *batch, struct str name, const struct json *value)
+{
+    return batch_property_of(batch, batch_name(batch, name), value);
 }
 
 void batch_event_end(struct batch *batch)
 {
-    /* The count stands before the properties but is known only now: move them up by its one or two bytes. */
+    /* The size stands before the properties but is known only now: move them up by its one to five bytes. */
     struct buf *events = &batch->events;
     char head[5];
-    size_t head_size = 0;
-    for (uint32_t count = batch->property_count;; count >>= 7) {
-        head[head_size++] = (char)((count & 0x7F) | (count >= 0x80 ? 0x80 : 0));
-        if (count < 0x80) break;
+    size_t head_size = 0, size = events->size - batch->property_start;
+    if (size > UINT32_MAX) batch->failed = true;
+    for (uint32_t left = (uint32_t)size;; left >>= 7) {
+        head[head_size++] = (char)((left & 0x7F) | (left >= 0x80 ? 0x80 : 0));
+        if (left < 0x80) break;
     }
     if (!buf_reserve(events, head_size)) return;
     char *at = events->data + batch->property_start;
-    memmove(at + head_size, at, events->size - batch->property_start);
+    memmove(at + head_size, at, size);
     memcpy(at, head, head_size);
     buf_advance(events, head_size);
+    for (uint32_t i = 0; i < batch->event_name_count && !batch->failed; i++)
+        batch->names[batch->event_names[i]].is_property = true;
     batch->event_count++;
 }
 
@@ -127,19 +169,25 @@ static enum status assemble(struct buf *record, const struct str *pieces, size_t
 
 enum status batch_finish(struct batch *batch, struct buf *ret_record)
 {
-    if (batch->failed || batch->names.failed || batch->events.failed) return STATUS_LIMIT;
+    if (batch->failed || batch->events.failed) return STATUS_LIMIT;
     struct buf *head = &batch->head;
+    struct buf names = BUF_INIT(batch->size_max + (1u << 16)), count = BUF_INIT(16);
     buf_byte(head, RECORD_EVENTS);
     buf_varint(head, batch->project);
     buf_varint(head, batch->received_ms);
     buf_byte(head, (char)batch->mode);
     buf_byte(head, (char)batch->flags);
     buf_varint(head, batch->name_count);
-    struct buf count = BUF_INIT(16);
+    for (uint32_t i = 0; i < batch->name_count; i++) {
+        struct str text = batch->names[i].text;
+        buf_varint(&names, (uint64_t)text.size << 1 | batch->names[i].is_property);
+        buf_str_add(&names, text);
+    }
     buf_varint(&count, batch->event_count);
-    struct buf record = BUF_INIT(batch->events.size_max + batch->names.size_max + 256);
-    struct str pieces[] = {buf_str(head), buf_str(&batch->names), buf_str(&count), buf_str(&batch->events)};
-    enum status status = assemble(&record, pieces, 4);
+    struct buf record = BUF_INIT(batch->events.size_max + names.size_max + 256);
+    struct str pieces[] = {buf_str(head), buf_str(&names), buf_str(&count), buf_str(&batch->events)};
+    enum status status = names.failed ? STATUS_LIMIT : assemble(&record, pieces, 4);
+    buf_fini(&names);
     buf_fini(&count);
     if (status == STATUS_OK && record.size > batch->events.size_max) status = STATUS_LIMIT;
     if (status != STATUS_OK) {
@@ -191,7 +239,7 @@ enum status record_next(struct reader *reader, struct record *ret_record)
     return STATUS_OK;
 }
 
-static bool next_event(struct reader *r, uint32_t name_count, int64_t received_ms, bool check, struct event_view *ret)
+static bool next_event(struct reader *r, uint32_t name_count, int64_t received_ms, struct event_view *ret)
 {
     struct event_view event = {0};
     uint64_t name = read_varint(r);
@@ -200,26 +248,29 @@ static bool next_event(struct reader *r, uint32_t name_count, int64_t received_m
     if (flags & EVENT_HAS_ID) event.id = read_str(r);
     if (flags & EVENT_HAS_DEVICE) event.device = read_str(r);
     if (flags & EVENT_HAS_INSERT) event.insert_id = read_str(r);
-    uint64_t count = read_varint(r);
-    if (r->failed || name >= name_count || count > reader_left(r) || flags > 7) return false;
+    event.properties = read_str(r);
+    if (r->failed || name >= name_count || flags > 7) return false;
     if ((flags & EVENT_HAS_DEVICE) && !(flags & EVENT_HAS_ID)) return false;
     if (!batch_is_time(after_ms / 2) || !batch_is_time(received_ms + after_ms)) return false;
     event.time_ms = received_ms + after_ms;
     event.name = (uint32_t)name;
-    event.property_count = (uint32_t)count;
-    const unsigned char *start = r->at;
-    for (uint64_t i = 0; i < count; i++) {
-        uint64_t property = read_varint(r);
-        struct value value;
-        if (property >= name_count || value_decode(r, &value) != STATUS_OK) return false;
-        if (check && value.type == VALUE_ABSENT) return false;
-    }
-    event.properties = str_from(start, (size_t)(r->at - start));
     *ret = event;
-    return !r->failed;
+    return true;
 }
 
-enum status batch_open(struct arena *arena, struct str body, struct batch_reader *ret_reader)
+static bool are_properties(struct str properties, const uint8_t *is_property, uint32_t name_count)
+{
+    struct reader r = reader_of(properties);
+    while (reader_left(&r)) {
+        uint64_t name = read_varint(&r);
+        struct value value;
+        if (name >= name_count || !is_property[name] || value_decode(&r, &value) != STATUS_OK) return false;
+        if (value.type == VALUE_ABSENT) return false;
+    }
+    return !r.failed;
+}
+
+static enum status open_batch(struct arena *arena, struct str body, bool trusted, struct batch_reader *ret_reader)
 {
     struct reader r = reader_of(body);
     struct batch_reader batch = {.received_ms = (int64_t)read_varint(&r), .mode = read_u8(&r), .flags = read_u8(&r)};
@@ -228,27 +279,45 @@ enum status batch_open(struct arena *arena, struct str body, struct batch_reader
         batch.mode > IDENTITY_LEGACY)
         return STATUS_CORRUPT;
     batch.names = arena_new_array(arena, struct str, names + 1);
-    if (!batch.names) return STATUS_LIMIT;
-    for (uint64_t i = 0; i < names; i++) batch.names[i] = read_str(&r);
+    uint8_t *is_property = arena_alloc(arena, names + 1);
+    if (!batch.names || !is_property) return STATUS_LIMIT;
+    for (uint64_t i = 0; i < names; i++) {
+        uint64_t size = read_varint(&r);
+        is_property[i] = size & 1;
+        batch.names[i] = read_bytes(&r, size >> 1);
+    }
     uint64_t events = read_varint(&r);
     if (r.failed || events > reader_left(&r)) return STATUS_CORRUPT;
+    batch.is_property = is_property;
     batch.name_count = (uint32_t)names;
     batch.events_left = (uint32_t)events;
     batch.reader = r;
+    *ret_reader = batch;
+    if (trusted) return STATUS_OK;
     for (uint64_t i = 0; i < events; i++) {
         struct event_view event;
-        if (!next_event(&r, batch.name_count, batch.received_ms, true, &event)) return STATUS_CORRUPT;
+        if (!next_event(&r, batch.name_count, batch.received_ms, &event) ||
+            !are_properties(event.properties, is_property, batch.name_count))
+            return STATUS_CORRUPT;
     }
-    if (reader_left(&r)) return STATUS_CORRUPT;
-    *ret_reader = batch;
-    return STATUS_OK;
+    return reader_left(&r) ? STATUS_CORRUPT : STATUS_OK;
+}
+
+enum status batch_open(struct arena *arena, struct str body, struct batch_reader *ret_reader)
+{
+    return open_batch(arena, body, false, ret_reader);
+}
+
+enum status batch_open_trusted(struct arena *arena, struct str body, struct batch_reader *ret_reader)
+{
+    return open_batch(arena, body, true, ret_reader);
 }
 
 bool batch_next(struct batch_reader *batch, struct event_view *ret_event)
 {
     if (!batch->events_left) return false;
     batch->events_left--;
-    return next_event(&batch->reader, batch->name_count, batch->received_ms, false, ret_event);
+    return next_event(&batch->reader, batch->name_count, batch->received_ms, ret_event);
 }
 
 bool event_property_next(struct reader *properties, uint32_t *ret_name, struct value *ret_value)

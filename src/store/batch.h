@@ -44,16 +44,20 @@ static inline bool batch_is_time(int64_t ms)
     return ms > -BATCH_TIME_LIMIT && ms < BATCH_TIME_LIMIT;
 }
 
+struct batch_name;
 struct batch {
-    struct buf head; /* kind .. names */
-    struct buf names;
+    struct buf head;   /* kind .. names */
     struct buf events; /* the encoded events */
     struct strmap name_index;
-    struct arena *arena; /* keys of name_index */
+    struct arena *arena; /* texts of names */
+    struct batch_name *names;
+    uint32_t *event_names; /* of the open event: the names of its properties */
+    uint32_t name_count, name_capacity, event_name_count, event_name_capacity;
+    uint32_t last_name; /* that was asked for */
     uint64_t project, received_ms;
     uint8_t mode, flags;
-    uint32_t name_count, event_count, property_count;
-    size_t event_start, property_start; /* in `events`, of the open event */
+    uint32_t event_count;
+    size_t event_start, property_start, size_max; /* starts in `events`, of the open event */
     bool failed;
 };
 
@@ -64,7 +68,11 @@ void batch_begin(struct batch *batch, uint64_t project, int64_t received_ms, enu
  * once. */
 void batch_event(struct batch *batch, struct str name, int64_t time_ms, struct str id, struct str device,
                  struct str insert_id);
-/* INVALID when the value nests too deeply. */
+/* The number of a name in this record, dense from 0; a name that no finished event uses costs nothing. UINT32_MAX when
+ * memory refuses. Fast when names come in the same order as before. */
+uint32_t batch_name(struct batch *batch, struct str name);
+/* A property whose name has this number. INVALID when the value nests too deeply. */
+enum status batch_property_of(struct batch *batch, uint32_t name, const struct json *value) MUST_USE;
 enum status batch_property(struct batch *batch, struct str name, const struct json *value) MUST_USE;
 void batch_event_end(struct batch *batch);
 void batch_event_cancel(struct batch *batch);
@@ -95,18 +103,20 @@ struct event_view {
     uint32_t name; /* index into the record's names */
     int64_t time_ms;
     struct str id, device, insert_id; /* NULL data: absent */
-    uint32_t property_count;
-    struct str properties; /* property_count times { varint name, value } */
+    struct str properties; /* { varint name, value } until the end */
 };
 struct batch_reader {
     int64_t received_ms;
     uint8_t mode, flags;
     uint32_t name_count, events_left;
-    struct str *names; /* in the arena */
+    struct str *names;          /* in the arena */
+    const uint8_t *is_property; /* by name: some event has a property of this name */
     struct reader reader;
 };
 /* Opens an EVENTS record; checks everything, values included, so that later reads can trust the bytes. */
 enum status batch_open(struct arena *arena, struct str body, struct batch_reader *ret_reader) MUST_USE;
+/* The same for a record that this process has made (or checked) itself: its events are not looked at. */
+enum status batch_open_trusted(struct arena *arena, struct str body, struct batch_reader *ret_reader) MUST_USE;
 /* False at the end. */
 bool batch_next(struct batch_reader *batch, struct event_view *ret_event);
 /* Walks event_view.properties. */

@@ -66,7 +66,6 @@ static void what_was_packed_comes_back(void **state)
         assert_true(i % 5 ? str_eq(event.id, str_of(id)) : !event.id.data);
         assert_true(i % 10 == 1 ? str_is(event.device, "dev") : !event.device.data);
         assert_true(i % 3 ? !event.insert_id.data : event.insert_id.data && event.insert_id.size == (i % 2 ? 0 : 3));
-        assert_int_equal(event.property_count, 1 + i % 150);
         struct reader properties = reader_of(event.properties);
         uint32_t property, count = 0;
         struct value value;
@@ -76,7 +75,7 @@ static void what_was_packed_comes_back(void **state)
             else
                 assert_true(str_eq(batch.names[property], str_of(name)) && str_eq(value_text(value), str_of(id)));
         }
-        assert_int_equal(count, event.property_count);
+        assert_int_equal(count, 1 + i % 150);
     }
     assert_false(batch_next(&batch, &event));
     arena_free(arena);
@@ -114,7 +113,7 @@ static void limits_are_kept(void **state)
     struct arena *arena = arena_new(1 << 20);
     assert_int_equal(record_next(&reader, &parsed), STATUS_OK);
     assert_int_equal(batch_open(arena, parsed.body, &events), STATUS_OK);
-    assert_true(batch_next(&events, &event) && event.property_count == 1);
+    assert_true(batch_next(&events, &event) && event.properties.size > 0);
     buf_fini(&record);
     /* times that later arithmetic could not bear */
     static const int64_t times[] = {INT64_MIN, INT64_MAX, (int64_t)1 << 53, -((int64_t)1 << 53)};

@@ -1,6 +1,7 @@
 #include "store/memtable.h"
 
 #include "base/civil.h"
+#include "base/radix.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@ struct frame_bytes *frame_bytes_new(size_t size)
     struct frame_bytes *frame = malloc(sizeof *frame + size);
     if (!frame) return NULL;
     frame->refs = 1;
+    frame->trusted = false;
     frame->size = size;
     return frame;
 }
@@ -39,7 +41,7 @@ static void clear(struct memtable *mem)
     }
     mem->batch_count = mem->count = mem->dead = 0;
     mem->bytes = 0;
-    if (mem->keys.capacity > 1u << 16)
+    if (mem->keys.capacity > 1u << 18)
         u64map_fini(&mem->keys);
     else
         u64map_clear(&mem->keys);
@@ -117,88 +119,138 @@ void window_around(int64_t time_min_ms, int64_t time_max_ms, int64_t *ret_day, u
     *ret_log2 = log2;
 }
 
-struct sort_key {
-    uint32_t event, person;
-    int64_t time_ms;
-    uint32_t row; /* arrival order: rows ascend in seq */
+/* What sealing needs: rows in the order of (event, person, time, arrival). */
+struct order {
+    struct radix_item *rows; /* key: event and person; value: the row */
+    uint32_t count, with_key;
+    int64_t time_min_ms, time_max_ms;
 };
 
-static int sort_cmp(const void *a, const void *b)
+static int time_cmp(const void *a, const void *b, void *arg)
 {
-    const struct sort_key *x = a, *y = b;
-    if (x->event != y->event) return x->event < y->event ? -1 : 1;
-    if (x->person != y->person) return x->person < y->person ? -1 : 1;
-    if (x->time_ms != y->time_ms) return x->time_ms < y->time_ms ? -1 : 1;
-    return x->row < y->row ? -1 : x->row > y->row;
+    const struct memtable *mem = arg;
+    uint32_t x = ((const struct radix_item *)a)->value, y = ((const struct radix_item *)b)->value;
+    int64_t x_ms = mem->rows[x].time_ms, y_ms = mem->rows[y].time_ms;
+    if (x_ms != y_ms) return x_ms < y_ms ? -1 : 1;
+    return x < y ? -1 : x > y; /* rows ascend in arrival */
 }
 
-struct cell {
-    uint32_t property, row;
-    struct value value;
-};
-
-static int cell_cmp(const void *a, const void *b)
+/* Rows of one person arrive in the order of time, mostly: sorting by event and person leaves little to do. */
+static void sort_times(struct memtable *mem, struct radix_item *rows, uint32_t count)
 {
-    const struct cell *x = a, *y = b;
-    if (x->property != y->property) return x->property < y->property ? -1 : 1;
-    return x->row < y->row ? -1 : x->row > y->row;
+    for (uint32_t from = 0, to; from < count; from = to) {
+        bool ascends = true;
+        for (to = from + 1; to < count && rows[to].key == rows[from].key; to++)
+            ascends &= mem->rows[rows[to - 1].value].time_ms <= mem->rows[rows[to].value].time_ms;
+        if (ascends) continue;
+        qsort_r(rows + from, to - from, sizeof *rows, time_cmp, mem);
+    }
 }
 
-/* Sorts the cells of a run by (property, row). They come ordered by row, so counting by property does; qsort only when
- * the property numbers are too spread out to count. */
-static enum status sort_cells(struct arena *arena, struct cell **cells, size_t count)
+static enum status sort_rows(struct memtable *mem, const struct id_graph *ids, struct arena *arena, struct order *ret)
 {
-    uint32_t high = 0;
-    for (size_t i = 0; i < count; i++) {
-        if ((*cells)[i].property > high) high = (*cells)[i].property;
+    struct radix_item *rows = arena_alloc(arena, ((size_t)mem->count + 1) * sizeof *rows);
+    struct radix_item *spare = arena_alloc(arena, ((size_t)mem->count + 1) * sizeof *spare);
+    struct order order = {.time_min_ms = INT64_MAX, .time_max_ms = INT64_MIN};
+    if (!rows || !spare) return STATUS_LIMIT;
+    for (uint32_t i = 0; i < mem->count; i++) {
+        const struct mem_row *row = &mem->rows[i];
+        if (row->dead) continue;
+        uint64_t key = (uint64_t)row->event << 32 | id_graph_person(ids, row->id);
+        rows[order.count++] = (struct radix_item){key, i};
+        order.with_key += row->insert_id != NULL;
+        if (row->time_ms < order.time_min_ms) order.time_min_ms = row->time_ms;
+        if (row->time_ms > order.time_max_ms) order.time_max_ms = row->time_ms;
     }
-    if ((size_t)high > count * 4 + 4096) {
-        qsort(*cells, count, sizeof **cells, cell_cmp);
-        return STATUS_OK;
-    }
-    size_t *starts = arena_new_array(arena, size_t, (size_t)high + 2);
-    struct cell *sorted = arena_alloc(arena, (count ? count : 1) * sizeof *sorted);
-    if (!starts || !sorted) return STATUS_LIMIT;
-    for (size_t i = 0; i < count; i++) starts[(*cells)[i].property + 1]++;
-    for (uint32_t p = 1; p <= high + 1; p++) starts[p] += starts[p - 1];
-    for (size_t i = 0; i < count; i++) sorted[starts[(*cells)[i].property]++] = (*cells)[i];
-    *cells = sorted;
+    order.rows = radix_sort(rows, spare, order.count);
+    sort_times(mem, order.rows, order.count);
+    *ret = order;
     return STATUS_OK;
 }
 
-/* A property that stands twice in one event (the log allows it) counts once, the last one. */
-static enum status add_columns(struct section_builder *builder, struct cell *cells, size_t count, struct arena *arena)
+/* --- properties: from rows to columns --- */
+
+struct column {
+    uint32_t property, count, capacity;
+    uint32_t *rows; /* ascending */
+    struct value *values;
+};
+
+struct columns {
+    struct arena *arena;   /* of the run */
+    uint32_t *of_property; /* property -> column + 1, 0: none yet; for the whole seal */
+    struct column *columns;
+    uint32_t count, capacity;
+};
+
+static enum status add_value(struct columns *columns, uint32_t property, uint32_t row, struct value value)
 {
-    uint32_t *rows = arena_alloc(arena, (count ? count : 1) * sizeof *rows);
-    struct value *values = arena_alloc(arena, (count ? count : 1) * sizeof *values);
-    if (!rows || !values) return STATUS_LIMIT;
-    for (size_t i = 0; i < count;) {
-        uint32_t property = cells[i].property, present = 0;
-        for (; i < count && cells[i].property == property; i++) {
-            if (present && rows[present - 1] == cells[i].row) present--;
-            rows[present] = cells[i].row;
-            values[present++] = cells[i].value;
+    uint32_t index = columns->of_property[property];
+    if (!index) {
+        if (columns->count == columns->capacity) {
+            uint32_t capacity = columns->capacity ? columns->capacity * 2 : 64;
+            struct column *grown = realloc(columns->columns, capacity * sizeof *grown);
+            if (!grown) return STATUS_LIMIT;
+            columns->columns = grown;
+            columns->capacity = capacity;
         }
-        TRY(section_builder_sparse(builder, property, rows, values, present));
+        columns->columns[columns->count] = (struct column){.property = property};
+        columns->of_property[property] = index = ++columns->count;
     }
+    struct column *column = &columns->columns[index - 1];
+    /* A property that stands twice in one event (the log allows it) counts once, the last one. */
+    if (column->count && column->rows[column->count - 1] == row) column->count--;
+    if (column->count == column->capacity) {
+        size_t old = column->capacity, capacity = old ? old * 4 : 64;
+        column->rows =
+            arena_realloc(columns->arena, column->rows, old * sizeof *column->rows, capacity * sizeof *column->rows);
+        column->values = arena_realloc(columns->arena, column->values, old * sizeof *column->values,
+                                       capacity * sizeof *column->values);
+        if (!column->rows || !column->values) return STATUS_LIMIT;
+        column->capacity = (uint32_t)capacity;
+    }
+    column->rows[column->count] = row;
+    column->values[column->count++] = value;
     return STATUS_OK;
 }
 
-static enum status seal_run(struct memtable *mem, const struct memtable_seal *seal, const struct sort_key *keys,
-                            uint32_t count, struct arena *arena, struct section_builder *builder)
+static int column_cmp(const void *a, const void *b)
 {
-    uint32_t *persons = arena_new_array(arena, uint32_t, count), *ids = arena_new_array(arena, uint32_t, count);
-    int64_t *times = arena_new_array(arena, int64_t, count), *received = arena_new_array(arena, int64_t, count);
-    struct value *inserts = arena_new_array(arena, struct value, count);
-    uint8_t *flags = arena_new_array(arena, uint8_t, count);
+    uint32_t x = ((const struct column *)a)->property, y = ((const struct column *)b)->property;
+    return x < y ? -1 : x > y;
+}
+
+static enum status write_columns(struct columns *columns, uint32_t rows, struct section_builder *builder)
+{
+    if (columns->count) qsort(columns->columns, columns->count, sizeof *columns->columns, column_cmp);
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < columns->count; i++) {
+        const struct column *column = &columns->columns[i];
+        columns->of_property[column->property] = 0;
+        if (status != STATUS_OK) continue;
+        if (column->count == rows)
+            status = section_builder_column(builder, column->property, column->values);
+        else
+            status = section_builder_sparse(builder, column->property, column->rows, column->values, column->count);
+    }
+    columns->count = 0;
+    return status;
+}
+
+static enum status seal_run(struct memtable *mem, const struct memtable_seal *seal, const struct radix_item *order,
+                            uint32_t count, struct columns *columns, struct section_builder *builder)
+{
+    struct arena *arena = columns->arena;
+    uint32_t *persons = arena_alloc(arena, count * sizeof *persons), *ids = arena_alloc(arena, count * sizeof *ids);
+    int64_t *times = arena_alloc(arena, count * sizeof *times),
+            *received = arena_alloc(arena, count * sizeof *received);
+    struct value *inserts = arena_alloc(arena, count * sizeof *inserts);
+    uint8_t *flags = arena_alloc(arena, count);
     if (!persons || !ids || !times || !received || !inserts || !flags) return STATUS_LIMIT;
-    size_t cell_count = 0, cell_capacity = (size_t)count * 16;
-    struct cell *cells = arena_alloc(arena, cell_capacity * sizeof *cells);
-    if (!cells) return STATUS_LIMIT;
     for (uint32_t i = 0; i < count; i++) {
-        const struct mem_row *row = &mem->rows[keys[i].row];
+        const struct mem_row *row = &mem->rows[order[i].value];
         const struct mem_batch *batch = &mem->batches[row->batch];
-        persons[i] = keys[i].person;
+        persons[i] = (uint32_t)order[i].key;
         ids[i] = row->id;
         times[i] = row->time_ms;
         received[i] = batch->received_ms;
@@ -206,70 +258,61 @@ static enum status seal_run(struct memtable *mem, const struct memtable_seal *se
             row->insert_id ? value_str(str_from(row->insert_id, row->insert_size)) : value_int((int64_t)row->seq);
         flags[i] = row->flags;
         struct reader reader = reader_of(str_from(row->properties, row->properties_size));
-        struct cell cell = {.row = i};
-        for (;;) {
-            if (cell_count == cell_capacity) {
-                cells = arena_realloc(arena, cells, cell_capacity * sizeof *cells, cell_capacity * 2 * sizeof *cells);
-                if (!cells) return STATUS_LIMIT;
-                cell_capacity *= 2;
-            }
-            if (!event_property_next(&reader, &cell.property, &cell.value)) break;
-            cell.property = batch->property_ids[cell.property];
-            if (cell.property != UINT32_MAX) cells[cell_count++] = cell;
+        uint32_t name;
+        struct value value;
+        while (event_property_next(&reader, &name, &value)) {
+            uint32_t property = batch->property_ids[name];
+            if (property != UINT32_MAX) TRY(add_value(columns, property, i, value));
         }
         if (row->reason)
-            cells[cell_count++] =
-                (struct cell){seal->reason_property, i, value_str(str_of(seal->reasons[row->reason]))};
+            TRY(add_value(columns, seal->reason_property, i, value_str(str_of(seal->reasons[row->reason]))));
     }
     struct section_rows rows = {count, persons, ids, times, received, inserts, flags};
-    TRY(section_builder_run(builder, mem->rows[keys[0].row].event, &rows));
-    TRY(sort_cells(arena, &cells, cell_count));
-    TRY(add_columns(builder, cells, cell_count, arena));
+    TRY(section_builder_run(builder, (uint32_t)(order[0].key >> 32), &rows));
+    TRY(write_columns(columns, count, builder));
     return section_builder_run_end(builder);
+}
+
+static enum status seal_rows(struct memtable *mem, const struct memtable_seal *seal, const struct order *order,
+                             struct section_builder *builder)
+{
+    struct columns columns = {.arena = arena_new(SEAL_BYTES_MAX)};
+    columns.of_property = calloc((size_t)seal->property_count + 1, sizeof *columns.of_property);
+    enum status status = columns.of_property ? STATUS_OK : STATUS_LIMIT;
+    for (uint32_t from = 0, to; from < order->count && status == STATUS_OK; from = to) {
+        to = from + 1;
+        while (to < order->count && order->rows[to].key >> 32 == order->rows[from].key >> 32) to++;
+        status = seal_run(mem, seal, order->rows + from, to - from, &columns, builder);
+        arena_reset(columns.arena);
+    }
+    arena_free(columns.arena);
+    free(columns.columns);
+    free(columns.of_property);
+    return status;
 }
 
 enum status memtable_seal(struct memtable *mem, uint64_t project, const struct memtable_seal *seal, struct error *error,
                           struct section **ret_section)
 {
-    uint32_t count = 0, with_key = 0;
-    int64_t time_min = INT64_MAX, time_max = INT64_MIN;
-    struct sort_key *keys = malloc(((size_t)mem->count + 1) * sizeof *keys);
-    if (!keys) return error_set(error, STATUS_LIMIT, "out of memory while sealing");
-    for (uint32_t i = 0; i < mem->count; i++) {
-        const struct mem_row *row = &mem->rows[i];
-        if (row->dead) continue;
-        keys[count++] = (struct sort_key){row->event, id_graph_person(seal->ids, row->id), row->time_ms, i};
-        with_key += row->insert_id != NULL;
-        if (row->time_ms < time_min) time_min = row->time_ms;
-        if (row->time_ms > time_max) time_max = row->time_ms;
-    }
     struct section *section = NULL;
-    enum status status = STATUS_OK;
-    if (count) {
-        qsort(keys, count, sizeof *keys, sort_cmp);
+    struct section_builder *builder = NULL;
+    struct order order;
+    struct arena *arena = arena_new(SEAL_BYTES_MAX);
+    enum status status = sort_rows(mem, seal->ids, arena, &order);
+    if (status == STATUS_OK && order.count) {
         int64_t day;
         uint32_t log2;
-        window_around(time_min, time_max, &day, &log2);
-        struct section_builder *builder = section_builder_new(day, log2, seal->links_applied, with_key, SEAL_BYTES_MAX);
-        struct arena *arena = arena_new(SEAL_BYTES_MAX);
-        if (!builder) status = STATUS_LIMIT;
-        for (uint32_t from = 0, to; from < count && status == STATUS_OK; from = to) {
-            to = from + 1;
-            while (to < count && keys[to].event == keys[from].event) to++;
-            status = seal_run(mem, seal, keys + from, to - from, arena, builder);
-            arena_reset(arena);
-        }
         struct buf image;
         struct section_ref directory;
+        window_around(order.time_min_ms, order.time_max_ms, &day, &log2);
+        builder = section_builder_new(day, log2, seal->links_applied, order.with_key, SEAL_BYTES_MAX);
+        status = builder ? seal_rows(mem, seal, &order, builder) : STATUS_LIMIT;
         if (status == STATUS_OK) status = section_builder_finish(builder, &image, &directory);
-        if (status == STATUS_OK)
-            status = section_open_image(&image, directory, project, error, &section);
-        else
-            error_set(error, status, "out of memory while sealing");
-        section_builder_free(builder);
-        arena_free(arena);
+        if (status == STATUS_OK) status = section_open_image(&image, directory, project, error, &section);
     }
-    free(keys);
+    section_builder_free(builder);
+    arena_free(arena);
+    if (status == STATUS_LIMIT) error_set(error, status, "out of memory while sealing");
     if (status != STATUS_OK) return status;
     clear(mem);
     *ret_section = section;

@@ -12,6 +12,7 @@
 /* The bytes of a log frame, shared by the memtables of the projects it touches. */
 struct frame_bytes {
     uint32_t refs;
+    bool trusted; /* its records were made by this process: they need not be checked again */
     size_t size;
     char data[];
 };
@@ -56,6 +57,7 @@ struct memtable_seal {
     const struct id_graph *ids;
     const char *const *reasons; /* identity failure texts */
     uint32_t reason_property;   /* id of $identity_failure_reason, UINT32_MAX when no row has one */
+    uint32_t property_count;    /* all property ids are below */
     uint32_t links_applied;
 };
 /* Sorts and encodes the live rows as a RAM section and empties the memtable. *ret_section is NULL when no row lived. */

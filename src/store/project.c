@@ -264,7 +264,7 @@ static enum status intern_event(struct project *project, const struct project_co
 
 static enum status apply_event(struct project *project, struct project_context *context,
                                const struct batch_reader *batch, const struct event_view *event, uint32_t *event_ids,
-                               uint32_t *property_ids, uint64_t seq)
+                               uint64_t seq)
 {
     if (event_ids[event->name] == UINT32_MAX)
         TRY(intern_event(project, context, batch->names[event->name], &event_ids[event->name]));
@@ -286,13 +286,6 @@ static enum status apply_event(struct project *project, struct project_context *
             TRY(intern_property(project, context, STR("$identity_failure_reason"), &project->reason_property));
     }
     id_graph_add_rows(project->ids, row.id, 1);
-    struct reader properties = reader_of(event->properties);
-    uint32_t name;
-    struct value value;
-    while (event_property_next(&properties, &name, &value)) {
-        if (property_ids[name] == UINT32_MAX)
-            TRY(intern_property(project, context, batch->names[name], &property_ids[name]));
-    }
     bool duplicate = false;
     if (row.insert_id) {
         TRY(replace_stored(project, context, row.event, row.id, row.time_ms, event->insert_id, seq, &duplicate));
@@ -309,7 +302,7 @@ enum status project_apply_events(struct project *project, struct project_context
                                  struct str body, uint64_t seq, struct arena *arena, struct error *error)
 {
     struct batch_reader batch;
-    enum status status = batch_open(arena, body, &batch);
+    enum status status = frame->trusted ? batch_open_trusted(arena, body, &batch) : batch_open(arena, body, &batch);
     if (status != STATUS_OK) return error_set(error, status, "malformed events record");
     uint32_t *property_ids = malloc(((size_t)batch.name_count + 1) * sizeof *property_ids);
     uint32_t *event_ids = arena_new_array(arena, uint32_t, (size_t)batch.name_count + 1);
@@ -317,11 +310,19 @@ enum status project_apply_events(struct project *project, struct project_context
         free(property_ids);
         return error_set(error, STATUS_LIMIT, "out of memory while applying events");
     }
-    for (uint32_t i = 0; i < batch.name_count; i++) property_ids[i] = event_ids[i] = UINT32_MAX;
+    for (uint32_t i = 0; i < batch.name_count; i++) {
+        property_ids[i] = event_ids[i] = UINT32_MAX;
+        if (batch.is_property[i] && status == STATUS_OK)
+            status = intern_property(project, context, batch.names[i], &property_ids[i]);
+    }
+    if (status != STATUS_OK) {
+        free(property_ids);
+        return error_set(error, status, "out of memory while applying events");
+    }
     status = memtable_batch(&project->mem, frame, property_ids, batch.name_count, batch.received_ms);
     struct event_view event;
     for (uint64_t index = 0; status == STATUS_OK && batch_next(&batch, &event); index++)
-        status = apply_event(project, context, &batch, &event, event_ids, property_ids, seq + index);
+        status = apply_event(project, context, &batch, &event, event_ids, seq + index);
     if (status != STATUS_OK) return error_set(error, status, "out of memory while applying events");
     return project->mem.count >= SEAL_ROWS ? project_seal(project, context, error) : STATUS_OK;
 }
@@ -408,7 +409,8 @@ enum status project_seal(struct project *project, struct project_context *contex
     struct memtable_seal seal = {.ids = project->ids,
                                  .reasons = context->options->link_reasons,
                                  .reason_property = project->reason_property,
-                                 .links_applied = id_graph_mark(project->ids).links};
+                                 .links_applied = id_graph_mark(project->ids).links,
+                                 .property_count = names_count(project->properties)};
     struct section *section = NULL;
     TRY(memtable_seal(&project->mem, project->id, &seal, error, &section));
     if (section && project_add_section(project, section, NULL) != STATUS_OK)
