@@ -41,6 +41,9 @@ const char *inspect_encoding_name(unsigned encoding, char buffer[24])
     case CHUNK_BYTES: return "BYTES";
     case CHUNK_VARIANT: return "VARIANT";
     case CHUNK_SPARSE: return "SPARSE";
+    case CHUNK_DECIMAL: return "DECIMAL";
+    case CHUNK_FIXED: return "FIXED";
+    case CHUNK_PERSON_ID: return "PERSON_ID";
     default: snprintf(buffer, 24, "encoding %u", encoding); return buffer;
     }
 }
