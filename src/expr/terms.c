@@ -9,6 +9,8 @@
  */
 #include "expr/program.h"
 
+#include <math.h>
+
 static bool is_cuttable(const struct node *node)
 {
     if (node->kind != NODE_CALL || node->function->form != FORM_AND) return false;
@@ -66,12 +68,13 @@ enum status expr_narrow(struct arena *arena, struct ast *ast, uint32_t term, str
     return STATUS_OK;
 }
 
+/* A bound that an integer compares with as its nearest double does: below 2^53 both are exact, and integers beyond stay
+ * beyond; at 2^63, say, the integer below it would have become equal. */
 static bool exact_double(struct value v, double *ret_number)
 {
-    if (v.type == VALUE_DOUBLE) *ret_number = v.number;
-    if (v.type == VALUE_INT) *ret_number = (double)v.integer;
-    return v.type == VALUE_DOUBLE ||
-           (v.type == VALUE_INT && v.integer > -((int64_t)1 << 53) && v.integer < (int64_t)1 << 53);
+    if (v.type != VALUE_DOUBLE && v.type != VALUE_INT) return false;
+    *ret_number = v.type == VALUE_INT ? (double)v.integer : v.number;
+    return fabs(*ret_number) < 0x1p53;
 }
 
 void expr_find_comparison(const struct ast *ast, struct expr *expr)

@@ -50,6 +50,9 @@ static void test_what_may_fail_stays_whole(void **state)
     assert_int_equal(cut(arena, "properties[\"a\"] > 1 or properties[\"b\"] > 1", &terms), 1);
     assert_int_equal(cut(arena, "properties[\"a\"] > 9007199254740993", &terms), 1);
     assert_int_equal(terms[0].comparison, EXPR_NO_COMPARISON);
+    /* a double that the integer below it is rounded to */
+    assert_int_equal(cut(arena, "9223372036854775808 == properties[\"a\"]", &terms), 1);
+    assert_int_equal(terms[0].comparison, EXPR_NO_COMPARISON);
     arena_free(arena);
 }
 
