@@ -1,0 +1,439 @@
+/*
+ * Feeds, exports and top values by hand, on a real store: order and ties, limits, people with several ids, reading in
+ * pieces, stopping, budgets. A row is written as `EVENT@hour id>user`.
+ */
+#include "query/backend.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/civil.h"
+#include "identity/identity.h"
+#include "store/store.h"
+
+#define PROJECT 3
+#define DAY0    19783 /* 2024-03-01 */
+#define T0      (DAY0 * DAY_MS)
+
+static char directory[64];
+static struct os_fs *fs;
+static struct store *store;
+static struct executor *executor;
+static struct plan plan;
+static struct plan_limits limits;
+static struct error error;
+static struct str ids[2];
+
+static int setup(void **state)
+{
+    (void)state;
+    struct store_options options;
+    struct store_report report;
+    snprintf(directory, sizeof directory, "/tmp/cairn-rows-XXXXXX");
+    assert_non_null(mkdtemp(directory));
+    assert_int_equal(os_posix_new(directory, &error, &fs), STATUS_OK);
+    store_options_defaults(&options);
+    options.fs = fs;
+    options.link = identity_link;
+    options.link_reasons = identity_link_reasons;
+    options.wal_file_bytes = 1 << 20;
+    assert_int_equal(store_open(&options, &error, &report, &store), STATUS_OK);
+    executor = executor_native_new_threads(store, 2);
+    ids[0] = STR("U");
+    plan = (struct plan){.kind = PLAN_FEED,
+                         .project = PROJECT,
+                         .zone = timezone_utc(),
+                         .from_day = DAY0,
+                         .to_day = DAY0 + 9,
+                         .distinct_ids = ids,
+                         .distinct_id_count = 1,
+                         .now_ms = T0};
+    limits = (struct plan_limits){.memory_bytes_max = (size_t)64 << 20, .buckets_max = 100, .deadline_ns = INT64_MAX};
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    char command[128];
+    executor_free(executor);
+    store_close(store);
+    os_fs_free(fs);
+    snprintf(command, sizeof command, "rm -rf %s", directory);
+    return system(command);
+}
+
+/* --- events --- */
+
+static void send_at(const char *name, int64_t time_ms, const char *id, const char *device, const char *insert_id,
+                    const char *plan_name)
+{
+    struct batch batch;
+    struct buf record;
+    struct json json = json_string(str_of(plan_name));
+    batch_init(&batch, (size_t)1 << 20);
+    batch_begin(&batch, PROJECT, T0 + 100 * DAY_MS + 999, IDENTITY_SIMPLIFIED, 0);
+    batch_event(&batch, str_of(name), time_ms, str_of(id), str_of(device), str_of(insert_id));
+    if (plan_name) assert_int_equal(batch_property(&batch, STR("plan"), &json), STATUS_OK);
+    batch_event_end(&batch);
+    assert_int_equal(batch_finish(&batch, &record), STATUS_OK);
+    batch_fini(&batch);
+    assert_int_equal(store_append_wait(store, &record), STATUS_OK);
+}
+static void send(const char *name, int hour, const char *id)
+{
+    send_at(name, T0 + hour * HOUR_MS, id, NULL, NULL, NULL);
+}
+static void flush(void)
+{
+    assert_int_equal(store_flush(store, &error), STATUS_OK);
+}
+
+/* --- questions --- */
+
+struct text_sink {
+    struct row_sink base;
+    struct buf text;
+    unsigned rows, stop_after;
+};
+
+static enum status take(struct row_sink *base, const struct event_row *row, struct error *unused)
+{
+    struct text_sink *sink = (struct text_sink *)base;
+    (void)unused;
+    buf_printf(&sink->text, "%s" STR_FMT "@%d " STR_FMT, sink->text.size ? ", " : "", STR_ARG(row->event),
+               (int)((row->time_ms - T0) / HOUR_MS), STR_ARG(row->distinct_id));
+    if (!str_eq(row->distinct_id, row->user)) buf_printf(&sink->text, ">" STR_FMT, STR_ARG(row->user));
+    if (row->insert_id_sent) buf_printf(&sink->text, "#" STR_FMT, STR_ARG(row->insert_id));
+    assert_int_equal(row->received_ms, T0 + 100 * DAY_MS);
+    return ++sink->rows == sink->stop_after ? STATUS_UNAVAILABLE : STATUS_OK;
+}
+
+static enum status read_all(uint64_t piece, struct text_sink *sink)
+{
+    struct event_rows *rows;
+    bool done = false;
+    *sink = (struct text_sink){.base.row = take, .text = BUF_INIT(1 << 20)};
+    TRY(executor->rows(executor, &plan, &limits, &error, &rows));
+    enum status status = STATUS_OK;
+    while (!done && status == STATUS_OK) status = event_rows_read(rows, piece, &sink->base, &error, &done);
+    event_rows_free(rows);
+    return status;
+}
+
+static void check_rows(int line, uint64_t piece, const char *wanted)
+{
+    struct text_sink sink;
+    char reason[1200];
+    if (read_all(piece, &sink) != STATUS_OK) fail_msg("line %d: %s", line, error_text(&error, reason, sizeof reason));
+    buf_byte(&sink.text, 0);
+    if (strcmp(sink.text.data, wanted) != 0) fail_msg("line %d:\n got    %s\n wanted %s", line, sink.text.data, wanted);
+    buf_fini(&sink.text);
+}
+#define check(wanted) (check_rows(__LINE__, UINT64_MAX, (wanted)), check_rows(__LINE__, 1, (wanted)))
+
+/* --- feeds --- */
+
+/* Newest first is the reverse of oldest first; a limit takes the front; other people, other events and days outside the
+ * range are not in it; whether rows are in memory or in files changes nothing. */
+static void feeds_in_both_orders(void **state)
+{
+    (void)state;
+    send("B", 30, "U");
+    send("A", 5, "U");
+    send("A", 7, "V");
+    send("A", 300, "U"); /* the 13th */
+    for (int flushed = 0; flushed < 2; flushed++) {
+        if (flushed) flush();
+        if (!flushed) send("A", 50, "U");
+        plan.order = ORDER_NEWEST_FIRST;
+        plan.limit = 0;
+        check("A@50 U, B@30 U, A@5 U");
+        plan.limit = 2;
+        check("A@50 U, B@30 U");
+        plan.order = ORDER_OLDEST_FIRST;
+        check("A@5 U, B@30 U");
+        plan.limit = 0;
+        check("A@5 U, B@30 U, A@50 U");
+    }
+    static const struct str name = STR("A");
+    plan.events = &name;
+    plan.event_count = 1;
+    check("A@5 U, A@50 U");
+    plan.where = STR("properties[\"$time\"] > 1709280000"); /* hour 8 */
+    check("A@50 U");
+    plan.distinct_ids = (const struct str[]){STR("nobody")};
+    check("");
+}
+
+/* Rows that were stored under a device are the user's once the two are linked, whichever id is asked by, and whatever
+ * was in a file before the link. Two links in a row are followed. */
+static void feeds_of_clusters(void **state)
+{
+    (void)state;
+    send("A", 1, "$device:D");
+    send("A", 2, "$device:E");
+    flush();
+    send_at("A", T0 + 3 * HOUR_MS, "U", "$device:D", NULL, NULL);
+    send("A", 4, "$device:D");
+    flush();
+    send_at("A", T0 + 5 * HOUR_MS, "U", "$device:E", NULL, NULL);
+    send("A", 6, "V");
+    static const char *const wanted = "A@5 U, A@4 $device:D>U, A@3 U, A@2 $device:E>U, A@1 $device:D>U";
+    check(wanted);
+    ids[0] = STR("$device:E");
+    check(wanted);
+    flush();
+    check(wanted);
+    ids[1] = STR("$device:D"); /* the same person again */
+    plan.distinct_id_count = 2;
+    check(wanted);
+    ids[1] = STR("V");
+    check("A@6 V, A@5 U, A@4 $device:D>U, A@3 U, A@2 $device:E>U, A@1 $device:D>U");
+}
+
+/* Many devices of one user: more numbers than a run has vectors, so persons are read instead of sought. */
+static void feeds_of_a_crowd(void **state)
+{
+    (void)state;
+    char device[32];
+    for (int i = 0; i < 40; i++) {
+        snprintf(device, sizeof device, "$device:D%02d", i);
+        send("A", i, device);
+    }
+    flush();
+    for (int i = 0; i < 40; i++) {
+        snprintf(device, sizeof device, "$device:D%02d", i);
+        send_at("B", T0 + 100 * HOUR_MS + i, "U", device, NULL, NULL);
+    }
+    static const struct str name = STR("A");
+    plan.events = &name;
+    plan.event_count = 1;
+    plan.limit = 3;
+    check("A@39 $device:D39>U, A@38 $device:D38>U, A@37 $device:D37>U");
+    plan.limit = 0;
+    struct text_sink sink;
+    assert_int_equal(read_all(7, &sink), STATUS_OK);
+    assert_int_equal(sink.rows, 40);
+    buf_fini(&sink.text);
+}
+
+/* At the same instant: by name, by id as sent, by insert id, then in the order of arrival; also where the tie lies
+ * across runs and files and the limit cuts through it. */
+static void feeds_with_ties(void **state)
+{
+    (void)state;
+    send_at("B", T0, "U", NULL, "i-1", NULL);
+    send_at("A", T0, "U", NULL, "i-2", NULL);
+    flush();
+    send_at("A", T0, "U", NULL, "i-1", NULL);
+    send_at("A", T0, "U", "$device:D", NULL, NULL);
+    flush();
+    send_at("A", T0, "$device:D", NULL, NULL, NULL);
+    plan.order = ORDER_OLDEST_FIRST;
+    check("A@0 $device:D>U, A@0 U#i-1, A@0 U#i-2, A@0 U, B@0 U#i-1");
+    plan.limit = 2;
+    check("A@0 $device:D>U, A@0 U#i-1");
+    plan.order = ORDER_NEWEST_FIRST;
+    check("B@0 U#i-1, A@0 U");
+    plan.limit = 1;
+    check("B@0 U#i-1");
+    plan.limit = 3;
+    check("B@0 U#i-1, A@0 U, A@0 U#i-2");
+}
+
+/* With a small limit the references are cut down again and again. */
+static void feeds_that_are_pruned(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 60; i++) {
+        send(i % 2 ? "A" : "B", 100 + (i * 37) % 60, "U");
+        if (i % 7 == 0) flush();
+    }
+    plan.limit = 4;
+    check("A@159 U, B@158 U, A@157 U, B@156 U");
+    plan.order = ORDER_OLDEST_FIRST;
+    check("B@100 U, A@101 U, B@102 U, A@103 U");
+}
+
+/* --- exports --- */
+
+/* Everything once, in windows of time; events of nobody too; the limit counts rows that match. */
+static void exports(void **state)
+{
+    (void)state;
+    plan.kind = PLAN_EXPORT;
+    check("");
+    send("A", 1, "U");
+    flush();
+    send("A", 300, "U");
+    send("B", 2, "");
+    send_at("A", T0, "V", NULL, "x", "pro");
+    struct text_sink sink;
+    assert_int_equal(read_all(1, &sink), STATUS_OK);
+    assert_int_equal(sink.rows, 3);
+    buf_fini(&sink.text);
+    plan.where = STR("properties[\"plan\"] == \"pro\"");
+    check("A@0 V#x");
+    plan.where = STR("defined(distinct_id)");
+    assert_int_equal(read_all(1, &sink), STATUS_INVALID);
+    assert_true(error.column > 0);
+    buf_fini(&sink.text);
+    plan.where = STR_NULL;
+    plan.limit = 2;
+    assert_int_equal(read_all(5, &sink), STATUS_OK);
+    assert_int_equal(sink.rows, 2);
+    buf_fini(&sink.text);
+}
+
+/* A sink that says stop ends the read with its word, and the next read goes on behind the row that it got, also when
+ * the store has changed meanwhile. */
+static void sinks_stop(void **state)
+{
+    (void)state;
+    static const enum plan_kind kinds[] = {PLAN_FEED, PLAN_EXPORT};
+    for (int i = 0; i < 3; i++) send("A", i, "U");
+    for (size_t k = 0; k < 2; k++) {
+        struct text_sink sink = {.base.row = take, .text = BUF_INIT(1 << 20), .stop_after = 2};
+        struct event_rows *rows;
+        bool done = false;
+        plan.kind = kinds[k];
+        plan.order = ORDER_OLDEST_FIRST;
+        assert_int_equal(executor->rows(executor, &plan, &limits, &error, &rows), STATUS_OK);
+        assert_int_equal(event_rows_read(rows, UINT64_MAX, &sink.base, &error, &done), STATUS_UNAVAILABLE);
+        assert_int_equal(sink.rows, 2);
+        send("A", 20, "U");
+        flush();
+        assert_int_equal(event_rows_read(rows, 0, &sink.base, NULL, &done), STATUS_OK);
+        assert_false(done);
+        assert_int_equal(event_rows_read(rows, UINT64_MAX, &sink.base, NULL, &done), STATUS_OK);
+        assert_true(done);
+        buf_byte(&sink.text, 0);
+        assert_string_equal(sink.text.data, k ? "A@0 U, A@1 U, A@2 U, A@20 U" : "A@0 U, A@1 U, A@2 U");
+        buf_fini(&sink.text);
+        event_rows_free(rows);
+    }
+}
+
+/* A flag, a deadline, and too little memory end a run with what was wrong. */
+static void runs_end(void **state)
+{
+    (void)state;
+    static const enum plan_kind kinds[] = {PLAN_FEED, PLAN_EXPORT};
+    struct text_sink sink;
+    _Atomic bool cancelled = true;
+    for (int i = 0; i < 3; i++) send("A", i, "U");
+    for (size_t k = 0; k < 2; k++) {
+        plan.kind = kinds[k];
+        limits.cancelled = &cancelled;
+        assert_int_equal(read_all(1, &sink), STATUS_CANCELLED);
+        buf_fini(&sink.text);
+        limits.cancelled = NULL;
+        limits.deadline_ns = 1;
+        assert_int_equal(read_all(1, &sink), STATUS_CANCELLED);
+        buf_fini(&sink.text);
+        limits.deadline_ns = INT64_MAX;
+        limits.memory_bytes_max = 100;
+        assert_int_equal(read_all(1, &sink), STATUS_LIMIT);
+        buf_fini(&sink.text);
+        limits.memory_bytes_max = (size_t)64 << 20;
+    }
+}
+
+/* --- top values --- */
+
+static void check_top(int line, const char *wanted)
+{
+    struct top_values result;
+    struct buf text = BUF_INIT(1 << 20);
+    char reason[1200];
+    if (executor->top_values(executor, &plan, &limits, &error, &result) != STATUS_OK)
+        fail_msg("line %d: %s", line, error_text(&error, reason, sizeof reason));
+    buf_printf(&text, "%u:", result.label_count);
+    for (uint32_t i = 0; i < result.value_count; i++)
+        buf_printf(&text, " " STR_FMT " %d", STR_ARG(result.values[i].label), (int)result.values[i].count);
+    buf_byte(&text, 0);
+    if (strcmp(text.data, wanted) != 0) fail_msg("line %d:\n got    %s\n wanted %s", line, text.data, wanted);
+    buf_fini(&text);
+    top_values_free(&result);
+}
+
+/* Events without a value are left out, also where a text is spelt `undefined`; ties by label; from dictionaries or not
+ * is the same. */
+static void top_values(void **state)
+{
+    (void)state;
+    plan.kind = PLAN_TOP_VALUES;
+    plan.on = STR("plan");
+    plan.limit = 10;
+    check_top(__LINE__, "0:");
+    send_at("A", T0, "U", NULL, NULL, "pro");
+    send_at("A", T0, "V", NULL, NULL, "pro");
+    send_at("A", T0, "V", NULL, NULL, "free");
+    send_at("B", T0, "V", NULL, NULL, "basic");
+    send_at("A", T0, "V", NULL, NULL, "undefined");
+    send_at("A", T0, "V", NULL, NULL, NULL);
+    for (int flushed = 0; flushed < 2; flushed++) {
+        if (flushed) flush();
+        plan.limit = 10;
+        check_top(__LINE__, "4: pro 2 basic 1 free 1 undefined 1");
+        plan.limit = 2;
+        check_top(__LINE__, "4: pro 2 basic 1");
+        plan.where = STR("properties[\"distinct_id\"] == \"V\"");
+        plan.limit = 10;
+        check_top(__LINE__, "4: basic 1 free 1 pro 1 undefined 1");
+        plan.where = STR_NULL;
+    }
+    plan.to_day = plan.from_day - 1;
+    struct top_values result;
+    assert_int_equal(executor->top_values(executor, &plan, &limits, &error, &result), STATUS_INVALID);
+}
+
+/* An estimate counts the rows of the runs that overlap the range. */
+static void estimates(void **state)
+{
+    (void)state;
+    struct plan_cost cost;
+    for (int i = 0; i < 5; i++) send("A", i, i % 2 ? "U" : "V");
+    send("B", 1, "V");
+    plan.kind = PLAN_EXPORT;
+    assert_int_equal(executor->estimate(executor, &plan, &error, &cost), STATUS_OK);
+    assert_int_equal(cost.rows, 6);
+    assert_true(cost.bytes >= cost.rows * 8);
+    static const struct str name = STR("A");
+    plan.events = &name;
+    plan.event_count = 1;
+    assert_int_equal(executor->estimate(executor, &plan, NULL, &cost), STATUS_OK);
+    assert_int_equal(cost.rows, 5);
+    plan.kind = PLAN_FEED;
+    assert_int_equal(executor->estimate(executor, &plan, NULL, &cost), STATUS_OK);
+    assert_int_equal(cost.rows, 3); /* 5 rows of 2 people */
+    plan.kind = PLAN_SEGMENT;
+    plan.where = STR("(");
+    assert_int_equal(executor->estimate(executor, &plan, &error, &cost), STATUS_INVALID);
+    assert_true(error.column > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(feeds_in_both_orders, setup, teardown),
+        cmocka_unit_test_setup_teardown(feeds_of_clusters, setup, teardown),
+        cmocka_unit_test_setup_teardown(feeds_of_a_crowd, setup, teardown),
+        cmocka_unit_test_setup_teardown(feeds_with_ties, setup, teardown),
+        cmocka_unit_test_setup_teardown(feeds_that_are_pruned, setup, teardown),
+        cmocka_unit_test_setup_teardown(exports, setup, teardown),
+        cmocka_unit_test_setup_teardown(sinks_stop, setup, teardown),
+        cmocka_unit_test_setup_teardown(runs_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(top_values, setup, teardown),
+        cmocka_unit_test_setup_teardown(estimates, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
