@@ -36,7 +36,13 @@ void verify_project(struct verify *v, const struct offline_project *project)
     uint64_t members = 0;
     for (uint32_t id = 1; id <= project->id_count; id++) {
         uint32_t person = id_graph_person(graph, id), history[ID_HISTORY_MAX];
-        if (person == 0 || person > project->id_count || id_graph_person(graph, person) != person) {
+        if (person == 0) { /* forgotten with all ids of its person */
+            members++;
+            if (id_graph_person(graph, id_graph_next_member(graph, id)))
+                finding(v, project, "an id was forgotten, and others of its person were not", id);
+            continue;
+        }
+        if (person > project->id_count || id_graph_person(graph, person) != person) {
             finding(v, project, "an id's person does not exist", id);
             continue;
         }
@@ -47,8 +53,8 @@ void verify_project(struct verify *v, const struct offline_project *project)
         size_t steps = id_graph_history(graph, id, history);
         if (steps == ID_HISTORY_MAX || history[0] != person || history[steps - 1] != id)
             finding(v, project, "the numbers that an id has had do not lead to its person", id);
-        if (id_graph_find(graph, id_graph_text(graph, id)) != id)
-            finding(v, project, "an id is not found by its text", id);
+        struct str text = id_graph_text(graph, id);
+        if (!text.size || id_graph_find(graph, text) != id) finding(v, project, "an id is not found by its text", id);
     }
     if (members != project->id_count) finding(v, project, "persons do not have all ids", project->id_count);
     v->report.ids += project->id_count;

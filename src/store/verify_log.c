@@ -1,7 +1,7 @@
 #include "store/verify_int.h"
 
 #include "os/thread.h"
-#include "store/batch.h"
+#include "store/delete_record.h"
 #include "store/wal.h"
 
 #include <stdio.h>
@@ -21,11 +21,15 @@ static bool is_good(struct log_check *check, struct record record)
 {
     struct batch_reader batch;
     struct link_view link;
+    struct delete_view view;
     arena_reset(check->arena);
     switch (record.kind) {
     case RECORD_EVENTS: return batch_open(check->arena, record.body, &batch) == STATUS_OK;
     case RECORD_LINK: return link_open(record.body, &link) == STATUS_OK;
-    default: return true; /* record_next knows the kind */
+    case RECORD_DELETE_PERSON:
+    case RECORD_DELETE_ROWS:
+    case RECORD_DELETE_BEFORE: return delete_open(check->arena, record.kind, record.body, &view) == STATUS_OK;
+    default: return record.kind == RECORD_PROJECT_DROP;
     }
 }
 
