@@ -182,11 +182,13 @@ static void feeds_of_clusters(void **state)
     send("A", 2, "$device:E");
     flush();
     send_at("A", T0 + 3 * HOUR_MS, "U", "$device:D", NULL, NULL);
-    send("A", 4, "$device:D");
+    send("A", 4, "$device:E"); /* sorted after the first link, before the second */
+    send("A", 8, "$device:F");
     flush();
     send_at("A", T0 + 5 * HOUR_MS, "U", "$device:E", NULL, NULL);
-    send("A", 6, "V");
-    static const char *const wanted = "A@5 U, A@4 $device:D>U, A@3 U, A@2 $device:E>U, A@1 $device:D>U";
+    send_at("A", T0 + 6 * HOUR_MS, "V", "$device:G", NULL, NULL);
+    send_at("A", T0 + 7 * HOUR_MS, "V", "$device:F", NULL, NULL); /* somebody else's merge */
+    static const char *const wanted = "A@5 U, A@4 $device:E>U, A@3 U, A@2 $device:E>U, A@1 $device:D>U";
     check(wanted);
     ids[0] = STR("$device:E");
     check(wanted);
@@ -196,7 +198,7 @@ static void feeds_of_clusters(void **state)
     plan.distinct_id_count = 2;
     check(wanted);
     ids[1] = STR("V");
-    check("A@6 V, A@5 U, A@4 $device:D>U, A@3 U, A@2 $device:E>U, A@1 $device:D>U");
+    check("A@8 $device:F>V, A@7 V, A@6 V, A@5 U, A@4 $device:E>U, A@3 U, A@2 $device:E>U, A@1 $device:D>U");
 }
 
 /* Many devices of one user: more numbers than a run has vectors, so persons are read instead of sought. */
@@ -207,6 +209,7 @@ static void feeds_of_a_crowd(void **state)
     for (int i = 0; i < 40; i++) {
         snprintf(device, sizeof device, "$device:D%02d", i);
         send("A", i, device);
+        if (i % 10 == 0) send("A", i, "V");
     }
     flush();
     for (int i = 0; i < 40; i++) {
