@@ -237,7 +237,8 @@ static void list_projects(struct store *store, struct waiter *waiter)
 enum status store_projects(struct store *store, void (*each)(void *ctx, uint64_t project), void *ctx)
 {
     struct waiter waiter = {.error = ERROR_INIT};
-    struct message *message = store_message_new(MESSAGE_PROJECTS);
+    struct message *message = store_message_try(MESSAGE_PROJECTS);
+    if (!message) return STATUS_LIMIT;
     message->waiter = &waiter;
     store_post(store, message);
     TRY(store_wait(store, &waiter));
@@ -295,7 +296,8 @@ void store_applier_main(void *arg)
 enum status store_snapshot(struct store *store, uint64_t project, struct error *error, struct snapshot **ret_snapshot)
 {
     struct waiter waiter = {.error = ERROR_INIT};
-    struct message *message = store_message_new(MESSAGE_SNAPSHOT);
+    struct message *message = store_message_try(MESSAGE_SNAPSHOT);
+    if (!message) return error_set(error, STATUS_LIMIT, "out of memory for a question to the store");
     message->project = project;
     message->waiter = &waiter;
     store_post(store, message);
@@ -310,7 +312,8 @@ enum status store_snapshot(struct store *store, uint64_t project, struct error *
 enum status store_flush(struct store *store, struct error *error)
 {
     struct waiter waiter = {.error = ERROR_INIT};
-    struct message *message = store_message_new(MESSAGE_FLUSH);
+    struct message *message = store_message_try(MESSAGE_FLUSH);
+    if (!message) return error_set(error, STATUS_LIMIT, "out of memory for a question to the store");
     message->waiter = &waiter;
     store_post(store, message);
     enum status status = store_wait(store, &waiter);

@@ -10,7 +10,8 @@
 static enum status ask(struct store *store, enum message_kind kind, uint64_t project, uint64_t request,
                        struct waiter *waiter)
 {
-    struct message *message = store_message_new(kind);
+    struct message *message = store_message_try(kind);
+    if (!message) return STATUS_LIMIT;
     message->project = project;
     message->request = request;
     message->waiter = waiter;

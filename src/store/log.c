@@ -53,9 +53,9 @@ static void finish_requests(struct request *list, enum status status)
 /* One frame of as many requests as fit. */
 static enum status commit(struct store *store, struct request *list, size_t size, uint32_t count, struct error *error)
 {
-    struct message *message = store_message_new(MESSAGE_FRAME);
-    message->frame = frame_bytes_new(wal_frame_size(size));
-    if (!message->frame) {
+    struct message *message = store_message_try(MESSAGE_FRAME);
+    if (message) message->frame = frame_bytes_new(wal_frame_size(size));
+    if (!message || !message->frame) {
         free(message);
         return error_set(error, STATUS_UNAVAILABLE, "out of memory for a log frame");
     }

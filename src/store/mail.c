@@ -4,11 +4,17 @@
 
 #include <stdlib.h>
 
-struct message *store_message_new(enum message_kind kind)
+struct message *store_message_try(enum message_kind kind)
 {
     struct message *message = calloc(1, sizeof *message);
+    if (message) message->kind = kind;
+    return message;
+}
+
+struct message *store_message_new(enum message_kind kind)
+{
+    struct message *message = store_message_try(kind);
     if (!message) abort();
-    message->kind = kind;
     return message;
 }
 

@@ -109,6 +109,8 @@ struct store {
                             ((project) = (struct project *)(uintptr_t)cursor##_value, true);)
 
 /* --- mail.c: between threads --- */
+struct message *store_message_try(enum message_kind kind); /* NULL: out of memory */
+/* For the store's own threads, which cannot go on without: never NULL. */
 struct message *store_message_new(enum message_kind kind);
 /* Hands a message to the applier. A frame waits while the mailbox is full. */
 void store_post(struct store *store, struct message *message);
