@@ -45,8 +45,9 @@ double bench_cpu(const struct bench_clock *start);
 /* Of this process, from the kernel; 0 where it does not tell. */
 uint64_t bench_bytes_written(void);  /* handed to disks */
 uint64_t bench_bytes_resident(void); /* now */
-/* Of all files below the directory. */
+/* Of all files below a data directory; of its sections, deletes and catalog only. */
 uint64_t bench_bytes_on_disk(const char *directory);
+uint64_t bench_bytes_of_sections(const char *directory);
 
 /* ---- Loading: text lines in, acknowledged events out ---- */
 

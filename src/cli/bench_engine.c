@@ -16,7 +16,6 @@ enum status bench_engine_open(const char *directory, bool create, unsigned threa
                               struct bench_engine *engine)
 {
     *engine = (struct bench_engine){.lock = NULL};
-    (void)threads;
     if (create) TRY(os_make_directories(directory, error));
     TRY(os_lock_acquire(directory, error, &engine->lock));
     TRY(os_posix_new(directory, error, &engine->fs));
@@ -26,7 +25,7 @@ enum status bench_engine_open(const char *directory, bool create, unsigned threa
     options.link = identity_link;
     options.link_reasons = identity_link_reasons;
     TRY(store_open(&options, error, &engine->report, &engine->store));
-    engine->executor = executor_native_new(engine->store);
+    engine->executor = executor_native_new_threads(engine->store, threads);
     return STATUS_OK;
 }
 
@@ -111,4 +110,11 @@ static uint64_t bytes_below(const char *directory, unsigned depth)
 uint64_t bench_bytes_on_disk(const char *directory)
 {
     return bytes_below(directory, 4);
+}
+
+uint64_t bench_bytes_of_sections(const char *directory)
+{
+    char path[4096];
+    if (snprintf(path, sizeof path, "%s/events", directory) >= (int)sizeof path) return 0;
+    return bytes_below(path, 1);
 }

@@ -43,7 +43,7 @@ struct report {
     struct bench_loaded loaded;
     struct phase append, settle;
     struct store_stats before, after;
-    uint64_t bytes_written, bytes_on_disk;
+    uint64_t bytes_written, bytes_on_disk, section_bytes, section_bytes_before;
 };
 
 /* Feeds what a descriptor gives. A line may lie across reads. */
@@ -88,6 +88,7 @@ static enum status load(struct store *store, const struct arguments *arguments, 
     struct bench_loader *loader;
     struct error end_error = ERROR_INIT;
     store_stats(store, &report->before);
+    report->section_bytes_before = bench_bytes_of_sections(arguments->data);
     uint64_t written = bench_bytes_written();
     struct bench_clock start = bench_clock();
     TRY(bench_loader_new(store, arguments->threads, (size_t)arguments->batch, error, &loader));
@@ -103,6 +104,7 @@ static enum status load(struct store *store, const struct arguments *arguments, 
     report->settle = (struct phase){bench_wall(&settle), bench_cpu(&settle)};
     report->bytes_written = bench_bytes_written() - written;
     report->bytes_on_disk = bench_bytes_on_disk(arguments->data);
+    report->section_bytes = bench_bytes_of_sections(arguments->data);
     store_stats(store, &report->after);
     return STATUS_OK;
 }
@@ -131,12 +133,9 @@ static int print_json(struct arena *arena, const struct report *r)
         {"bytes_logged", (double)(r->after.bytes_logged - r->before.bytes_logged)},
         {"bytes_written", (double)r->bytes_written},
         {"bytes_on_disk", (double)r->bytes_on_disk},
-        {"section_bytes", (double)r->after.section_bytes},
-        {"sections", (double)r->after.sections},
+        {"section_bytes", (double)r->section_bytes},
         {"frames", (double)(r->after.frames - r->before.frames)},
         {"sync_s", (double)(r->after.sync_ns - r->before.sync_ns) / 1e9},
-        {"events_in_store", (double)r->after.events},
-        {"ids", (double)r->after.ids},
     };
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         if (json_put(arena, &object, str_of(members[i].name), json_number(members[i].value)) == STATUS_OK) continue;
@@ -165,9 +164,9 @@ static int print_report(struct arena *arena, const struct report *r)
            (double)(r->after.sync_ns - r->before.sync_ns) / 1e9);
     printf("written     " STR_FMT " to the disk, %.2f times the JSON\n", STR_ARG(figure_bytes(arena, r->bytes_written)),
            per((double)r->bytes_written, (double)r->loaded.bytes));
-    printf("sections    %llu, " STR_FMT ", %.1f bytes an event\n", (unsigned long long)r->after.sections,
-           STR_ARG(figure_bytes(arena, r->after.section_bytes)),
-           per((double)r->after.section_bytes, (double)r->after.events));
+    printf("sections    " STR_FMT, STR_ARG(figure_bytes(arena, r->section_bytes)));
+    if (r->section_bytes_before == 0) printf(", %.1f bytes an event", per((double)r->section_bytes, events));
+    putchar('\n');
     printf("directory   " STR_FMT ", the empty log's files included\n", STR_ARG(figure_bytes(arena, r->bytes_on_disk)));
     return command_finish_output();
 }

@@ -134,10 +134,10 @@ struct timing {
     double min_ms, median_ms, max_ms;
 };
 /* Sorts. */
-static struct timing timing_of(double *seconds, unsigned count)
+static struct timing timing_of(double *ms, unsigned count)
 {
-    qsort(seconds, count, sizeof *seconds, compare);
-    return (struct timing){seconds[0] * 1e3, seconds[count / 2] * 1e3, seconds[count - 1] * 1e3};
+    qsort(ms, count, sizeof *ms, compare);
+    return (struct timing){ms[0], ms[count / 2], ms[count - 1]};
 }
 
 struct question {
@@ -145,42 +145,57 @@ struct question {
     struct plan plan;
 };
 
-static void print_timing(struct buf *out, const char *name, const struct timing *timing)
+/* `,"wall_ms":[…]`, in the order of the runs. */
+static void write_times(struct buf *out, const char *name, const double *ms, unsigned count)
 {
-    buf_printf(out, ",\"%s_ms\":[%.4f,%.4f,%.4f]", name, timing->min_ms, timing->median_ms, timing->max_ms);
+    buf_printf(out, ",\"%s_ms\":[", name);
+    for (unsigned i = 0; i < count; i++) buf_printf(out, "%s%.4f", i ? "," : "", ms[i]);
+    buf_byte(out, ']');
+}
+
+static enum status print_line(const struct question *question, const double *wall_ms, const double *cpu_ms,
+                              unsigned count, const struct buf *answer, struct error *error)
+{
+    struct buf out = BUF_INIT((size_t)1 << 20);
+    buf_lit(&out, "{\"name\":");
+    json_write_str(&out, question->name);
+    write_times(&out, "wall", wall_ms, count);
+    write_times(&out, "cpu", cpu_ms, count);
+    buf_lit(&out, ",\"answer\":");
+    enum status status = buf_status(&out);
+    if (status == STATUS_OK) {
+        fwrite(out.data, 1, out.size, stdout);
+        fwrite(answer->data, 1, answer->size, stdout);
+        puts("}");
+    } else {
+        error_set(error, STATUS_LIMIT, "out of memory");
+    }
+    buf_fini(&out);
+    return status;
 }
 
 static enum status ask(struct executor *executor, const struct question *question, const struct arguments *arguments,
                        struct error *error)
 {
-    double wall[REPEAT_MAX], cpu[REPEAT_MAX];
-    struct buf answer = BUF_INIT(ANSWER_BYTES_MAX), out = BUF_INIT(4096);
+    double wall_ms[REPEAT_MAX], cpu_ms[REPEAT_MAX];
+    unsigned count = arguments->repeat;
+    struct buf answer = BUF_INIT(ANSWER_BYTES_MAX);
     enum status status = STATUS_OK;
-    for (unsigned i = 0; i < arguments->repeat && status == STATUS_OK; i++) {
+    for (unsigned i = 0; i < count && status == STATUS_OK; i++) {
         buf_reset(&answer);
         struct bench_clock start = bench_clock();
         status = bench_answer(executor, &question->plan, error, &answer);
-        wall[i] = bench_wall(&start);
-        cpu[i] = bench_cpu(&start);
+        wall_ms[i] = bench_wall(&start) * 1e3;
+        cpu_ms[i] = bench_cpu(&start) * 1e3;
     }
-    if (status == STATUS_OK) {
-        struct timing wall_ms = timing_of(wall, arguments->repeat), cpu_ms = timing_of(cpu, arguments->repeat);
-        if (arguments->json) {
-            buf_lit(&out, "{\"name\":");
-            json_write_str(&out, question->name);
-            print_timing(&out, "wall", &wall_ms);
-            print_timing(&out, "cpu", &cpu_ms);
-            buf_lit(&out, ",\"answer\":");
-            fwrite(out.data, 1, out.size, stdout);
-            fwrite(answer.data, 1, answer.size, stdout);
-            puts("}");
-        } else {
-            printf("%-32.*s %10.2f %10.2f %10.2f %10.2f\n", (int)question->name.size, question->name.data,
-                   wall_ms.median_ms, wall_ms.min_ms, wall_ms.max_ms, cpu_ms.median_ms);
-        }
-        fflush(stdout);
+    if (status == STATUS_OK && arguments->json) {
+        status = print_line(question, wall_ms, cpu_ms, count, &answer, error);
+    } else if (status == STATUS_OK) {
+        struct timing wall = timing_of(wall_ms, count), cpu = timing_of(cpu_ms, count);
+        printf("%-32.*s %10.2f %10.2f %10.2f %10.2f\n", (int)question->name.size, question->name.data, wall.median_ms,
+               wall.min_ms, wall.max_ms, cpu.median_ms);
     }
-    buf_fini(&out);
+    fflush(stdout);
     buf_fini(&answer);
     return status;
 }

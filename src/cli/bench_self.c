@@ -74,7 +74,7 @@ static enum status load(struct bench_engine *engine, const char *directory, cons
     TRY(end);
     TRY(bench_settle(engine->store, error));
     double wall = bench_wall(&start);
-    uint64_t bytes = bench_bytes_on_disk(directory);
+    uint64_t bytes = bench_bytes_on_disk(directory), sections = bench_bytes_of_sections(directory);
     struct store_stats stats;
     store_stats(engine->store, &stats);
     printf("loading     " STR_FMT " events (" STR_FMT " of JSON) in %.2f s, making them up included: " STR_FMT
@@ -83,7 +83,7 @@ static enum status load(struct bench_engine *engine, const char *directory, cons
            STR_ARG(figure_count(arena, (uint64_t)((double)loaded.stored / wall))));
     printf("disk        " STR_FMT " in sections, %.1f bytes an event; " STR_FMT " in all; fdatasync took %.2f ms on "
            "average\n",
-           STR_ARG(figure_bytes(arena, stats.section_bytes)), (double)stats.section_bytes / (double)loaded.stored,
+           STR_ARG(figure_bytes(arena, sections)), (double)sections / (double)loaded.stored,
            STR_ARG(figure_bytes(arena, bytes)),
            stats.frames ? (double)stats.sync_ns / 1e6 / (double)stats.frames : 0.0);
     return STATUS_OK;

@@ -1,0 +1,293 @@
+// The questions: for each a plan (cairn bench query --help), and the same in SQL. Where a database has several good
+// formulations they are all measured, and the fastest counts. Every answer is a list of rows
+// [bucket, number], [bucket, label, number] or [label, number]; cells without events are left out.
+//
+// `frequent` is an event with 16 % of the rows, `rare` one with 0.1 %.
+
+const frequent = 'View Item';
+const rare = 'Request Refund';
+const days = 90;
+const from = '2024-01-01';
+const to = '2024-03-30';
+const exportDay = '2024-02-14';
+const property = (name) => `properties["${name}"]`;
+const range = { from, to };
+
+// A number for each day, in both dialects.
+const everyDay = (value, condition) => ({
+  clickhouse: `SELECT toString(toDate(time)) AS day, ${value} FROM events WHERE ${condition} GROUP BY toDate(time) AS d`,
+  duckdb: `SELECT day::VARCHAR, ${value} FROM events WHERE ${condition} GROUP BY day`,
+});
+const is = (event) => `event = '${event}'`;
+const day = 'toString(toDate(time))';
+
+// Distinct users: hash sets, bitmaps, and duplicates removed first.
+function uniquesPer(clickhouseKey, duckdbKey, condition) {
+  const where = condition ? ` WHERE ${condition}` : '';
+  return {
+    clickhouse: [
+      `SELECT toString(${clickhouseKey}) AS k, uniqExact(uid) FROM events${where} GROUP BY ${clickhouseKey}`,
+      `SELECT toString(${clickhouseKey}) AS k, groupBitmap(uid) FROM events${where} GROUP BY ${clickhouseKey}`,
+    ],
+    duckdb: [
+      `SELECT (${duckdbKey})::VARCHAR, count(DISTINCT uid) FROM events${where} GROUP BY ${duckdbKey}`,
+      `SELECT k::VARCHAR, count(*) FROM (SELECT DISTINCT ${duckdbKey} AS k, uid FROM events${where}) GROUP BY k`,
+    ],
+  };
+}
+function uniquesInAll(condition) {
+  const where = condition ? ` WHERE ${condition}` : '';
+  return {
+    clickhouse: [
+      `SELECT '${from}', uniqExact(uid) FROM events${where}`,
+      `SELECT '${from}', groupBitmap(uid) FROM events${where}`,
+    ],
+    duckdb: [
+      `SELECT '${from}', count(DISTINCT uid) FROM events${where}`,
+      `SELECT '${from}', count(*) FROM (SELECT DISTINCT uid FROM events${where})`,
+    ],
+  };
+}
+// Monday's date for a week that began before the range.
+const week = { clickhouse: 'toMonday(time)', duckdb: "date_trunc('week', day)::DATE" };
+const month = { clickhouse: 'toStartOfMonth(time)', duckdb: "date_trunc('month', day)::DATE" };
+
+const zone = 'America/New_York';
+const local = `(time AT TIME ZONE 'UTC' AT TIME ZONE '${zone}')`;
+const topUrls = (condition) => ({
+  clickhouse: `SELECT toString(url), count() AS c FROM events WHERE ${condition} GROUP BY url ORDER BY c DESC, url LIMIT 100`,
+  duckdb: `SELECT url, count(*) AS c FROM events WHERE ${condition} GROUP BY url ORDER BY c DESC, url LIMIT 100`,
+});
+const cities = `SELECT city FROM events WHERE ${is(frequent)} GROUP BY city ORDER BY count(*) DESC, city::VARCHAR LIMIT 60`;
+
+// `user`: {number, id} of the person whose feed is asked for.
+export function queries(user) {
+  const feed = (table) => ({
+    clickhouse:
+      `SELECT toString(event), toUnixTimestamp(time), distinct_id, insert_id, browser, os, city, region, country, plan, ` +
+      `price, items, utm_source, url FROM ${table} WHERE uid = ${user.number} ORDER BY time DESC LIMIT 1000`,
+    duckdb:
+      `SELECT event::VARCHAR, epoch(time)::BIGINT, distinct_id, insert_id, browser, os, city, region, country, plan, ` +
+      `price, items, utm_source, url FROM ${table} WHERE uid = ${user.number} ORDER BY time DESC LIMIT 1000`,
+  });
+  return [
+    {
+      name: 'daily count, frequent event',
+      cairn: { ...range, events: [frequent] },
+      ...everyDay('count(*)', is(frequent)),
+    },
+    {
+      name: 'daily count, rare event',
+      cairn: { ...range, events: [rare] },
+      ...everyDay('count(*)', is(rare)),
+    },
+    {
+      name: 'events by name',
+      cairn: { ...range, unit: 'range', on: property('$event_name') },
+      clickhouse: `SELECT '${from}', toString(event), count() FROM events GROUP BY event`,
+      duckdb: `SELECT '${from}', event::VARCHAR, count(*) FROM events GROUP BY event`,
+    },
+    {
+      name: 'hourly count in New York',
+      cairn: { ...range, events: [frequent], unit: 'hour', zone },
+      clickhouse:
+        `SELECT toString(toStartOfHour(time, '${zone}')), count() FROM events WHERE ${is(frequent)} AND ` +
+        `time >= toDateTime('${from} 00:00:00', '${zone}') GROUP BY toStartOfHour(time, '${zone}')`,
+      duckdb:
+        `SELECT date_trunc('hour', ${local})::VARCHAR, count(*) FROM events WHERE ${is(frequent)} AND ` +
+        `time >= TIMESTAMP '${from} 05:00:00' GROUP BY date_trunc('hour', ${local})`,
+    },
+    {
+      name: 'daily uniques, frequent event',
+      cairn: { ...range, events: [frequent], measure: 'unique' },
+      ...uniquesPer('toDate(time)', 'day', is(frequent)),
+    },
+    {
+      name: 'uniques of 90 days, frequent event',
+      cairn: { ...range, events: [frequent], measure: 'unique', unit: 'range' },
+      ...uniquesInAll(is(frequent)),
+    },
+    {
+      name: 'daily uniques, rare event',
+      cairn: { ...range, events: [rare], measure: 'unique' },
+      ...uniquesPer('toDate(time)', 'day', is(rare)),
+    },
+    {
+      name: 'daily active users, any event',
+      cairn: { ...range, measure: 'unique' },
+      ...uniquesPer('toDate(time)', 'day', ''),
+    },
+    {
+      name: 'uniques of 90 days, any event',
+      cairn: { ...range, measure: 'unique', unit: 'range' },
+      ...uniquesInAll(''),
+    },
+    {
+      name: 'weekly uniques, any event',
+      cairn: { ...range, measure: 'unique', unit: 'week' },
+      ...uniquesPer(week.clickhouse, week.duckdb, ''),
+    },
+    {
+      name: 'monthly uniques, any event',
+      cairn: { ...range, measure: 'unique', unit: 'month' },
+      ...uniquesPer(month.clickhouse, month.duckdb, ''),
+    },
+    {
+      name: 'day x browser where price > 50',
+      cairn: { ...range, events: [frequent], where: `${property('price')} > 50`, on: property('$browser') },
+      clickhouse: `SELECT ${day}, toString(browser), count() FROM events WHERE ${is(frequent)} AND price > 50 GROUP BY toDate(time), browser`,
+      duckdb: `SELECT day::VARCHAR, browser::VARCHAR, count(*) FROM events WHERE ${is(frequent)} AND price > 50 GROUP BY day, browser`,
+    },
+    {
+      name: 'day x top 60 cities',
+      cairn: { ...range, events: [frequent], on: property('$city'), limit: 60 },
+      clickhouse: `SELECT ${day}, toString(city), count() FROM events WHERE ${is(frequent)} AND city IN (${cities}) GROUP BY toDate(time), city`,
+      duckdb: `SELECT day::VARCHAR, city::VARCHAR, count(*) FROM events WHERE ${is(frequent)} AND city IN (${cities}) GROUP BY day, city`,
+    },
+    {
+      name: 'uniques by country',
+      cairn: { ...range, events: [frequent], measure: 'unique', unit: 'range', on: property('mp_country_code') },
+      clickhouse: ['uniqExact', 'groupBitmap'].map(
+        (f) => `SELECT '${from}', toString(country), ${f}(uid) FROM events WHERE ${is(frequent)} GROUP BY country`,
+      ),
+      duckdb: [
+        `SELECT '${from}', country::VARCHAR, count(DISTINCT uid) FROM events WHERE ${is(frequent)} GROUP BY country`,
+        `SELECT '${from}', country::VARCHAR, count(*) FROM (SELECT DISTINCT country, uid FROM events WHERE ${is(frequent)}) GROUP BY country`,
+      ],
+    },
+    {
+      name: 'day x country, uniques where price > 50',
+      cairn: {
+        ...range,
+        events: [frequent],
+        measure: 'unique',
+        where: `${property('price')} > 50`,
+        on: property('mp_country_code'),
+      },
+      clickhouse: ['uniqExact', 'groupBitmap'].map(
+        (f) =>
+          `SELECT ${day}, toString(country), ${f}(uid) FROM events WHERE ${is(frequent)} AND price > 50 GROUP BY toDate(time), country`,
+      ),
+      duckdb: [
+        `SELECT day::VARCHAR, country::VARCHAR, count(DISTINCT uid) FROM events WHERE ${is(frequent)} AND price > 50 GROUP BY day, country`,
+        `SELECT day::VARCHAR, country::VARCHAR, count(*) FROM (SELECT DISTINCT day, country, uid FROM events WHERE ${is(frequent)} AND price > 50) GROUP BY day, country`,
+      ],
+    },
+    {
+      name: '200 regions, uniques where price > 50',
+      cairn: {
+        ...range,
+        events: [frequent],
+        measure: 'unique',
+        unit: 'range',
+        where: `${property('price')} > 50`,
+        on: property('$region'),
+      },
+      clickhouse: ['uniqExact', 'groupBitmap'].map(
+        (f) => `SELECT '${from}', toString(region), ${f}(uid) FROM events WHERE ${is(frequent)} AND price > 50 GROUP BY region`,
+      ),
+      duckdb: [
+        `SELECT '${from}', region::VARCHAR, count(DISTINCT uid) FROM events WHERE ${is(frequent)} AND price > 50 GROUP BY region`,
+        `SELECT '${from}', region::VARCHAR, count(*) FROM (SELECT DISTINCT region, uid FROM events WHERE ${is(frequent)} AND price > 50) GROUP BY region`,
+      ],
+    },
+    {
+      name: 'top 100 of 5 k urls',
+      cairn: { ...range, kind: 'top_values', events: [frequent], on: property('$current_url'), limit: 100 },
+      ...topUrls(is(frequent)),
+    },
+    {
+      name: 'top 100 of 5 k urls where price > 50',
+      cairn: {
+        ...range,
+        kind: 'top_values',
+        events: [frequent],
+        where: `${property('price')} > 50`,
+        on: property('$current_url'),
+        limit: 100,
+      },
+      ...topUrls(`${is(frequent)} AND price > 50`),
+    },
+    {
+      name: 'daily sum of price',
+      cairn: { ...range, events: [frequent], measure: 'sum', of: property('price') },
+      ...everyDay('sum(price)', is(frequent)),
+    },
+    {
+      name: 'daily average of price',
+      cairn: { ...range, events: [frequent], measure: 'mean', of: property('price') },
+      ...everyDay('avg(price)', is(frequent)),
+    },
+    {
+      // The smallest number that at least half of the numbers do not exceed. ClickHouse takes the one at floor(level
+      // x count), counted from 0: a little below the level that is the same one.
+      name: 'daily median of price',
+      cairn: { ...range, events: [frequent], measure: 'percentile', percentile: 50, of: property('price') },
+      clickhouse: everyDay('quantileExact(0.499999999999)(price)', is(frequent)).clickhouse,
+      duckdb: everyDay('quantile_disc(price, 0.5)', is(frequent)).duckdb,
+    },
+    {
+      name: '90th percentile of price, 90 days',
+      cairn: { ...range, events: [frequent], measure: 'percentile', percentile: 90, unit: 'range', of: property('price') },
+      clickhouse: `SELECT '${from}', quantileExact(0.899999999999)(price) FROM events WHERE ${is(frequent)}`,
+      duckdb: `SELECT '${from}', quantile_disc(price, 0.9) FROM events WHERE ${is(frequent)}`,
+    },
+    {
+      name: 'histogram of price',
+      cairn: { ...range, events: [frequent], unit: 'range', on: `floor(${property('price')} / 10)` },
+      clickhouse: `SELECT '${from}', toString(floor(price / 10)) AS b, count() FROM events WHERE ${is(frequent)} GROUP BY b`,
+      duckdb: `SELECT '${from}', floor(price / 10)::BIGINT::VARCHAR AS b, count(*) FROM events WHERE ${is(frequent)} GROUP BY b`,
+    },
+    {
+      name: 'day x screen width',
+      cairn: { ...range, events: [frequent], on: property('screen_w') },
+      clickhouse: `SELECT ${day}, toString(screen_w), count() FROM events WHERE ${is(frequent)} GROUP BY toDate(time), screen_w`,
+      duckdb: `SELECT day::VARCHAR, screen_w::VARCHAR, count(*) FROM events WHERE ${is(frequent)} GROUP BY day, screen_w`,
+    },
+    {
+      name: 'day x screen width, not a column',
+      cairn: { ...range, events: [frequent], on: property('screen_w') },
+      clickhouse: `SELECT ${day}, more['screen_w'] AS w, count() FROM events_more WHERE ${is(frequent)} GROUP BY toDate(time), w`,
+      duckdb: `SELECT day::VARCHAR, more['screen_w'] AS w, count(*) FROM events_more WHERE ${is(frequent)} GROUP BY day, w`,
+    },
+    {
+      name: 'daily count where url contains',
+      cairn: { ...range, events: [frequent], where: `"product/12" in ${property('$current_url')}` },
+      clickhouse: everyDay('count(*)', `${is(frequent)} AND position(url, 'product/12') > 0`).clickhouse,
+      duckdb: everyDay('count(*)', `${is(frequent)} AND contains(url, 'product/12')`).duckdb,
+    },
+    {
+      name: "one user's feed",
+      feed: true,
+      cairn: { ...range, kind: 'feed', distinct_ids: [user.id], limit: 1000 },
+      ...feed('events'),
+    },
+    {
+      name: "one user's feed, second table by user",
+      feed: true,
+      cairn: { ...range, kind: 'feed', distinct_ids: [user.id], limit: 1000 },
+      ...feed('events_by_user'),
+    },
+    {
+      name: 'export of one day as JSON lines',
+      cairn: { from: exportDay, to: exportDay, kind: 'export' },
+      clickhouse:
+        `SELECT * FROM events WHERE toDate(time) = '${exportDay}' ` + "INTO OUTFILE '/dev/null' TRUNCATE FORMAT JSONEachRow",
+      duckdb: `COPY (SELECT * FROM events WHERE day = DATE '${exportDay}') TO '/dev/null' (FORMAT JSON)`,
+      check: {
+        clickhouse: `SELECT count(), sum(toUnixTimestamp(time)) FROM events WHERE toDate(time) = '${exportDay}'`,
+        duckdb: `SELECT count(*), sum(epoch(time)::BIGINT)::BIGINT FROM events WHERE day = DATE '${exportDay}'`,
+      },
+    },
+  ];
+}
+
+// A person with about a hundred events, some of them from before the sign-up: [number, id].
+export const personSql = {
+  clickhouse:
+    "SELECT uid, anyIf(distinct_id, NOT startsWith(distinct_id, '$device:')) FROM events GROUP BY uid " +
+    "HAVING countIf(startsWith(distinct_id, '$device:')) > 0 AND countIf(NOT startsWith(distinct_id, '$device:')) > 0 " +
+    'ORDER BY abs(toInt64(count()) - 100), uid LIMIT 1',
+};
+
+export const plan = { days, from, to };
