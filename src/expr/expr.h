@@ -76,7 +76,8 @@ enum expr_comparison { EXPR_NO_COMPARISON, EXPR_LESS, EXPR_LESS_EQUAL, EXPR_GREA
 struct expr_term {
     const struct expr *expr;
     /* For a column that holds numbers, or nothing, in a row: the term is true exactly where there is a number that
-     * compares so with `bound`. EXPR_NO_COMPARISON: the term is something else. */
+     * compares so with `bound`, also when integers beyond 2^53 come rounded to doubles. EXPR_NO_COMPARISON: the term is
+     * something else. */
     enum expr_comparison comparison;
     double bound;
 };

@@ -70,7 +70,7 @@ enum status memtable_batch(struct memtable *mem, struct frame_bytes *frame, uint
         mem->batch_capacity = capacity;
     }
     frame_bytes_ref(frame);
-    mem->batches[mem->batch_count++] = (struct mem_batch){frame, property_ids, received_ms};
+    mem->batches[mem->batch_count++] = (struct mem_batch){frame, property_ids, name_count, received_ms};
     mem->bytes += sizeof(struct mem_batch) + (size_t)name_count * sizeof *property_ids;
     return STATUS_OK;
 }
@@ -273,11 +273,24 @@ static enum status seal_run(struct memtable *mem, const struct memtable_seal *se
     return section_builder_run_end(builder);
 }
 
+/* One more than the highest property id in the memtable. */
+static size_t property_end(const struct memtable *mem, const struct memtable_seal *seal)
+{
+    size_t end = seal->reason_property == UINT32_MAX ? 1 : (size_t)seal->reason_property + 1;
+    for (uint32_t b = 0; b < mem->batch_count; b++) {
+        for (uint32_t i = 0; i < mem->batches[b].name_count; i++) {
+            uint32_t id = mem->batches[b].property_ids[i];
+            if (id != UINT32_MAX && id >= end) end = (size_t)id + 1;
+        }
+    }
+    return end;
+}
+
 static enum status seal_rows(struct memtable *mem, const struct memtable_seal *seal, const struct order *order,
                              struct section_builder *builder)
 {
     struct columns columns = {.arena = arena_new(SEAL_BYTES_MAX)};
-    columns.of_property = calloc((size_t)seal->property_count + 1, sizeof *columns.of_property);
+    columns.of_property = calloc(property_end(mem, seal), sizeof *columns.of_property);
     enum status status = columns.of_property ? STATUS_OK : STATUS_LIMIT;
     for (uint32_t from = 0, to; from < order->count && status == STATUS_OK; from = to) {
         to = from + 1;

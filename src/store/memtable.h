@@ -32,7 +32,8 @@ struct mem_row {
 
 struct mem_batch {
     struct frame_bytes *frame;
-    uint32_t *property_ids; /* by the record's name index */
+    uint32_t *property_ids; /* by the record's name index; UINT32_MAX: left out */
+    uint32_t name_count;
     int64_t received_ms;
 };
 
@@ -57,7 +58,6 @@ struct memtable_seal {
     const struct id_graph *ids;
     const char *const *reasons; /* identity failure texts */
     uint32_t reason_property;   /* id of $identity_failure_reason, UINT32_MAX when no row has one */
-    uint32_t property_count;    /* all property ids are below */
     uint32_t links_applied;
 };
 /* Sorts and encodes the live rows as a RAM section and empties the memtable. *ret_section is NULL when no row lived. */

@@ -409,8 +409,7 @@ enum status project_seal(struct project *project, struct project_context *contex
     struct memtable_seal seal = {.ids = project->ids,
                                  .reasons = context->options->link_reasons,
                                  .reason_property = project->reason_property,
-                                 .links_applied = id_graph_mark(project->ids).links,
-                                 .property_count = names_count(project->properties)};
+                                 .links_applied = id_graph_mark(project->ids).links};
     struct section *section = NULL;
     TRY(memtable_seal(&project->mem, project->id, &seal, error, &section));
     if (section && project_add_section(project, section, NULL) != STATUS_OK)

@@ -9,7 +9,7 @@ static _Atomic uint64_t next_dict_id = 1;
 enum status run_open(struct run *run, const struct section *section, const struct section_event *event,
                      struct arena *arena, struct error *error)
 {
-    *run = (struct run){.section = section, .event = event, .arena = arena};
+    *run = (struct run){.section = section, .event = event, .arena = arena, .owners_vector = UINT32_MAX};
     TRY(section_fetch(section, event->table, error, &run->table));
     struct reader reader = reader_of(run->table.bytes);
     uint32_t count = read_u32(&reader);
@@ -20,7 +20,7 @@ enum status run_open(struct run *run, const struct section *section, const struc
     }
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
         status = chunk_read(&reader, &run->columns[i].chunk);
-        run->columns[i].block_index = UINT32_MAX;
+        run->columns[i].block_index = run->columns[i].shared_vector = UINT32_MAX;
         uint32_t property = run->columns[i].chunk.property;
         uint32_t items = property == CORE_PERSON || property == CORE_RUN ? event->persons
                          : property == CORE_VECTOR                       ? run_vectors(run)
@@ -163,38 +163,34 @@ static enum status place_text(struct run *run, struct run_column *column, uint32
     return STATUS_OK;
 }
 
-/* A column that is written once per person: the rows' persons are at most as many as the rows, so their items lie in
- * one or two vectors. */
+/* A column that is written once per person. */
 static enum status read_shared(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
                                struct vector *ret)
 {
-    uint32_t ordinals[VECTOR_ROWS_MAX], codes[VECTOR_ROWS_MAX], loaded = UINT32_MAX,
-                                                                rows = run_vector_rows(run, vector);
+    uint32_t rows = run_vector_rows(run, vector);
+    if (column->chunk.encoding == CHUNK_DICT) {
+        TRY(run_read_codes(run, column, vector, error, column->codes));
+        *ret = (struct vector){.kind = VECTOR_DICT,
+                               .count = rows,
+                               .dict_count = column->dict_count,
+                               .dict_id = column->dict_id,
+                               .values = column->values,
+                               .codes = column->codes};
+        return STATUS_OK;
+    }
+    uint32_t ordinals[VECTOR_ROWS_MAX], loaded = UINT32_MAX;
     struct value values[VECTOR_ROWS_MAX]; /* numbers: nothing in it points into the block */
-    bool dict = column->chunk.encoding == CHUNK_DICT;
     TRY(run_read_ordinals(run, vector, error, ordinals));
     for (uint32_t i = 0; i < rows; i++) {
-        uint32_t item = ordinals[i] % VECTOR_ROWS_MAX;
         if (ordinals[i] / VECTOR_ROWS_MAX != loaded) {
             loaded = ordinals[i] / VECTOR_ROWS_MAX;
             TRY(run_pin_block(run, column, loaded, error));
-            struct str block = column->block.bytes;
-            TRY(run_damaged(run,
-                            dict ? chunk_decode_codes32(&column->chunk, block, loaded, column->dict_count, codes)
-                                 : chunk_decode_values(&column->chunk, block, loaded, NULL, values),
+            TRY(run_damaged(run, chunk_decode_values(&column->chunk, column->block.bytes, loaded, NULL, values),
                             error));
         }
-        if (dict)
-            column->codes[i] = codes[item];
-        else
-            column->values[i] = values[item];
+        column->values[i] = values[ordinals[i] % VECTOR_ROWS_MAX];
     }
-    *ret = (struct vector){.kind = dict ? VECTOR_DICT : VECTOR_FLAT,
-                           .count = rows,
-                           .dict_count = dict ? column->dict_count : 0,
-                           .dict_id = dict ? column->dict_id : 0,
-                           .values = column->values,
-                           .codes = column->codes};
+    *ret = (struct vector){.kind = VECTOR_FLAT, .count = rows, .values = column->values};
     return STATUS_OK;
 }
 
@@ -264,28 +260,51 @@ enum status run_read_ints(struct run *run, enum core_stream stream, uint32_t vec
     return run_damaged(run, chunk_decode_ints(&column->chunk, column->block.bytes, vector, ret_values), error);
 }
 
+/* Decodes the vector of the list of persons in which this one stands. */
+static enum status load_owners(struct run *run, uint32_t ordinal, struct error *error)
+{
+    uint32_t vector = ordinal / VECTOR_ROWS_MAX;
+    if (run->owners_vector == vector) return STATUS_OK;
+    if (!run->owners) {
+        run->owners = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *run->owners);
+        run->lengths = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *run->lengths);
+        if (!run->owners || !run->lengths) {
+            run->owners = NULL;
+            return run_damaged(run, STATUS_LIMIT, error);
+        }
+    }
+    run->owners_vector = UINT32_MAX;
+    TRY(run_read_u32(run, CORE_PERSON, vector, error, run->owners));
+    TRY(run_read_u32(run, CORE_RUN, vector, error, run->lengths));
+    run->owners_vector = vector;
+    return STATUS_OK;
+}
+
 /* Walks the persons of a vector's rows: their numbers, or their places in the list. */
 static enum status read_owners(struct run *run, uint32_t vector, bool numbers, struct error *error, uint32_t *ret)
 {
-    int64_t starts[VECTOR_ROWS_MAX], persons[VECTOR_ROWS_MAX], lengths[VECTOR_ROWS_MAX];
-    TRY(run_read_ints(run, CORE_VECTOR, vector / VECTOR_ROWS_MAX, error, starts));
-    uint64_t start = (uint64_t)starts[vector % VECTOR_ROWS_MAX];
+    struct run_column *starts = run_column(run, CORE_VECTOR);
+    int64_t start_item;
+    if (!starts) return run_damaged(run, STATUS_CORRUPT, error);
+    TRY(run_pin_block(run, starts, vector / VECTOR_ROWS_MAX, error));
+    enum status status = chunk_get_int(&starts->chunk, starts->block.bytes, vector, &start_item);
+    if (status != STATUS_OK) return run_damaged(run, STATUS_CORRUPT, error);
+    uint64_t start = (uint64_t)start_item;
     uint32_t ordinal = (uint32_t)(start >> 32), skip = (uint32_t)start;
-    uint32_t rows = run_vector_rows(run, vector), done = 0, loaded = UINT32_MAX;
+    uint32_t rows = run_vector_rows(run, vector), done = 0;
     while (done < rows) {
         if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
-        if (ordinal / VECTOR_ROWS_MAX != loaded) {
-            loaded = ordinal / VECTOR_ROWS_MAX;
-            if (numbers) TRY(run_read_ints(run, CORE_PERSON, loaded, error, persons));
-            TRY(run_read_ints(run, CORE_RUN, loaded, error, lengths));
+        TRY(load_owners(run, ordinal, error));
+        uint32_t end = run->event->persons - ordinal / VECTOR_ROWS_MAX * VECTOR_ROWS_MAX;
+        if (end > VECTOR_ROWS_MAX) end = VECTOR_ROWS_MAX;
+        for (uint32_t i = ordinal % VECTOR_ROWS_MAX; i < end && done < rows; i++, ordinal++) {
+            uint32_t left = run->lengths[i];
+            if (left <= skip || left > run->event->rows) return run_damaged(run, STATUS_CORRUPT, error);
+            left -= skip;
+            skip = 0;
+            uint32_t owner = numbers ? run->owners[i] : ordinal, stop = rows - done < left ? rows : done + left;
+            while (done < stop) ret[done++] = owner;
         }
-        uint64_t left = (uint64_t)lengths[ordinal % VECTOR_ROWS_MAX];
-        if (left <= skip || left > run->event->rows) return run_damaged(run, STATUS_CORRUPT, error);
-        left -= skip;
-        skip = 0;
-        uint32_t owner = numbers ? (uint32_t)persons[ordinal % VECTOR_ROWS_MAX] : ordinal;
-        for (; left && done < rows; left--) ret[done++] = owner;
-        ordinal++;
     }
     return STATUS_OK;
 }

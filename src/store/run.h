@@ -16,7 +16,9 @@ struct run_column {
     uint32_t dict_count;
     uint64_t dict_id;
     uint32_t *codes;
-    int64_t *integers;
+    uint32_t shared_vector; /* per person: which vector of items is in shared_*; UINT32_MAX: none */
+    uint32_t *shared_codes;
+    double *shared_numbers;
     char **texts; /* FIXED: the strings of a block's vectors; of RAM images each block's by itself */
 };
 
@@ -27,6 +29,9 @@ struct run {
     struct pinned table;
     struct run_column *columns; /* in the order of the chunk table: core streams first, then ascending properties */
     uint32_t column_count;
+    /* one vector of the list of persons, decoded: the next row vector needs it again, mostly */
+    uint32_t owners_vector; /* UINT32_MAX: none */
+    uint32_t *owners, *lengths;
 };
 
 /* `section` must outlive the run. */
@@ -56,6 +61,9 @@ enum status run_read_sparse(struct run *run, struct run_column *column, struct e
 struct scan_column;
 enum status run_describe(struct run *run, struct run_column *column, struct error *error,
                          struct scan_column *ret) MUST_USE;
+/* DICT: how many rows have each entry; in the run's arena. */
+enum status run_value_rows(struct run *run, struct run_column *column, struct error *error,
+                           const uint32_t **ret_rows) MUST_USE;
 enum status run_read_codes(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
                            uint32_t *ret_codes) MUST_USE;
 enum status run_read_numbers(struct run *run, struct run_column *column, uint32_t vector, struct error *error,

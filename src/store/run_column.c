@@ -8,43 +8,111 @@
 
 enum status run_describe(struct run *run, struct run_column *column, struct error *error, struct scan_column *ret)
 {
-    TRY(run_prepare(run, column, error));
     *ret = (struct scan_column){.form = SCAN_VALUES};
     switch (column->chunk.encoding) {
     case CHUNK_CONST:
-        ret->form = SCAN_CONST;
-        ret->values = column->values;
-        ret->value_count = 1;
-        break;
     case CHUNK_DICT:
-        ret->form = SCAN_CODES;
+        TRY(run_prepare(run, column, error));
+        ret->form = column->chunk.encoding == CHUNK_CONST ? SCAN_CONST : SCAN_CODES;
         ret->values = column->values;
-        ret->value_count = column->dict_count;
+        ret->value_count = column->chunk.encoding == CHUNK_CONST ? 1 : column->dict_count;
         break;
     case CHUNK_INT:
+    case CHUNK_DECIMAL:
     case CHUNK_DOUBLE: ret->form = SCAN_NUMBERS; break;
     default: break;
     }
     return STATUS_OK;
 }
 
+enum status run_value_rows(struct run *run, struct run_column *column, struct error *error, const uint32_t **ret_rows)
+{
+    uint32_t *rows, count;
+    TRY(run_prepare(run, column, error));
+    enum status status =
+        chunk_dictionary_counts(&column->chunk, column->dictionary.bytes, run->event->rows, run->arena, &rows, &count);
+    *ret_rows = rows;
+    return run_damaged(run, status, error);
+}
+
+/* Per person: the items are the persons in the order of the list. A vector's rows belong to one or two vectors of
+ * items, and the next vector's to the same or the following: what is decoded is kept. */
+static enum status load_shared(struct run *run, struct run_column *column, uint32_t vector, struct error *error)
+{
+    bool codes = column->chunk.encoding == CHUNK_DICT;
+    uint64_t present[CHUNK_PRESENCE_WORDS];
+    if (column->shared_vector == vector) return STATUS_OK;
+    if (codes && !column->shared_codes)
+        column->shared_codes = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *column->shared_codes);
+    if (!codes && !column->shared_numbers)
+        column->shared_numbers = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *column->shared_numbers);
+    if (codes ? !column->shared_codes : !column->shared_numbers) return run_damaged(run, STATUS_LIMIT, error);
+    column->shared_vector = UINT32_MAX;
+    TRY(run_pin_block(run, column, vector, error));
+    struct str block = column->block.bytes;
+    if (codes) {
+        TRY(run_damaged(
+            run, chunk_decode_codes32(&column->chunk, block, vector, column->dict_count, column->shared_codes), error));
+    } else {
+        TRY(run_damaged(run, chunk_decode_doubles(&column->chunk, block, vector, column->shared_numbers, present),
+                        error));
+        uint32_t items = chunk_vector_items(&column->chunk, vector);
+        for (uint32_t i = 0; i < items; i++) {
+            if (!(present[i / 64] >> (i % 64) & 1)) column->shared_numbers[i] = NAN;
+        }
+    }
+    column->shared_vector = vector;
+    return STATUS_OK;
+}
+
 enum status run_read_codes(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
                            uint32_t *ret_codes)
 {
-    struct vector codes;
-    TRY(run_read(run, column, vector, error, &codes));
-    if (codes.kind != VECTOR_DICT) return error_set(error, STATUS_INTERNAL, "the column has no codes");
-    memcpy(ret_codes, codes.codes, codes.count * sizeof *ret_codes);
+    TRY(run_prepare(run, column, error));
+    if (column->chunk.encoding != CHUNK_DICT) return error_set(error, STATUS_INTERNAL, "the column has no codes");
+    if (!column->chunk.per_person) {
+        TRY(run_pin_block(run, column, vector, error));
+        return run_damaged(
+            run, chunk_decode_codes32(&column->chunk, column->block.bytes, vector, column->dict_count, ret_codes),
+            error);
+    }
+    uint32_t ordinals[VECTOR_ROWS_MAX], rows = run_vector_rows(run, vector);
+    TRY(run_read_ordinals(run, vector, error, ordinals));
+    for (uint32_t i = 0; i < rows;) {
+        uint32_t items = ordinals[i] / VECTOR_ROWS_MAX;
+        TRY(load_shared(run, column, items, error));
+        for (; i < rows && ordinals[i] / VECTOR_ROWS_MAX == items; i++)
+            ret_codes[i] = column->shared_codes[ordinals[i] % VECTOR_ROWS_MAX];
+    }
     return STATUS_OK;
 }
 
 enum status run_read_numbers(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
                              double *ret_numbers)
 {
-    struct vector values;
-    TRY(run_read(run, column, vector, error, &values));
-    for (uint32_t i = 0; i < values.count; i++) {
-        if (!value_double(vector_at(&values, i), &ret_numbers[i])) ret_numbers[i] = NAN;
+    uint32_t rows = run_vector_rows(run, vector);
+    if (column->chunk.per_person) {
+        uint32_t ordinals[VECTOR_ROWS_MAX];
+        TRY(run_read_ordinals(run, vector, error, ordinals));
+        for (uint32_t i = 0; i < rows;) {
+            uint32_t items = ordinals[i] / VECTOR_ROWS_MAX;
+            TRY(load_shared(run, column, items, error));
+            for (; i < rows && ordinals[i] / VECTOR_ROWS_MAX == items; i++)
+                ret_numbers[i] = column->shared_numbers[ordinals[i] % VECTOR_ROWS_MAX];
+        }
+        return STATUS_OK;
+    }
+    uint64_t present[CHUNK_PRESENCE_WORDS];
+    TRY(run_pin_block(run, column, vector, error));
+    TRY(run_damaged(run, chunk_decode_doubles(&column->chunk, column->block.bytes, vector, ret_numbers, present),
+                    error));
+    for (uint32_t at = 0; at < rows; at += 64) {
+        uint32_t end = rows - at < 64 ? rows - at : 64;
+        uint64_t all = end == 64 ? UINT64_MAX : ((uint64_t)1 << end) - 1;
+        if ((present[at / 64] & all) == all) continue;
+        for (uint32_t i = 0; i < end; i++) {
+            if (!(present[at / 64] >> i & 1)) ret_numbers[at + i] = NAN;
+        }
     }
     return STATUS_OK;
 }
@@ -52,21 +120,38 @@ enum status run_read_numbers(struct run *run, struct run_column *column, uint32_
 enum status run_number_range(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
                              double *ret_min, double *ret_max)
 {
-    (void)run;
-    (void)column;
-    (void)vector;
-    (void)error;
+    bool any;
     *ret_min = -INFINITY;
     *ret_max = INFINITY;
+    if (column->chunk.per_person) return STATUS_OK;
+    TRY(run_pin_block(run, column, vector, error));
+    TRY(run_damaged(run, chunk_vector_range(&column->chunk, column->block.bytes, vector, ret_min, ret_max, &any),
+                    error));
+    if (!any) { /* no number: nothing compares */
+        *ret_min = INFINITY;
+        *ret_max = -INFINITY;
+    }
     return STATUS_OK;
 }
 
 enum status run_read_u32(struct run *run, enum core_stream stream, uint32_t vector, struct error *error,
                          uint32_t *ret_values)
 {
-    int64_t values[VECTOR_ROWS_MAX];
-    TRY(run_read_ints(run, stream, vector, error, values));
-    uint32_t rows = run_vector_rows(run, vector);
-    for (uint32_t i = 0; i < rows; i++) ret_values[i] = (uint32_t)values[i];
+    struct run_column *column = run_column(run, stream);
+    struct chunk_ints head;
+    if (!column) return run_damaged(run, STATUS_CORRUPT, error);
+    TRY(run_pin_block(run, column, vector, error));
+    struct str block = column->block.bytes;
+    TRY(run_damaged(run, chunk_ints(&column->chunk, block, vector, &head), error));
+    if (!head.all_present || head.min < 0 || head.max > UINT32_MAX) return run_damaged(run, STATUS_CORRUPT, error);
+    uint32_t min = (uint32_t)head.min, scale = head.scale;
+    if (head.width <= 16) {
+        uint16_t offsets[VECTOR_ROWS_MAX];
+        TRY(run_damaged(run, chunk_decode_offsets16(&column->chunk, block, vector, &head, offsets), error));
+        for (uint32_t i = 0; i < head.items; i++) ret_values[i] = min + scale * offsets[i];
+        return STATUS_OK;
+    }
+    TRY(run_damaged(run, chunk_decode_offsets32(&column->chunk, block, vector, &head, ret_values), error));
+    for (uint32_t i = 0; i < head.items; i++) ret_values[i] = min + scale * ret_values[i];
     return STATUS_OK;
 }

@@ -16,6 +16,13 @@ enum status scan_column(struct scan *scan, uint32_t property_id, struct error *e
     return run_describe(&scan->run, column, error, ret_column);
 }
 
+enum status scan_value_rows(struct scan *scan, uint32_t property_id, struct error *error, const uint32_t **ret_rows)
+{
+    struct run_column *column = find(scan, property_id);
+    if (!column) return error_set(error, STATUS_INTERNAL, "no such column");
+    return run_value_rows(&scan->run, column, error, ret_rows);
+}
+
 enum status scan_codes(struct scan *scan, uint32_t property_id, struct error *error, const uint32_t **ret_codes)
 {
     struct run_column *column = find(scan, property_id);

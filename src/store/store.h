@@ -196,7 +196,7 @@ enum status scan_properties(struct scan *scan, struct error *error, const uint32
  *   ABSENT   no row has it
  *   CONST    every row has values[0]
  *   CODES    scan_codes gives indexes into values[]; values[0] is ABSENT
- *   NUMBERS  scan_numbers gives doubles, exactly the stored numbers, NaN where a row has none
+ *   NUMBERS  scan_numbers gives doubles, integers beyond 2^53 rounded, NaN where a row has none
  *   VALUES   anything else: scan_property
  *
  * values[] is good until the next scan_open or scan_next.
@@ -206,10 +206,12 @@ struct scan_column {
     enum scan_form form;
     const struct value *values;
     uint32_t value_count;
-    const uint32_t *value_rows; /* CODES: how many rows have each, deleted ones included; NULL: not known */
 };
 enum status scan_column(struct scan *scan, uint32_t property_id, struct error *error,
                         struct scan_column *ret_column) MUST_USE;
+/* CODES: how many rows of the run have each of values[], deleted ones included. Good as long as values[]. */
+enum status scan_value_rows(struct scan *scan, uint32_t property_id, struct error *error,
+                            const uint32_t **ret_rows) MUST_USE;
 enum status scan_codes(struct scan *scan, uint32_t property_id, struct error *error,
                        const uint32_t **ret_codes) MUST_USE;
 enum status scan_numbers(struct scan *scan, uint32_t property_id, struct error *error,

@@ -160,9 +160,11 @@ static enum status bind_labels(struct worker *worker, struct bound *bound)
         bound->labels.form = SOURCE_TABLE;
         bound->labels.code_count = input.column.value_count;
         bound->labels.labels = labels;
-        if (input.column.value_rows && bound->run.deleted == 0) {
+        if (bound->everything && bound->run.deleted == 0) {
+            const uint32_t *counts;
             uint32_t *rows = arena_alloc(worker->arena, input.column.value_count * sizeof *rows);
-            if (rows) memcpy(rows, input.column.value_rows, input.column.value_count * sizeof *rows);
+            TRY(scan_value_rows(worker->scan, input.property, &worker->error, &counts));
+            if (rows) memcpy(rows, counts, input.column.value_count * sizeof *rows);
             bound->labels.all_rows = rows;
         }
     }
