@@ -9,11 +9,8 @@
  */
 #include "expr/program.h"
 
-<<<<<<< HEAD
 #include <math.h>
-=======
 #define EXACT_MAX 9007199254740992.0 /* 2^53 */
->>>>>>> e775ecf (wip)
 
 static bool is_cuttable(const struct node *node)
 {
