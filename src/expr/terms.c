@@ -10,7 +10,6 @@
 #include "expr/program.h"
 
 #include <math.h>
-#define EXACT_MAX 9007199254740992.0 /* 2^53 */
 
 static bool is_cuttable(const struct node *node)
 {
@@ -98,8 +97,6 @@ void expr_find_comparison(const struct ast *ast, struct expr *expr)
         right = other;
     }
     if (left->kind != NODE_COLUMN || right->kind != NODE_CONSTANT || !exact_double(right->value, &expr->bound)) return;
-    /* Integers beyond 2^53 may come rounded: that is only safe against smaller bounds. */
-    if (!(expr->bound > -EXACT_MAX && expr->bound < EXACT_MAX)) return;
     for (size_t i = 0; i < sizeof operators / sizeof *operators; i++) {
         if (str_eq(str_of(root->function->name), str_of(operators[i].name)))
             expr->comparison = swapped ? operators[i].swapped : operators[i].comparison;
