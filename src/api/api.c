@@ -1,5 +1,6 @@
 #include "api/api.h"
 
+#include "api/deletions.h"
 #include "api/health.h"
 #include "api/identity.h"
 #include "api/response.h"
@@ -25,6 +26,21 @@ static const struct http_route routes[] = {
     {.methods = HTTP_METHOD_OPTIONS, .path = "/identity/merge", .handler = response_preflight},
     {.methods = GET_POST, .path = "/api/2.0/segmentation", .handler = api_segmentation, .body_bytes_max = 1 << 20},
     {.methods = GET_POST, .path = "/api/query/segmentation", .handler = api_segmentation, .body_bytes_max = 1 << 20},
+    {.methods = HTTP_METHOD_POST,
+     .path = "/api/app/data-deletions/v3.0",
+     .handler = api_deletions_create,
+     .body_bytes_max = 4 << 20},
+    {.methods = HTTP_METHOD_GET, .path = "/api/app/data-deletions/v3.0/{id}", .handler = api_deletions_get},
+    {.methods = HTTP_METHOD_DELETE, .path = "/api/app/data-deletions/v3.0/{id}", .handler = api_deletions_cancel},
+    {.methods = HTTP_METHOD_POST,
+     .path = "/api/app/projects/{project_id}/deletions",
+     .handler = api_deletions_create,
+     .body_bytes_max = 4 << 20},
+    {.methods = HTTP_METHOD_GET, .path = "/api/app/projects/{project_id}/deletions", .handler = api_deletions_list},
+    {.methods = HTTP_METHOD_GET, .path = "/api/app/projects/{project_id}/deletions/{id}", .handler = api_deletions_get},
+    {.methods = HTTP_METHOD_DELETE,
+     .path = "/api/app/projects/{project_id}/deletions/{id}",
+     .handler = api_deletions_cancel},
     {.methods = HTTP_METHOD_GET, .path = "/health", .handler = api_health},
     {.methods = HTTP_METHOD_GET, .path = "/ready", .handler = api_ready},
 };

@@ -6,6 +6,8 @@
 #include "base/status.h"
 #include "ingest/limits.h"
 
+#include <stdatomic.h>
+
 struct executor;
 struct meta;
 struct meta_reader;
@@ -28,6 +30,7 @@ struct api {
     struct workers *workers;
     struct executor *executor;
     struct api_query_limits query;
+    _Atomic bool stopping; /* what takes long and is done again after a start gives up */
 };
 
 struct http_route;

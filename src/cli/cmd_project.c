@@ -11,6 +11,7 @@ static const char help[] =
     "                       [--identity simplified|original|legacy] [--json]\n"
     "  cairn project list   --data DIR [--json]\n"
     "  cairn project show   --data DIR PROJECT [--json]\n"
+    "  cairn project set    --data DIR PROJECT --retention DAYS [--json]\n"
     "  cairn project delete --data DIR PROJECT --yes\n"
     "\n"
     "  --data DIR       the data directory; create makes it when it is missing\n"
@@ -19,6 +20,7 @@ static const char help[] =
     "  --token T        choose the token, 32 lower-case hexadecimal digits; clients send events with it\n"
     "  --timezone TZ    like Europe/Berlin; the days of reports begin at its midnight; default UTC\n"
     "  --identity MODE  how anonymous ids and users are joined, fixed for ever; default simplified\n"
+    "  --retention DAYS delete events when they are older; 0: keep them for ever, which is the default\n"
     "  --json           print one JSON object and nothing else\n"
     "  --yes            delete without asking\n"
     "\n"
@@ -28,6 +30,7 @@ static const char help[] =
 struct arguments {
     const char *data;
     struct meta_project_spec spec;
+    int64_t retention_days; /* -1: not given */
     bool json, yes, help;
 };
 
@@ -36,7 +39,7 @@ static bool parse_id(const char *text, int64_t *ret_id)
     return number_parse_int(str_of(text), ret_id) && *ret_id >= 1 && *ret_id <= META_PROJECT_ID_MAX;
 }
 
-enum { DATA = 1000, NAME, ID, TOKEN, TIMEZONE, IDENTITY, JSON, YES };
+enum { DATA = 1000, NAME, ID, TOKEN, TIMEZONE, IDENTITY, RETENTION, JSON, YES };
 
 static int take(const char *command, int flag, struct arguments *arguments)
 {
@@ -52,6 +55,11 @@ static int take(const char *command, int flag, struct arguments *arguments)
     case IDENTITY:
         if (meta_identity_parse(str_of(optarg), &arguments->spec.identity)) return EXIT_DONE;
         return command_usage(command, "\"%s\" is no identity mode: use simplified, original or legacy", optarg);
+    case RETENTION:
+        if (number_parse_int(str_of(optarg), &arguments->retention_days) && arguments->retention_days >= 0 &&
+            arguments->retention_days <= META_RETENTION_DAYS_MAX)
+            return EXIT_DONE;
+        return command_usage(command, "\"%s\" is no number of days from 0 to %d", optarg, META_RETENTION_DAYS_MAX);
     case JSON: arguments->json = true; return EXIT_DONE;
     case YES: arguments->yes = true; return EXIT_DONE;
     case 'h': arguments->help = true; return EXIT_DONE;
@@ -76,6 +84,8 @@ static const struct option flags_create[] = {
 static const struct option flags_list[] = {FLAG_DATA, FLAG_JSON, FLAG_HELP, {0}};
 /* The project may be given by --id as well, as create takes it. */
 static const struct option flags_show[] = {FLAG_DATA, FLAG_ID, FLAG_JSON, FLAG_HELP, {0}};
+static const struct option flags_set[] = {FLAG_DATA, FLAG_ID,   {"retention", required_argument, NULL, RETENTION},
+                                          FLAG_JSON, FLAG_HELP, {0}};
 static const struct option flags_delete[] = {FLAG_DATA, FLAG_ID, {"yes", no_argument, NULL, YES}, FLAG_HELP, {0}};
 
 static int parse(const char *command, int argc, char **argv, const struct option *flags, bool wants_project,
@@ -108,6 +118,7 @@ static enum status put_project(struct arena *arena, const struct meta_project *p
     if (secret.size) TRY(json_put(arena, &object, STR("secret"), json_string(secret)));
     TRY(json_put(arena, &object, STR("timezone"), json_string(project->timezone)));
     TRY(json_put(arena, &object, STR("identity"), json_string(str_of(meta_identity_name(project->identity)))));
+    TRY(json_put(arena, &object, STR("retention_days"), json_int(project->retention_days)));
     TRY(json_put(arena, &object, STR("created_ms"), json_int(project->created_ms)));
     *ret_object = object;
     return STATUS_OK;
@@ -131,13 +142,23 @@ static int print_project(const char *command, struct arena *arena, const struct 
     struct str id = arena_printf(arena, "%lld", (long long)project->id);
     struct str created = arena_printf(arena, STR_FMT " UTC", STR_ARG(command_time(arena, project->created_ms)));
     const struct str rows[] = {
-        STR("project_id"), id,
-        STR("name"),       project->name,
-        STR("token"),      project->token,
-        STR("timezone"),   project->timezone,
-        STR("identity"),   str_of(meta_identity_name(project->identity)),
-        STR("created"),    created,
-        STR("secret"),     secret,
+        STR("project_id"),
+        id,
+        STR("name"),
+        project->name,
+        STR("token"),
+        project->token,
+        STR("timezone"),
+        project->timezone,
+        STR("identity"),
+        str_of(meta_identity_name(project->identity)),
+        STR("retention"),
+        project->retention_days ? arena_printf(arena, "%lld days", (long long)project->retention_days)
+                                : STR("for ever"),
+        STR("created"),
+        created,
+        STR("secret"),
+        secret,
     };
     size_t count = sizeof rows / sizeof *rows / 2 - (secret.size == 0);
     int code = command_print_table(rows, 2, count);
@@ -174,7 +195,7 @@ static int print_projects(const char *command, struct arena *arena, const struct
     return command_print_json(&object);
 }
 
-/* ---- The four commands ---- */
+/* ---- The commands ---- */
 
 /* What they need while they run. */
 struct work {
@@ -224,6 +245,15 @@ static int show(struct work *work)
     return code;
 }
 
+static int set(struct work *work)
+{
+    struct error error = ERROR_INIT;
+    if (meta_project_set_retention(work->meta, work->arguments->spec.id, work->arguments->retention_days, &error) !=
+        STATUS_OK)
+        return command_failed(work->command, &error);
+    return show(work);
+}
+
 /* Asks a person at a terminal; anybody else must have said --yes. */
 static int confirm(struct work *work, const struct meta_project *project)
 {
@@ -271,7 +301,7 @@ static int run(const char *command, const struct arguments *arguments, bool must
 static int parse_and_run(const char *command, int argc, char **argv, const struct option *flags, bool wants_project,
                          int (*step)(struct work *))
 {
-    struct arguments arguments = {.data = NULL};
+    struct arguments arguments = {.retention_days = -1};
     int code = parse(command, argc, argv, flags, wants_project, &arguments);
     if (code != EXIT_DONE) return code;
     if (arguments.help) {
@@ -279,6 +309,7 @@ static int parse_and_run(const char *command, int argc, char **argv, const struc
         return command_finish_output();
     }
     if (step == create && arguments.spec.name.size == 0) return command_usage(command, "--name NAME is missing");
+    if (step == set && arguments.retention_days < 0) return command_usage(command, "--retention DAYS is missing");
     return run(command, &arguments, step != create, step);
 }
 
@@ -294,6 +325,10 @@ static int run_show(int argc, char **argv)
 {
     return parse_and_run("cairn project show", argc, argv, flags_show, true, show);
 }
+static int run_set(int argc, char **argv)
+{
+    return parse_and_run("cairn project set", argc, argv, flags_set, true, set);
+}
 static int run_delete(int argc, char **argv)
 {
     return parse_and_run("cairn project delete", argc, argv, flags_delete, true, delete);
@@ -302,11 +337,9 @@ static int run_delete(int argc, char **argv)
 int cmd_project(int argc, char **argv)
 {
     static const struct command commands[] = {
-        {"create", run_create, "make a project"},
-        {"list", run_list, "show all projects"},
-        {"show", run_show, "show one project"},
-        {"delete", run_delete, "delete a project"},
-        {0},
+        {"create", run_create, "make a project"},   {"list", run_list, "show all projects"},
+        {"show", run_show, "show one project"},     {"set", run_set, "change how long a project keeps events"},
+        {"delete", run_delete, "delete a project"}, {0},
     };
     return command_dispatch("cairn project", help, commands, argc, argv);
 }

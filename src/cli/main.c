@@ -7,8 +7,9 @@
 
 static const struct command commands[] = {
     {"serve", cmd_serve, "run the server on a data directory"},
-    {"project", cmd_project, "create, list, show and delete projects"},
+    {"project", cmd_project, "create, list, show, change and delete projects"},
     {"account", cmd_account, "create, list and delete service accounts and their roles"},
+    {"delete", cmd_delete, "delete events: of people, that match, or old ones"},
     {"workflow", cmd_workflow, "run and check Arazzo workflow documents"},
     {"inspect", cmd_inspect, "show what is on disk, and where the bytes go"},
     {"verify", cmd_verify, "check that stored events are what was written"},

@@ -101,7 +101,7 @@ enum status meta_deletions(struct meta *meta, int64_t project_id, int status, si
     size_t count = 0, capacity = 0;
     sqlite3_stmt *rows = NULL;
     bool row = false;
-    TRY(meta_begin(meta, error));
+    pthread_mutex_lock(&meta->write_lock);
     enum status result = database_query(
         meta->writer, meta->path, error, &rows,
         COLUMNS " WHERE (? IN (0, project_id)) AND (? = '' OR status = ?) ORDER BY id DESC LIMIT ?", "issi", project_id,
@@ -123,7 +123,8 @@ enum status meta_deletions(struct meta *meta, int64_t project_id, int status, si
         result = database_step(rows, meta->path, error, &row);
     }
     sqlite3_finalize(rows);
-    TRY(meta_finish(meta, result, error));
+    pthread_mutex_unlock(&meta->write_lock);
+    TRY(result);
     *ret_deletions = deletions;
     *ret_count = count;
     return STATUS_OK;
@@ -134,13 +135,14 @@ enum status meta_deletion(struct meta *meta, int64_t project_id, int64_t id, str
 {
     sqlite3_stmt *rows = NULL;
     bool row = false;
-    TRY(meta_begin(meta, error));
+    pthread_mutex_lock(&meta->write_lock);
     enum status status = database_query(meta->writer, meta->path, error, &rows,
                                         COLUMNS " WHERE id = ? AND ? IN (0, project_id)", "ii", id, project_id);
     if (status == STATUS_OK) status = database_step(rows, meta->path, error, &row);
     if (status == STATUS_OK) status = row ? read_row(meta, rows, arena, error, ret_deletion) : no_deletion(id, error);
     sqlite3_finalize(rows);
-    return meta_finish(meta, status, error);
+    pthread_mutex_unlock(&meta->write_lock);
+    return status;
 }
 
 enum status meta_deletion_cancel(struct meta *meta, int64_t project_id, int64_t id, struct error *error)

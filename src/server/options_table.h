@@ -81,6 +81,8 @@ OPTION(BYTES, store_queue_bytes_max, "store.queue_bytes_max", "64m", "1m..64g",
        "records that wait to be written; beyond it requests are answered with 503")
 OPTION(INTEGER, store_names_max, "store.names_max", "1000000", "1000..16000000",
        "event names, and property names, of a project; what comes later shares a name or is left out")
+OPTION(DURATION, store_purge_deadline_ms, "store.purge_deadline", "7d", "1s..30d",
+       "deleted events, and the ids of deleted people, are gone from all files after this")
 OPTION(FLAG, store_salvage, "store.salvage", "no", "",
        "start although acknowledged bytes of the log are damaged, and go on without them")
 

@@ -6,10 +6,13 @@
 #include "server/server.h"
 
 #include "api/api.h"
+#include "api/deletion.h"
 #include "base/log.h"
 #include "http/server.h"
 #include "identity/identity.h"
 #include "meta/meta.h"
+#include "os/clock.h"
+#include "os/thread.h"
 #include "os/workers.h"
 #include "query/backend.h"
 #include "store/store.h"
@@ -33,8 +36,8 @@ struct server {
     struct api api;
     struct http_server *http;
     unsigned loops;
-    pthread_t signal_thread;
-    bool signal_thread_started;
+    pthread_t signal_thread, deletion_thread;
+    bool signal_thread_started, deletion_thread_started;
     _Atomic bool stopping;
 };
 
@@ -54,6 +57,7 @@ static enum status open_store(struct server *server, struct error *error)
     options.cache_bytes = o->store_cache_bytes;
     options.queue_bytes_max = o->store_queue_bytes_max;
     options.names_max = (uint32_t)o->store_names_max;
+    options.purge_deadline_ms = (uint64_t)o->store_purge_deadline_ms;
     options.salvage = o->store_salvage;
     TRY(store_open(&options, error, &report, &server->store));
     if (report.bytes_lost) log_warn("acknowledged_bytes_lost", LOG_INT("bytes", report.bytes_lost));
@@ -198,6 +202,47 @@ static void *signal_main(void *arg)
     return NULL;
 }
 
+/* --- requests to delete --- */
+
+#define PENDING_PAUSE_MS 10000
+#define RETAIN_PAUSE_MS  3600000
+
+/* Requests that the command line writes show as a change of the control plane; those that wait for something are tried
+ * again now and then. What follows physically is looked after a few hundred times before the deadline. */
+static void *deletion_main(void *arg)
+{
+    struct server *server = arg;
+    struct meta_reader *reader = NULL;
+    struct meta_view *last = NULL;
+    struct error error = ERROR_INIT;
+    int64_t pending_ms = 0, purge_ms = 0, retain_ms = 0;
+    int64_t purge_pause_ms = server->options->store_purge_deadline_ms / 200;
+    if (meta_reader_new(server->meta, &error, &reader) != STATUS_OK) {
+        log_failure(LOG_WARN, "cannot_watch_deletions", &error);
+        return NULL;
+    }
+    while (!server->stopping) {
+        struct meta_view *view = meta_reader_view(reader, &error);
+        int64_t now_ms = os_monotonic_ns() / 1000000;
+        bool purge = !purge_ms || now_ms - purge_ms >= purge_pause_ms;
+        if (purge || view != last || now_ms - pending_ms >= PENDING_PAUSE_MS) {
+            deletion_work(&server->api, view, purge);
+            pending_ms = now_ms;
+            if (purge) purge_ms = now_ms;
+        }
+        if (!retain_ms || now_ms - retain_ms >= RETAIN_PAUSE_MS || view != last) {
+            deletion_retain(&server->api, view);
+            retain_ms = now_ms;
+        }
+        meta_view_unref(last);
+        last = meta_view_ref(view);
+        for (int i = 0; i < 10 && !server->stopping; i++) os_sleep_ns(100000000);
+    }
+    meta_view_unref(last);
+    meta_reader_free(reader);
+    return NULL;
+}
+
 /* --- life --- */
 
 static enum status start(struct server *server, struct error *error)
@@ -228,6 +273,8 @@ static enum status start(struct server *server, struct error *error)
     TRY(open_http(server, error));
     server->signal_thread_started = pthread_create(&server->signal_thread, NULL, signal_main, server) == 0;
     if (!server->signal_thread_started) return error_set(error, STATUS_LIMIT, "cannot start the signal thread");
+    server->deletion_thread_started = pthread_create(&server->deletion_thread, NULL, deletion_main, server) == 0;
+    if (!server->deletion_thread_started) return error_set(error, STATUS_LIMIT, "cannot start the deletion thread");
     return STATUS_OK;
 }
 
@@ -238,6 +285,9 @@ static void stop(struct server *server)
         pthread_kill(server->signal_thread, SIGTERM);
         pthread_join(server->signal_thread, NULL);
     }
+    server->stopping = true;
+    atomic_store(&server->api.stopping, true);
+    if (server->deletion_thread_started) pthread_join(server->deletion_thread, NULL);
     workers_free(server->workers);
     http_server_free(server->http);
     for (unsigned i = 0; server->api.readers && i < server->loops; i++) meta_reader_free(server->api.readers[i]);
