@@ -137,6 +137,7 @@ void batch_event_end(struct batch *batch)
     struct buf *events = &batch->events;
     char head[5];
     size_t head_size = 0, size = events->size - batch->property_start;
+    batch->event_count++; /* also when it fails below: a batch without events is not finished, and nobody would know */
     if (size > UINT32_MAX) batch->failed = true;
     for (uint32_t left = (uint32_t)size;; left >>= 7) {
         head[head_size++] = (char)((left & 0x7F) | (left >= 0x80 ? 0x80 : 0));
@@ -149,7 +150,6 @@ void batch_event_end(struct batch *batch)
     buf_advance(events, head_size);
     for (uint32_t i = 0; i < batch->event_name_count && !batch->failed; i++)
         batch->names[batch->event_names[i]].is_property = true;
-    batch->event_count++;
 }
 
 void batch_event_cancel(struct batch *batch)
@@ -186,7 +186,7 @@ enum status batch_finish(struct batch *batch, struct buf *ret_record)
     buf_varint(&count, batch->event_count);
     struct buf record = BUF_INIT(batch->events.size_max + names.size_max + 256);
     struct str pieces[] = {buf_str(head), buf_str(&names), buf_str(&count), buf_str(&batch->events)};
-    enum status status = names.failed ? STATUS_LIMIT : assemble(&record, pieces, 4);
+    enum status status = head->failed || names.failed || count.failed ? STATUS_LIMIT : assemble(&record, pieces, 4);
     buf_fini(&names);
     buf_fini(&count);
     if (status == STATUS_OK && record.size > batch->events.size_max) status = STATUS_LIMIT;
