@@ -187,6 +187,7 @@ static void encode_bytes(struct buf *block, const struct value *values, uint32_t
     write_presence(block, absent ? bits : NULL, items);
     bitpack_write_vector(block, sizes, items, bitpack_width(high));
     for (uint32_t i = 0; i < items; i++) {
+        value_prefetch(values, i + PREFETCH_AHEAD, items);
         if (sizes[i]) buf_add(block, values[i].data, values[i].size);
     }
 }
@@ -429,34 +430,44 @@ static bool reduce_words(const uint64_t **words, const uint64_t **presence, cons
     return true;
 }
 
-/* The least exponent with which every number is an integer over 10^exponent, as a double is the nearest to: then the
- * division brings it back. Integers go to ret_integers. */
+/* The integer that a number is over 10^exponent, if the nearest double to that quotient is the number. */
+static bool as_decimal(uint64_t word, double power, int64_t *ret_integer)
+{
+    double number, back;
+    uint64_t bits;
+    memcpy(&number, &word, 8);
+    double scaled = number * power;
+    if (!(fabs(scaled) <= (double)CHUNK_DECIMAL_MAX)) return false;
+    int64_t integer = llrint(scaled);
+    back = (double)integer / power;
+    memcpy(&bits, &back, 8);
+    *ret_integer = integer;
+    return bits == word; /* tells -0.0 from 0 */
+}
+
+/* The least exponent with which every number is a decimal; integers go to ret_integers. A number that is one with some
+ * exponent is one with every greater, as long as the integer is not too large, so one that fails starts it over with a
+ * greater exponent. Doubles that are no decimals fail at once. */
 static bool find_decimals(const uint64_t *words, const uint64_t *presence, uint32_t count, uint64_t *ret_integers,
                           unsigned *ret_exponent)
 {
     unsigned exponent = 0;
-    for (int pass = 0; pass < 2; pass++) {
+    for (uint32_t i = 0; i < count;) {
         double power = chunk_power_of_ten(exponent);
-        for (uint32_t i = 0; i < count; i++) {
-            double number;
-            ret_integers[i] = 0;
-            if (!bit_at(presence, i)) continue;
-            memcpy(&number, &words[i], 8);
-            for (;;) {
-                double scaled = number * power;
-                if (!(fabs(scaled) <= (double)CHUNK_DECIMAL_MAX)) return false;
-                int64_t integer = llrint(scaled);
-                double back = (double)integer / power;
-                uint64_t bits;
-                memcpy(&bits, &back, 8);
-                if (bits == words[i]) { /* tells -0.0 from 0 */
-                    ret_integers[i] = (uint64_t)integer;
-                    break;
-                }
-                if (pass || exponent == CHUNK_EXPONENT_MAX) return false;
-                power = chunk_power_of_ten(++exponent);
+        int64_t integer = 0;
+        for (; i < count; i++) {
+            if (!bit_at(presence, i)) {
+                ret_integers[i] = 0;
+                continue;
             }
+            if (!as_decimal(words[i], power, &integer)) break;
+            ret_integers[i] = (uint64_t)integer;
         }
+        if (i == count) break;
+        do {
+            if (++exponent > CHUNK_EXPONENT_MAX) return false;
+        } while (!as_decimal(words[i], chunk_power_of_ten(exponent), &integer));
+        i = 0;
     }
     *ret_exponent = exponent;
     return true;
@@ -554,27 +565,15 @@ static bool all_types(uint16_t types, uint16_t allowed)
     return (types & ~(allowed | 1u << VALUE_ABSENT)) == 0;
 }
 
-static bool same_value(struct value a, struct value b)
-{
-    if (a.type != b.type) return false;
-    switch (a.type) {
-    case VALUE_BOOL: return a.boolean == b.boolean;
-    case VALUE_INT:
-    case VALUE_DOUBLE: return a.integer == b.integer;
-    case VALUE_ABSENT:
-    case VALUE_NULL: return true;
-    default: return a.size == b.size && (a.data == b.data || memcmp(a.data, b.data, a.size) == 0);
-    }
-}
-
-static bool reduce_values(const struct value **values, const struct chunk_persons *persons, struct arena *scratch,
-                          bool *ret_memory)
+static bool reduce_values(const struct value **values, uint32_t count, const struct chunk_persons *persons,
+                          struct arena *scratch, bool *ret_memory)
 {
     uint32_t at = 0;
     for (uint32_t p = 0; p < persons->count; p++) {
         struct value first = (*values)[at++];
         for (uint32_t end = at + persons->rows[p] - 1; at < end; at++) {
-            if (!same_value((*values)[at], first)) return false;
+            value_prefetch(*values, at + PREFETCH_AHEAD, count);
+            if (!dictionary_same((*values)[at], first)) return false;
         }
     }
     struct value *reduced = arena_alloc(scratch, ((size_t)persons->count + 1) * sizeof *reduced);
@@ -594,7 +593,7 @@ static enum status encode_shared(struct column column, const struct value *value
     struct distinct distinct;
     uint32_t rows = column.items;
     bool memory = true;
-    if (!reduce_values(&values, persons, scratch, &memory)) return memory ? STATUS_OK : STATUS_LIMIT;
+    if (!reduce_values(&values, rows, persons, scratch, &memory)) return memory ? STATUS_OK : STATUS_LIMIT;
     uint32_t *codes = arena_alloc(scratch, ((size_t)persons->count + 1) * sizeof *codes);
     if (!codes) return STATUS_LIMIT;
     enum collected collected =

@@ -11,6 +11,16 @@ enum collected {
     COLLECT_NO_MEMORY,
 };
 
+/* The strings of a column lie wherever their rows do: far apart. What is read next is asked for before. */
+#define PREFETCH_AHEAD 16
+static inline void value_prefetch(const struct value *values, uint32_t i, uint32_t count)
+{
+    if (i < count && values[i].type >= VALUE_STRING) __builtin_prefetch(values[i].data);
+}
+
+/* Strictly the same: -0.0 and 0, or equal objects with other key order, are different entries. */
+bool dictionary_same(struct value a, struct value b);
+
 /* The distinct values of a column in the order of first sight, and the rows that have each. */
 struct distinct {
     struct value *entries;

@@ -43,21 +43,50 @@ static uint64_t mix(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+static uint64_t word_at(const char *data)
+{
+    uint64_t word;
+    memcpy(&word, data, 8);
+    return word;
+}
+
+/* Most strings are short: sixteen bytes at a time, the last ones together with those before. */
 static uint64_t hash_text(const char *data, uint32_t size)
 {
-    uint64_t a = 0, b = 0;
-    if (size > 16) return hash_bytes(data, size, 0);
+    if (size > 128) return hash_bytes(data, size, 0);
     if (size >= 8) {
-        memcpy(&a, data, 8);
-        memcpy(&b, data + size - 8, 8);
-    } else if (size >= 4) {
-        memcpy(&a, data, 4);
-        memcpy(&b, data + size - 4, 4);
+        uint64_t hash = size;
+        for (uint32_t at = 0; at + 16 < size; at += 16) hash = mix(hash ^ word_at(data + at), word_at(data + at + 8));
+        const char *last = data + (size < 16 ? 0 : size - 16);
+        return mix(hash ^ word_at(last), word_at(data + size - 8));
+    }
+    uint64_t a = 0;
+    if (size >= 4) {
+        uint32_t low, high;
+        memcpy(&low, data, 4);
+        memcpy(&high, data + size - 4, 4);
+        a = (uint64_t)high << 32 | low;
     } else if (size) {
         a = (uint64_t)(unsigned char)data[0] << 16 | (uint64_t)(unsigned char)data[size / 2] << 8 |
             (unsigned char)data[size - 1];
     }
-    return mix(a + size, b);
+    return mix(a, size);
+}
+
+static bool same_text(const char *a, const char *b, uint32_t size)
+{
+    if (a == b) return true;
+    if (size < 8) {
+        if (size < 4) {
+            for (uint32_t i = 0; i < size; i++) {
+                if (a[i] != b[i]) return false;
+            }
+            return true;
+        }
+        return memcmp(a, b, 4) == 0 && memcmp(a + size - 4, b + size - 4, 4) == 0;
+    }
+    if (word_at(a) != word_at(b) || word_at(a + size - 8) != word_at(b + size - 8)) return false;
+    return size <= 16 || memcmp(a + 8, b + 8, size - 16) == 0;
 }
 
 static uint64_t hash_value(struct value v)
@@ -74,8 +103,7 @@ static uint64_t hash_value(struct value v)
     }
 }
 
-/* Strictly the same: -0.0 and 0, or equal objects with other key order, are different entries. */
-static bool same(struct value a, struct value b)
+bool dictionary_same(struct value a, struct value b)
 {
     if (a.type != b.type) return false;
     switch (a.type) {
@@ -85,7 +113,7 @@ static bool same(struct value a, struct value b)
     case VALUE_STRING:
     case VALUE_BIGNUM:
     case VALUE_LIST:
-    case VALUE_OBJECT: return a.size == b.size && (a.data == b.data || memcmp(a.data, b.data, a.size) == 0);
+    case VALUE_OBJECT: return a.size == b.size && same_text(a.data, b.data, a.size);
     default: return true;
     }
 }
@@ -128,7 +156,7 @@ static enum collected table_find(struct table *table, struct value value, uint64
     for (unsigned probes = 0; probes < PROBES_MAX; probes++) {
         struct slot *slot = &table->slots[(tag + probes) & table->mask];
         if (slot->entry) {
-            if (slot->tag != tag || !same(table->distinct.entries[slot->entry - 1], value)) continue;
+            if (slot->tag != tag || !dictionary_same(table->distinct.entries[slot->entry - 1], value)) continue;
             *ret_code = slot->entry;
             return COLLECTED;
         }
@@ -157,8 +185,9 @@ enum collected dictionary_collect(const struct value *values, const uint32_t *we
     if (distinct_max > CHUNK_DICTIONARY_MAX) distinct_max = CHUNK_DICTIONARY_MAX;
     for (uint32_t i = 0; i < count; i++) {
         codes[i] = 0;
+        value_prefetch(values, i + PREFETCH_AHEAD, count);
         if (values[i].type == VALUE_ABSENT) continue;
-        if (!same(values[i], last)) {
+        if (!dictionary_same(values[i], last)) {
             enum collected found = table_find(&table, values[i], hash_value(values[i]), distinct_max, &last_code);
             if (found != COLLECTED) return found;
             last = values[i];

@@ -36,14 +36,24 @@ static const uint8_t member[256] = {
     ['z' + 1 ... 255] = IN(BYTES),
 };
 
-/* The digit that a letter is, in its alphabet. */
-static unsigned digit_of(unsigned alphabet, unsigned char letter)
-{
-    if (letter <= '9') return letter == '-' ? 62 : letter - (unsigned)'0';
-    if (letter <= 'Z') return letter - (unsigned)'A' + 10;
-    if (letter == '_') return 63;
-    return letter - (unsigned)'a' + (alphabet <= BASE36_UPPER ? 10 : 36);
-}
+/* The digit that a letter is, in the alphabets of one case and in those of both: by code point up to 127. Tables,
+ * because which kind of letter comes next cannot be predicted. */
+static const uint8_t digit_tables[2][256] = {
+    {
+        0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
+        0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  62, 0,  0,  0,  1,  2,  3,
+        4,  5,  6,  7,  8,  9,  0,  0,  0,  0,  0,  0,  0,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
+        23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 0,  0,  0,  0,  63, 0,  10, 11, 12, 13, 14, 15, 16,
+        17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 0,  0,  0,  0,  0,
+    },
+    {
+        0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
+        0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  62, 0,  0,  0,  1,  2,  3,
+        4,  5,  6,  7,  8,  9,  0,  0,  0,  0,  0,  0,  0,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
+        23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 0,  0,  0,  0,  63, 0,  36, 37, 38, 39, 40, 41, 42,
+        43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 0,  0,  0,  0,  0,
+    },
+};
 
 static unsigned list_positions(uint64_t mask, unsigned char *positions)
 {
@@ -60,9 +70,19 @@ void fixed_encode(struct buf *buf, const struct value *values, uint32_t count, u
     uint64_t mask = 0;
     const char *first = NULL;
     for (uint32_t i = 0; i < count; i++) {
+        if (i + 16 < count && values[i + 16].type == VALUE_STRING) __builtin_prefetch(values[i + 16].data);
         if (values[i].type == VALUE_ABSENT) continue;
         if (!first) memcpy(template, first = values[i].data, length);
-        for (unsigned p = 0; p < length; p++) differs[p] = (char)(differs[p] | (values[i].data[p] ^ template[p]));
+        unsigned p = 0;
+        for (; p + 8 <= length; p += 8) {
+            uint64_t here, there, bits;
+            memcpy(&here, values[i].data + p, 8);
+            memcpy(&there, template + p, 8);
+            memcpy(&bits, differs + p, 8);
+            bits |= here ^ there;
+            memcpy(differs + p, &bits, 8);
+        }
+        for (; p < length; p++) differs[p] = (char)(differs[p] | (values[i].data[p] ^ template[p]));
     }
     for (unsigned p = 0; p < length; p++) {
         if (!differs[p]) continue;
@@ -77,6 +97,7 @@ void fixed_encode(struct buf *buf, const struct value *values, uint32_t count, u
     unsigned alphabet = (unsigned)__builtin_ctz(in);
     unsigned digits = alphabets[alphabet].digits, radix = alphabets[alphabet].radix;
     unsigned words = (variable + digits - 1) / digits;
+    const uint8_t *digit = digit_tables[alphabet > BASE36_UPPER];
     buf_u64(buf, mask);
     buf_add(buf, template, length);
     buf_fill(buf, 0, (8 - length % 8) % 8);
@@ -92,8 +113,7 @@ void fixed_encode(struct buf *buf, const struct value *values, uint32_t count, u
             if (alphabet == BYTES) {
                 for (unsigned v = from; v < to; v++) number = number << 8 | letters[positions[v]];
             } else {
-                for (unsigned v = from; v < to; v++)
-                    number = number * radix + digit_of(alphabet, letters[positions[v]]);
+                for (unsigned v = from; v < to; v++) number = number * radix + digit[letters[positions[v]]];
             }
             numbers[i] = number;
             if (number < min) min = number;
