@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static uint64_t from_environment(const char *name, uint64_t otherwise)
 {
@@ -79,6 +80,23 @@ static void a_failure_repeats(void **state)
     assert_string_equal(one.failure, two.failure);
 }
 
+/* Each call of the disk fails in turn. */
+static void every_io_error_is_survived(void **state)
+{
+    (void)state;
+    char failure[1200] = "";
+    uint64_t runs;
+    /* The store logs each refusal. */
+    int shown = dup(STDERR_FILENO);
+    assert_non_null(freopen("/dev/null", "w", stderr));
+    bool good = simulation_io_errors(7, failure, &runs);
+    dup2(shown, STDERR_FILENO);
+    close(shown);
+    printf("%" PRIu64 " runs with a failing call\n", runs);
+    assert_string_equal(failure, "");
+    assert_true(good && runs > 200);
+}
+
 static int run_seeds(int argc, char **argv)
 {
     struct simulation_plan plan = {.first = 1, .count = 1, .loud = true};
@@ -112,6 +130,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_seed_keeps_the_contract),
         cmocka_unit_test(a_lying_disk_is_noticed),
         cmocka_unit_test(a_failure_repeats),
+        cmocka_unit_test(every_io_error_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

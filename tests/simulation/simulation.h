@@ -12,6 +12,11 @@
 struct simulation_options {
     uint64_t seed;
     bool lies; /* the disk says "synced" and does nothing: the checks must fail */
+    struct {   /* instead of what the seed says: a fixed course in which the nth call of a kind fails */
+        bool on, lasting, power;
+        unsigned call; /* enum sim_call */
+        uint64_t nth;
+    } io;
 };
 
 struct simulation_counts {
@@ -29,6 +34,10 @@ struct simulation_report {
 
 /* One at a time in a process. After a deadlock what the run had allocated is lost. */
 void simulation_run(const struct simulation_options *options, struct simulation_report *ret_report);
+
+/* Lets every single call of the disk fail in turn, alone and with all that follow; false, and the first failure, when
+ * the contract is broken. Of the failures that last, one in `stride` is tried. */
+bool simulation_io_errors(unsigned stride, char failure[1200], uint64_t *ret_runs);
 
 struct simulation_plan {
     uint64_t first, count;

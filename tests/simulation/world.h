@@ -82,6 +82,7 @@ struct world {
     uint32_t serial;                                         /* of events */
     bool after_crash;                                        /* refused records may be found, once */
     bool damaged;    /* bytes on disk are wrong: reads may fail with CORRUPT or IO, but must not be wrong */
+    bool may_damage; /* nothing stands in the way of damaging what lies on disk now */
     bool reads_fail; /* the disk refuses or spoils reads at present */
 
     struct os_mutex lock;
@@ -143,6 +144,17 @@ void check_snapshot(struct world *w, unsigned side);
 void question_compare(struct world *w, unsigned side);
 /* Asks the engine alone: it must answer. */
 void question_ask(struct world *w, unsigned side);
+
+/* --- io_errors.c: instead of a seed's course --- */
+void io_errors_course(struct world *w);
+
+/* --- world.c, for courses --- */
+enum status world_open(struct world *w, struct error *error) MUST_USE;
+void world_close(struct world *w);
+/* Kills or cuts the power, and closes. */
+void world_crash(struct world *w, bool power);
+/* Until a record is accepted. */
+void world_expect_writing(struct world *w);
 
 /* --- faults.c --- */
 void faults_plan(struct world *w);
