@@ -32,6 +32,7 @@ static enum status drop_project(struct store *store, uint64_t id)
     if (!grown) return STATUS_LIMIT;
     store->dropped = grown;
     store->dropped[store->dropped_count++] = id;
+    for (size_t i = 0; i < project->live_count; i++) TRY(store_bury(store, &project->live[i].section, 1));
     project_clear(project);
     project->dropped = true;
     return STATUS_OK;
@@ -115,20 +116,26 @@ static bool catalog_is_stale(struct store *store)
 static void flush_begin(struct store *store)
 {
     struct error error = ERROR_INIT;
-    struct flush_job *job = flush_job_new(store->applied_lsn);
+    struct flush_job *job = flush_job_new(store->applied_lsn, os_now_ms());
     enum status status = job ? STATUS_OK : STATUS_LIMIT;
     struct project *project;
     if (job) job->renew_catalog = catalog_is_stale(store);
     each_project(store, at, project)
     {
         if (status == STATUS_OK) status = project_seal(project, &store->context, &error);
-        if (status == STATUS_OK) status = flush_job_project(job, project);
+        if (status == STATUS_OK) status = flush_job_project(job, project, &store->compact_options);
     }
     if (status == STATUS_OK && store->dropped_count) {
         job->dropped = malloc(store->dropped_count * sizeof *job->dropped);
         if (job->dropped) memcpy(job->dropped, store->dropped, store->dropped_count * sizeof *job->dropped);
         job->dropped_count = job->dropped ? store->dropped_count : 0;
         if (!job->dropped) status = STATUS_LIMIT;
+    }
+    if (status == STATUS_OK && store->dead_count) {
+        job->dead = malloc(store->dead_count * sizeof *job->dead);
+        if (job->dead) memcpy(job->dead, store->dead, store->dead_count * sizeof *job->dead);
+        job->dead_count = job->dead ? store->dead_count : 0;
+        if (!job->dead) status = STATUS_LIMIT;
     }
     if (status != STATUS_OK) {
         /* Half-begun: put the projects back and try again later. */
@@ -144,9 +151,11 @@ static void flush_begin(struct store *store)
         return;
     }
     store->flushing = true;
+    store->context.deleted_flushed = store->context.deleted;
     store->flush_waiters_next = store->flush_waiters;
     store->flush_waiters = NULL;
     store->dropped_saved = store->dropped_count;
+    store->dead_saved = store->dead_count;
     os_mutex_lock(&store->job_lock);
     store->job = job;
     os_cond_signal(&store->job_filled);
@@ -158,7 +167,12 @@ static void flush_finished(struct store *store, struct flush_job *job)
     struct error error = ERROR_INIT;
     for (size_t i = 0; i < job->project_count; i++) {
         struct project *project = store_find_project(store, job->projects[i].project);
-        if (!project->flushing) continue; /* dropped meanwhile */
+        if (!project->flushing) { /* dropped meanwhile */
+            if (job->status == STATUS_OK &&
+                store_bury(store, job->projects[i].outputs, job->projects[i].output_count) != STATUS_OK)
+                abort();
+            continue;
+        }
         if (flush_job_finish(&job->projects[i], job, project, &error) != STATUS_OK) {
             log_failure(LOG_ERROR, "flush_result_lost", &error);
             abort(); /* memory and files no longer agree: recovery sets it right */
@@ -168,17 +182,25 @@ static void flush_finished(struct store *store, struct flush_job *job)
     store->last_flush_ns = os_monotonic_ns();
     if (job->status == STATUS_OK) {
         atomic_fetch_add(&store->stat_flushes, 1);
+        store->compact_dirty = true;
         atomic_store(&store->recovering, false);
         if (store->dropped_saved) {
             memmove(store->dropped, store->dropped + store->dropped_saved,
                     (store->dropped_count - store->dropped_saved) * sizeof *store->dropped);
             store->dropped_count -= store->dropped_saved;
         }
+        if (store->dead_saved) {
+            memmove(store->dead, store->dead + store->dead_saved,
+                    (store->dead_count - store->dead_saved) * sizeof *store->dead);
+            store->dead_count -= store->dead_saved;
+        }
     } else {
         store->retry_flush_ns = store->last_flush_ns + RETRY_DELAY_NS;
+        store->context.deleted_flushed = UINT64_MAX; /* any other number than there are: begin again */
         log_failure(LOG_ERROR, "flush_failed", &job->error);
     }
-    store->dropped_saved = 0;
+    store->dropped_saved = store->dead_saved = 0;
+    atomic_fetch_add(&store->stat_bytes_flushed, job->bytes_written);
     while (store->flush_waiters_next) {
         struct waiter *waiter = store->flush_waiters_next;
         store->flush_waiters_next = waiter->next;
@@ -191,12 +213,15 @@ static void flush_finished(struct store *store, struct flush_job *job)
 static bool flush_due(const struct store *store)
 {
     int64_t now = os_monotonic_ns();
-    if (store->flushing || now < store->retry_flush_ns) return false;
+    if (store->flushing || store->compact_state == COMPACT_COMMITTING || now < store->retry_flush_ns) return false;
     if (store->flush_waiters || atomic_load(&store->recovering)) return true;
     uint64_t rows = atomic_load(&store->stat_rows);
+    /* Deletes of stored rows are in the log alone until then. */
+    uint64_t deleted = store->context.deleted - store->context.deleted_flushed;
     if (atomic_load(&store->memory_bytes) > store->options.memory_bytes_max || rows >= store->options.flush_rows)
         return true;
-    return (rows > 0 || store->dropped_count) &&
+    if (deleted < UINT64_MAX / 2 && deleted >= store->options.flush_rows) return true;
+    return (rows > 0 || deleted || store->dropped_count) &&
            now - store->last_flush_ns > (int64_t)store->options.flush_interval_ms * 1000000;
 }
 
@@ -252,7 +277,7 @@ void store_applier_main(void *arg)
     struct store *store = arg;
     struct error error = ERROR_INIT;
     bool stop = false;
-    while (!stop || store->flushing) {
+    while (!stop || store->flushing || store->compact_state != COMPACT_NONE) {
         struct message *message = store_receive(store, 250000000LL);
         if (message) {
             switch (message->kind) {
@@ -281,6 +306,11 @@ void store_applier_main(void *arg)
                 store_wake(store, message->waiter, STATUS_OK);
                 break;
             case MESSAGE_FLUSHED: flush_finished(store, message->job); break;
+            case MESSAGE_COMPACTED: store_compact_finished(store, message->compact); break;
+            case MESSAGE_COMPACT:
+                message->waiter->next = store->compact_waiters;
+                store->compact_waiters = message->waiter;
+                break;
             case MESSAGE_STOP: stop = true; break;
             }
             free(message);
@@ -290,6 +320,7 @@ void store_applier_main(void *arg)
             store->last_count_ns = os_monotonic_ns();
         }
         if (!stop && flush_due(store)) flush_begin(store);
+        store_compact_step(store, stop);
     }
 }
 

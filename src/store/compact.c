@@ -43,7 +43,7 @@ void compact_options_defaults(struct compact_options *options)
         .runs_max = 24,
         .straggler_share = 8,
         .rows_max = (uint64_t)16 << 20,
-        .merge_rows_max = (uint64_t)256 << 20,
+        .merge_rows_max = (uint64_t)64 << 20,
         .window_log2_max = 5,
         .window_log2_max_few = 9,
         .idle_ms = day_ms / 24,

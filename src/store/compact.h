@@ -19,7 +19,7 @@ struct compact_options {
     uint32_t runs_max;            /* of one window, whatever their sizes: 24 */
     uint32_t straggler_share;     /* an idle run is merged into one at most so many times as large as it: 8 */
     uint64_t rows_max;            /* of an output section: 16 M */
-    uint64_t merge_rows_max;      /* of one merge, and of a window of up to window_log2_max: 256 M */
+    uint64_t merge_rows_max;      /* of one merge, and of a window of up to window_log2_max: 64 M */
     uint32_t window_log2_max;     /* widest window of a large project, log2 of days: 5 */
     uint32_t window_log2_max_few; /* of one that has at most rows_max rows in it: 9 */
     uint64_t idle_ms;             /* 1 hour */

@@ -21,6 +21,7 @@
 #define RECORDS_MAX 4000
 
 static const struct store_options options = {.link = model_link, .names_max = 1000};
+static const struct compact_options no_compaction = {.rows_max = 1}; /* each day is a window */
 
 struct world {
     struct sim *sim;
@@ -127,11 +128,11 @@ static void end_world(struct world *w)
 static void flush_begin(struct world *w, bool renew)
 {
     struct error error = ERROR_INIT;
-    w->job = flush_job_new(w->lsn);
+    w->job = flush_job_new(w->lsn, MODEL_T0);
     assert_non_null(w->job);
     w->job->renew_catalog = renew;
     assert_int_equal(project_seal(w->project, w->context, &error), STATUS_OK);
-    assert_int_equal(flush_job_project(w->job, w->project), STATUS_OK);
+    assert_int_equal(flush_job_project(w->job, w->project, &no_compaction), STATUS_OK);
 }
 
 static enum status flush_end(struct world *w)

@@ -34,7 +34,9 @@ void store_tell_deletion(struct store *store, struct message *message)
 void store_tell_purged(struct store *store, struct message *message)
 {
     uint64_t *known = u64map_get(&store->projects, message->project);
-    message->waiter->lsn = known ? project_purged_lsn((struct project *)(uintptr_t)*known) : UINT64_MAX;
+    uint64_t purged = known ? project_purged_lsn((struct project *)(uintptr_t)*known) : UINT64_MAX;
+    uint64_t buried = store_buried_lsn(store);
+    message->waiter->lsn = purged < buried ? purged : buried;
     store_wake(store, message->waiter, STATUS_OK);
 }
 

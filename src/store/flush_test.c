@@ -23,6 +23,7 @@ static unsigned no_links(struct id_graph *graph, enum identity_mode mode, enum l
 }
 
 static const struct store_options options = {.link = no_links, .names_max = 1000};
+static const struct compact_options no_compaction = {.rows_max = 1}; /* each day is a window */
 
 struct world {
     struct sim *sim;
@@ -112,9 +113,9 @@ static void apply(struct world *w, uint32_t count)
 static enum status flush(struct world *w)
 {
     struct error error;
-    struct flush_job *job = flush_job_new(w->lsn);
+    struct flush_job *job = flush_job_new(w->lsn, T0);
     assert_int_equal(project_seal(w->project, &w->context, &error), STATUS_OK);
-    assert_int_equal(flush_job_project(job, w->project), STATUS_OK);
+    assert_int_equal(flush_job_project(job, w->project, &no_compaction), STATUS_OK);
     flush_job_run(job, sim_fs(w->sim), &w->manifest, w->cache, (size_t)1 << 28);
     enum status status = job->status;
     assert_int_equal(flush_job_finish(&job->projects[0], job, w->project, &error), STATUS_OK);
@@ -308,9 +309,9 @@ static void a_duplicate_during_a_flush(void **state)
         struct world w = new_world(1);
         struct error error;
         apply(&w, 5);
-        struct flush_job *job = flush_job_new(w.lsn);
+        struct flush_job *job = flush_job_new(w.lsn, T0);
         assert_int_equal(project_seal(w.project, &w.context, &error), STATUS_OK);
-        assert_int_equal(flush_job_project(job, w.project), STATUS_OK);
+        assert_int_equal(flush_job_project(job, w.project, &no_compaction), STATUS_OK);
         apply(&w, 1); /* sends the fifth event again */
         flush_job_run(job, sim_fs(w.sim), &w.manifest, w.cache, (size_t)1 << 28);
         assert_int_equal(job->status, STATUS_OK);

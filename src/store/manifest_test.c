@@ -15,9 +15,15 @@
 static enum status add(struct manifest *m, uint64_t n)
 {
     struct error error;
-    struct manifest_file section = {n, n * 10, n * 100}, catalog = {n + 1000000, 64, n};
-    struct manifest_deletes deletes = {
-        .section_file = n, .ordinal = 1, .delete_file = n + 2000000, .offset = 64, .size = 8, .check = n};
+    struct manifest_file section = {n, n * 10, n * 100, 3}, catalog = {n + 1000000, 64, n, 0};
+    struct manifest_deletes deletes = {.section_file = n,
+                                       .ordinal = 1,
+                                       .delete_file = n + 2000000,
+                                       .offset = 64,
+                                       .size = 8,
+                                       .check = n,
+                                       .marked_lsn = n + 1,
+                                       .marked_ms = -(int64_t)n};
     uint64_t removed = n - 1, dropped = n;
     struct manifest_edit edit = {.flushed_lsn = n * 64,
                                  .next_file_id = n + 1,

@@ -70,7 +70,9 @@ enum status memtable_batch(struct memtable *mem, struct frame_bytes *frame, uint
         mem->batch_capacity = capacity;
     }
     frame_bytes_ref(frame);
-    mem->batches[mem->batch_count++] = (struct mem_batch){frame, property_ids, name_count, received_ms};
+    /* Sections keep whole seconds; so do answers before the rows are in one. */
+    int64_t received_s_ms = floor_div(received_ms, 1000) * 1000;
+    mem->batches[mem->batch_count++] = (struct mem_batch){frame, property_ids, name_count, received_s_ms};
     mem->bytes += sizeof(struct mem_batch) + (size_t)name_count * sizeof *property_ids;
     return STATUS_OK;
 }
@@ -318,9 +320,15 @@ enum status memtable_seal(struct memtable *mem, uint64_t project, const struct m
         struct buf image;
         struct section_ref directory;
         window_around(order.time_min_ms, order.time_max_ms, &day, &log2);
-        builder = section_builder_new(day, log2, seal->links_applied, order.with_key, SEAL_BYTES_MAX);
+        struct section_plan plan = {.window_day = day,
+                                    .window_log2 = log2,
+                                    .links_applied = seal->links_applied,
+                                    .keys = order.with_key,
+                                    .bytes_max = SEAL_BYTES_MAX};
+        uint64_t size;
+        builder = section_builder_new(&plan);
         status = builder ? seal_rows(mem, seal, &order, builder) : STATUS_LIMIT;
-        if (status == STATUS_OK) status = section_builder_finish(builder, &image, &directory);
+        if (status == STATUS_OK) status = section_builder_finish(builder, &image, &directory, &size);
         if (status == STATUS_OK) status = section_open_image(&image, directory, project, error, &section);
     }
     section_builder_free(builder);

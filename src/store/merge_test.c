@@ -17,7 +17,7 @@
 #define T0         1700000000000LL
 #define ROWS_MAX   6000
 #define IDS        60
-#define PROPERTIES 5
+#define PROPERTIES 9
 
 struct row {
     uint32_t event, id, number, section, place; /* place: row in the section */
@@ -71,11 +71,22 @@ static void end_world(struct world *w)
 /* What a row holds follows from its number. */
 static struct value property_of(uint32_t number, uint32_t property)
 {
+    static char texts[16][32];
+    static unsigned next;
+    char *text = texts[next++ % 16];
     uint64_t h = hash_u64(number, property);
     switch (property) {
     case 0: return value_int(number);
     case 1: return h % 2 ? value_int((int64_t)(h % 1000)) : value_absent();
     case 2: return h % 70 == 0 ? value_bool(true) : value_absent(); /* rare */
+    case 4: return h % 5 ? value_number((double)(h % 100000) / 100) : value_absent();
+    case 5: /* few texts, which ones changes with time */
+        snprintf(text, 32, "plan %u", (unsigned)(h % 7 + number / 1000));
+        return value_str(str_of(text));
+    case 6: /* each its own */
+        snprintf(text, 32, "%016llx", (unsigned long long)h);
+        return h % 9 ? value_str(str_of(text)) : value_absent();
+    case 7: return value_int(h % 4 ? (int64_t)h : -(int64_t)(h >> 1)); /* no double holds these */
     case 3: return h % 3 ? value_number((double)(h % 1000) / 7) : h % 2 ? value_null() : value_str(STR("text"));
     default: return number % 500 == 7 ? value_int(-1) : value_absent(); /* very rare */
     }
@@ -153,6 +164,13 @@ static int row_cmp(const void *a, const void *b)
     /* Rows of persons that became one later keep the order they had in their section. */
     if (x->section == y->section && x->place != UINT32_MAX) return x->place < y->place ? -1 : 1;
     return x->number < y->number ? -1 : 1;
+}
+
+static int row_person_cmp(const struct row *x, const struct row *y)
+{
+    uint32_t p = id_graph_person(sorting->ids, x->id), q = id_graph_person(sorting->ids, y->id);
+    if (x->event != y->event) return x->event < y->event ? -1 : 1;
+    return p < q ? -1 : p > q;
 }
 
 /* The section must hold exactly these rows in order. `persons`: numbers are those of now. */
@@ -289,6 +307,94 @@ static void random_merges(void **state)
     }
 }
 
+static enum status keep_bytes(void *buf, struct str bytes)
+{
+    buf_str_add(buf, bytes);
+    return buf_status(buf);
+}
+
+/* Sections that are written as they grow, and cut where they have enough rows: parts of one sorted order, one behind
+ * the other in the stream. */
+static void written_in_parts(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 20; seed < 32; seed++) {
+        struct world *w = new_world(seed);
+        static struct row *rows[ROWS_MAX];
+        uint32_t live = 0, from = 0;
+        while (w->count < 3000) {
+            add_batch(w, 1 + (uint32_t)rnd(w, 200));
+            if (rnd(w, 4) == 0) seal(w);
+            if (rnd(w, 5) == 0) {
+                uint32_t a = 1 + (uint32_t)rnd(w, IDS), b = 1 + (uint32_t)rnd(w, IDS);
+                assert_int_equal(id_graph_link(w->ids, a, b, a), STATUS_OK);
+            }
+        }
+        seal(w);
+        struct id_view *view = id_graph_view(w->ids);
+        struct error error = ERROR_INIT;
+        struct buf stream = BUF_INIT(1 << 28);
+        struct merge_output *outputs;
+        size_t count;
+        uint32_t rows_max = seed % 3 == 0 ? 5 : 64 + (uint32_t)rnd(w, 500); /* people have more than five rows */
+        struct merge_job job = {.inputs = w->sections,
+                                .input_count = w->section_count,
+                                .ids = view,
+                                .links_applied = id_graph_mark(w->ids).links,
+                                .fixed = true,
+                                .window_day = -32768,
+                                .window_log2 = 15,
+                                .rows_max = rows_max,
+                                .for_file = true,
+                                .write = keep_bytes,
+                                .write_context = &stream,
+                                .memory_bytes_max = 1 << 28};
+        if (merge_sections(&job, &error, &outputs, &count) != STATUS_OK) {
+            /* one window holds all times only when none is behind 1970 + 2^15 days */
+            assert_int_equal(error.status, STATUS_INTERNAL);
+            job.fixed = false;
+            if (merge_sections(&job, &error, &outputs, &count) != STATUS_OK) fail_msg("%s", error.primary);
+        }
+        for (uint32_t i = 0; i < w->count; i++) {
+            if (!w->rows[i].dead) rows[live++] = &w->rows[i];
+        }
+        sorting = w;
+        qsort(rows, live, sizeof *rows, row_cmp);
+        uint64_t end = 0;
+        for (size_t o = 0; o < count; o++) {
+            struct section *section;
+            struct buf image = BUF_INIT(1 << 28);
+            assert_int_equal(outputs[o].offset % 64, 0);
+            assert_true(outputs[o].offset >= end && outputs[o].rows <= rows_max);
+            end = outputs[o].offset + outputs[o].size;
+            assert_true(end <= stream.size && from + outputs[o].rows <= live);
+            buf_add(&image, stream.data + outputs[o].offset, outputs[o].size);
+            assert_int_equal(section_open_image(&image, outputs[o].directory, 1, &error, &section), STATUS_OK);
+            /* people are not torn apart unless they have too much */
+            if (o && rows_max > 60) assert_int_not_equal(row_person_cmp(rows[from - 1], rows[from]), 0);
+            for (uint32_t i = from; i < from + outputs[o].rows; i++) {
+                struct row *row = rows[i];
+                assert_true(section_has_person(section, id_graph_person(w->ids, row->id)));
+                char text[16];
+                snprintf(text, sizeof text, "k%u", row->key);
+                if (row->keyed)
+                    assert_true(
+                        section_filter_has(section, dedup_key(row->event, row->id, row->time_ms, str_of(text))));
+            }
+            expect_section(w, section, rows + from, outputs[o].rows);
+            from += outputs[o].rows;
+            section_unref(section);
+        }
+        assert_int_equal(from, live);
+        assert_int_equal(end, stream.size);
+        assert_true(count >= live / rows_max);
+        merge_outputs_free(outputs, count);
+        buf_fini(&stream);
+        id_view_unref(view);
+        end_world(w);
+    }
+}
+
 static void nothing_left(void **state)
 {
     (void)state;
@@ -339,6 +445,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_merges),
+        cmocka_unit_test(written_in_parts),
         cmocka_unit_test(nothing_left),
         cmocka_unit_test(windows_hold_their_days),
     };

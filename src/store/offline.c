@@ -12,6 +12,7 @@
 
 #define TRIES_MAX        20
 #define FOOTER_BYTES_MAX ((uint64_t)64 << 20)
+#define FOOTER_ENTRY     (8 + 8 + 8 + SECTION_REF_BYTES + 8 + 8)
 #define FILE_BYTES_MAX   ((uint64_t)8 << 30)
 
 /* --- findings --- */
@@ -164,7 +165,7 @@ static void open_sections(struct offline_file *file, struct str footer, struct c
     struct reader r = reader_of(footer);
     uint64_t footer_offset = file->size - SECTION_TRAILER_BYTES - footer.size, end = FILE_HEADER;
     uint32_t count = read_u32(&r);
-    if (r.failed || count != reader_left(&r) / 48 || reader_left(&r) % 48) {
+    if (r.failed || count != reader_left(&r) / FOOTER_ENTRY || reader_left(&r) % FOOTER_ENTRY) {
         finding_report(sink, FINDING_DAMAGE, file->name, footer_offset, "the footer is malformed");
         return;
     }
@@ -178,6 +179,8 @@ static void open_sections(struct offline_file *file, struct str footer, struct c
         at->offset = read_u64(&r);
         at->size = read_u64(&r);
         at->directory = section_ref_read(&r);
+        uint64_t lsn = read_u64(&r);
+        int64_t made_ms = (int64_t)read_u64(&r);
         if (at->offset > footer_offset || at->size > footer_offset - at->offset) {
             finding_report(sink, FINDING_DAMAGE, file->name, footer_offset, "section %u lies outside the file", i);
             continue;
@@ -187,6 +190,9 @@ static void open_sections(struct offline_file *file, struct str footer, struct c
         if (section_open_file(file->handle, cache, at->offset, at->size, at->directory, at->project, i, &error,
                               &at->section) != STATUS_OK)
             finding_report_error(sink, FINDING_DAMAGE, file->name, at->offset + at->directory.offset, &error);
+        if (!at->section) continue;
+        at->section->lsn = lsn;
+        at->section->made_ms = made_ms;
     }
     if (count) check_gap(file, end, footer_offset, sink);
 }
@@ -480,7 +486,8 @@ static void load_files(struct offline *offline, struct handles *handles)
             offline_file_fini(file);
         }
         for (uint32_t s = 0; s < file->section_count; s++)
-            file->sections[s].dropped = manifest_is_dropped(m, file->sections[s].project);
+            file->sections[s].dropped =
+                manifest_is_dropped(m, file->sections[s].project) || manifest_is_dead(m, file->file_id, s);
     }
     for (size_t i = 0; i < m->delete_count; i++) {
         if (!handles->deletes[i]) continue;

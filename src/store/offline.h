@@ -36,7 +36,7 @@ struct offline_section {
     struct section_ref directory;
     struct section *section; /* NULL: cannot be opened, which was reported */
     struct deletes *deletes; /* NULL: none, or they cannot be read */
-    bool dropped;            /* its project was deleted: it does not count */
+    bool dropped;            /* it does not count: its project was deleted, or its rows stand elsewhere now */
 };
 struct offline_file {
     uint64_t file_id, size, created_lsn;

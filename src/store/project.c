@@ -4,7 +4,6 @@
 #include "os/clock.h"
 #include "store/delete.h"
 #include "store/merge.h"
-#include "store/filter.h"
 #include "store/run.h"
 
 #include <assert.h>
@@ -63,6 +62,8 @@ void project_free(struct project *project)
     clear_marks(project);
     free(project->marks);
     project_orders_clear(project);
+    project_compact_clear(project);
+    id_view_unref(project->flushed_ids);
     for (size_t i = 0; i < project->live_count; i++) live_fini(&project->live[i]);
     free(project->live);
     snapshot_free(project->published);
@@ -77,6 +78,7 @@ void project_clear(struct project *project)
 {
     clear_marks(project);
     project_orders_clear(project);
+    project_compact_clear(project);
     for (size_t i = 0; i < project->live_count; i++) live_fini(&project->live[i]);
     project->live_count = 0;
     project->flushing = false;
@@ -206,8 +208,7 @@ static enum status replace_stored(struct project *project, struct project_contex
     *ret_replaced = false;
     for (size_t i = project->live_count; i-- > 0;) {
         const struct section *section = project->live[i].section;
-        if (time_ms < section->time_min_ms || time_ms > section->time_max_ms ||
-            !filter_has(section->filter, section->filter_bytes, key))
+        if (time_ms < section->time_min_ms || time_ms > section->time_max_ms || !section_filter_has(section, key))
             continue;
         if (!person_count) person_count = id_graph_history(project->ids, id, persons);
         uint32_t row;
@@ -421,6 +422,7 @@ enum status project_publish(struct project *project, struct project_context *con
                             struct snapshot **ret_snapshot)
 {
     if (project->mark_count) repeat_marks(project);
+    if (project->late_count) project_forward_late(project);
     if (project->owed_count) project_orders_retry(project, context);
     if (project->changed || !project->published) {
         TRY(project_seal(project, context, error));

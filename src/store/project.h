@@ -15,6 +15,10 @@ struct live {
     bool unsaved;              /* marks that no delete file holds */
     uint64_t marked_lsn;       /* of the oldest mark; 0: not known, and older than any that is */
     int64_t marked_ms;         /* the clock then; 0: no marks */
+    bool compacting;           /* being merged into another */
+    bool bad;                  /* cannot be read: is not compacted */
+    uint32_t moved_per_million; /* persons that were merged into others, as of surveyed_links */
+    uint32_t surveyed_links;
 };
 
 /* Makes the pending marks part of what the next snapshot sees. */
@@ -33,6 +37,16 @@ struct delete_debt { /* a delete that could not read the section */
     struct section *section;
 };
 #define PROJECT_REWRITES_MAX 64u
+
+struct late_marks { /* rows deleted in a section that was replaced, which could not be found in what replaced it so far
+                     */
+    struct section *from;
+    roaring_bitmap_t *rows;
+    struct id_view *ids; /* with which it was replaced */
+    uint64_t file_id;    /* of what replaced it */
+    uint64_t lsn;
+    int64_t ms;
+};
 
 struct project {
     uint64_t id;
@@ -61,6 +75,11 @@ struct project {
     size_t owed_count, owed_capacity;
     uint64_t forgot_lsn; /* of the oldest person that was forgotten but whose ids are in catalog files; 0: none */
     int64_t forgot_ms;   /* the clock then */
+    /* compaction (project_compact.c) */
+    struct id_view *flushed_ids; /* as of the last flush; NULL: none since the start of an empty project */
+    uint32_t flushed_links;
+    struct late_marks *late;
+    size_t late_count, late_capacity;
     /* what the catalog files hold */
     uint32_t saved_events, saved_properties;
     struct id_mark saved_ids;
@@ -78,7 +97,8 @@ struct delete_results { /* newest last; the oldest are dropped */
 
 struct project_context { /* the store's side */
     const struct store_options *options;
-    uint64_t duplicates, events, deleted, probe_failures;
+    uint64_t duplicates, events, probe_failures;
+    uint64_t deleted, deleted_flushed; /* rows that deletes marked; how many of them when the last flush began */
     struct delete_results results;
 };
 
@@ -111,3 +131,42 @@ enum status project_flush_begin(struct project *project, struct version_section 
 enum status project_flush_end(struct project *project, struct section *const *sections, size_t count,
                               struct error *error) MUST_USE;
 void project_flush_abort(struct project *project);
+
+/* --- compaction (project_compact.c) --- */
+
+struct compact_options;
+struct compact_layout;
+struct compact_run;
+struct project_runs {
+    struct compact_run *runs;
+    size_t *first; /* the run's first section in live[]; [count] is behind the last */
+    size_t count;
+};
+/* The file sections as the picker sees them. */
+enum status project_runs(const struct project *project, struct project_runs *ret_runs) MUST_USE;
+void project_runs_fini(struct project_runs *runs);
+enum status project_layout(const struct project *project, int64_t now_ms, const struct compact_options *options,
+                           struct compact_layout **ret_layout) MUST_USE;
+/* Sorts the file sections by age; after the start. */
+void project_sort_sections(struct project *project);
+/* Notes the ids as they are in the catalog files now. */
+void project_note_flushed(struct project *project, struct id_view *ids, uint32_t links);
+/* The project's section, or NULL when it is not live any more. */
+struct live *project_find_live(struct project *project, const struct section *section);
+
+struct project_rewrite {
+    const struct version_section *inputs; /* with what was deleted when the outputs' marks were made */
+    size_t input_count;
+    struct id_view *ids;
+    struct section *const *outputs;
+    roaring_bitmap_t *const *marked; /* rows of each, already durable; NULL: none */
+    size_t output_count;
+    uint64_t lsn; /* no deletion that is not in the inputs' is older */
+    int64_t ms;
+};
+/* Puts the outputs in the place of the inputs. */
+enum status project_replace(struct project *project, const struct project_rewrite *rewrite,
+                            struct error *error) MUST_USE;
+/* Tries again what could not be forwarded. */
+void project_forward_late(struct project *project);
+void project_compact_clear(struct project *project);

@@ -48,11 +48,13 @@ void run_close(struct run *run)
     run->column_count = 0;
 }
 
-void run_forget(struct run_column *column)
+void run_forget(struct run *run, struct run_column *column)
 {
     pinned_release(&column->dictionary);
     pinned_release(&column->block);
-    *column = (struct run_column){.chunk = column->chunk, .block_index = UINT32_MAX};
+    *column = (struct run_column){.chunk = column->chunk, .block_index = UINT32_MAX, .shared_vector = UINT32_MAX};
+    run->owners = run->lengths = NULL;
+    run->owners_vector = UINT32_MAX;
 }
 
 struct run_column *run_column(struct run *run, uint32_t property)

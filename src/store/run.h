@@ -50,7 +50,7 @@ static inline uint32_t run_vector_rows(const struct run *run, uint32_t vector)
 /* NULL when no row has the property. */
 struct run_column *run_column(struct run *run, uint32_t property);
 /* Forgets what reading the column has allocated in run->arena, and its pins: it may be read again from the start. */
-void run_forget(struct run_column *column);
+void run_forget(struct run *run, struct run_column *column);
 /* One vector of any column; a DICT keeps its dictionary and dict_id for the life of the run. */
 enum status run_read(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
                      struct vector *ret) MUST_USE;

@@ -77,7 +77,13 @@ static struct value property_of(uint32_t row)
 /* Two runs, of the same rows: event 3 with a property, event 8 without. */
 static void build(const struct rows *r, struct buf *image, struct section_ref *directory)
 {
-    struct section_builder *builder = section_builder_new(WINDOW_DAY, 0, 7, r->count * 2, (size_t)1 << 28);
+    struct section_plan plan = {.window_day = WINDOW_DAY,
+                                .links_applied = 7,
+                                .keys = r->count * 2,
+                                .for_file = true,
+                                .bytes_max = (size_t)1 << 28};
+    struct section_builder *builder = section_builder_new(&plan);
+    uint64_t size;
     struct section_rows rows = {r->count, r->persons, r->ids, r->times, r->received, r->inserts, r->flags};
     struct value *values = calloc(r->count, sizeof *values), rare = value_str(STR("rare"));
     uint32_t last = r->count - 1;
@@ -90,7 +96,8 @@ static void build(const struct rows *r, struct buf *image, struct section_ref *d
     assert_int_equal(section_builder_run(builder, 8, &rows), STATUS_OK);
     assert_int_equal(section_builder_run_end(builder), STATUS_OK);
     assert_int_equal(section_builder_rows(builder), r->count * 2);
-    assert_int_equal(section_builder_finish(builder, image, directory), STATUS_OK);
+    assert_int_equal(section_builder_finish(builder, image, directory, &size), STATUS_OK);
+    assert_int_equal(size, image->size);
     section_builder_free(builder);
     free(values);
 }
@@ -148,7 +155,7 @@ static void check_probe(const struct section *section, const struct rows *r)
         assert_int_equal(run_probe(section, 8, persons, 3, r->ids[i], r->times[i], text, &error, &row), expected);
         if (expected == STATUS_OK) {
             assert_int_equal(row, r->count + i);
-            assert_true(filter_has(section->filter, section->filter_bytes, dedup_key(8, r->ids[i], r->times[i], text)));
+            assert_true(section_filter_has(section, dedup_key(8, r->ids[i], r->times[i], text)));
         }
         /* one field different: not there */
         assert_int_equal(run_probe(section, 9, persons, 3, r->ids[i], r->times[i], text, &error, &row),

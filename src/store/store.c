@@ -1,5 +1,5 @@
 /*
- * Three threads, each the only owner of what it changes:
+ * Four threads, each the only owner of what it changes:
  *
  *   callers ──append──▶ [queue] ─▶ LOG thread: frame, write, sync ──acks──▶ callers
  *                                     │ frames, in order
@@ -7,6 +7,8 @@
  *                                     │ flush jobs                    ▲ results
  *                                     ▼                               │
  *                                  MAINTENANCE: section files, manifest, log recycling
+ *                                  COMPACTION:  section files anew, manifest while MAINTENANCE has no job
+ * (compaction.c)
  *
  * A frame is put into the applier's mailbox before its records are acknowledged, and a snapshot request goes through
  * the same mailbox; so a snapshot asked for after an acknowledgement holds the record without any further
@@ -40,7 +42,9 @@ void store_options_defaults(struct store_options *options)
         .queue_bytes_max = (uint64_t)64 << 20,
         .names_max = 1000000,
         .purge_deadline_ms = (uint64_t)7 * 86400000,
+        .compact_memory_bytes = (uint64_t)1 << 30,
     };
+    compact_options_defaults(&options->compact);
 }
 
 /* --- the maintenance thread --- */
@@ -103,8 +107,10 @@ static enum status start(struct store *store, struct error *error)
     store->applier_started = os_thread_spawn(&store->applier_thread, "applier", store_applier_main, store) == STATUS_OK;
     store->maintenance_started =
         os_thread_spawn(&store->maintenance_thread, "maintenance", maintenance_main, store) == STATUS_OK;
+    store->compact_started =
+        os_thread_spawn(&store->compact_thread, "compaction", store_compact_main, store) == STATUS_OK;
     store->log_started = os_thread_spawn(&store->log_thread, "log", store_log_main, store) == STATUS_OK;
-    if (!store->applier_started || !store->maintenance_started || !store->log_started)
+    if (!store->compact_started || !store->applier_started || !store->maintenance_started || !store->log_started)
         return error_set(error, STATUS_LIMIT, "cannot start the store's threads");
     return STATUS_OK;
 }
@@ -121,8 +127,16 @@ static enum status recover(struct store *store, struct error *error, struct stor
         if (error) error->status = loaded;
     }
     if (loaded != STATUS_OK) return loaded;
+    struct project *project;
+    each_project(store, at, project)
+    {
+        struct id_view *ids = id_graph_view(project->ids);
+        project_sort_sections(project);
+        project_note_flushed(project, ids, id_graph_mark(project->ids).links);
+        id_view_unref(ids);
+    }
     for (size_t i = 0; i < store->manifest.dropped_count; i++) {
-        struct project *project = store_find_project(store, store->manifest.dropped[i]);
+        project = store_find_project(store, store->manifest.dropped[i]);
         if (!project) return error_set(error, STATUS_LIMIT, "out of memory for a project");
         project->dropped = true;
     }
@@ -170,12 +184,15 @@ enum status store_open(const struct store_options *options, struct error *error,
     os_mutex_init(&store->mail_lock, "mailbox");
     os_mutex_init(&store->wait_lock, "waiters");
     os_mutex_init(&store->job_lock, "flush job");
+    os_mutex_init(&store->compact_lock, "compaction job");
     os_mutex_init(&store->failure_lock, "failure");
     os_cond_init(&store->queue_filled, "append queue filled");
     os_cond_init(&store->mail_filled, "mailbox filled");
     os_cond_init(&store->mail_drained, "mailbox drained");
     os_cond_init(&store->wait_done, "waiter done");
     os_cond_init(&store->job_filled, "flush job there");
+    os_cond_init(&store->compact_filled, "compaction job there");
+    store_compact_init(store);
     struct store_report report;
     enum status status = recover(store, error, &report);
     if (status == STATUS_OK) {
@@ -217,6 +234,13 @@ void store_close(struct store *store)
         os_mutex_unlock(&store->job_lock);
         os_thread_join(&store->maintenance_thread);
     }
+    if (store->compact_started) {
+        os_mutex_lock(&store->compact_lock);
+        store->compact_stop = true;
+        os_cond_signal(&store->compact_filled);
+        os_mutex_unlock(&store->compact_lock);
+        os_thread_join(&store->compact_thread);
+    }
     struct project *project;
     each_project(store, at, project) project_free(project);
     u64map_fini(&store->projects);
@@ -225,10 +249,11 @@ void store_close(struct store *store)
     cache_free(store->cache);
     arena_free(store->arena);
     free(store->dropped);
-    struct os_mutex *locks[] = {&store->queue_lock, &store->mail_lock, &store->wait_lock, &store->job_lock,
-                                &store->failure_lock};
-    struct os_cond *conditions[] = {&store->queue_filled, &store->mail_filled, &store->mail_drained, &store->wait_done,
-                                    &store->job_filled};
+    free(store->dead);
+    struct os_mutex *locks[] = {&store->queue_lock, &store->mail_lock,    &store->wait_lock,
+                                &store->job_lock,   &store->failure_lock, &store->compact_lock};
+    struct os_cond *conditions[] = {&store->queue_filled, &store->mail_filled, &store->mail_drained,
+                                    &store->wait_done,    &store->job_filled,  &store->compact_filled};
     for (size_t i = 0; i < sizeof locks / sizeof *locks; i++) os_mutex_destroy(locks[i]);
     for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) os_cond_destroy(conditions[i]);
     free(store);
@@ -251,6 +276,10 @@ void store_stats(struct store *store, struct store_stats *ret_stats)
         .section_bytes = atomic_load(&store->stat_section_bytes),
         .ids = atomic_load(&store->stat_ids),
         .projects = atomic_load(&store->stat_projects),
+        .compactions = atomic_load(&store->stat_compactions),
+        .compaction_failures = atomic_load(&store->stat_compaction_failures),
+        .bytes_flushed = atomic_load(&store->stat_bytes_flushed),
+        .bytes_compacted = atomic_load(&store->stat_bytes_compacted),
         .failing = store_writable(store, NULL) != STATUS_OK,
     };
     os_mutex_lock(&store->queue_lock);

@@ -18,6 +18,7 @@
 #include "column/vector.h"
 #include "os/fs.h"
 #include "store/batch.h"
+#include "store/compact.h"
 
 struct store;
 struct id_graph;
@@ -44,7 +45,10 @@ struct store_options {
     uint64_t queue_bytes_max;   /* records waiting for the disk: 64 MiB */
     uint32_t names_max;         /* event names, and property names, of a project: 1 000 000, at most STORE_NAMES_MAX */
     uint64_t purge_deadline_ms; /* deleted rows and ids are gone from files after: 7 days */
-    bool salvage;               /* start even though acknowledged log bytes are damaged, without them */
+    struct compact_options compact;    /* purge_deadline_ms is the one above; fan_in 0: nothing is ever compacted */
+    uint64_t compact_memory_bytes;     /* of one merge; makes rows_max smaller when it does not suffice: 1 GiB */
+    uint64_t compact_bytes_per_second; /* written by compaction; 0: as fast as it goes */
+    bool salvage;                      /* start even though acknowledged log bytes are damaged, without them */
 };
 void store_options_defaults(struct store_options *options);
 
@@ -87,6 +91,10 @@ enum status store_writable(struct store *store, struct error *error) MUST_USE;
 /* Writes everything in memory to section files; waits. */
 enum status store_flush(struct store *store, struct error *error) MUST_USE;
 
+/* Flushes, then compacts until every window holds one run of sections without deleted rows; waits. For benchmarks and
+ * tests: it writes what would better be left to time. */
+enum status store_compact_wait(struct store *store, struct error *error) MUST_USE;
+
 /* Calls each(ctx, id) for every project that has had events or ids and was not dropped. From the calling thread, after
  * a picture was taken. */
 enum status store_projects(struct store *store, void (*each)(void *ctx, uint64_t project), void *ctx) MUST_USE;
@@ -94,6 +102,8 @@ enum status store_projects(struct store *store, void (*each)(void *ctx, uint64_t
 struct store_stats {
     uint64_t frames, records, events, duplicates, deleted, bytes_logged, sync_ns;
     uint64_t queue_bytes, memory_bytes, rows_in_memory, flushes, sections, section_bytes, ids, projects;
+    uint64_t compactions, compaction_failures, bytes_flushed,
+        bytes_compacted; /* write amplification: all three bytes_ */
     bool failing;
 };
 void store_stats(struct store *store, struct store_stats *ret_stats);
@@ -155,9 +165,9 @@ struct scan_run {
     uint32_t persons;       /* distinct ones, as of writing */
     uint32_t links_applied; /* links made when the rows were sorted: see snapshot_moved */
     int64_t time_min_ms, time_max_ms;
-    int64_t window_ms;       /* from which scan_minutes counts */
+    int64_t window_ms;                      /* from which scan_minutes counts */
     int64_t section_min_ms, section_max_ms; /* of all runs of the section */
-    uint32_t section, event; /* where it is in the snapshot */
+    uint32_t section, event;                /* where it is in the snapshot */
 };
 /* NOT_FOUND at the end. */
 enum status scan_next(struct scan *scan, struct error *error, struct scan_run *ret_run) MUST_USE;

@@ -4,6 +4,7 @@
  * mail.c.
  */
 #include "os/thread.h"
+#include "store/compact_job.h"
 #include "store/flush.h"
 #include "store/store.h"
 
@@ -27,6 +28,8 @@ enum message_kind {
     MESSAGE_DELETION,
     MESSAGE_PURGED,
     MESSAGE_ADVANCE,
+    MESSAGE_COMPACT,
+    MESSAGE_COMPACTED,
     MESSAGE_STOP
 };
 
@@ -51,7 +54,10 @@ struct message {
     uint64_t project, request;
     struct waiter *waiter;
     struct flush_job *job;
+    struct compact_job *compact;
 };
+
+enum compact_state { COMPACT_NONE, COMPACT_WRITING, COMPACT_WRITTEN, COMPACT_COMMITTING };
 
 struct store {
     struct store_options options;
@@ -79,8 +85,13 @@ struct store {
     struct flush_job *job;
     bool job_stop;
 
-    struct os_thread log_thread, applier_thread, maintenance_thread;
-    bool log_started, applier_started, maintenance_started;
+    struct os_mutex compact_lock;
+    struct os_cond compact_filled;
+    struct compact_job *compact_next; /* for the compaction thread */
+    bool compact_stop;
+
+    struct os_thread log_thread, applier_thread, maintenance_thread, compact_thread;
+    bool log_started, applier_started, maintenance_started, compact_started;
 
     /* the applier's */
     struct u64map projects; /* id -> struct project * */
@@ -92,6 +103,17 @@ struct store {
     struct waiter *flush_waiters, *flush_waiters_next;
     uint64_t *dropped;
     size_t dropped_count, dropped_saved;
+    struct manifest_dead *dead; /* sections of dropped projects: the next flush takes them out of the manifest */
+    size_t dead_count, dead_saved;
+    /* compaction.c */
+    enum compact_state compact_state;
+    struct compact_job *compact_job; /* WRITTEN: it waits for the end of a flush */
+    struct compact_options compact_options;
+    struct compact_job *_Atomic compact_running; /* to be cancelled */
+    bool compact_dirty;                          /* something changed that the picker looks at */
+    int64_t compact_look_ns, compact_retry_ns, compact_survey_ns;
+    unsigned compact_failures; /* in a row */
+    struct waiter *compact_waiters;
 
     struct os_mutex failure_lock;
     struct error failure; /* why writing is not possible; status OK: it is */
@@ -100,7 +122,8 @@ struct store {
     _Atomic size_t memory_bytes;
     _Atomic size_t order_bytes; /* of deletes that wait for the end of rewrites */
     _Atomic uint64_t stat_frames, stat_records, stat_events, stat_duplicates, stat_bytes, stat_sync_ns, stat_flushes,
-        stat_rows, stat_deleted, stat_sections, stat_section_bytes, stat_ids, stat_projects;
+        stat_rows, stat_deleted, stat_sections, stat_section_bytes, stat_ids, stat_projects, stat_compactions,
+        stat_compaction_failures, stat_bytes_flushed, stat_bytes_compacted;
 };
 
 #define each_project(store, cursor, project)                                                                           \
@@ -134,3 +157,14 @@ void store_count_memory(struct store *store);
 /* --- deletion.c: the applier's part --- */
 void store_tell_deletion(struct store *store, struct message *message);
 void store_tell_purged(struct store *store, struct message *message);
+
+/* --- compaction.c --- */
+void store_compact_main(void *store);
+void store_compact_init(struct store *store);
+/* The applier's: whatever is to be done next, if anything. */
+void store_compact_step(struct store *store, bool stop);
+void store_compact_finished(struct store *store, struct compact_job *job);
+/* Notes that the file sections do not count any more, for the next flush. */
+enum status store_bury(struct store *store, struct section *const *sections, size_t count) MUST_USE;
+/* Deletes before this LSN have left no row in sections that do not count but whose files are still there. */
+uint64_t store_buried_lsn(struct store *store);

@@ -5,6 +5,8 @@
 #include "store/verify_int.h"
 
 #include "base/civil.h"
+#include "store/statistics.h"
+#include "store/store.h"
 
 #include <stdlib.h>
 
@@ -157,6 +159,48 @@ static enum status verify_rows(struct core_check *core)
     return STATUS_OK;
 }
 
+/* The quarters of the run's window sum up to its rows. */
+static bool verify_statistics(const struct section_check *check, const struct section_event *event)
+{
+    struct error error = ERROR_INIT;
+    struct pinned pinned;
+    struct scan_quarter *quarters;
+    size_t count;
+    if (section_fetch(check->at->section, event->statistics, &error, &pinned) != STATUS_OK) {
+        section_finding(check, event->statistics.offset, "the statistics of event %u: %s", event->event_id,
+                        error.primary);
+        return false;
+    }
+    enum status status = statistics_read(pinned.bytes, check->at->section->window_log2, event->rows,
+                                         check->verify->arena, &quarters, &count);
+    pinned_release(&pinned);
+    if (status != STATUS_OK)
+        section_finding(check, event->statistics.offset, "the statistics of event %u do not sum up", event->event_id);
+    return status == STATUS_OK;
+}
+
+/* The objects of the whole section; the set must hold exactly the persons that were met. */
+static void verify_sets(const struct section_check *check, const roaring_bitmap_t *persons)
+{
+    const struct section *section = check->at->section;
+    struct error error = ERROR_INIT;
+    struct pinned pinned;
+    if (section_fetch(section, section->filter, &error, &pinned) == STATUS_OK)
+        pinned_release(&pinned);
+    else
+        section_finding(check, section->filter.offset, "the filter: %s", error.primary);
+    if (section->persons.size == 0) return;
+    if (section_fetch(section, section->persons, &error, &pinned) != STATUS_OK) {
+        section_finding(check, section->persons.offset, "the set of persons: %s", error.primary);
+        return;
+    }
+    roaring_bitmap_t *set = roaring_bitmap_portable_deserialize_safe(pinned.bytes.data, pinned.bytes.size);
+    pinned_release(&pinned);
+    if (!set || (persons && !roaring_bitmap_equals(set, persons)))
+        section_finding(check, section->persons.offset, "the set of persons is not that of the rows");
+    if (set) roaring_bitmap_free(set);
+}
+
 static void verify_run(const struct section_check *check, const struct section_event *event, roaring_bitmap_t *persons)
 {
     struct verify *v = check->verify;
@@ -168,6 +212,7 @@ static void verify_run(const struct section_check *check, const struct section_e
                         STR_ARG(event_name(check, event->event_id)), core.error.primary);
         return;
     }
+    (void)verify_statistics(check, event);
     if (verify_chunks(check, &run)) {
         enum status status = verify_person_list(&core);
         if (status == STATUS_OK) status = verify_rows(&core);
@@ -194,16 +239,20 @@ void verify_section(struct verify *v, const struct offline_file *file, const str
         section_finding(&check, at->directory.offset, "its window of 2^%u days cannot start at day %lld",
                         section->window_log2, (long long)section->window_day);
     int64_t min_ms = INT64_MAX, max_ms = INT64_MIN;
+    uint64_t findings = v->report.findings;
+    roaring_bitmap_t *persons = roaring_bitmap_create();
     for (uint32_t e = 0; e < section->event_count; e++) {
         const struct section_event *event = &section->events[e];
         if (check.project && event->event_id >= check.project->event_count)
             section_finding(&check, at->directory.offset, "event %u has no name in the catalogs", event->event_id);
-        verify_run(&check, event, NULL);
+        verify_run(&check, event, persons);
         if (event->time_min_ms < min_ms) min_ms = event->time_min_ms;
         if (event->time_max_ms > max_ms) max_ms = event->time_max_ms;
     }
     if (section->event_count && (min_ms != section->time_min_ms || max_ms != section->time_max_ms))
         section_finding(&check, at->directory.offset, "the directory tells other first and last times than its events");
+    verify_sets(&check, v->report.findings == findings ? persons : NULL); /* else they are not all */
+    if (persons) roaring_bitmap_free(persons);
     v->report.sections++;
     v->report.rows += section->rows;
     v->report.rows_deleted += at->deletes ? at->deletes->count : 0;

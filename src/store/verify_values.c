@@ -1,7 +1,5 @@
 #include "store/verify_int.h"
 
-#include "store/filter.h"
-
 #include <stdio.h>
 
 static void value_finding(const struct section_check *check, const struct run *run, const struct chunk *chunk,
@@ -87,7 +85,7 @@ static void verify_insert_ids(const struct section_check *check, struct run *run
                 return;
             }
             uint64_t key = dedup_key(run->event->event_id, (uint32_t)ids[i], times[i], value_text(insert));
-            if (!filter_has(section->filter, section->filter_bytes, key)) {
+            if (!section_filter_has(section, key)) {
                 value_finding(check, run, &column->chunk, "the filter lacks a key: a duplicate would not be noticed");
                 return;
             }
