@@ -27,15 +27,20 @@
  *   UNIQUE      how many different people; events of nobody count for nothing. A count.
  *   AVERAGE     COUNT by UNIQUE, rounded once; 0 where UNIQUE is 0.
  *   SUM, MEAN, MIN, MAX, PERCENTILE
- *               of the numbers that `of` gives. A number is a value of the type number which a double can hold: an
- *               integer is rounded to the nearest double first, -0 is 0. Everything else (undefined, null, booleans,
- *               texts, also those that look like numbers, lists, objects, numbers beyond a double) is no number and is
- *               passed over; number(…) in `of` converts where that is wanted.
- *   The sum is the exact sum of those doubles, rounded once to the nearest double, ties to even; beyond the range of
- *   doubles it is an infinity. The mean is the exact sum divided by how many numbers there are, rounded once, so it is
- *   always finite. So neither depends on the order of events. A percentile is a number that occurs: the one at
- *   plan_percentile_rank() in ascending order (nearest rank; docs/decisions/0009-plans-and-executors.md).
- *   A cell without numbers has the sum 0 and no mean, minimum, maximum or percentile (result.h).
+ *               of the numbers that `of` gives. It is looked at for the events of labels that are answered.
+ *
+ * A number is a value of the type number which a double can hold: an integer is rounded to the nearest double first,
+ * and -0 is 0. Everything else (undefined, null, booleans, texts, also those that look like numbers, lists, objects,
+ * numbers beyond a double) is passed over; number(…) in `of` converts where that is wanted.
+ *
+ * The sum is the exact sum of those doubles, rounded once to the nearest double, ties to even; beyond the range of
+ * doubles it is an infinity. The mean is the exact sum divided by how many numbers there are, rounded once, so it is
+ * always finite. So neither depends on the order of events. A percentile is a number that occurs: the one at
+ * plan_percentile_rank() in ascending order (nearest rank; docs/decisions/0009-plans-and-executors.md). A cell without
+ * numbers has the sum 0 and no mean, minimum, maximum or percentile (result.h).
+ *
+ * Errors of expressions. `and` and `or` can fail for an event (expr.h). That ends the run, unless the event lies beyond
+ * the limit of FEED or EXPORT: executors may stop there without looking.
  */
 #include "base/error.h"
 #include "base/timezone.h"

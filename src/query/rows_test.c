@@ -266,6 +266,77 @@ static void feeds_that_are_pruned(void **state)
     check("B@100 U, A@101 U, B@102 U, A@103 U");
 }
 
+struct order_sink {
+    struct row_sink base;
+    uint32_t rows, text_bytes;
+    int64_t last_ms;
+};
+
+static enum status check_order(struct row_sink *base, const struct event_row *row, struct error *unused)
+{
+    struct order_sink *sink = (struct order_sink *)base;
+    (void)unused;
+    if (plan.kind == PLAN_FEED) {
+        assert_true(row->time_ms < sink->last_ms);
+        assert_true(str_is(row->user, "U"));
+    }
+    sink->last_ms = row->time_ms;
+    sink->rows++;
+    assert_int_equal(row->property_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const struct row_property *property = &row->properties[i];
+        if (str_is(property->name, "text"))
+            sink->text_bytes += property->value.size;
+        else /* the number says when it was */
+            assert_int_equal(property->value.integer, row->time_ms - T0);
+    }
+    return STATUS_OK;
+}
+
+/* More rows of one person than a block holds, between those of others, in two files and in memory: each comes once,
+ * with its own properties. */
+static void many_rows(void **state)
+{
+    (void)state;
+    enum { BATCHES = 20, EACH = 2000 };
+    for (int b = 0; b < BATCHES; b++) {
+        struct batch batch;
+        struct buf record;
+        batch_init(&batch, (size_t)16 << 20);
+        batch_begin(&batch, PROJECT, T0 + 100 * DAY_MS, IDENTITY_SIMPLIFIED, 0);
+        for (int i = 0; i < EACH; i++) {
+            char text[16];
+            int64_t after_ms = (int64_t)(i * BATCHES + (b * 7) % BATCHES) * 1000;
+            snprintf(text, sizeof text, "%010d", i * BATCHES + b);
+            struct json number = json_int(after_ms), json = json_string(str_of(text));
+            batch_event(&batch, STR("A"), T0 + after_ms, i % 2 ? STR("U") : STR("T"), STR_NULL, STR_NULL);
+            assert_int_equal(batch_property(&batch, STR("number"), &number), STATUS_OK);
+            assert_int_equal(batch_property(&batch, STR("text"), &json), STATUS_OK);
+            batch_event_end(&batch);
+        }
+        assert_int_equal(batch_finish(&batch, &record), STATUS_OK);
+        batch_fini(&batch);
+        assert_int_equal(store_append_wait(store, &record), STATUS_OK);
+        if (b == 11 || b == 15) flush();
+    }
+    static const enum plan_kind kinds[] = {PLAN_FEED, PLAN_EXPORT, PLAN_FEED};
+    static const uint32_t wanted[] = {BATCHES * EACH / 2, BATCHES * EACH, 1500};
+    for (size_t k = 0; k < 3; k++) {
+        struct order_sink sink = {.base.row = check_order, .last_ms = INT64_MAX};
+        struct event_rows *rows;
+        bool done = false;
+        plan.kind = kinds[k];
+        plan.limit = k == 2 ? wanted[k] : 0;
+        assert_int_equal(executor->rows(executor, &plan, &limits, &error, &rows), STATUS_OK);
+        while (!done) assert_int_equal(event_rows_read(rows, 777, &sink.base, &error, &done), STATUS_OK);
+        event_rows_free(rows);
+        assert_int_equal(sink.rows, wanted[k]);
+        assert_int_equal(sink.text_bytes, wanted[k] * 10);
+        /* the batches of 75 odd numbers, from 1999 down */
+        if (k == 2) assert_int_equal(sink.last_ms, T0 + INT64_C(1851) * BATCHES * 1000);
+    }
+}
+
 /* --- exports --- */
 
 /* Everything once, in windows of time; events of nobody too; the limit counts rows that match. */
@@ -432,6 +503,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(feeds_of_a_crowd, setup, teardown),
         cmocka_unit_test_setup_teardown(feeds_with_ties, setup, teardown),
         cmocka_unit_test_setup_teardown(feeds_that_are_pruned, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(exports, setup, teardown),
         cmocka_unit_test_setup_teardown(sinks_stop, setup, teardown),
         cmocka_unit_test_setup_teardown(runs_end, setup, teardown),

@@ -109,9 +109,8 @@ static struct labelled *find_label(struct segmenting *s, struct str label)
     return &s->labels[at];
 }
 
-static void count(struct segmenting *s, struct str label, size_t bucket, struct str user, struct ref_value of)
+static void count(struct segmenting *s, struct str label, size_t bucket, struct str user)
 {
-    long double number;
     struct labelled *labelled = find_label(s, label);
     struct cell *cell = &labelled->cells[bucket];
     labelled->events++;
@@ -120,9 +119,41 @@ static void count(struct segmenting *s, struct str label, size_t bucket, struct 
         cell->users = grown(s->arena, cell->users, cell->user_count, sizeof user);
         cell->users[cell->user_count++] = user;
     }
-    if (ref_number(of, &number)) {
-        cell->numbers = grown(s->arena, cell->numbers, cell->number_count, sizeof(double));
-        cell->numbers[cell->number_count++] = (double)number + 0.0; /* -0 becomes 0 */
+}
+
+/* The labels of an event: of `on`, or the only one. */
+static struct str *labels_of(struct segmenting *s, const struct ref_event *event, struct str only, size_t *ret_count)
+{
+    struct ref_question *q = &s->question;
+    if (q->on) return ref_labels(s->arena, ref_value_of(q, "on, in a row", q->on, event), ret_count);
+    struct str *labels = ref_alloc(s->arena, sizeof *labels);
+    labels[0] = only;
+    *ret_count = 1;
+    return labels;
+}
+
+static void add_number(struct segmenting *s, struct cell *cell, struct ref_value of)
+{
+    long double number;
+    if (!ref_number(of, &number)) return;
+    cell->numbers = grown(s->arena, cell->numbers, cell->number_count, sizeof(double));
+    cell->numbers[cell->number_count++] = (double)number + 0.0; /* -0 becomes 0 */
+}
+
+/* `of` is looked at for the events of labels that are answered. */
+static void measure(struct segmenting *s, const struct ref_event *first, struct str only, size_t answered)
+{
+    struct ref_question *q = &s->question;
+    const struct ref_event *event = ref_matching(q, first);
+    for (; event; event = ref_matching(q, event->next)) {
+        size_t bucket = find(s->buckets, s->bucket_count, bucket_label(s, ref_local(event->time_ms)));
+        size_t label_count;
+        struct str *labels = labels_of(s, event, only, &label_count);
+        for (size_t i = 0; i < label_count; i++) {
+            struct labelled *labelled = find_label(s, labels[i]);
+            if ((size_t)(labelled - s->labels) >= answered) continue;
+            add_number(s, &labelled->cells[bucket], ref_value_of(q, "of, in a row", q->of, event));
+        }
     }
 }
 
@@ -187,21 +218,22 @@ const char *ref_segment(const struct reference *reference, const struct plan *pl
     for (; event; event = ref_matching(q, event->next)) {
         size_t bucket = find(s.buckets, s.bucket_count, bucket_label(&s, ref_local(event->time_ms)));
         struct str user = event->id.data ? ref_person(reference, event->id) : STR_NULL;
-        struct str *labels = &only;
-        size_t label_count = 1;
-        struct ref_value of = q->of ? ref_value_of(q, "of, in a row", q->of, event) : ref_undefined;
-        if (q->on) labels = ref_labels(arena, ref_value_of(q, "on, in a row", q->on, event), &label_count);
-        for (size_t i = 0; i < label_count; i++) count(&s, labels[i], bucket, user, of);
+        size_t label_count;
+        struct str *labels = labels_of(&s, event, only, &label_count);
+        for (size_t i = 0; i < label_count; i++) count(&s, labels[i], bucket, user);
     }
     if (q->refused) return q->refused;
     if (!q->on) find_label(&s, only);
     if (s.label_count) qsort(s.labels, s.label_count, sizeof *s.labels, most_events_first);
+    size_t answered = q->on && s.label_count > plan->limit ? plan->limit : s.label_count;
+    if (q->of) measure(&s, reference->first, only, answered);
+    if (q->refused) return q->refused;
 
     struct segmentation result = {.arena = arena, .cell_type = cell_type_of(plan->measure)};
     result.bucket_count = (uint32_t)s.bucket_count;
     result.buckets = s.buckets;
     result.label_count = (uint32_t)s.label_count;
-    result.series_count = q->on && s.label_count > plan->limit ? plan->limit : (uint32_t)s.label_count;
+    result.series_count = (uint32_t)answered;
     result.series = ref_alloc(arena, result.series_count * sizeof *result.series);
     for (uint32_t i = 0; i < result.series_count; i++) fill_series(&s, &s.labels[i], &result.series[i]);
     *ret_result = result;
@@ -220,7 +252,7 @@ const char *ref_top_values(const struct reference *reference, const struct plan 
         struct ref_value v = ref_value_of(q, "on, in a row", q->on, event);
         if (v.type == REF_UNDEFINED || (v.type == REF_LIST && v.count == 0)) continue;
         struct str *labels = ref_labels(arena, v, &label_count);
-        for (size_t i = 0; i < label_count; i++) count(&s, labels[i], 0, STR_NULL, ref_undefined);
+        for (size_t i = 0; i < label_count; i++) count(&s, labels[i], 0, STR_NULL);
     }
     if (q->refused) return q->refused;
     if (s.label_count) qsort(s.labels, s.label_count, sizeof *s.labels, most_events_first);
