@@ -8,34 +8,60 @@ import { fileURLToPath } from 'node:url';
 
 export const cairnBinary = path.resolve(process.env.CAIRN_BIN ?? 'build/cairn');
 
+// A process that answers each JSON line with one JSON line.
+class Lines {
+  constructor(command, args) {
+    this.command = command;
+    this.process = spawn(command, args.map(String), { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.waiting = [];
+    this.process.stdin.on('error', () => {}); // it ended: `ended` tells
+    this.ended = new Promise((resolve) => this.process.on('close', resolve));
+    this.ended.then((code) => this.waiting.splice(0).forEach((one) => one({ error: `${command} ended with ${code}` })));
+    const lines = readline.createInterface({ input: this.process.stdout });
+    // An answer of Cairn has line ends between its rows.
+    let text = '';
+    lines.on('line', (line) => {
+      text += line;
+      if (!line.endsWith('}')) return;
+      this.waiting.shift()?.(JSON.parse(text));
+      text = '';
+    });
+  }
+
+  async request(request) {
+    const reply = await new Promise((resolve) => {
+      this.waiting.push(resolve);
+      this.process.stdin.write(`${JSON.stringify(request)}\n`);
+    });
+    if (reply.error) throw new Error(reply.error);
+    return reply;
+  }
+
+  async close() {
+    this.process.stdin.end();
+    await this.ended;
+  }
+}
+
+// Runs `cairn bench …`; returns standard output.
+function bench(...args) {
+  const result = spawnSync(cairnBinary, ['bench', ...args.map(String)], { encoding: 'utf8', maxBuffer: 1 << 30 });
+  if (result.status !== 0) throw new Error(`cairn bench ${args.join(' ')}: ${result.stderr}`);
+  return result.stdout;
+}
+
 export class Cairn {
   constructor(directory, threads) {
     this.directory = directory;
     this.threads = threads;
   }
 
-  // Runs `cairn bench …`; returns standard output.
-  bench(args, input) {
-    const result = spawnSync(cairnBinary, ['bench', ...args.map(String)], {
-      input,
-      encoding: 'utf8',
-      maxBuffer: 1 << 30,
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
-    if (result.status !== 0) throw new Error(`cairn bench ${args.join(' ')}: ${result.stderr}`);
-    this.message = result.stderr;
-    return result.stdout;
-  }
-
   create() {}
 
   // Durable, and with what settling does, because the next piece comes from another process.
   load(file) {
-    const result = JSON.parse(
-      this.bench(['load', '--data', this.directory, '--threads', this.threads, '--json', file]),
-    );
+    const result = JSON.parse(bench('load', '--data', this.directory, '--threads', this.threads, '--json', file));
     if (result.refused) throw new Error(`Cairn refused ${result.refused} events`);
-    this.last = result;
     return {
       ...result,
       wall_s: result.append_wall_s + result.settle_wall_s,
@@ -49,15 +75,14 @@ export class Cairn {
 
   extras() {}
 
-  count() {
-    const rows = this.ask({ name: 'all', from: '2024-01-01', to: '2025-03-01', unit: 'range' }, 1).rows;
+  async count() {
+    const { rows } = await this.time({ from: '2024-01-01', to: '2025-03-01', unit: 'range' }, 1);
     return rows.reduce((sum, row) => sum + row.at(-1), 0);
   }
 
   sizes() {
-    let total = 0;
     const events = path.join(this.directory, 'events');
-    for (const file of fs.readdirSync(events)) total += fs.statSync(path.join(events, file)).size;
+    const total = fs.readdirSync(events).reduce((sum, file) => sum + fs.statSync(path.join(events, file)).size, 0);
     return { total, columns: {} };
   }
 
@@ -65,63 +90,48 @@ export class Cairn {
     return spawnSync(cairnBinary, ['--version'], { encoding: 'utf8' }).stdout.trim().split(' ').at(-1);
   }
 
-  ask(question, repeat) {
-    const output = this.bench(
-      ['query', '--data', this.directory, '--threads', this.threads, '--repeat', repeat, '--json', '--queries', '-'],
-      JSON.stringify([{ name: 'question', ...question }]),
-    );
-    if (!output) return { unsupported: this.message.trim() };
-    const { wall_ms, cpu_ms, answer } = JSON.parse(output);
-    return { wall_ms, cpu_ms, rows: answer };
-  }
-
-  time(question, repeat) {
-    return this.ask(question, repeat);
+  // One process for all questions that are asked so often.
+  async time(question, repeat) {
+    if (this.repeat !== repeat) await this.close();
+    this.repeat = repeat;
+    this.lines ??= new Lines(cairnBinary, [
+      ...['bench', 'query', '--data', this.directory, '--threads', this.threads],
+      ...['--repeat', repeat, '--json', '--follow'],
+    ]);
+    const { unsupported, wall_ms, cpu_ms, answer } = await this.lines.request(question);
+    return unsupported ? { unsupported } : { wall_ms, cpu_ms, rows: answer };
   }
 
   open() {
-    return JSON.parse(this.bench(['open', '--data', this.directory, '--threads', this.threads, '--json']));
+    return JSON.parse(bench('open', '--data', this.directory, '--threads', this.threads, '--json'));
   }
 
-  close() {}
+  async close() {
+    await this.lines?.close();
+    this.lines = undefined;
+  }
 }
 
 export class Database {
   constructor(name, directory, threads) {
     const script = path.join(path.dirname(fileURLToPath(import.meta.url)), 'peer.mjs');
-    this.name = name;
-    this.process = spawn(process.execPath, ['--max-old-space-size=4096', script, name, directory, threads], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    this.waiting = [];
-    this.ended = new Promise((resolve) => this.process.on('exit', resolve));
-    this.ended.then((code) => this.waiting.splice(0).forEach((one) => one({ error: `ended with ${code}` })));
-    readline.createInterface({ input: this.process.stdout }).on('line', (line) => this.waiting.shift()?.(JSON.parse(line)));
-  }
-
-  async request(request) {
-    const reply = await new Promise((resolve) => {
-      this.waiting.push(resolve);
-      this.process.stdin.write(`${JSON.stringify(request)}\n`);
-    });
-    if (reply.error) throw new Error(`${this.name}: ${reply.error}`);
-    return reply;
+    this.lines = new Lines(process.execPath, ['--max-old-space-size=4096', script, name, directory, threads]);
   }
 
   create(file) {
-    return this.request({ op: 'create', file });
+    return this.lines.request({ op: 'create', file });
   }
 
   load(file) {
-    return this.request({ op: 'load', file });
+    return this.lines.request({ op: 'load', file });
   }
 
   settle() {
-    return this.request({ op: 'settle' });
+    return this.lines.request({ op: 'settle' });
   }
 
   extras() {
-    return this.request({ op: 'extras' });
+    return this.lines.request({ op: 'extras' });
   }
 
   async count() {
@@ -129,23 +139,22 @@ export class Database {
   }
 
   async sizes() {
-    return (await this.request({ op: 'sizes' })).value;
+    return (await this.lines.request({ op: 'sizes' })).value;
   }
 
   async version() {
-    return (await this.request({ op: 'version' })).value;
+    return (await this.lines.request({ op: 'version' })).value;
   }
 
   async rows(sql) {
-    return (await this.request({ op: 'rows', sql })).rows;
+    return (await this.lines.request({ op: 'rows', sql })).rows;
   }
 
   time(sql, repeat) {
-    return this.request({ op: 'time', sql, repeat });
+    return this.lines.request({ op: 'time', sql, repeat });
   }
 
-  async close() {
-    this.process.stdin.end();
-    await this.ended;
+  close() {
+    return this.lines.close();
   }
 }

@@ -11,6 +11,7 @@ static const char query_help[] =
     "\n"
     "  --data DIR      of bench load, or of a server that is not running\n"
     "  --queries FILE  the questions: a JSON list, see below; - reads standard input\n"
+    "  --follow        instead: one question a line from standard input, answered before the next is read\n"
     "  --only NAME     just this question; may be repeated\n"
     "  --threads N     a question may use so many; default: as many as cores\n"
     "  --repeat N      so often; default 5\n"
@@ -53,9 +54,9 @@ struct arguments {
     const char *only[ONLY_MAX];
     size_t only_count;
     unsigned threads, repeat;
-    bool json, help;
+    bool follow, json, help;
 };
-enum { DATA = 1000, QUERIES, ONLY, THREADS, REPEAT, JSON };
+enum { DATA = 1000, QUERIES, FOLLOW, ONLY, THREADS, REPEAT, JSON };
 
 /* ---- Arguments ---- */
 
@@ -79,6 +80,7 @@ static int take(const char *command, int flag, struct arguments *arguments)
             return command_usage(command, "--repeat %s is no number from 1 to %d", optarg, REPEAT_MAX);
         arguments->repeat = (unsigned)number;
         return EXIT_DONE;
+    case FOLLOW: arguments->follow = true; return EXIT_DONE;
     case JSON: arguments->json = true; return EXIT_DONE;
     case 'h': arguments->help = true; return EXIT_DONE;
     default: return EXIT_USAGE;
@@ -207,6 +209,14 @@ static bool wanted(const struct arguments *arguments, struct str name)
     return arguments->only_count == 0;
 }
 
+static enum status question_read(struct arena *arena, const struct json *json, struct error *error,
+                                 struct question *ret_question)
+{
+    const struct json *name = json_member(json, "name");
+    ret_question->name = name && name->type == JSON_STRING ? name->string : STR("?");
+    return bench_plan(arena, json, error, &ret_question->plan);
+}
+
 /* All questions are understood before the first is asked. */
 static enum status questions_read(struct arena *arena, const struct arguments *arguments, struct error *error,
                                   struct question **ret_questions, size_t *ret_count)
@@ -222,16 +232,33 @@ static enum status questions_read(struct arena *arena, const struct arguments *a
     struct question *questions = arena_new_array(arena, struct question, list.array.count + 1);
     if (!questions) return error_set(error, STATUS_LIMIT, "out of memory");
     for (size_t i = 0; i < list.array.count; i++) {
-        const struct json *name = json_member(&list.array.items[i], "name");
-        struct question *question = &questions[count];
-        question->name = name && name->type == JSON_STRING ? name->string : STR("?");
-        if (!wanted(arguments, question->name)) continue;
-        TRY(bench_plan(arena, &list.array.items[i], error, &question->plan));
-        count++;
+        TRY(question_read(arena, &list.array.items[i], error, &questions[count]));
+        if (wanted(arguments, questions[count].name)) count++;
     }
     *ret_questions = questions;
     *ret_count = count;
     return STATUS_OK;
+}
+
+/* What this version cannot do yet is said, and is no reason to stop. */
+static enum status ask_or_say(struct executor *executor, const struct question *question,
+                              const struct arguments *arguments, struct error *error)
+{
+    struct error problem = ERROR_INIT;
+    enum status status = ask(executor, question, arguments, &problem);
+    if (status != STATUS_UNSUPPORTED) {
+        if (status != STATUS_OK) *error = problem;
+        return status;
+    }
+    fprintf(stderr, "cairn bench query: " STR_FMT ": %s\n", STR_ARG(question->name), problem.primary);
+    if (arguments->json) puts("{\"unsupported\":true}");
+    fflush(stdout);
+    return STATUS_OK;
+}
+
+static void print_heading(const struct arguments *arguments)
+{
+    if (!arguments->json) puts("question                          median ms        min        max     CPU ms");
 }
 
 static enum status query(struct arena *arena, const struct arguments *arguments, struct bench_engine *engine,
@@ -241,19 +268,27 @@ static enum status query(struct arena *arena, const struct arguments *arguments,
     size_t count = 0;
     TRY(questions_read(arena, arguments, error, &questions, &count));
     TRY(bench_engine_open(arguments->data, false, arguments->threads, error, engine));
-    if (!arguments->json) puts("question                          median ms        min        max     CPU ms");
-    for (size_t i = 0; i < count; i++) {
-        struct error problem = ERROR_INIT;
-        enum status status = ask(engine->executor, &questions[i], arguments, &problem);
-        if (status == STATUS_OK) continue;
-        /* What this version cannot do yet is no reason to stop. */
-        if (status != STATUS_UNSUPPORTED) {
-            *error = problem;
-            return status;
-        }
-        fprintf(stderr, "cairn bench query: " STR_FMT ": %s\n", STR_ARG(questions[i].name), problem.primary);
-    }
+    print_heading(arguments);
+    for (size_t i = 0; i < count; i++) TRY(ask_or_say(engine->executor, &questions[i], arguments, error));
     return STATUS_OK;
+}
+
+static enum status follow(struct arena *arena, const struct arguments *arguments, struct bench_engine *engine,
+                          struct error *error)
+{
+    char *line = NULL;
+    size_t capacity = 0;
+    enum status status = bench_engine_open(arguments->data, false, arguments->threads, error, engine);
+    if (status == STATUS_OK) print_heading(arguments);
+    for (ssize_t size; status == STATUS_OK && (size = getline(&line, &capacity, stdin)) > 0; arena_reset(arena)) {
+        struct json json;
+        struct question question;
+        status = json_parse(arena, str_from(line, (size_t)size), NULL, error, &json);
+        if (status == STATUS_OK) status = question_read(arena, &json, error, &question);
+        if (status == STATUS_OK) status = ask_or_say(engine->executor, &question, arguments, error);
+    }
+    free(line);
+    return status;
 }
 
 int bench_query_run(int argc, char **argv)
@@ -262,6 +297,7 @@ int bench_query_run(int argc, char **argv)
     static const struct option flags[] = {
         FLAG_DATA,
         {"queries", required_argument, NULL, QUERIES},
+        {"follow", no_argument, NULL, FOLLOW},
         {"only", required_argument, NULL, ONLY},
         {"threads", required_argument, NULL, THREADS},
         {"repeat", required_argument, NULL, REPEAT},
@@ -272,11 +308,11 @@ int bench_query_run(int argc, char **argv)
     struct arguments arguments = {.threads = os_cores(), .repeat = 5};
     int code = parse(command, argc, argv, flags, query_help, &arguments);
     if (code != EXIT_DONE || arguments.help) return code;
-    if (!arguments.queries) return command_usage(command, "--queries FILE is missing");
+    if (!arguments.queries == !arguments.follow) return command_usage(command, "give --queries FILE or --follow");
     struct error error = ERROR_INIT;
     struct bench_engine engine = {.lock = NULL};
     struct arena *arena = arena_new((size_t)256 << 20);
-    enum status status = query(arena, &arguments, &engine, &error);
+    enum status status = (arguments.follow ? follow : query)(arena, &arguments, &engine, &error);
     bench_engine_close(&engine);
     arena_free(arena);
     return status == STATUS_OK ? command_finish_output() : command_failed(command, &error);

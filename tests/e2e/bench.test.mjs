@@ -125,3 +125,12 @@ test('what cannot be is said', () => {
   refuse(query, 2, /"colour" of a question is not known/, '[{"colour":"red"}]');
   refuse(query, 2, /"half" is no measure/, '[{"measure":"half"}]');
 });
+
+test('questions may come one by one', () => {
+  const { data } = loaded(2000);
+  const input = [{ ...range, events: ['View Item'] }, { ...range, unit: 'range' }].map((q) => `${JSON.stringify(q)}\n`).join('');
+  const result = cairn(['bench', 'query', '--data', data, '--follow', '--repeat', 1, '--json'], { input });
+  assert.equal(result.code, 0, result.stderr);
+  assert.match(result.stdout.replaceAll('\n', ''), /\["2024-01-01",2000\]\]\}$/);
+  assert.equal(cairn(['bench', 'query', '--data', data]).code, 2);
+});
