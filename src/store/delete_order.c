@@ -25,6 +25,8 @@
 #define RUN_BYTES_MAX ((size_t)256 << 20)
 /* How far the sum of run lengths is followed before a binary search over the row vectors pays. */
 #define STEPS_MAX 4096u
+/* More persons than that are looked for in the runs at once: one of so many is nearly always there. */
+#define ASKED_MAX 64u
 
 struct delete_order *delete_order_new(enum record_kind kind)
 {
@@ -399,12 +401,23 @@ static enum status mark_event(struct marker *marker, const struct section *secti
     return status;
 }
 
+/* What the section's set of persons says. */
+static bool may_have(const struct delete_order *order, const struct section *section)
+{
+    if (order->kind == RECORD_DELETE_BEFORE || section->links_applied > order->links) return true;
+    for (size_t i = 0; i < order->person_count && i < ASKED_MAX; i++) {
+        if (section_has_person(section, order->persons[i])) return true;
+    }
+    return order->person_count > ASKED_MAX;
+}
+
 enum status delete_mark(const struct delete_order *order, const struct section *section, const struct deletes *deletes,
                         roaring_bitmap_t **pending, struct error *error, uint64_t *ret_rows)
 {
     *ret_rows = 0;
     if (section->time_min_ms > order->time_max_ms || section->time_max_ms < order->time_min_ms) return STATUS_OK;
     if (deletes && deletes->count == section->rows) return STATUS_OK;
+    if (!may_have(order, section)) return STATUS_OK;
     struct marker marker = {.order = order, .rows = roaring_bitmap_create()};
     struct arena *arena = arena_new(RUN_BYTES_MAX);
     struct work *work = malloc(sizeof *work);

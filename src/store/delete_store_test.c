@@ -25,6 +25,8 @@ static struct store *open_store(struct sim *sim)
     options.link = model_link;
     options.wal_file_bytes = FILE_BYTES;
     options.flush_rows = 400;
+    options.compact.fan_in = 2; /* something is being compacted nearly always */
+    options.compact.idle_ms = 1;
     if (store_open(&options, &error, &report, &store) != STATUS_OK) fail_msg("%s", error.primary);
     return store;
 }
@@ -62,7 +64,9 @@ static bool step(struct sim *sim, struct store *store, struct model *model, stru
         *model = *before;
         return false;
     }
-    case 3: return store_flush(store, &error) == STATUS_OK;
+    case 3:
+        if (model_random(model, 2)) return store_flush(store, &error) == STATUS_OK;
+        return store_compact_wait(store, &error) == STATUS_OK;
     default:
         record = model_events(model, 1, 1 + (unsigned)model_random(model, 100));
         return store_append_wait(store, &record) == STATUS_OK;

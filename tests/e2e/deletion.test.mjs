@@ -248,3 +248,28 @@ test('ids of a deleted person leave the log and the catalog', async () => {
   }
   assert.equal(await world.count(name), 1);
 });
+
+test('purged: no file holds the events any more, and the report says so', async () => {
+  const name = freshName();
+  const word = `needle-${process.pid}-${Date.now()}`;
+  await world.send(
+    world.event(name, { distinct_id: 'gone', note: word }),
+    world.event(name, { distinct_id: 'stays', note: 'other' }),
+  );
+  await world.restart(); // what is read from the log at the start goes to section files
+  const holds = () =>
+    ['wal', 'events'].some((directory) =>
+      readdirSync(path.join(world.data, directory)).some((file) =>
+        readFileSync(path.join(world.data, directory, file)).includes(word),
+      ),
+    );
+  assert.ok(holds());
+  const { id, events } = await ask({ distinct_ids: ['gone'] });
+  assert.equal(events, 1);
+  for (let i = 0; cliJson('report', id).status !== 'purged'; i++) {
+    assert.ok(i < 120, 'it is purged before the deadline, or a little later on a slow machine');
+    await sleep(500);
+  }
+  assert.ok(!holds());
+  assert.equal(await world.count(name), 1);
+});
