@@ -432,6 +432,19 @@ static enum status person_rows(struct run *run, uint32_t person, struct error *e
     return ordinal_rows(run, ordinal, error, ret_first, ret_count);
 }
 
+enum status run_seek_owner(struct run *run, uint32_t person, struct error *error, uint32_t *ret_place)
+{
+    uint32_t found;
+    return seek_ordinal(run, person, error, ret_place, &found);
+}
+
+enum status run_read_owners(struct run *run, uint32_t vector, struct error *error, const uint32_t **ret_persons)
+{
+    TRY(load_owners(run, vector * VECTOR_ROWS_MAX, error));
+    *ret_persons = run->owners;
+    return STATUS_OK;
+}
+
 enum status run_seek_person(struct run *run, uint32_t person, struct error *error, uint32_t *ret_row)
 {
     uint32_t ordinal, found, count;

@@ -82,6 +82,11 @@ enum status run_read_ordinals(struct run *run, uint32_t vector, struct error *er
 enum status run_read_persons(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons) MUST_USE;
 enum status run_read_times(struct run *run, uint32_t vector, struct error *error, int64_t *ret_times_ms) MUST_USE;
 
+/* The list of the run's persons, ascending: the place of the first one that is `person` or above (event->persons when
+ * there is none), and a vector of it (item i of vector v is place v * VECTOR_ROWS_MAX + i). */
+enum status run_seek_owner(struct run *run, uint32_t person, struct error *error, uint32_t *ret_place) MUST_USE;
+enum status run_read_owners(struct run *run, uint32_t vector, struct error *error,
+                            const uint32_t **ret_persons) MUST_USE;
 /* The first row (within the run) whose person is `person` or above; the number of rows when there is none. */
 enum status run_seek_person(struct run *run, uint32_t person, struct error *error, uint32_t *ret_row) MUST_USE;
 

@@ -63,6 +63,23 @@ enum status scan_stored_persons(struct scan *scan, struct error *error, const ui
     return STATUS_OK;
 }
 
+enum status scan_seek_owner(struct scan *scan, uint32_t person, struct error *error, uint32_t *ret_place)
+{
+    return run_seek_owner(&scan->run, person, error, ret_place);
+}
+
+enum status scan_owners(struct scan *scan, uint32_t vector, struct error *error, const uint32_t **ret_persons)
+{
+    uint32_t persons = scan->run.event->persons, end;
+    if (vector >= (persons + VECTOR_ROWS_MAX - 1) / VECTOR_ROWS_MAX)
+        return error_set(error, STATUS_INTERNAL, "no such vector of persons");
+    TRY(run_read_owners(&scan->run, vector, error, ret_persons));
+    end = persons - vector * VECTOR_ROWS_MAX < VECTOR_ROWS_MAX ? persons - vector * VECTOR_ROWS_MAX : VECTOR_ROWS_MAX;
+    if ((*ret_persons)[end - 1] > id_view_count(scan->snapshot->ids))
+        return error_set(error, STATUS_CORRUPT, "person %u does not exist", (*ret_persons)[end - 1]);
+    return STATUS_OK;
+}
+
 enum status scan_seek_person(struct scan *scan, uint32_t person, struct error *error, uint32_t *ret_row)
 {
     return run_seek_person(&scan->run, person, error, ret_row);

@@ -229,6 +229,10 @@ enum status scan_numbers(struct scan *scan, uint32_t property_id, struct error *
 /* NUMBERS: all numbers of the current vector lie in [*ret_min, *ret_max]. */
 enum status scan_number_range(struct scan *scan, uint32_t property_id, struct error *error, double *ret_min,
                               double *ret_max) MUST_USE;
+/* The list of the run's stored persons (run.persons of them, ascending, each once): the place of the first one that is
+ * `person` or above, and the persons from place vector · VECTOR_ROWS_MAX on, at most VECTOR_ROWS_MAX. */
+enum status scan_seek_owner(struct scan *scan, uint32_t person, struct error *error, uint32_t *ret_place) MUST_USE;
+enum status scan_owners(struct scan *scan, uint32_t vector, struct error *error, const uint32_t **ret_persons) MUST_USE;
 /* The first row of the run whose stored person is `person` or above; run.rows when there is none. */
 enum status scan_seek_person(struct scan *scan, uint32_t person, struct error *error, uint32_t *ret_row) MUST_USE;
 

@@ -167,6 +167,8 @@ static enum status bind_labels(struct worker *worker, struct bound *bound)
             if (rows) memcpy(rows, counts, input.column.value_count * sizeof *rows);
             bound->labels.all_rows = rows;
         }
+    } else if (input.kind == INPUT_NUMBERS) {
+        bound->labels.form = SOURCE_NUMBERS;
     }
     return STATUS_OK;
 }
@@ -264,7 +266,7 @@ enum status survey_prepare(struct survey *survey)
     for (size_t i = 0; i < survey->run_count; i++) {
         if (survey->runs[i].never) continue;
         survey->row_count += survey->runs[i].run.rows;
-        survey->row_labels |= survey->runs[i].labels.form == SOURCE_ROWS;
+        survey->row_labels |= survey->runs[i].labels.form >= SOURCE_NUMBERS;
     }
     return make_tasks(survey);
 }

@@ -55,11 +55,12 @@ struct bound {
     struct bound_numbers numbers;
 };
 
-struct prepared { /* an expression and what is needed to feed it; the states are the workers' */
-    const struct expr *expr;
-    enum expr_comparison comparison;
-    double bound;
+/* An entry of a table that remembers, for an `on` that reads one numeric column, the label of a number. */
+struct number_label {
+    uint64_t bits;
+    uint32_t label; /* LABEL_UNKNOWN: free */
 };
+#define NUMBER_LABELS 16384
 
 struct percentile_value {
     uint32_t cell;
@@ -77,6 +78,7 @@ struct worker {
     struct expr_state **term_states, *on_state, *of_state;
     struct columns **term_columns, *on_columns, *of_columns;
     struct label_list list;
+    struct number_label *number_labels; /* labels of numbers met before: see number_labels() in cells.c */
     /* minute of the section's window -> bucket, for the section with number minutes_section */
     uint16_t *minute_buckets;
     size_t minute_capacity;
