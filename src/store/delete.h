@@ -14,8 +14,8 @@
  * Outputs hold only rows from before these deletes, so repeating finds exactly the rows that are to go, and those of
  * inputs that were marked in time are not there to be found.
  *
- * A section whose blocks cannot be read keeps what it owes: the delete is tried again with every snapshot and flush,
- * and is not reported as complete. Such a section must not be rewritten.
+ * A section whose blocks cannot be read keeps what it owes: the delete is tried again with every new snapshot, and when
+ * somebody asks what became of it, and is not reported as complete. Such a section must not be rewritten.
  */
 #include "store/project.h"
 

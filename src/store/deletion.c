@@ -21,6 +21,9 @@ static enum status ask(struct store *store, enum message_kind kind, uint64_t pro
 
 void store_tell_deletion(struct store *store, struct message *message)
 {
+    uint64_t *known = u64map_get(&store->projects, message->project);
+    struct project *project = known ? (struct project *)(uintptr_t)*known : NULL;
+    if (project && project->owed_count) project_orders_retry(project, &store->context);
     const struct delete_result *result =
         delete_results_find(&store->context.results, message->project, message->request);
     /* The owner of the memory count learns of what was just carried out before the next delete asks. */

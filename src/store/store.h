@@ -72,7 +72,7 @@ enum status store_append_wait(struct store *store, struct buf *record) MUST_USE;
 struct store_deletion {
     uint64_t lsn;           /* of its newest record */
     uint64_t rows;          /* marked */
-    uint32_t sections_owed; /* that could not be read: tried again with every snapshot and flush until they can */
+    uint32_t sections_owed; /* that could not be read: tried again with every snapshot and question like this */
 };
 enum status store_delete(struct store *store, uint64_t project, uint64_t request, struct buf *record,
                          struct error *error, struct store_deletion *ret_deletion) MUST_USE;
