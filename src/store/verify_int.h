@@ -19,6 +19,9 @@ struct section_check {
     const struct offline_file *file;
     const struct offline_section *at;
     const struct offline_project *project; /* NULL: not known, numbers cannot be judged */
+    struct section_ref *objects;           /* all that were seen */
+    size_t object_count, object_capacity;
+    bool damaged; /* not all objects could be seen */
 };
 /* `format` about the section, at an offset from its start. */
 void section_finding(const struct section_check *check, uint64_t offset, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -5,10 +5,15 @@
 #include "store/verify_int.h"
 
 #include "base/civil.h"
+#include "store/person_set.h"
 #include "store/statistics.h"
 #include "store/store.h"
 
 #include <stdlib.h>
+
+#define QUARTER_MS     (15 * 60000LL)
+#define QUARTERS_A_DAY 96
+#define GAP_BYTES_MAX  64 /* objects begin at multiples of 8, sections at multiples of 64 */
 
 /* --- objects --- */
 
@@ -20,22 +25,92 @@ static struct str event_name(const struct section_check *check, uint32_t event_i
     return str_slice(name, 0, name.size < 100 ? name.size : 100);
 }
 
-static bool verify_object(const struct section_check *check, const struct section_event *event, const char *what,
+static enum status fetch(const struct section_check *check, struct section_ref ref, struct error *error)
+{
+    struct pinned pinned;
+    TRY(section_fetch(check->at->section, ref, error, &pinned));
+    pinned_release(&pinned);
+    return STATUS_OK;
+}
+
+/* Remembers where it is, for verify_coverage. */
+static void note_object(struct section_check *check, struct section_ref ref)
+{
+    if (ref.size == 0) return;
+    if (check->object_count == check->object_capacity) {
+        check->object_capacity = check->object_capacity ? check->object_capacity * 2 : 256;
+        struct section_ref *grown = realloc(check->objects, check->object_capacity * sizeof *grown);
+        if (!grown) abort();
+        check->objects = grown;
+    }
+    check->objects[check->object_count++] = ref;
+}
+
+static bool verify_object(struct section_check *check, const struct section_event *event, const char *what,
                           uint32_t property, struct section_ref ref)
 {
     struct error error = ERROR_INIT;
-    struct pinned pinned;
     if (ref.size == 0) return true;
-    if (section_fetch(check->at->section, ref, &error, &pinned) == STATUS_OK) {
-        pinned_release(&pinned);
-        return true;
-    }
+    note_object(check, ref);
+    if (fetch(check, ref, &error) == STATUS_OK) return true;
     section_finding(check, ref.offset, "%s of column %08x of event %u \"" STR_FMT "\": %s", what, property,
                     event->event_id, STR_ARG(event_name(check, event->event_id)), error.primary);
     return false;
 }
 
-static bool verify_chunks(const struct section_check *check, struct run *run)
+static bool verify_section_object(struct section_check *check, const char *what, struct section_ref ref)
+{
+    struct error error = ERROR_INIT;
+    if (ref.size == 0) return true;
+    note_object(check, ref);
+    if (fetch(check, ref, &error) == STATUS_OK) return true;
+    section_finding(check, ref.offset, "%s: %s", what, error.primary);
+    return false;
+}
+
+static int ref_cmp(const void *a, const void *b)
+{
+    const struct section_ref *x = a, *y = b;
+    if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
+    return x->size < y->size ? -1 : x->size > y->size;
+}
+
+static void verify_gap(const struct section_check *check, uint64_t from, uint64_t to)
+{
+    char bytes[GAP_BYTES_MAX];
+    struct error error;
+    if (to < from) {
+        section_finding(check, to, "two objects overlap");
+        return;
+    }
+    if (to - from >= GAP_BYTES_MAX) {
+        section_finding(check, from, "%llu bytes belong to nothing", (unsigned long long)(to - from));
+        return;
+    }
+    if (to == from || os_pread(check->file->handle->file, bytes, to - from, check->at->offset + from, &error)) return;
+    for (uint64_t i = 0; i < to - from; i++) {
+        if (bytes[i]) {
+            section_finding(check, from + i, "padding is not zero");
+            return;
+        }
+    }
+}
+
+/* Objects do not overlap, and between them lie only the zeros that align them. */
+static void verify_coverage(struct section_check *check)
+{
+    uint64_t end = 0;
+    qsort(check->objects, check->object_count, sizeof *check->objects, ref_cmp);
+    for (size_t i = 0; i < check->object_count; i++) {
+        const struct section_ref *ref = &check->objects[i];
+        if (i && ref_cmp(ref, ref - 1) == 0) continue; /* one object may serve two columns */
+        verify_gap(check, end, ref->offset);
+        end = ref->offset + ref->size;
+    }
+    verify_gap(check, end, check->at->size);
+}
+
+static bool verify_chunks(struct section_check *check, struct run *run)
 {
     bool good = true;
     for (uint32_t c = 0; c < run->column_count; c++) {
@@ -61,6 +136,7 @@ struct core_check {
     const struct section_event *event;
     struct error error;
     roaring_bitmap_t *persons; /* of the whole section */
+    uint32_t *quarters;        /* rows by quarter of the window; NULL: not wanted */
 };
 
 static void core_finding(const struct core_check *core, const char *what, uint64_t row)
@@ -106,7 +182,7 @@ static enum status verify_person_list(struct core_check *core)
         }
         last = persons[at];
         row += (uint64_t)lengths[at];
-        if (core->persons) roaring_bitmap_add(core->persons, (uint32_t)persons[at]);
+        roaring_bitmap_add(core->persons, (uint32_t)persons[at]);
     }
     if (row != core->event->rows) {
         core_finding(core, "the rows of persons do not sum up", row);
@@ -138,7 +214,8 @@ static enum status verify_rows(struct core_check *core)
             if ((times[i] < window_ms || times[i] >= end_ms) && !window) {
                 core_finding(core, "the time lies outside the section's window", row);
                 window = true;
-            }
+            } else if (times[i] >= window_ms && times[i] < end_ms)
+                core->quarters[(times[i] - window_ms) / QUARTER_MS]++;
             if (times[i] < min_ms) min_ms = times[i];
             if (times[i] > max_ms) max_ms = times[i];
             last_person = persons[i];
@@ -159,67 +236,76 @@ static enum status verify_rows(struct core_check *core)
     return STATUS_OK;
 }
 
-/* The quarters of the run's window sum up to its rows. */
-static bool verify_statistics(const struct section_check *check, const struct section_event *event)
+/* The counters of the statistics are those of the rows. */
+static void verify_statistics(struct core_check *core)
 {
-    struct error error = ERROR_INIT;
-    struct pinned pinned;
+    const struct section_check *check = core->section;
+    uint32_t log2 = check->at->section->window_log2;
+    struct section_ref ref = core->event->statistics;
     struct scan_quarter *quarters;
     size_t count;
-    if (section_fetch(check->at->section, event->statistics, &error, &pinned) != STATUS_OK) {
-        section_finding(check, event->statistics.offset, "the statistics of event %u: %s", event->event_id,
-                        error.primary);
-        return false;
-    }
-    enum status status = statistics_read(pinned.bytes, check->at->section->window_log2, event->rows,
-                                         check->verify->arena, &quarters, &count);
-    pinned_release(&pinned);
-    if (status != STATUS_OK)
-        section_finding(check, event->statistics.offset, "the statistics of event %u do not sum up", event->event_id);
-    return status == STATUS_OK;
-}
-
-/* The objects of the whole section; the set must hold exactly the persons that were met. */
-static void verify_sets(const struct section_check *check, const roaring_bitmap_t *persons)
-{
-    const struct section *section = check->at->section;
-    struct error error = ERROR_INIT;
     struct pinned pinned;
-    if (section_fetch(section, section->filter, &error, &pinned) == STATUS_OK)
-        pinned_release(&pinned);
-    else
-        section_finding(check, section->filter.offset, "the filter: %s", error.primary);
-    if (section->persons.size == 0) return;
-    if (section_fetch(section, section->persons, &error, &pinned) != STATUS_OK) {
-        section_finding(check, section->persons.offset, "the set of persons: %s", error.primary);
-        return;
-    }
-    roaring_bitmap_t *set = roaring_bitmap_portable_deserialize_safe(pinned.bytes.data, pinned.bytes.size);
+    if (ref.size == 0 || section_fetch(check->at->section, ref, &core->error, &pinned) != STATUS_OK) return;
+    enum status status =
+        statistics_read(pinned.bytes, log2, core->event->rows, check->verify->arena, &quarters, &count);
     pinned_release(&pinned);
-    if (!set || (persons && !roaring_bitmap_equals(set, persons)))
-        section_finding(check, section->persons.offset, "the set of persons is not that of the rows");
-    if (set) roaring_bitmap_free(set);
+    bool same = status == STATUS_OK;
+    size_t at = 0;
+    for (uint32_t q = 0; same && q < (uint32_t)QUARTERS_A_DAY << log2; q++) {
+        uint32_t rows = 0;
+        if (at < count && quarters[at].quarter == q) rows = quarters[at++].rows;
+        same = rows == core->quarters[q];
+    }
+    if (!same)
+        section_finding(check, ref.offset, "event %u \"" STR_FMT "\": the statistics are not those of the rows",
+                        core->event->event_id, STR_ARG(event_name(check, core->event->event_id)));
 }
 
-static void verify_run(const struct section_check *check, const struct section_event *event, roaring_bitmap_t *persons)
+static void verify_run(struct section_check *check, const struct section_event *event, roaring_bitmap_t *persons)
 {
     struct verify *v = check->verify;
     struct run run;
     struct core_check core = {.section = check, .run = &run, .event = event, .error = ERROR_INIT, .persons = persons};
     arena_reset(v->arena);
+    note_object(check, event->table);
     if (run_open(&run, check->at->section, event, v->arena, &core.error) != STATUS_OK) {
         section_finding(check, event->table.offset, "chunk table of event %u \"" STR_FMT "\": %s", event->event_id,
                         STR_ARG(event_name(check, event->event_id)), core.error.primary);
+        check->damaged = true;
         return;
     }
-    (void)verify_statistics(check, event);
-    if (verify_chunks(check, &run)) {
+    core.quarters = arena_new_array(v->arena, uint32_t, (size_t)QUARTERS_A_DAY << check->at->section->window_log2);
+    if (!core.quarters) abort();
+    bool good = verify_chunks(check, &run);
+    good &= verify_object(check, event, "the statistics", 0, event->statistics);
+    if (good) {
         enum status status = verify_person_list(&core);
         if (status == STATUS_OK) status = verify_rows(&core);
         if (status != STATUS_OK && core.error.status != STATUS_OK) (void)!stream_failed(&core, status);
+        if (status == STATUS_OK) verify_statistics(&core);
         if (status == STATUS_OK && v->options->deep) verify_values(check, &run);
+        good = status == STATUS_OK;
     }
+    check->damaged |= !good;
     run_close(&run);
+}
+
+/* The set of persons is that of the rows, and is found to be so by those who look one up in it. */
+static void verify_persons(const struct section_check *check, const roaring_bitmap_t *persons)
+{
+    const struct section *section = check->at->section;
+    struct error error;
+    struct pinned pinned;
+    if (section->persons.size == 0 || section_fetch(section, section->persons, &error, &pinned) != STATUS_OK) return;
+    roaring_bitmap_t *set = roaring_bitmap_portable_deserialize_safe(pinned.bytes.data, pinned.bytes.size);
+    bool same = set && roaring_bitmap_equals(set, persons);
+    roaring_uint32_iterator_t *each = roaring_create_iterator(persons);
+    for (; same && each->has_value; roaring_advance_uint32_iterator(each))
+        same = person_set_has(pinned.bytes, each->current_value);
+    roaring_free_uint32_iterator(each);
+    if (set) roaring_bitmap_free(set);
+    pinned_release(&pinned);
+    if (!same) section_finding(check, section->persons.offset, "the set of persons is not that of the rows");
 }
 
 void verify_section(struct verify *v, const struct offline_file *file, const struct offline_section *at)
@@ -238,9 +324,12 @@ void verify_section(struct verify *v, const struct offline_file *file, const str
     if (section->window_day & (((int64_t)1 << section->window_log2) - 1))
         section_finding(&check, at->directory.offset, "its window of 2^%u days cannot start at day %lld",
                         section->window_log2, (long long)section->window_day);
-    int64_t min_ms = INT64_MAX, max_ms = INT64_MIN;
-    uint64_t findings = v->report.findings;
     roaring_bitmap_t *persons = roaring_bitmap_create();
+    if (!persons) abort();
+    note_object(&check, at->directory);
+    bool sets = verify_section_object(&check, "the filter", section->filter);
+    sets &= verify_section_object(&check, "the set of persons", section->persons);
+    int64_t min_ms = INT64_MAX, max_ms = INT64_MIN;
     for (uint32_t e = 0; e < section->event_count; e++) {
         const struct section_event *event = &section->events[e];
         if (check.project && event->event_id >= check.project->event_count)
@@ -251,8 +340,12 @@ void verify_section(struct verify *v, const struct offline_file *file, const str
     }
     if (section->event_count && (min_ms != section->time_min_ms || max_ms != section->time_max_ms))
         section_finding(&check, at->directory.offset, "the directory tells other first and last times than its events");
-    verify_sets(&check, v->report.findings == findings ? persons : NULL); /* else they are not all */
-    if (persons) roaring_bitmap_free(persons);
+    if (sets && !check.damaged) {
+        verify_persons(&check, persons);
+        verify_coverage(&check);
+    }
+    roaring_bitmap_free(persons);
+    free(check.objects);
     v->report.sections++;
     v->report.rows += section->rows;
     v->report.rows_deleted += at->deletes ? at->deletes->count : 0;

@@ -92,7 +92,7 @@ static void flipped_bits(void **state)
     flip_all(&w, "events", ".del", false, 1);
     flip_all(&w, "", "MANIFEST", true, 1); /* the newest edit may as well be cut short by a crash */
     flip_all(&w, "wal", ".wal", true, 31); /* the newest frame likewise */
-
+    flip_all(&w, "events", ".sec", false, 151);
     world_expect_clean(&w);
     world_end(&w);
 }

@@ -1,6 +1,7 @@
 #include "store/verify_int.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static void value_finding(const struct section_check *check, const struct run *run, const struct chunk *chunk,
                           const char *what)
@@ -16,6 +17,17 @@ static void value_finding(const struct section_check *check, const struct run *r
                  (int)(name.size < 100 ? name.size : 100), name.data);
     }
     section_finding(check, run->event->table.offset, "event %u, %s: %s", run->event->event_id, column, what);
+}
+
+/* The counts of rows by entry that the dictionary tells are those of the rows. */
+static void verify_counts(const struct section_check *check, struct run *run, const struct run_column *column,
+                          const uint32_t *counted, uint32_t dict_count)
+{
+    uint32_t *told, count;
+    if (chunk_dictionary_counts(&column->chunk, column->dictionary.bytes, run->event->rows, check->verify->arena, &told,
+                                &count) != STATUS_OK ||
+        count != dict_count || memcmp(told, counted, count * sizeof *told) != 0)
+        value_finding(check, run, &column->chunk, "the dictionary tells other numbers of rows than there are");
 }
 
 /* Dictionary entries ascend, so that no two are the same. */
@@ -39,19 +51,29 @@ static void verify_column(const struct section_check *check, struct run *run, st
     struct vector vector;
     uint64_t present = 0;
     uint16_t types = 0;
+    uint32_t *counted = NULL, dict_count = 0;
     for (uint32_t v = 0; v < run_vectors(run); v++) {
         if (run_read(run, column, v, &error, &vector) != STATUS_OK) {
             value_finding(check, run, chunk, error.primary);
+            free(counted);
             return;
         }
-        if (v == 0 && vector.kind == VECTOR_DICT) verify_dictionary(check, run, column, &vector);
+        if (v == 0 && vector.kind == VECTOR_DICT) {
+            verify_dictionary(check, run, column, &vector);
+            dict_count = vector.dict_count;
+            counted = calloc(dict_count ? dict_count : 1, sizeof *counted);
+            if (!counted) abort();
+        }
         for (uint32_t i = 0; i < vector.count; i++) {
             struct value value = vector_at(&vector, i);
+            if (counted) counted[vector.codes[i]]++;
             if (value.type == VALUE_ABSENT) continue;
             types |= (uint16_t)(1u << value.type);
             present++;
         }
     }
+    if (counted) verify_counts(check, run, column, counted, dict_count);
+    free(counted);
     if (present != chunk->present) value_finding(check, run, chunk, "more or fewer rows have it than the table says");
     if (types != (chunk->types & ~(1u << VALUE_ABSENT)))
         value_finding(check, run, chunk, "its values are of other types than the table says");
