@@ -446,7 +446,9 @@ static enum status put_doubles(struct batch *b, size_t input, struct run_column 
 {
     struct merge *m = b->m;
     struct merge_input *in = &m->inputs[input];
-    bool numeric = !has_codes(column);
+    uint8_t encoding = column->chunk.encoding;
+    /* numbers may also lie as bytes: large integers between fractions */
+    bool numeric = encoding == CHUNK_INT || encoding == CHUNK_DOUBLE || encoding == CHUNK_DECIMAL;
     double own[VECTOR_ROWS_MAX];
     each_vector(b, in, v)
     {
