@@ -72,8 +72,9 @@ void history_init(struct history *history, struct generator *g, bool large)
         }
         if (generate_once_in(g, 4)) *add(history, &capacity) = link_step(g);
         if (generate_once_in(g, 8)) *add(history, &capacity) = delete_step(g, day * DAY_MS + DAY_MS / 2, spread_ms);
-        unsigned disturbance = generate_below(g, 8);
-        if (disturbance < 2) add(history, &capacity)->kind = disturbance ? STEP_REOPEN : STEP_FLUSH;
+        static const enum step_kind disturbances[] = {STEP_FLUSH, STEP_REOPEN, STEP_COMPACT};
+        unsigned disturbance = generate_below(g, 9);
+        if (disturbance < 3) add(history, &capacity)->kind = disturbances[disturbance];
     }
 }
 
@@ -103,6 +104,7 @@ void history_print(FILE *file, const struct history *history)
         case STEP_DELETE_ROWS: fprintf(file, "  delete one in %u events with insert ids\n", step->every); break;
         case STEP_FLUSH: fprintf(file, "  flush\n"); break;
         case STEP_REOPEN: fprintf(file, "  reopen\n"); break;
+        case STEP_COMPACT: fprintf(file, "  compact\n"); break;
         }
     }
 }

@@ -53,6 +53,12 @@ void world_flush(struct world *w)
     if (store_flush(w->store, &error) != STATUS_OK) fail_with(&error);
 }
 
+void world_compact(struct world *w)
+{
+    struct error error = ERROR_INIT;
+    if (store_compact_wait(w->store, &error) != STATUS_OK) fail_with(&error);
+}
+
 /* --- what happens ------------------------------------------------------------------------------------- */
 
 static bool project_of(void *context, struct str token, struct ingest_project *ret_project)
@@ -163,6 +169,7 @@ static void live(struct world *w, const struct history *history)
         case STEP_DELETE_ROWS: delete_rows(w, step); break;
         case STEP_FLUSH: world_flush(w); break;
         case STEP_REOPEN: world_reopen(w); break;
+        case STEP_COMPACT: world_compact(w); break;
         }
     }
 }

@@ -1,9 +1,9 @@
 #pragma once
 /*
  * A history is a list of things that happen to a project: events come, ids are linked, something is deleted, the
- * store is flushed or reopened. Living through it gives a world: a store on a disk of its own and a reference that was
- * told the same. The same history gives the same world, and so does what is left of it when steps are taken out, which
- * is how a failing case is made small.
+ * store is flushed, compacted or reopened. Living through it gives a world: a store on a disk of its own and a
+ * reference that was told the same. The same history gives the same world, and so does what is left of it when steps
+ * are taken out, which is how a failing case is made small.
  */
 #include "differential/plans.h"
 #include "identity/identity.h"
@@ -17,6 +17,7 @@ enum step_kind {
     STEP_LINK,
     STEP_FLUSH,
     STEP_REOPEN,
+    STEP_COMPACT,
     STEP_DELETE_PERSON,
     STEP_DELETE_BEFORE,
     STEP_DELETE_ROWS /* one in `every` of the events that came with an insert id */
@@ -59,3 +60,4 @@ void world_fini(struct world *world);
 /* What must change no answer. */
 void world_flush(struct world *world);
 void world_reopen(struct world *world);
+void world_compact(struct world *world);
