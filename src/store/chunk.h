@@ -74,6 +74,12 @@ enum status chunk_read(struct reader *table, struct chunk *ret_chunk) MUST_USE;
 /* Items of a vector, 0 behind the last. */
 uint32_t chunk_vector_items(const struct chunk *chunk, uint32_t vector);
 
+/* So few are set that SPARSE is used. */
+static inline bool chunk_is_sparse(uint32_t present, uint32_t count)
+{
+    return (uint64_t)present * 32 < count;
+}
+
 /* --- dictionaries --- */
 
 /* The values of a DICT, CONST or SPARSE dictionary: DICT gets an ABSENT entry 0 in front, and its entries ascend by
@@ -143,5 +149,3 @@ size_t chunk_text_bytes(const struct chunk *chunk);
  * `block`. */
 enum status chunk_decode_values(const struct chunk *chunk, struct str block, uint32_t vector, char *text,
                                 struct value *ret_values) MUST_USE;
-
-#include "store/chunk_encode.h"

@@ -22,10 +22,6 @@ enum status chunk_encode_values(uint32_t property, const struct value *values, u
  * million rare properties cost no more than the same values in one column. */
 enum status chunk_encode_sparse(uint32_t property, const uint32_t *items, const struct value *values, uint32_t present,
                                 uint32_t count, struct section_out *out, struct buf *table) MUST_USE;
-static inline bool chunk_is_sparse(uint32_t present, uint32_t count)
-{
-    return (uint64_t)present * 32 < count;
-}
 
 /* Typed input, for merges. `presence` has one bit per item as chunk_decode_presence returns them, through the whole
  * column; NULL: all are present. What stands in absent places does not matter. Doubles are finite; whole ones become
@@ -48,15 +44,3 @@ enum status chunk_encode_stream(uint32_t property, const uint64_t *values, uint3
 /* CORE_ID, given the persons of the rows: PERSON_ID, or INT where that is smaller. */
 enum status chunk_encode_person_ids(const uint32_t *ids, const uint32_t *persons, uint32_t count, struct arena *scratch,
                                     struct section_out *out, struct buf *table) MUST_USE;
-
-/* The forms without persons. */
-static inline enum status chunk_encode(uint32_t property, const struct value *values, uint32_t count,
-                                       struct arena *scratch, struct section_out *out, struct buf *table)
-{
-    return chunk_encode_values(property, values, count, NULL, scratch, out, table);
-}
-static inline enum status chunk_encode_ints(uint32_t property, const uint64_t *values, uint32_t count,
-                                            struct section_out *out, struct buf *table)
-{
-    return chunk_encode_stream(property, values, count, out, table);
-}

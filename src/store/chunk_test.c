@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "base/hash.h"
-#include "store/chunk.h"
+#include "store/chunk_encode.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -403,7 +403,7 @@ static void integer_columns(void **state)
             uint64_t *numbers = calloc(counts[n], sizeof *numbers);
             struct chunk chunk;
             for (uint32_t i = 0; i < counts[n]; i++) numbers[i] = hash_u64(i, shift) >> shift;
-            assert_int_equal(chunk_encode_ints(CORE_ID, numbers, counts[n], &c.out, &c.table), STATUS_OK);
+            assert_int_equal(chunk_encode_stream(CORE_ID, numbers, counts[n], &c.out, &c.table), STATUS_OK);
             struct reader reader = reader_of(buf_str(&c.table));
             assert_int_equal(chunk_read(&reader, &chunk), STATUS_OK);
             for (uint32_t v = 0; chunk_vector_items(&chunk, v); v++) {
@@ -649,7 +649,7 @@ static void damaged_tables(void **state)
     struct arena *scratch = arena_new(1 << 24);
     struct value values[3000];
     for (uint32_t i = 0; i < 3000; i++) values[i] = value_int(i);
-    assert_int_equal(chunk_encode(7, values, 3000, scratch, &c.out, &c.table), STATUS_OK);
+    assert_int_equal(chunk_encode_values(7, values, 3000, NULL, scratch, &c.out, &c.table), STATUS_OK);
     for (size_t at = 0; at < c.table.size; at++) {
         for (int bit = 0; bit < 8; bit++) {
             struct chunk chunk;

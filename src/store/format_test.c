@@ -9,9 +9,11 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "base/civil.h"
 #include "base/hash.h"
 #include "store/chunk_encode.h"
 #include "store/filter.h"
+#include "store/run.h"
 
 #include <stdio.h>
 
@@ -96,6 +98,87 @@ static void bytes_of_streams_stay_the_same(void **state)
     buf_fini(&table);
     section_out_fini(&out);
     arena_free(scratch);
+}
+
+/* A section of two events with a property of every encoding, and one that is the same for all rows of each person. */
+static void build_section(uint32_t rows, struct buf *ret_image, struct section_ref *ret_directory)
+{
+    struct section_plan plan = {
+        .window_day = 19000, .window_log2 = 3, .links_applied = 2, .keys = 2 * rows, .bytes_max = 1 << 24};
+    struct section_builder *builder = section_builder_new(&plan);
+    assert_non_null(builder);
+    uint64_t size;
+    for (uint32_t event = 3; event < 5; event++) {
+        struct arena *arena = arena_new(1 << 24);
+        uint32_t *persons = arena_new_array(arena, uint32_t, rows), *ids = arena_new_array(arena, uint32_t, rows);
+        int64_t *times = arena_new_array(arena, int64_t, rows), *received = arena_new_array(arena, int64_t, rows);
+        struct value *inserts = arena_new_array(arena, struct value, rows);
+        struct value *values = arena_new_array(arena, struct value, rows);
+        uint8_t *flags = arena_new_array(arena, uint8_t, rows);
+        for (uint32_t i = 0; i < rows; i++) {
+            persons[i] = 1 + i / 4 * 2;
+            ids[i] = i % 20 < 2 ? 50 : persons[i];
+            times[i] = 19000 * DAY_MS + (int64_t)(i % 4 * 3600 + hash_u64(i / 4, 1) % 3000) * 1000;
+            received[i] = times[i] + 1000;
+            inserts[i] = event == 3 ? value_str(arena_printf(arena, "i%05x", (unsigned)(hash_u64(i, 1) & 0xFFFFF)))
+                                    : value_int(i);
+            flags[i] = i % 9 == 0;
+        }
+        struct section_rows part = {rows, persons, ids, times, received, inserts, flags};
+        assert_int_equal(section_builder_run(builder, event, &part), STATUS_OK);
+        for (uint32_t property = CHUNK_CONST; property <= CHUNK_FIXED; property++) {
+            for (uint32_t i = 0; i < rows; i++) values[i] = make(arena, (enum chunk_encoding)property, i);
+            assert_int_equal(section_builder_column(builder, property, values), STATUS_OK);
+        }
+        for (uint32_t i = 0; i < rows; i++) values[i] = value_int((int64_t)(hash_u64(i / 4, 2) % 1000));
+        assert_int_equal(section_builder_column(builder, 20, values), STATUS_OK);
+        assert_int_equal(section_builder_run_end(builder), STATUS_OK);
+        arena_free(arena);
+    }
+    assert_int_equal(section_builder_finish(builder, ret_image, ret_directory, &size), STATUS_OK);
+    section_builder_free(builder);
+}
+
+static void a_section_stays_the_same(void **state)
+{
+    (void)state;
+    enum { SECTION_ROWS = 1100 };
+    struct buf image = BUF_INIT(1 << 24);
+    struct section_ref directory;
+    struct section *section;
+    struct error error;
+    build_section(SECTION_ROWS, &image, &directory);
+    uint64_t hash = hash_bytes(image.data, image.size, directory.offset);
+    if (hash != 0x7b143c29eb13b34c) fail_msg("the section has other bytes: 0x%016llx", (unsigned long long)hash);
+    /* and it is what was put in */
+    assert_int_equal(section_open_image(&image, directory, 1, &error, &section), STATUS_OK);
+    assert_int_equal(section->event_count, 2);
+    for (uint32_t e = 0; e < 2; e++) {
+        struct arena *arena = arena_new(1 << 24);
+        struct run run;
+        assert_int_equal(run_open(&run, section, &section->events[e], arena, &error), STATUS_OK);
+        bool met[CHUNK_ENCODING_MAX + 1] = {false}, per_person = false;
+        for (uint32_t c = 0; c < run.column_count; c++) {
+            struct run_column *column = &run.columns[c];
+            met[column->chunk.encoding] = true;
+            per_person |= column->chunk.per_person;
+            for (uint32_t v = 0; v < run_vectors(&run) && column->chunk.property <= CHUNK_FIXED; v++) {
+                struct vector vector;
+                assert_int_equal(run_read(&run, column, v, &error, &vector), STATUS_OK);
+                for (uint32_t i = 0; i < vector.count; i++) {
+                    struct value is = vector_at(&vector, i);
+                    struct value was = make(arena, (enum chunk_encoding)column->chunk.property, v * 1024 + i);
+                    assert_int_equal(is.type, was.type);
+                    assert_int_equal(value_cmp(is, was), 0);
+                }
+            }
+        }
+        for (int encoding = CHUNK_CONST; encoding <= CHUNK_ENCODING_MAX; encoding++) assert_true(met[encoding]);
+        assert_true(per_person);
+        run_close(&run);
+        arena_free(arena);
+    }
+    section_unref(section);
 }
 
 /* --- by hand --- */
@@ -185,9 +268,8 @@ static void a_dictionary_by_hand(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes_stay_the_same),
-        cmocka_unit_test(bytes_of_streams_stay_the_same),
-        cmocka_unit_test(an_int_vector_by_hand),
+        cmocka_unit_test(bytes_stay_the_same),      cmocka_unit_test(bytes_of_streams_stay_the_same),
+        cmocka_unit_test(a_section_stays_the_same), cmocka_unit_test(an_int_vector_by_hand),
         cmocka_unit_test(a_dictionary_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
