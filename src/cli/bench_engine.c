@@ -40,7 +40,7 @@ void bench_engine_close(struct bench_engine *engine)
 
 enum status bench_settle(struct store *store, struct error *error)
 {
-    return store_flush(store, error);
+    return store_compact_wait(store, error);
 }
 
 struct bench_clock bench_clock(void)

@@ -131,6 +131,8 @@ static int print_json(struct arena *arena, const struct report *r)
         {"settle_wall_s", r->settle.wall_s},
         {"settle_cpu_s", r->settle.cpu_s},
         {"bytes_logged", (double)(r->after.bytes_logged - r->before.bytes_logged)},
+        {"bytes_flushed", (double)(r->after.bytes_flushed - r->before.bytes_flushed)},
+        {"bytes_compacted", (double)(r->after.bytes_compacted - r->before.bytes_compacted)},
         {"bytes_written", (double)r->bytes_written},
         {"bytes_on_disk", (double)r->bytes_on_disk},
         {"section_bytes", (double)r->section_bytes},
@@ -162,8 +164,13 @@ static int print_report(struct arena *arena, const struct report *r)
            STR_ARG(figure_bytes(arena, r->after.bytes_logged - r->before.bytes_logged)),
            (unsigned long long)(r->after.frames - r->before.frames),
            (double)(r->after.sync_ns - r->before.sync_ns) / 1e9);
-    printf("written     " STR_FMT " to the disk, %.2f times the JSON\n", STR_ARG(figure_bytes(arena, r->bytes_written)),
-           per((double)r->bytes_written, (double)r->loaded.bytes));
+    uint64_t flushed = r->after.bytes_flushed - r->before.bytes_flushed;
+    uint64_t compacted = r->after.bytes_compacted - r->before.bytes_compacted;
+    printf(
+        "merged      " STR_FMT " flushed, " STR_FMT " compacted; with the log %.2f times the JSON\n",
+        STR_ARG(figure_bytes(arena, flushed)), STR_ARG(figure_bytes(arena, compacted)),
+        per((double)(flushed + compacted + r->after.bytes_logged - r->before.bytes_logged), (double)r->loaded.bytes));
+    printf("disk        " STR_FMT " written, as the kernel counts\n", STR_ARG(figure_bytes(arena, r->bytes_written)));
     printf("sections    " STR_FMT, STR_ARG(figure_bytes(arena, r->section_bytes)));
     if (r->section_bytes_before == 0) printf(", %.1f bytes an event", per((double)r->section_bytes, events));
     putchar('\n');
