@@ -1,7 +1,9 @@
 /*
  * Properties and times of the current run in the form in which they are stored: codes, numbers, minutes.
  */
+#include "store/run_int.h"
 #include "store/scan_int.h"
+#include "store/statistics.h"
 
 static struct run_column *find(struct scan *scan, uint32_t property)
 {
@@ -88,9 +90,19 @@ enum status scan_seek_person(struct scan *scan, uint32_t person, struct error *e
 enum status scan_quarters(struct scan *scan, struct error *error, const struct scan_quarter **ret_quarters,
                           size_t *ret_count)
 {
-    (void)scan;
-    (void)error;
+    const struct section *section = scan->run.section;
+    const struct section_event *event = scan->run.event;
+    struct pinned pinned;
+    struct scan_quarter *quarters;
     *ret_quarters = NULL;
     *ret_count = 0;
+    if (event->statistics.size == 0) return STATUS_OK;
+    TRY(section_fetch(section, event->statistics, error, &pinned));
+    enum status status =
+        statistics_read(pinned.bytes, section->window_log2, event->rows, scan->arena, &quarters, ret_count);
+    pinned_release(&pinned);
+    if (status == STATUS_LIMIT) return error_set(error, status, "memory budget exceeded");
+    if (status != STATUS_OK) return run_damaged(&scan->run, status, error);
+    *ret_quarters = quarters;
     return STATUS_OK;
 }
