@@ -1,11 +1,13 @@
 /*
- * JSON text of any kind. Three things must hold:
+ * JSON text of any kind. Four things must hold:
  *   - the verdict is that of a second, obvious validator of RFC 8259 (below), so that nothing malformed is let through
  *     because a lazy parser did not look at it, and nothing valid is refused;
  *   - what is accepted and written is accepted again, is equal, and is written in the same bytes;
- *   - the pretty form and a clone say the same.
+ *   - the pretty form and a clone say the same;
+ *   - the two readers of json_int.h agree: on the verdict, and on every value with its type and its place.
  */
-#include "base/json.h"
+#include "base/json_int.h"
+#include "base/json_testing.h"
 #include "base/utf8.h"
 
 #include <stdlib.h>
@@ -134,6 +136,14 @@ static bool valid(struct str text)
     return c.at == c.end;
 }
 
+static void compare_readers(struct arena *arena, struct str text)
+{
+    struct json fast, reference;
+    bool accepted = json_read(arena, text, NULL, &fast);
+    if (accepted != (json_parse_reference(arena, text, NULL, NULL, &reference) == STATUS_OK)) abort();
+    if (accepted && !json_same(&fast, &reference)) abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size > INPUT_BYTES_MAX) return 0;
@@ -160,6 +170,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         buf_fini(&written);
         buf_fini(&other);
     }
+    compare_readers(arena, text);
     arena_free(arena);
     return 0;
 }

@@ -99,6 +99,26 @@ void arena_free(struct arena *arena)
     free(arena);
 }
 
+struct arena_mark arena_mark_set(const struct arena *arena)
+{
+    return (struct arena_mark){arena->chunks, arena->chunks ? arena->chunks->used : 0, arena->used};
+}
+
+void arena_rewind(struct arena *arena, struct arena_mark mark)
+{
+    while (arena->chunks != mark.chunk) {
+        struct chunk *chunk = arena->chunks;
+        arena->chunks = chunk->next;
+        arena->held -= chunk->size;
+        chunk_free(chunk);
+    }
+    if (mark.chunk) {
+        mark.chunk->used = mark.chunk_used;
+        POISON(mark.chunk->data + mark.chunk_used, mark.chunk->size - mark.chunk_used);
+    }
+    arena->used = mark.used;
+}
+
 size_t arena_used(const struct arena *arena)
 {
     return arena->used;

@@ -13,6 +13,7 @@
 #include <stdarg.h>
 
 struct arena;
+struct chunk;
 
 /* `budget_bytes` bounds all chunks together. Aborts only when not even the first small chunk can be had. */
 struct arena *arena_new(size_t budget_bytes);
@@ -31,6 +32,13 @@ void *arena_realloc(struct arena *arena, void *old, size_t old_size, size_t new_
 struct str arena_str(struct arena *arena, struct str s) MUST_USE;
 char *arena_cstr(struct arena *arena, struct str s) MUST_USE;
 struct str arena_printf(struct arena *arena, const char *format, ...) PRINTF_LIKE(2, 3) MUST_USE;
+/* Takes back everything that was handed out since the mark was set; no clean-up may have been registered meanwhile. */
+struct arena_mark {
+    struct chunk *chunk;
+    size_t chunk_used, used;
+};
+struct arena_mark arena_mark_set(const struct arena *arena);
+void arena_rewind(struct arena *arena, struct arena_mark mark);
 /* Calls run(object) on reset or free. False when the record itself did not fit: run() has not been called. */
 bool arena_on_reset(struct arena *arena, void (*run)(void *), void *object) MUST_USE;
 

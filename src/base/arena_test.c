@@ -169,10 +169,39 @@ static void test_strings(void **state)
     for (int i = 0; i < 100; i++) assert_int_equal(zeros[i], 0);
 }
 
+/* Shows that a rewind gives back what came after the mark, in the same chunk and in new ones, and keeps what was before
+ * it; also from the very beginning. */
+static void test_rewind(void **state)
+{
+    (void)state;
+    struct arena *own = arena_new(64 << 10);
+    struct arena_mark start = arena_mark_set(own);
+    for (int round = 0; round < 20; round++) {
+        unsigned char *kept = arena_alloc(own, 1000);
+        assert_non_null(kept);
+        memset(kept, 0x5A, 1000);
+        struct arena_mark mark = arena_mark_set(own);
+        size_t used = arena_used(own);
+        for (int i = 0; i < 100; i++) {
+            void *first = arena_alloc(own, 100), *second = arena_alloc(own, 20000);
+            assert_non_null(first);
+            assert_non_null(second);
+            memset(second, i, 20000);
+            arena_rewind(own, mark);
+            assert_int_equal(arena_used(own), used);
+        }
+        for (size_t i = 0; i < 1000; i++) assert_int_equal(kept[i], 0x5A);
+        arena_rewind(own, start);
+        assert_int_equal(arena_used(own), 0);
+    }
+    arena_free(own);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_alloc, setup, teardown),
+        cmocka_unit_test(test_rewind),
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_budget_exact),
         cmocka_unit_test(test_cleanups),

@@ -1,5 +1,6 @@
 /* What JSON is accepted and refused, which type a number gets, how trees are read, built, compared and written. */
-#include "base/json.h"
+#include "base/json_int.h"
+#include "base/json_testing.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -504,14 +505,128 @@ static void test_write(void **state)
     buf_fini(&small);
 }
 
+static uint64_t random_next(uint64_t *state)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return *state >> 33;
+}
+
+/* Changes, doubles, cuts out or moves a few bytes; mostly to bytes that mean something in JSON. */
+static size_t mutate(uint64_t *random, char *text, size_t size, size_t size_max)
+{
+    static const char bytes[] =
+        "{}[],:\"\"\\\\/bfnrtu0123456789abcdefABCDEF+-.eE truefalsn\n\t\r\0\x1F\x80\xC3\xED\xF4\x7F";
+    for (uint64_t changes = random_next(random) % 4 + 1; changes > 0 && size > 0; changes--) {
+        size_t at = random_next(random) % size, run = random_next(random) % 8 + 1;
+        if (run > size - at) run = size - at;
+        switch (random_next(random) % 5) {
+        case 0:
+        case 1: text[at] = bytes[random_next(random) % (sizeof bytes - 1)]; break;
+        case 2:
+            if (size + run > size_max) break;
+            memmove(text + at + run, text + at, size - at);
+            size += run;
+            break;
+        case 3:
+            memmove(text + at, text + at + run, size - at - run);
+            size -= run;
+            break;
+        default: memmove(text + random_next(random) % (size - run + 1), text + at, run); break;
+        }
+    }
+    return size;
+}
+
+/* Shows that the fast reader and the reference give one verdict and one tree, for many texts that are nearly JSON and
+ * lie right at the end of a block. */
+static void test_readers_agree(void **state)
+{
+    (void)state;
+    static const char *const seeds[] = {
+        "{\"event\":\"Page View\",\"properties\":{\"time\":1704067232,\"$city\":\"S\xC3\xA3o "
+        "Paulo\",\"n\":-12.50,\"l\":[1,2.5,true]}}",
+        "[\"\\u0041\\u00e9\\u20AC\\ud83d\\ude00\\b\\f\\n\\r\\t\\/\\\\\\\"\",\"a longer text, of more than sixteen "
+        "bytes\",\"\"]",
+        "[0,-0,1.0,1e3,-1.5e1,123456789012345,1234567890123456.5,9223372036854775808,0.300000000000000044,1e400,0.1]",
+        "{\"\":{\"\":{}},\"a\":[[],[[null,false]],{}],\"a\":\"\xF0\x9F\x98\x80\\n\"} \r\n\t",
+        "\"scalar\\u0000\"",
+        "99999999999999.9",
+    };
+    uint64_t random = 7;
+    struct arena *own = arena_new((size_t)1 << 20);
+    size_t accepted = 0;
+    for (size_t i = 0; i < 60000; i++) {
+        char text[512];
+        struct str seed = str_of(seeds[i % (sizeof seeds / sizeof *seeds)]);
+        memcpy(text, seed.data, seed.size);
+        size_t size = i < sizeof seeds / sizeof *seeds ? seed.size : mutate(&random, text, seed.size, sizeof text);
+        char *exact = malloc(size ? size : 1);
+        assert_non_null(exact);
+        memcpy(exact, text, size);
+        struct json fast, reference;
+        struct json_limits limits = {.depth_max = i % 7 ? 0 : 2, .values_max = i % 5 ? 0 : 8};
+        bool read = json_read(own, str_from(exact, size), &limits, &fast);
+        enum status status = json_parse_reference(own, str_from(exact, size), &limits, NULL, &reference);
+        if (read != (status == STATUS_OK)) fail_msg("verdicts on %.*s", (int)size, exact);
+        if (read && !json_same(&fast, &reference)) fail_msg("trees of %.*s", (int)size, exact);
+        accepted += read;
+        free(exact);
+        arena_reset(own);
+    }
+    assert_in_range(accepted, 6000, 54000); /* both verdicts are common */
+    arena_free(own);
+}
+
+/* Shows that decimals of up to 15 digits, which are divided rather than parsed, are the doubles that strtod finds. */
+static void test_short_decimals(void **state)
+{
+    (void)state;
+    uint64_t random = 3;
+    for (size_t i = 0; i < 20000; i++) {
+        char text[48];
+        unsigned fraction = (unsigned)(random_next(&random) % 14 + 1),
+                 whole = (unsigned)(random_next(&random) % 15 + 1);
+        uint64_t digits = (random_next(&random) << 31 | random_next(&random)) % 1000000000000000;
+        for (unsigned k = whole; k < 15; k++) digits /= 10;
+        uint64_t power = 1;
+        for (unsigned k = 0; k < fraction; k++) power *= 10;
+        snprintf(text, sizeof text, "%s%llu.%0*llu", i % 2 ? "-" : "", (unsigned long long)(digits / power),
+                 (int)fraction, (unsigned long long)(digits % power));
+        struct json value = parse(str_of(text));
+        double expected = strtod(text, NULL), found = json_double(&value);
+        if (memcmp(&expected, &found, sizeof found) != 0) fail_msg("%s became %.17g", text, found);
+    }
+}
+
+/* Shows that what a refused document took of the arena is given back before the error is worded. */
+static void test_refusal_takes_nothing(void **state)
+{
+    (void)state;
+    struct arena *own = arena_new((size_t)1 << 20);
+    struct json value;
+    assert_non_null(arena_alloc(own, 100));
+    char text[20001];
+    memset(text, '[', 1);
+    for (size_t i = 0; i < 10000; i++) memcpy(text + 1 + 2 * i, "1,", 2);
+    for (int i = 0; i < 60; i++) { /* 60 copies of the text would not fit */
+        size_t before = arena_used(own);
+        assert_int_equal(json_parse(own, str_from(text, sizeof text), NULL, NULL, &value), STATUS_INVALID);
+        assert_int_equal(arena_used(own), before);
+    }
+    arena_free(own);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepts), cmocka_unit_test(test_refuses),        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_limits),  cmocka_unit_test(test_error_position), cmocka_unit_test(test_independence),
-        cmocka_unit_test(test_access),  cmocka_unit_test(test_pointer),        cmocka_unit_test(test_growth),
-        cmocka_unit_test(test_clone),   cmocka_unit_test(test_equal),          cmocka_unit_test(test_write_strings),
-        cmocka_unit_test(test_write),
+        cmocka_unit_test(test_accepts),        cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_numbers),        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_error_position), cmocka_unit_test(test_independence),
+        cmocka_unit_test(test_access),         cmocka_unit_test(test_pointer),
+        cmocka_unit_test(test_growth),         cmocka_unit_test(test_clone),
+        cmocka_unit_test(test_equal),          cmocka_unit_test(test_write_strings),
+        cmocka_unit_test(test_write),          cmocka_unit_test(test_readers_agree),
+        cmocka_unit_test(test_short_decimals), cmocka_unit_test(test_refusal_takes_nothing),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,4 +1,7 @@
-// The only C++ file of the tree: simdjson and <charconv> behind the C interfaces of json.h and number.h.
+// The only C++ file of the tree: simdjson and <charconv> behind the C interfaces of json_int.h and number.h.
+//
+// json_parse_reference sees what json_read (json_read.c) refused: malformed texts, which get their error here, and what
+// passes a limit.
 //
 // simdjson's On-Demand parser is lazy: it checks grammar only where it is walked. We walk every value, take every
 // number as its raw token (so that integers stay exact and big numbers keep their text) and count the depth ourselves,
@@ -13,7 +16,7 @@
 #include <vector>
 
 extern "C" {
-#include "base/json.h"
+#include "base/json_int.h"
 #include "base/number.h"
 }
 
@@ -151,22 +154,6 @@ class walker
         return value;
     }
 
-    static json integer_of(int64_t integer)
-    {
-        json value{};
-        value.type = JSON_INT;
-        value.integer = integer;
-        return value;
-    }
-
-    static json double_of(double number)
-    {
-        json value{};
-        value.type = JSON_DOUBLE;
-        value.number = number;
-        return value;
-    }
-
     json object_of(ondemand::object &object, unsigned depth)
     {
         if (depth >= depth_max) throw failure{STATUS_INVALID, "JSON nested too deeply"};
@@ -217,74 +204,107 @@ class walker
     json number_of(std::string_view token)
     {
         while (!token.empty() && strchr(" \t\r\n", token.back()) && token.back()) token.remove_suffix(1);
-        // The grammar of RFC 8259 section 6. On the way the value is taken apart: the significant digits, without zeros
-        // at either end, as an integer (exact up to 19 digits), and the power of ten that belongs to it.
-        size_t i = 0, n = token.size(), digits = 0, zeros = 0, fraction_digits = 0;
-        uint64_t mantissa = 0;
-        int64_t exponent = 0;
-        bool negative = n && token[0] == '-';
-        i += negative;
-        auto digit = [&](char c) {
-            if (c == '0') {
-                zeros += digits > 0; // zeros count only when a further digit follows them
-                return;
-            }
-            digits += zeros + 1;
-            if (digits <= 19) {
-                for (; zeros > 0; zeros--) mantissa *= 10;
-                mantissa = mantissa * 10 + static_cast<uint64_t>(c - '0');
-            }
-            zeros = 0;
-        };
-        size_t start = i;
-        while (i < n && token[i] >= '0' && token[i] <= '9') digit(token[i++]);
-        if (i == start || (token[start] == '0' && i - start > 1))
-            throw failure{STATUS_INVALID, "malformed JSON number"};
-        if (i < n && token[i] == '.') {
-            size_t fraction = ++i;
-            while (i < n && token[i] >= '0' && token[i] <= '9') digit(token[i++]);
-            fraction_digits = i - fraction;
-            if (fraction_digits == 0) throw failure{STATUS_INVALID, "malformed JSON number"};
-        }
-        if (i < n && (token[i] == 'e' || token[i] == 'E')) {
-            i++;
-            bool small = i < n && token[i] == '-';
-            if (i < n && (token[i] == '+' || token[i] == '-')) i++;
-            size_t first = i;
-            for (; i < n && token[i] >= '0' && token[i] <= '9'; i++)
-                if (exponent < (int64_t{1} << 40)) exponent = exponent * 10 + (token[i] - '0');
-            if (i == first) throw failure{STATUS_INVALID, "malformed JSON number"};
-            if (small) exponent = -exponent;
-        }
-        if (i != n) throw failure{STATUS_INVALID, "malformed JSON number"};
-        if (digits == 0 && !negative) return integer_of(0);
-        if (digits == 0) return double_of(-0.0);
-
-        // A whole number is exact however it is spelled: 9007199254740993.0 must not take the way through a double.
-        int64_t scale = exponent - static_cast<int64_t>(fraction_digits) + static_cast<int64_t>(zeros);
-        if (digits <= 19 && scale >= 0 && scale <= 18) {
-            uint64_t whole = mantissa, bound = static_cast<uint64_t>(INT64_MAX) + negative;
-            bool fits = true;
-            for (; scale > 0 && fits; scale--) fits = !__builtin_mul_overflow(whole, uint64_t{10}, &whole);
-            if (fits && whole <= bound) return integer_of(static_cast<int64_t>(negative ? 0 - whole : whole));
-        }
-        double number = 0;
-        auto [end, error] = std::from_chars(token.data(), token.data() + n, number);
-        if (digits <= 17 && error == std::errc() && end == token.data() + n) {
-            int64_t integer;
-            return number_is_int(number, &integer) ? integer_of(integer) : double_of(number);
-        }
         json value{};
-        value.type = JSON_BIGNUM;
-        value.string = copy(token);
+        if (!json_number_of({token.data(), token.size()}, &value))
+            throw failure{STATUS_INVALID, "malformed JSON number"};
+        if (value.type == JSON_BIGNUM) value.string = copy(token);
         return value;
     }
 };
 
 } // namespace
 
-extern "C" enum status json_parse(struct arena *arena, struct str text, const struct json_limits *limits,
-                                  struct error *error, struct json *ret_value)
+static json integer_of(int64_t integer)
+{
+    json value{};
+    value.type = JSON_INT;
+    value.integer = integer;
+    return value;
+}
+
+static json double_of(double number)
+{
+    json value{};
+    value.type = JSON_DOUBLE;
+    value.number = number;
+    return value;
+}
+
+extern "C" bool json_number_of(struct str token, struct json *ret_value)
+{
+    // The grammar of RFC 8259 section 6. On the way the value is taken apart: the significant digits, without zeros
+    // at either end, as an integer (exact up to 19 digits), and the power of ten that belongs to it.
+    const char *text = token.data;
+    size_t i = 0, n = token.size, digits = 0, zeros = 0, fraction_digits = 0;
+    uint64_t mantissa = 0;
+    int64_t exponent = 0;
+    bool negative = n && text[0] == '-';
+    i += negative;
+    auto digit = [&](char c) {
+        if (c == '0') {
+            zeros += digits > 0; // zeros count only when a further digit follows them
+            return;
+        }
+        digits += zeros + 1;
+        if (digits <= 19) {
+            for (; zeros > 0; zeros--) mantissa *= 10;
+            mantissa = mantissa * 10 + static_cast<uint64_t>(c - '0');
+        }
+        zeros = 0;
+    };
+    size_t start = i;
+    while (i < n && text[i] >= '0' && text[i] <= '9') digit(text[i++]);
+    if (i == start || (text[start] == '0' && i - start > 1)) return false;
+    if (i < n && text[i] == '.') {
+        size_t fraction = ++i;
+        while (i < n && text[i] >= '0' && text[i] <= '9') digit(text[i++]);
+        fraction_digits = i - fraction;
+        if (fraction_digits == 0) return false;
+    }
+    if (i < n && (text[i] == 'e' || text[i] == 'E')) {
+        i++;
+        bool small = i < n && text[i] == '-';
+        if (i < n && (text[i] == '+' || text[i] == '-')) i++;
+        size_t first = i;
+        for (; i < n && text[i] >= '0' && text[i] <= '9'; i++)
+            if (exponent < (int64_t{1} << 40)) exponent = exponent * 10 + (text[i] - '0');
+        if (i == first) return false;
+        if (small) exponent = -exponent;
+    }
+    if (i != n) return false;
+    if (digits == 0 && !negative) return *ret_value = integer_of(0), true;
+    if (digits == 0) return *ret_value = double_of(-0.0), true;
+
+    // A whole number is exact however it is spelled: 9007199254740993.0 must not take the way through a double.
+    int64_t scale = exponent - static_cast<int64_t>(fraction_digits) + static_cast<int64_t>(zeros);
+    if (digits <= 19 && scale >= 0 && scale <= 18) {
+        uint64_t whole = mantissa, bound = static_cast<uint64_t>(INT64_MAX) + negative;
+        bool fits = true;
+        for (; scale > 0 && fits; scale--) fits = !__builtin_mul_overflow(whole, uint64_t{10}, &whole);
+        if (fits && whole <= bound)
+            return *ret_value = integer_of(static_cast<int64_t>(negative ? 0 - whole : whole)), true;
+    }
+    double number = 0;
+    auto [end, error] = std::from_chars(text, text + n, number);
+    if (digits <= 17 && error == std::errc() && end == text + n) {
+        int64_t integer;
+        *ret_value = number_is_int(number, &integer) ? integer_of(integer) : double_of(number);
+        return true;
+    }
+    json value{};
+    value.type = JSON_BIGNUM;
+    value.string = token;
+    *ret_value = value;
+    return true;
+}
+
+extern "C" bool json_is_utf8(struct str text)
+{
+    return validate_utf8(text.data, text.size);
+}
+
+extern "C" enum status json_parse_reference(struct arena *arena, struct str text, const struct json_limits *limits,
+                                            struct error *error, struct json *ret_value)
 {
     thread_local parser_state state;
     unsigned depth_max = limits && limits->depth_max ? limits->depth_max : JSON_DEPTH_DEFAULT;
