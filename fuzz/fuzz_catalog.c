@@ -28,7 +28,8 @@ static void name_catalog(void *ctx, struct manifest *manifest, struct manifest_e
     buf_str_add(&file, input->pieces);
     snprintf(name, sizeof name, "events/%016llx.cat", (unsigned long long)id);
     write_file(input->fs, name, file.data, file.size);
-    input->entry = (struct manifest_file){id, file.size, hash_bytes(input->pieces.data, input->pieces.size, 0)};
+    input->entry = (struct manifest_file){
+        .file_id = id, .size = file.size, .check = hash_bytes(input->pieces.data, input->pieces.size, 0)};
     buf_fini(&file);
     edit->next_file_id = id + 1;
     edit->add_catalogs = &input->entry;

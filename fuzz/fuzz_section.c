@@ -6,6 +6,8 @@
 #include "store/ids.h"
 #include "store/merge.h"
 #include "store/run.h"
+#include "store/statistics.h"
+#include "store/store.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -20,6 +22,18 @@ static void read_run(const struct section *section, const struct section_event *
     struct run run;
     arena_reset(arena);
     if (run_open(&run, section, event, arena, &error) != STATUS_OK) return;
+    struct pinned pinned;
+    struct scan_quarter *quarters;
+    size_t quarter_count;
+    if (section_fetch(section, event->statistics, &error, &pinned) == STATUS_OK) {
+        if (statistics_read(pinned.bytes, section->window_log2, event->rows, arena, &quarters, &quarter_count) ==
+            STATUS_OK) {
+            uint64_t rows = 0;
+            for (size_t q = 0; q < quarter_count; q++) rows += quarters[q].rows;
+            if (rows != event->rows) __builtin_trap();
+        }
+        pinned_release(&pinned);
+    }
     uint32_t vectors = run_vectors(&run) < 40 ? run_vectors(&run) : 40;
     for (uint32_t v = 0; v < vectors; v++) {
         int64_t times[VECTOR_ROWS_MAX];
@@ -42,6 +56,12 @@ static void read_run(const struct section *section, const struct section_event *
             }
             if (hash == 1) fputc(' ', stderr); /* the hash is needed */
         }
+    }
+    for (uint32_t c = 0; c < run.column_count; c++) {
+        uint32_t *counts, count;
+        if (run.columns[c].chunk.encoding == CHUNK_DICT && run.columns[c].dictionary.bytes.data)
+            (void)!chunk_dictionary_counts(&run.columns[c].chunk, run.columns[c].dictionary.bytes, event->rows, arena,
+                                           &counts, &count);
     }
     run_close(&run);
     uint32_t persons[] = {0, 1, 2, 7, 1000}, row;
@@ -66,6 +86,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct arena *arena = arena_new(64 << 20);
     for (uint32_t e = 0; e < section->event_count && e < 8; e++) read_run(section, &section->events[e], arena);
     arena_free(arena);
+    for (uint32_t i = 0; i < 70000; i += 1 + i * 3) {
+        (void)section_has_person(section, i);
+        (void)section_filter_has(section, i * 0x9E3779B97F4A7C15u);
+    }
     if (section->rows < 100000) {
         struct id_graph *graph = id_graph_new();
         for (int i = 0; i < IDS; i++) {

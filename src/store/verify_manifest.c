@@ -176,6 +176,16 @@ void verify_file_lists(struct verify *v)
             manifest_finding(v, "does not count, but rows of it are deleted", m->deletes[i].section_file);
         list_file(&listed, m->deletes[i].delete_file, KIND_DELETES, false);
     }
+    for (size_t i = 0; i < m->dead_count; i++) {
+        const uint64_t *kinds = u64map_get(&listed.files, m->dead[i].section_file);
+        if (!kinds || !(*kinds & KIND_SECTION))
+            manifest_finding(v, "does not count, but a section of it is said not to count", m->dead[i].section_file);
+    }
+    for (size_t i = 0; i < v->offline->file_count; i++) {
+        const struct offline_file *file = &v->offline->files[i];
+        if (file->handle && file->section_count != m->sections[i].sections)
+            manifest_finding(v, "holds another number of sections than is said", file->file_id);
+    }
     if (os_list(v->offline->fs, "events", look_at_event_file, &listed, &error) != STATUS_OK)
         finding_report_error(&v->sink, m->section_count + m->catalog_count ? FINDING_DAMAGE : FINDING_NOTE, "events",
                              FINDING_NO_OFFSET, &error);
