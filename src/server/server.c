@@ -58,6 +58,9 @@ static enum status open_store(struct server *server, struct error *error)
     options.queue_bytes_max = o->store_queue_bytes_max;
     options.names_max = (uint32_t)o->store_names_max;
     options.purge_deadline_ms = (uint64_t)o->store_purge_deadline_ms;
+    options.compact_memory_bytes = o->store_compact_memory_bytes;
+    options.compact_bytes_per_second = o->store_compact_bytes_per_second;
+    options.compact.fan_in = (uint32_t)o->store_compact_fan_in;
     options.salvage = o->store_salvage;
     TRY(store_open(&options, error, &report, &server->store));
     if (report.bytes_lost) log_warn("acknowledged_bytes_lost", LOG_INT("bytes", report.bytes_lost));

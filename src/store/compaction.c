@@ -1,11 +1,11 @@
 /*
  * Compaction as the applier sees it: what is rewritten when, and what becomes of it.
  *
- *           pick, freeze                   write               commit (no flush)        replace
- *   NONE ───────────────▶ WRITING ───────────────▶ WRITTEN ───────────────▶ COMMITTING ─────────▶ NONE
- *                            │ failed: back-off        │ an input is gone, or owes a delete: begin anew
- *                            ▼                         ▼
- *                          NONE                      NONE
+ *           pick, freeze            write               commit (no flush)          replace
+ *   NONE ---------------> WRITING --------> WRITTEN ---------------------> COMMITTING -----> NONE
+ *                            | failed:         | an input is gone, or owes a delete:
+ *                            v back-off        v begin anew
+ *                          NONE              NONE
  *
  * One job at a time, on a thread of its own; small merges of several projects share one, and its file. While a job is
  * being written everything else goes on, flushes too. For its commit it waits until no flush runs, and none is begun
@@ -293,6 +293,7 @@ static bool begin_survey(struct store *store, bool all)
 
 static void finish_waiters(struct store *store, enum status status, const struct error *error)
 {
+    if (store->compact_waiters) store_count_memory(store); /* what they ask next is up to date */
     while (store->compact_waiters) {
         struct waiter *waiter = store->compact_waiters;
         store->compact_waiters = waiter->next;

@@ -5,10 +5,11 @@
  * With several windows all sections are built at once, as images. With one window a section is finished before the next
  * begins, so that it can be written as it grows.
  */
-#include "store/merge_int.h"
+#include "store/merge.h"
 
 #include "base/civil.h"
 #include "store/memtable.h"
+#include "store/merge_int.h"
 
 #include <assert.h>
 #include <stdlib.h>
