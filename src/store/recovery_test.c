@@ -1,4 +1,4 @@
-/* The whole store on the simulated disk, in situations that are too rare for chance (power_test.c): each is one that
+/* The whole store on the simulated disk, in situations that are too rare for chance (tests/simulation): each is one that
  * lost data or refused to start before, or that the manual promises. */
 #include <setjmp.h>
 #include <stdarg.h>

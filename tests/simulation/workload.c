@@ -98,7 +98,7 @@ static struct sent *send_batch(struct world *w, unsigned side)
     buf_byte(&text, ']');
     struct sent *sent = model_sent(w, side, SENT_EVENTS);
     sent->marker = marker;
-    sent->received_ms = now_ms;
+    sent->received_ms = now_ms / 1000 * 1000; /* milliseconds of it are not kept */
     sent->json = keep(w, &text);
     sent->rest = keep(w, &rest);
     buf_fini(&text);
@@ -189,7 +189,8 @@ static void send_delete(struct world *w, unsigned side)
 static void flush(struct world *w)
 {
     struct error error = ERROR_INIT;
-    enum status status = store_flush(w->store, &error);
+    bool compact = w->swarm.compaction && once_in(w, 3);
+    enum status status = compact ? store_compact_wait(w->store, &error) : store_flush(w->store, &error);
     w->report->counts.flushes++;
     bool trouble = w->swarm.errors || w->swarm.drops || w->swarm.no_space || w->swarm.directory_errors;
     if (status != STATUS_OK && !trouble) fail_unless_excused(w, "a flush failed", status, &error);

@@ -67,6 +67,7 @@ static void draw_swarm(struct world *w)
         .links = once_in(w, 2),
         .late = once_in(w, 2),
         .flushes = once_in(w, 2),
+        .compaction = !once_in(w, 4),
         .snapshots = once_in(w, 2),
         .questions = !once_in(w, 4),
         .kill = once_in(w, 2),
@@ -113,6 +114,19 @@ enum status world_open(struct world *w, struct error *error)
     options.flush_rows = 20 + draw(w, 300);
     options.flush_interval_ms = once_in(w, 2) ? 1000 : 600000;
     options.cache_bytes = once_in(w, 2) ? 1 << 14 : 1 << 20;
+    if (w->swarm.compaction) {
+        options.compact.fan_in = 2 + (uint32_t)draw(w, 4);
+        options.compact.runs_max = options.compact.fan_in + (uint32_t)draw(w, 8);
+        options.compact.rows_max = 50 + draw(w, 1000);
+        options.compact.merge_rows_max = 4 * options.compact.rows_max;
+        options.compact.window_log2_max = 2 + (uint32_t)draw(w, 4);
+        options.compact.idle_ms = once_in(w, 2) ? 100 : 5000;
+        options.compact.delete_per_mille = once_in(w, 2) ? 1 : 125;
+        options.compact.moved_per_mille = once_in(w, 2) ? 1 : 5;
+        options.purge_deadline_ms = once_in(w, 2) ? 1000 : 604800000;
+    } else {
+        options.compact.fan_in = 0;
+    }
     if (once_in(w, 4)) options.queue_bytes_max = 20000;
     if (once_in(w, 4)) options.memory_bytes_max = 200000;
     w->store = NULL;
@@ -125,6 +139,11 @@ enum status world_open(struct world *w, struct error *error)
 void world_close(struct world *w)
 {
     executor_free(w->executor);
+    if (w->store) {
+        struct store_stats stats;
+        store_stats(w->store, &stats);
+        w->report->counts.compactions += stats.compactions;
+    }
     store_close(w->store);
     w->executor = NULL;
     w->store = NULL;
@@ -385,7 +404,7 @@ void simulation_run(const struct simulation_options *options, struct simulation_
     struct error error = ERROR_INIT;
     struct sim_threads_result result;
     struct sim_threads_options threads;
-    static const char *const patient[] = {"query", "worker", NULL}; /* pools */
+    static const char *const patient[] = {"query", "worker", "compaction", NULL};
     *ret_report = (struct simulation_report){.failed = false};
     w->options = *options;
     w->report = ret_report;

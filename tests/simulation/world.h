@@ -18,7 +18,7 @@
 struct swarm {
     unsigned clients, lives, rounds; /* rounds: checks of everything in a life */
     unsigned batch_events_max;
-    bool resends, keys, links, late, deletes, flushes, snapshots, questions;
+    bool resends, keys, links, late, deletes, flushes, compaction, snapshots, questions;
     bool kill, power, crash_in_recovery, fault_in_recovery;
     bool errors, drops, no_space, directory_errors, read_faults, silent, damage;
 };
