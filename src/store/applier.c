@@ -231,8 +231,11 @@ static void publish(struct store *store, struct message *message)
     uint64_t *known = u64map_get(&store->projects, message->project);
     enum status status;
     if (known) {
-        status =
-            project_publish((struct project *)(uintptr_t)*known, &store->context, &waiter->error, &waiter->snapshot);
+        struct project *project = (struct project *)(uintptr_t)*known;
+        status = project_publish(project, &store->context, &waiter->error, &waiter->snapshot);
+        /* What is owed is tried again with every snapshot. */
+        bool settled = !project->mark_count && !project->late_count && !project->owed_count;
+        if (status == STATUS_OK && settled) store_fresh_put(store, waiter->snapshot, store->changes_applied);
     } else {
         waiter->snapshot = calloc(1, sizeof *waiter->snapshot);
         status = waiter->snapshot ? STATUS_OK : STATUS_LIMIT;
@@ -270,6 +273,20 @@ enum status store_projects(struct store *store, void (*each)(void *ctx, uint64_t
     for (size_t i = 0; i < waiter.id_count; i++) each(ctx, waiter.ids[i]);
     free(waiter.ids);
     return STATUS_OK;
+}
+
+/* Pictures of what files were replaced since keep those files, and RAM sections that were written: nobody is served by
+ * them any more. */
+static void forget_pictures(struct store *store)
+{
+    struct project *project;
+    store_fresh_clear(store);
+    each_project(store, at, project)
+    {
+        if (!project->changed) continue;
+        snapshot_free(project->published);
+        project->published = NULL;
+    }
 }
 
 void store_applier_main(void *arg)
@@ -313,6 +330,8 @@ void store_applier_main(void *arg)
                 break;
             case MESSAGE_STOP: stop = true; break;
             }
+            store->changes_applied += store_is_change(message->kind);
+            if (message->kind == MESSAGE_FLUSHED || message->kind == MESSAGE_COMPACTED) forget_pictures(store);
             free(message);
         }
         if (!message || os_monotonic_ns() - store->last_count_ns > COUNT_DELAY_NS) {
@@ -320,13 +339,17 @@ void store_applier_main(void *arg)
             store->last_count_ns = os_monotonic_ns();
         }
         if (!stop && flush_due(store)) flush_begin(store);
+        enum compact_state before = store->compact_state;
         store_compact_step(store, stop);
+        if (before != COMPACT_NONE && store->compact_state == COMPACT_NONE) forget_pictures(store);
     }
 }
 
 enum status store_snapshot(struct store *store, uint64_t project, struct error *error, struct snapshot **ret_snapshot)
 {
     struct waiter waiter = {.error = ERROR_INIT};
+    *ret_snapshot = store_fresh_get(store, project);
+    if (*ret_snapshot) return STATUS_OK;
     struct message *message = store_message_try(MESSAGE_SNAPSHOT);
     if (!message) return error_set(error, STATUS_LIMIT, "out of memory for a question to the store");
     message->project = project;

@@ -27,6 +27,7 @@ void store_post(struct store *store, struct message *message)
     *store->mail_tail = message;
     store->mail_tail = &message->next;
     store->mail_bytes += message->size;
+    store->changes_posted += store_is_change(message->kind);
     os_cond_signal(&store->mail_filled);
     os_mutex_unlock(&store->mail_lock);
 }

@@ -177,11 +177,13 @@ enum status store_open(const struct store_options *options, struct error *error,
     store->queue_tail = &store->queue_head;
     store->mail_tail = &store->mail_head;
     store->projects = U64MAP_INIT(PROJECTS_MAX);
+    store->fresh = U64MAP_INIT(PROJECTS_MAX);
     store->arena = arena_new((size_t)1 << 30);
     store->cache = cache_new(options->cache_bytes);
     store->last_flush_ns = os_monotonic_ns();
     os_mutex_init(&store->queue_lock, "append queue");
     os_mutex_init(&store->mail_lock, "mailbox");
+    os_mutex_init(&store->fresh_lock, "fresh snapshots");
     os_mutex_init(&store->wait_lock, "waiters");
     os_mutex_init(&store->job_lock, "flush job");
     os_mutex_init(&store->compact_lock, "compaction job");
@@ -242,6 +244,7 @@ void store_close(struct store *store)
         os_thread_join(&store->compact_thread);
     }
     struct project *project;
+    store_fresh_clear(store);
     each_project(store, at, project) project_free(project);
     u64map_fini(&store->projects);
     wal_free(store->wal);
@@ -250,7 +253,7 @@ void store_close(struct store *store)
     arena_free(store->arena);
     free(store->dropped);
     free(store->dead);
-    struct os_mutex *locks[] = {&store->queue_lock, &store->mail_lock,    &store->wait_lock,
+    struct os_mutex *locks[] = {&store->queue_lock, &store->mail_lock,    &store->fresh_lock,  &store->wait_lock,
                                 &store->job_lock,   &store->failure_lock, &store->compact_lock};
     struct os_cond *conditions[] = {&store->queue_filled, &store->mail_filled, &store->mail_drained,
                                     &store->wait_done,    &store->job_filled,  &store->compact_filled};

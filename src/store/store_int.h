@@ -33,6 +33,11 @@ enum message_kind {
     MESSAGE_STOP
 };
 
+static inline bool store_is_change(enum message_kind kind)
+{
+    return kind == MESSAGE_FRAME || kind == MESSAGE_FLUSHED || kind == MESSAGE_COMPACTED;
+}
+
 struct waiter { /* lives on the asking thread's stack */
     bool done;
     enum status status;
@@ -76,6 +81,12 @@ struct store {
     struct os_cond mail_filled, mail_drained;
     struct message *mail_head, **mail_tail;
     size_t mail_bytes;
+    uint64_t changes_posted; /* messages that may change what a snapshot shows */
+
+    /* Snapshots by project (struct fresh *) for those who ask when nothing has changed: no turn of the applier is
+     * needed. */
+    struct os_mutex fresh_lock;
+    struct u64map fresh;
 
     struct os_mutex wait_lock;
     struct os_cond wait_done;
@@ -98,6 +109,7 @@ struct store {
     struct project_context context;
     struct arena *arena;
     uint64_t applied_lsn;
+    uint64_t changes_applied; /* how many of changes_posted */
     bool flushing;
     int64_t last_flush_ns, retry_flush_ns, last_count_ns;
     struct waiter *flush_waiters, *flush_waiters_next;
@@ -130,6 +142,14 @@ struct store {
     uint64_t cursor##_id, cursor##_value;                                                                              \
     for (size_t cursor = 0; u64map_next(&(store)->projects, &cursor, &cursor##_id, &cursor##_value) &&                 \
                             ((project) = (struct project *)(uintptr_t)cursor##_value, true);)
+
+/* --- fresh.c --- */
+/* Keeps the snapshot (and takes a reference) as what the project looks like after `changes` changes. */
+void store_fresh_put(struct store *store, struct snapshot *snapshot, uint64_t changes);
+/* A reference to the project's snapshot, if it is still what the applier would make; NULL: ask it. */
+struct snapshot *store_fresh_get(struct store *store, uint64_t project);
+/* Lets go of all: they keep files that were replaced. */
+void store_fresh_clear(struct store *store);
 
 /* --- mail.c: between threads --- */
 struct message *store_message_try(enum message_kind kind); /* NULL: out of memory */
