@@ -1,5 +1,5 @@
-/* The whole store on the simulated disk, in situations that are too rare for chance (tests/simulation): each is one that
- * lost data or refused to start before, or that the manual promises. */
+/* The whole store on the simulated disk, in situations that are too rare for chance (tests/simulation): each is one
+ * that lost data or refused to start before, or that the manual promises. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -265,12 +265,42 @@ static void a_dropped_project_stays_gone(void **state)
     }
 }
 
+static void count_file(void *ctx, const char *file)
+{
+    (void)file;
+    ++*(size_t *)ctx;
+}
+
+static size_t log_files(struct fixture *f)
+{
+    size_t count = 0;
+    assert_int_equal(os_list(sim_fs(f->sim), "wal", count_file, &count, &f->error), STATUS_OK);
+    return count;
+}
+
+/* A server that is started again and again without work must not gather log files. */
+static void starting_often_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    struct fixture f = new_fixture(77);
+    size_t most = 0;
+    for (int i = 0; i < 30; i++) {
+        if (i == 10) assert_int_equal(send(&f, 1, "A"), STATUS_OK);
+        store_close(f.store);
+        open_store(&f);
+        size_t files = log_files(&f);
+        if (files > most) most = files;
+    }
+    assert_in_range(most, 1, 6);
+    end_fixture(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_mark_that_only_the_cache_has), cmocka_unit_test(a_disk_that_fails_for_a_while),
-        cmocka_unit_test(a_full_disk_at_start),           cmocka_unit_test(salvage_starts_once_and_for_all),
-        cmocka_unit_test(a_dropped_project_stays_gone),
+        cmocka_unit_test(starting_often_leaves_nothing_behind), cmocka_unit_test(a_mark_that_only_the_cache_has),
+        cmocka_unit_test(a_disk_that_fails_for_a_while),        cmocka_unit_test(a_full_disk_at_start),
+        cmocka_unit_test(salvage_starts_once_and_for_all),      cmocka_unit_test(a_dropped_project_stays_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

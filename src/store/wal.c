@@ -388,6 +388,22 @@ static enum status recover(struct recovery *r, struct error *error)
     return STATUS_OK;
 }
 
+/* Files that begin behind the end of the log were made ready by earlier processes and never written to. Each start
+ * makes a new one, so without this a server that is restarted again and again would fill its disk. */
+static void remove_unused(struct wal *wal, uint64_t end_lsn)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < wal->file_count; i++) {
+        struct error ignored;
+        bool unused = wal->files[i].base >= end_lsn;
+        char name[64];
+        file_name(name, wal->files[i].base, wal->files[i].epoch);
+        if (unused && os_unlink(wal->options.fs, name, &ignored) == STATUS_OK) continue;
+        wal->files[kept++] = wal->files[i];
+    }
+    wal->file_count = kept;
+}
+
 enum status wal_open(const struct wal_options *options, uint64_t flushed_lsn,
                      enum status (*each)(void *ctx, uint64_t lsn, uint64_t end_lsn, struct str records), void *ctx,
                      struct error *error, struct wal_report *ret_report, struct wal **ret_wal)
@@ -418,6 +434,7 @@ enum status wal_open(const struct wal_options *options, uint64_t flushed_lsn,
             struct error ignored;
             (void)!os_unlink(options->fs, name, &ignored);
         }
+        if (!options->salvage) remove_unused(wal, recovery.at);
         recovery.report.end_lsn = (recovery.at + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         wal->lsn = wal->durable_lsn = wal->marked_lsn = recovery.report.end_lsn;
         *ret_report = recovery.report;
