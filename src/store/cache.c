@@ -6,7 +6,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define BUCKETS         4096
+#define BUCKETS_MIN     4096
+#define BUCKETS_MAX     ((size_t)1 << 20)
+#define BUCKET_BYTES    4096 /* of the cache, for each bucket: chains stay short when all entries are small */
 #define EVICT_STEPS_MAX ((size_t)1 << 20) /* of the hand, in one eviction */
 
 struct cache_entry {
@@ -21,15 +23,25 @@ struct cache_entry {
 
 struct cache {
     struct os_mutex lock;
-    struct cache_entry *buckets[BUCKETS];
+    struct cache_entry **buckets;
+    size_t bucket_count;
     struct cache_entry *hand; /* any entry of the ring */
     size_t bytes, bytes_max;
 };
 
+/* What an entry costs: a section with many events has many objects of a few bytes. */
+static size_t entry_bytes(uint32_t size)
+{
+    return sizeof(struct cache_entry) + size;
+}
+
 struct cache *cache_new(size_t bytes_max)
 {
     struct cache *cache = calloc(1, sizeof *cache);
-    if (!cache) abort();
+    size_t wanted = bytes_max / BUCKET_BYTES, count = BUCKETS_MIN;
+    while (count < wanted && count < BUCKETS_MAX) count *= 2;
+    if (!cache || !(cache->buckets = calloc(count, sizeof(struct cache_entry *)))) abort();
+    cache->bucket_count = count;
     os_mutex_init(&cache->lock, "cache");
     cache->bytes_max = bytes_max;
     return cache;
@@ -37,7 +49,7 @@ struct cache *cache_new(size_t bytes_max)
 
 static struct cache_entry **bucket(struct cache *cache, uint64_t file_id, uint64_t offset)
 {
-    return &cache->buckets[hash_u64(offset, file_id) % BUCKETS];
+    return &cache->buckets[hash_u64(offset, file_id) % cache->bucket_count];
 }
 
 static void unlink_entry(struct cache *cache, struct cache_entry *entry)
@@ -52,7 +64,7 @@ static void unlink_entry(struct cache *cache, struct cache_entry *entry)
         entry->older->newer = entry->newer;
         if (cache->hand == entry) cache->hand = entry->newer;
     }
-    cache->bytes -= entry->size;
+    cache->bytes -= entry_bytes(entry->size);
     entry->cached = false;
 }
 
@@ -84,6 +96,7 @@ void cache_free(struct cache *cache)
         free(entry);
     }
     os_mutex_destroy(&cache->lock);
+    free(cache->buckets);
     free(cache);
 }
 
@@ -133,8 +146,8 @@ enum status cache_fetch(struct cache *cache, struct os_file *file, uint64_t file
     }
     os_mutex_lock(&cache->lock);
     if (!lookup(cache, file_id, offset, ref.size)) {
-        evict(cache, ref.size);
-        if (cache->bytes + ref.size <= cache->bytes_max) {
+        evict(cache, entry_bytes(ref.size));
+        if (cache->bytes + entry_bytes(ref.size) <= cache->bytes_max) {
             struct cache_entry **at = bucket(cache, file_id, offset);
             entry->next = *at;
             *at = entry;
@@ -147,7 +160,7 @@ enum status cache_fetch(struct cache *cache, struct os_file *file, uint64_t file
                 cache->hand = entry->newer = entry->older = entry;
             }
             entry->cached = true;
-            cache->bytes += ref.size;
+            cache->bytes += entry_bytes(ref.size);
         }
     }
     os_mutex_unlock(&cache->lock);

@@ -7,6 +7,8 @@
  * a moment, and a file whose content has reached section files is given another name. So what is wrong with the log is
  * believed only when it is still wrong after the manifest was read again (verify_log.c).
  */
+#include "store/verify.h"
+
 #include "store/verify_int.h"
 
 #include <stdarg.h>
