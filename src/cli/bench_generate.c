@@ -1,6 +1,7 @@
-#include "cli/bench_rows.h"
+#include "cli/bench_generate.h"
 
 #include "base/hash.h"
+#include "cli/bench_rows.h"
 
 #include <stdlib.h>
 

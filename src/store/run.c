@@ -1,6 +1,7 @@
-#include "store/run_int.h"
+#include "store/run.h"
 
 #include "base/civil.h"
+#include "store/run_int.h"
 
 #include <stdatomic.h>
 
