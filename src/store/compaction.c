@@ -28,7 +28,7 @@
 #define SURVEY_DELAY_NS 600000000000LL
 #define RETRY_NS_MIN    1000000000LL
 #define RETRY_NS_MAX    300000000000LL
-#define BYTES_PER_ROW   64 /* of memory, in a merge */
+#define BYTES_PER_ROW   128 /* of memory, of the largest event in a section that is being written */
 #define ROWS_MAX_MIN    65536
 
 /* --- the thread --- */

@@ -9,7 +9,7 @@
  *
  * Size. With one window, a section gets at most rows_max rows, then another one begins: parts of one sorted order, cut
  * between events or between persons (within one only if it alone has more rows than that). With a `write` callback
- * their bytes are handed over one after the other, each beginning at a multiple of 64: memory is then about 40 bytes a
+ * their bytes are handed over one after the other, each beginning at a multiple of 64: memory is then about 120 bytes a
  * row of the largest event in a section, and one column.
  */
 #include "store/version.h"
