@@ -53,6 +53,51 @@ void buf_u16(struct buf *buf, uint16_t value);
 void buf_u32(struct buf *buf, uint32_t value);
 void buf_u64(struct buf *buf, uint64_t value);
 void buf_varint(struct buf *buf, uint64_t value);
+
+/* For writers of many small pieces. buf_spare gives the place for `size` more bytes when the block has it already; when
+ * it gives NULL, the functions above must be used, which grow the block or fail. What the raw_ functions wrote there is
+ * kept by buf_wrote. */
+static inline char *buf_spare(const struct buf *buf, size_t size)
+{
+    return size <= buf->capacity - buf->size && !buf->failed ? buf->data + buf->size : NULL;
+}
+static inline void buf_wrote(struct buf *buf, const char *end)
+{
+    buf->size = (size_t)(end - buf->data);
+}
+#define VARINT_BYTES_MAX 10
+static inline char *raw_varint(char *at, uint64_t value)
+{
+    for (; value >= 0x80; value >>= 7) *at++ = (char)(value | 0x80);
+    *at++ = (char)value;
+    return at;
+}
+/* Most are short: two copies of a fixed size, which may overlap, spare the call. */
+static inline char *raw_bytes(char *at, const char *data, size_t size)
+{
+    if (size > 32) {
+        memcpy(at, data, size);
+    } else if (size >= 16) {
+        memcpy(at, data, 16);
+        memcpy(at + size - 16, data + size - 16, 16);
+    } else if (size >= 8) {
+        memcpy(at, data, 8);
+        memcpy(at + size - 8, data + size - 8, 8);
+    } else if (size >= 4) {
+        memcpy(at, data, 4);
+        memcpy(at + size - 4, data + size - 4, 4);
+    } else if (size > 0) {
+        at[0] = data[0];
+        at[size / 2] = data[size / 2];
+        at[size - 1] = data[size - 1];
+    }
+    return at + size;
+}
+/* A varint length and the bytes: VARINT_BYTES_MAX + s.size at most. */
+static inline char *raw_str(char *at, struct str s)
+{
+    return raw_bytes(raw_varint(at, s.size), s.data, s.size);
+}
 static inline uint64_t zigzag(int64_t value)
 {
     return ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);

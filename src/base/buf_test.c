@@ -169,9 +169,51 @@ static void test_reader_bounds(void **state)
     assert_true(r.failed);
 }
 
+/* Shows that the raw writers give the bytes of the checked ones, for every size around their cases, and touch nothing
+ * behind; and that there is spare room only within the block. */
+static void test_raw(void **state)
+{
+    (void)state;
+    char text[80];
+    for (size_t i = 0; i < sizeof text; i++) text[i] = (char)('0' + i);
+    for (size_t size = 0; size <= sizeof text; size++) {
+        struct buf checked = BUF_INIT(1000);
+        char *from = malloc(size + 1), *to = malloc(size + 2);
+        assert_non_null(from);
+        assert_non_null(to);
+        memcpy(from, text, size);
+        buf_varint(&checked, size);
+        buf_add(&checked, from, size);
+        char *end = raw_str(to, str_from(from, size));
+        assert_true(end == to + size + 1);
+        assert_memory_equal(to, checked.data, size + 1);
+        buf_fini(&checked);
+        free(from);
+        free(to);
+    }
+    for (unsigned shift = 0; shift < 64; shift++) {
+        struct buf checked = BUF_INIT(100), raw = BUF_INIT(100);
+        assert_null(buf_spare(&raw, 1));
+        assert_non_null(buf_reserve(&raw, 2 * VARINT_BYTES_MAX));
+        char *at = buf_spare(&raw, raw.capacity);
+        assert_non_null(at);
+        assert_null(buf_spare(&raw, raw.capacity + 1));
+        uint64_t value = UINT64_MAX >> shift;
+        buf_varint(&checked, value);
+        buf_varint(&checked, value + 1);
+        buf_wrote(&raw, raw_varint(raw_varint(at, value), value + 1));
+        assert_true(str_eq(buf_str(&raw), buf_str(&checked)));
+        raw.failed = true;
+        assert_null(buf_spare(&raw, 1));
+        buf_fini(&checked);
+        buf_fini(&raw);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_raw),
         cmocka_unit_test(test_maximum),
         cmocka_unit_test(test_all_or_nothing),
         cmocka_unit_test(test_printf_consume_detach),

@@ -33,30 +33,28 @@
 struct reading {
     struct arena *arena;
     size_t values_left;
-    /* Items of the open lists and objects; on the heap when `heap` is set. */
-    unsigned char *stack, *heap;
-    size_t used, capacity;
+    /* Items of the open lists and objects, up to `top`; on the heap when `heap` is set. */
+    unsigned char *stack, *top, *end, *heap;
 };
 
 /* Appends `size` bytes, or NULL. */
-static void *push_slowly(struct reading *r, size_t size)
+static __attribute__((noinline)) void *push_slowly(struct reading *r, size_t size)
 {
-    size_t capacity = r->capacity * 2;
+    size_t used = (size_t)(r->top - r->stack), capacity = (size_t)(r->end - r->stack) * 2;
     unsigned char *grown = realloc(r->heap, capacity);
     if (!grown) return NULL;
-    if (!r->heap) memcpy(grown, r->stack, r->used);
+    if (!r->heap) memcpy(grown, r->stack, used);
     r->stack = r->heap = grown;
-    r->capacity = capacity;
-    void *place = r->stack + r->used;
-    r->used += size;
-    return place;
+    r->end = grown + capacity;
+    r->top = grown + used + size;
+    return grown + used;
 }
 
 static inline void *push(struct reading *r, size_t size)
 {
-    if (r->capacity - r->used < size) return push_slowly(r, size);
-    void *place = r->stack + r->used;
-    r->used += size;
+    unsigned char *place = r->top;
+    if ((size_t)(r->end - place) < size) return push_slowly(r, size);
+    r->top = place + size;
     return place;
 }
 
@@ -66,14 +64,14 @@ static void *pop(struct reading *r, size_t base, size_t item_size, size_t count)
 {
     size_t capacity = count > 1 ? (size_t)1 << (64 - __builtin_clzll(count - 1)) : 1;
     void *items = arena_alloc(r->arena, capacity * item_size);
-    if (items) memcpy(items, r->stack + base, count * item_size);
-    r->used = base;
+    r->top = r->stack + base;
+    if (items) memcpy(items, r->top, count * item_size);
     return items;
 }
 
 static inline char *blanks(char *at)
 {
-    while (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t') at++;
+    while ((unsigned char)*at <= ' ' && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')) at++;
     return at;
 }
 
@@ -209,6 +207,26 @@ static inline bool is_digit(char c)
     return (unsigned char)(c - '0') < 10;
 }
 
+/* The value of eight digits at once; false when they are not digits, all of them. The multiplications add up
+ * neighbours: to four numbers of two digits, two of four, one of eight. */
+static inline bool eight_digits(const char *at, uint64_t *ret_digits)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    uint64_t chars;
+    memcpy(&chars, at, 8);
+    uint64_t carry = chars + 0x0606060606060606; /* ':' and what follows it leave the thirties */
+    if (((chars & 0xF0F0F0F0F0F0F0F0) ^ 0x3030303030303030) | ((carry & 0xF0F0F0F0F0F0F0F0) ^ 0x3030303030303030))
+        return false;
+    chars = (chars & 0x0F0F0F0F0F0F0F0F) * (1 + (10 << 8)) >> 8;
+    chars = (chars & 0x00FF00FF00FF00FF) * (1 + (100 << 16)) >> 16;
+    *ret_digits = (chars & 0x0000FFFF0000FFFF) * (1 + (UINT64_C(10000) << 32)) >> 32;
+    return true;
+#else
+    (void)at, (void)ret_digits;
+    return false;
+#endif
+}
+
 /* Up to 18 digits fit an int64. A decimal of up to 15 digits in all is the quotient of two integers that a double holds
  * exactly, so one division, which rounds correctly, gives the nearest double (W. D. Clinger, "How to read floating
  * point numbers accurately", PLDI 1990). Everything else is left to read_any_number. */
@@ -218,6 +236,7 @@ static inline char *read_number(struct reading *r, char *start, struct json *ret
     bool negative = *start == '-';
     char *first = start + negative, *at = first;
     uint64_t digits = 0;
+    if (eight_digits(at, &digits)) at += 8;
     while (is_digit(*at)) digits = digits * 10 + (uint64_t)(*at++ - '0');
     size_t whole = (size_t)(at - first), fraction = 0;
     if (whole == 0 || whole > 18 || (*first == '0' && whole > 1)) return read_any_number(r, start, ret_value);
@@ -248,17 +267,15 @@ static inline bool is_word(const char *at, const char *word, size_t size)
     return memcmp(at, word, size) == 0;
 }
 
-static char *read_container(struct reading *r, char *at, unsigned depth_left, struct json *ret_value);
-
-/* Inlined into both loops, so that only lists and objects cost a call. */
-static inline __attribute__((always_inline)) char *read_value(struct reading *r, char *at, unsigned depth_left,
-                                                              struct json *ret_value)
+/* A value that is no list and no object. */
+static inline __attribute__((always_inline)) char *read_scalar(struct reading *r, char *at, struct json *ret_value)
 {
-    if (r->values_left-- == 0) return NULL;
+    if (*at == '"') {
+        *ret_value = (struct json){.type = JSON_STRING};
+        return read_string(at + 1, &ret_value->string);
+    }
+    if (is_digit(*at)) return read_number(r, at, ret_value);
     switch (*at) {
-    case '"': *ret_value = (struct json){.type = JSON_STRING}; return read_string(at + 1, &ret_value->string);
-    case '{':
-    case '[': return read_container(r, at, depth_left, ret_value);
     case 't':
         if (!is_word(at, "true", 4)) return NULL;
         *ret_value = (struct json){.type = JSON_BOOL, .boolean = true};
@@ -275,54 +292,8 @@ static inline __attribute__((always_inline)) char *read_value(struct reading *r,
     }
 }
 
-/* After "{" and blanks. */
-static char *read_object(struct reading *r, char *at, unsigned depth_left, struct json *ret_value)
-{
-    size_t base = r->used, count = 0;
-    struct json_member member, *place;
-    *ret_value = (struct json){.type = JSON_OBJECT};
-    if (*at == '}') return at + 1;
-    for (;;) {
-        if (*at != '"') return NULL;
-        at = read_string(at + 1, &member.key);
-        if (!at) return NULL;
-        if (*at != ':') at = blanks(at);
-        if (*at != ':') return NULL;
-        at = read_value(r, blanks(at + 1), depth_left, &member.value);
-        if (!at || !(place = push(r, sizeof *place))) return NULL;
-        *place = member;
-        count++;
-        if (*at != ',') at = blanks(at);
-        if (*at != ',') break;
-        at = blanks(at + 1);
-    }
-    if (*at != '}') return NULL;
-    ret_value->object.members = pop(r, base, sizeof *place, count);
-    ret_value->object.count = count;
-    return ret_value->object.members ? at + 1 : NULL;
-}
-
-/* After "[" and blanks. */
-static char *read_array(struct reading *r, char *at, unsigned depth_left, struct json *ret_value)
-{
-    size_t base = r->used, count = 0;
-    struct json item, *place;
-    *ret_value = (struct json){.type = JSON_ARRAY};
-    if (*at == ']') return at + 1;
-    for (;;) {
-        at = read_value(r, at, depth_left, &item);
-        if (!at || !(place = push(r, sizeof *place))) return NULL;
-        *place = item;
-        count++;
-        if (*at != ',') at = blanks(at);
-        if (*at != ',') break;
-        at = blanks(at + 1);
-    }
-    if (*at != ']') return NULL;
-    ret_value->array.items = pop(r, base, sizeof *place, count);
-    ret_value->array.count = count;
-    return ret_value->array.items ? at + 1 : NULL;
-}
+static char *read_object(struct reading *r, char *at, unsigned depth_left, struct json *ret_value);
+static char *read_array(struct reading *r, char *at, unsigned depth_left, struct json *ret_value);
 
 static char *read_container(struct reading *r, char *at, unsigned depth_left, struct json *ret_value)
 {
@@ -330,6 +301,71 @@ static char *read_container(struct reading *r, char *at, unsigned depth_left, st
     char *inner = blanks(at + 1);
     return *at == '{' ? read_object(r, inner, depth_left - 1, ret_value)
                       : read_array(r, inner, depth_left - 1, ret_value);
+}
+
+/* After "{" and blanks. */
+static char *read_object(struct reading *r, char *at, unsigned depth_left, struct json *ret_value)
+{
+    size_t base = (size_t)(r->top - r->stack), count = 0;
+    *ret_value = (struct json){.type = JSON_OBJECT};
+    if (*at == '}') return at + 1;
+    for (;; count++) {
+        struct json_member *member = push(r, sizeof *member);
+        if (!member || *at != '"') return NULL;
+        at = read_string(at + 1, &member->key);
+        if (!at) return NULL;
+        if (*at != ':') at = blanks(at);
+        if (*at != ':' || r->values_left-- == 0) return NULL;
+        at = blanks(at + 1);
+        if (*at == '{' || *at == '[') {
+            struct json inner;
+            at = read_container(r, at, depth_left, &inner);
+            member = (struct json_member *)(void *)(r->stack + base) + count; /* the stack may have moved */
+            member->value = inner;
+        } else {
+            at = read_scalar(r, at, &member->value);
+        }
+        if (!at) return NULL;
+        if (*at != ',') {
+            at = blanks(at);
+            if (*at != ',') break;
+        }
+        at = blanks(at + 1);
+    }
+    if (*at != '}') return NULL;
+    ret_value->object.count = ++count;
+    ret_value->object.members = pop(r, base, sizeof(struct json_member), count);
+    return ret_value->object.members ? at + 1 : NULL;
+}
+
+/* After "[" and blanks. */
+static char *read_array(struct reading *r, char *at, unsigned depth_left, struct json *ret_value)
+{
+    size_t base = (size_t)(r->top - r->stack), count = 0;
+    *ret_value = (struct json){.type = JSON_ARRAY};
+    if (*at == ']') return at + 1;
+    for (;; count++) {
+        struct json *item = push(r, sizeof *item);
+        if (!item || r->values_left-- == 0) return NULL;
+        if (*at == '{' || *at == '[') {
+            struct json inner;
+            at = read_container(r, at, depth_left, &inner);
+            item = (struct json *)(void *)(r->stack + base) + count;
+            *item = inner;
+        } else {
+            at = read_scalar(r, at, item);
+        }
+        if (!at) return NULL;
+        if (*at != ',') {
+            at = blanks(at);
+            if (*at != ',') break;
+        }
+        at = blanks(at + 1);
+    }
+    if (*at != ']') return NULL;
+    ret_value->array.count = ++count;
+    ret_value->array.items = pop(r, base, sizeof(struct json), count);
+    return ret_value->array.items ? at + 1 : NULL;
 }
 
 bool json_read(struct arena *arena, struct str text, const struct json_limits *limits, struct json *ret_value)
@@ -344,10 +380,14 @@ bool json_read(struct arena *arena, struct str text, const struct json_limits *l
     struct reading reading = {.arena = arena,
                               .values_left = limits && limits->values_max ? limits->values_max : SIZE_MAX,
                               .stack = stack,
-                              .capacity = sizeof stack};
+                              .top = stack,
+                              .end = stack + sizeof stack};
     unsigned depth_max = limits && limits->depth_max ? limits->depth_max : JSON_DEPTH_DEFAULT;
     struct json value;
-    char *at = read_value(&reading, blanks(copy), depth_max, &value);
+    char *at = blanks(copy);
+    bool container = *at == '{' || *at == '[';
+    reading.values_left--;
+    at = container ? read_container(&reading, at, depth_max, &value) : read_scalar(&reading, at, &value);
     free(reading.heap);
     if (!at || blanks(at) != copy + text.size) return false;
     *ret_value = value;

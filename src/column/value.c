@@ -132,22 +132,49 @@ enum status value_decode(struct reader *reader, struct value *ret_value)
     return decode(reader, ret_value, VALUE_DEPTH_MAX);
 }
 
+static struct value scalar_of(const struct json *json)
+{
+    struct value v;
+    switch (json->type) {
+    case JSON_BOOL: return value_bool(json->boolean);
+    case JSON_INT: return value_int(json->integer);
+    case JSON_DOUBLE: return value_number(json->number);
+    case JSON_STRING: return value_str(json->string);
+    case JSON_BIGNUM:
+        v = value_str(json->string);
+        v.type = VALUE_BIGNUM;
+        return v;
+    default: return value_null();
+    }
+}
+
+char *value_encode_other_scalar(char *at, const struct json *json)
+{
+    struct value v = scalar_of(json);
+    uint64_t bits;
+    *at++ = (char)v.type;
+    switch (v.type) {
+    case VALUE_BOOL: *at++ = v.boolean; return at;
+    case VALUE_INT: return raw_varint(at, zigzag(v.integer));
+    case VALUE_DOUBLE:
+        memcpy(&bits, &v.number, 8);
+        for (int i = 0; i < 8; i++) *at++ = (char)(bits >> 8 * i);
+        return at;
+    case VALUE_BIGNUM: return raw_str(at, value_text(v));
+    default: return at;
+    }
+}
+
 /* Containers carry their size in front: the payload is written first and then moved up by the size's few bytes. */
 static enum status encode_json(struct buf *buf, const struct json *json, unsigned depth)
 {
-    switch (json->type) {
-    case JSON_NULL: value_encode(buf, value_null()); return STATUS_OK;
-    case JSON_BOOL: value_encode(buf, value_bool(json->boolean)); return STATUS_OK;
-    case JSON_INT: value_encode(buf, value_int(json->integer)); return STATUS_OK;
-    case JSON_DOUBLE: value_encode(buf, value_number(json->number)); return STATUS_OK;
-    case JSON_BIGNUM: {
-        struct value v = value_str(json->string);
-        v.type = VALUE_BIGNUM;
-        value_encode(buf, v);
+    if (json->type != JSON_ARRAY && json->type != JSON_OBJECT) {
+        char *at = buf_spare(buf, value_scalar_bytes_max(json));
+        if (at)
+            buf_wrote(buf, value_encode_scalar(at, json));
+        else
+            value_encode(buf, scalar_of(json));
         return STATUS_OK;
-    }
-    case JSON_STRING: value_encode(buf, value_str(json->string)); return STATUS_OK;
-    default: break;
     }
     if (depth == 0) return STATUS_INVALID;
     bool object = json->type == JSON_OBJECT;

@@ -83,6 +83,18 @@ size_t value_encoded_size(struct value v);
 /* Reads one encoded value; strings and containers point into the reader's bytes. CORRUPT when malformed (checked in
  * depth, so that value_iter may trust what it walks). */
 enum status value_decode(struct reader *reader, struct value *ret_value) MUST_USE;
+/* Encodes a JSON value that is no list or object at a place of value_scalar_bytes_max() bytes; returns its end. */
+static inline size_t value_scalar_bytes_max(const struct json *json)
+{
+    return 1 + VARINT_BYTES_MAX + (json->type == JSON_STRING || json->type == JSON_BIGNUM ? json->string.size : 0);
+}
+char *value_encode_other_scalar(char *at, const struct json *json); /* not a string either */
+static inline char *value_encode_scalar(char *at, const struct json *json)
+{
+    if (json->type != JSON_STRING) return value_encode_other_scalar(at, json);
+    *at++ = VALUE_STRING;
+    return raw_str(at, json->string);
+}
 /* Encodes a JSON value; INVALID when nested deeper than VALUE_DEPTH_MAX. Duplicate keys: the last wins. */
 enum status value_encode_json(struct buf *buf, const struct json *json) MUST_USE;
 /* The JSON form of a value, in the arena; ABSENT becomes null. */

@@ -24,21 +24,21 @@ enum core {
     CORE_NONE = CORE_COUNT,
 };
 
-/* json.flags of a property's value: it is not stored. */
-enum { VALUE_LEFT_OUT = 1 };
+/* The size is known to agree: a comparison of a fixed size is no call. */
+#define IS(name, literal) (memcmp((name).data, (literal), sizeof(literal) - 1) == 0)
 
-static enum core core_of(struct str name)
+static inline enum core core_of(struct str name)
 {
     switch (name.size) {
-    case 2: return str_is(name, "ip") ? CORE_IP : CORE_NONE;
-    case 4: return str_is(name, "time") ? CORE_TIME : CORE_NONE;
-    case 5: return str_is(name, "token") ? CORE_TOKEN : CORE_NONE;
-    case 7: return str_is(name, "$ignore") ? CORE_IGNORE : CORE_NONE;
-    case 8: return str_is(name, "$user_id") ? CORE_USER_ID : CORE_NONE;
+    case 2: return IS(name, "ip") ? CORE_IP : CORE_NONE;
+    case 4: return IS(name, "time") ? CORE_TIME : CORE_NONE;
+    case 5: return IS(name, "token") ? CORE_TOKEN : CORE_NONE;
+    case 7: return IS(name, "$ignore") ? CORE_IGNORE : CORE_NONE;
+    case 8: return IS(name, "$user_id") ? CORE_USER_ID : CORE_NONE;
     case 10:
-        if (str_is(name, "$insert_id")) return CORE_INSERT_ID;
-        return str_is(name, "$device_id") ? CORE_DEVICE_ID : CORE_NONE;
-    case 11: return str_is(name, "distinct_id") ? CORE_DISTINCT_ID : CORE_NONE;
+        if (IS(name, "$insert_id")) return CORE_INSERT_ID;
+        return IS(name, "$device_id") ? CORE_DEVICE_ID : CORE_NONE;
+    case 11: return IS(name, "distinct_id") ? CORE_DISTINCT_ID : CORE_NONE;
     default: return CORE_NONE;
     }
 }
@@ -52,16 +52,39 @@ void event_encoder_init(struct event_encoder *encoder, struct arena *arena, cons
                                       .sizes_known = text_size <= limits->event_bytes_max};
 }
 
+static bool is_blank(struct str text)
+{
+    /* Most names begin with a letter, which settles it. */
+    return text.size == 0 || ((unsigned char)text.data[0] <= ' ' && str_trim(text).size == 0);
+}
+
+/* The last of the members that have these names, NULL where there is none. */
+static void event_parts(const struct json *event, struct json **ret_name, struct json **ret_properties)
+{
+    *ret_name = *ret_properties = NULL;
+    for (size_t i = 0; i < event->object.count; i++) {
+        struct json_member *member = &event->object.members[i];
+        if (member->key.size == 5 && IS(member->key, "event"))
+            *ret_name = &member->value;
+        else if (member->key.size == 10 && IS(member->key, "properties"))
+            *ret_properties = &member->value;
+    }
+}
+
 enum status event_token(const struct json *event, struct str fallback_token, struct error *error, struct str *ret_token)
 {
     if (event->type != JSON_OBJECT) return error_set(error, STATUS_INVALID, "data, malformed");
-    const struct json *name = json_member(event, "event");
-    if (!name || name->type != JSON_STRING || str_trim(name->string).size == 0)
+    struct json *name, *properties;
+    const struct json *token = NULL;
+    event_parts(event, &name, &properties);
+    if (!name || name->type != JSON_STRING || is_blank(name->string))
         return error_set(error, STATUS_INVALID, "event, missing");
-    const struct json *properties = json_member(event, "properties");
     if (properties && properties->type != JSON_OBJECT && properties->type != JSON_NULL)
         return error_set(error, STATUS_INVALID, "'properties' is invalid: must be an object");
-    const struct json *token = properties ? json_member(properties, "token") : NULL;
+    for (size_t i = 0; properties && properties->type == JSON_OBJECT && i < properties->object.count; i++) {
+        const struct json_member *member = &properties->object.members[i];
+        if (member->key.size == 5 && IS(member->key, "token")) token = &member->value;
+    }
     struct str text = token && token->type == JSON_STRING ? token->string : STR_NULL;
     bool absent = !token || token->type == JSON_NULL || (token->type == JSON_STRING && token->string.size == 0);
     if (absent) text = fallback_token;
@@ -73,6 +96,10 @@ enum status event_token(const struct json *event, struct str fallback_token, str
 bool event_time(const struct json *value, int64_t *ret_ms)
 {
     double time;
+    if (value->type == JSON_INT && value->integer > 0 && value->integer < (int64_t)TIME_MS_FROM) {
+        *ret_ms = value->integer * 1000;
+        return true;
+    }
     switch (value->type) {
     case JSON_INT:
     case JSON_DOUBLE:
@@ -92,9 +119,9 @@ bool event_time(const struct json *value, int64_t *ret_ms)
 bool event_insert_id_valid(struct str insert_id)
 {
     if (insert_id.size == 0 || insert_id.size > INSERT_ID_MAX) return false;
-    for (size_t i = 0; i < insert_id.size; i++) {
-        char c = insert_id.data[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-')) return false;
+    static const bool allowed[256] = {['-'] = true, ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true};
+    for (const char *at = insert_id.data, *end = at + insert_id.size; at < end; at++) {
+        if (!allowed[(unsigned char)*at]) return false;
     }
     return !identity_denied(insert_id);
 }
@@ -139,60 +166,67 @@ static enum status property_refused(struct error *error, struct str name, const 
     return error_set(error, STATUS_INVALID, "'properties." STR_FMT "' is invalid: %s", STR_ARG(shown), wrong);
 }
 
-/* Room for the numbers of `count` names. */
-static enum status names_begin(struct event_encoder *encoder, size_t count)
+/* Room for `count` properties of a new event. */
+static enum status properties_begin(struct event_encoder *encoder, size_t count)
 {
     encoder->generation++;
-    if (count <= encoder->name_capacity) return STATUS_OK;
-    encoder->names = arena_alloc(encoder->arena, count * 2 * sizeof *encoder->names);
-    encoder->name_capacity = encoder->names ? count * 2 : 0;
-    return encoder->names ? STATUS_OK : STATUS_LIMIT;
+    encoder->property_count = 0;
+    if (count <= encoder->property_capacity) return STATUS_OK;
+    encoder->properties = arena_alloc(encoder->arena, count * 2 * sizeof *encoder->properties);
+    encoder->property_capacity = encoder->properties ? count * 2 : 0;
+    return encoder->properties ? STATUS_OK : STATUS_LIMIT;
 }
 
-/* Of two properties of one name the later counts. Names can also become the same by being cut. */
-static enum status name_remember(struct event_encoder *encoder, struct json_member *member, uint32_t name)
+static enum status slots_grow(struct event_encoder *encoder, uint32_t name)
 {
-    if (name >= encoder->slot_capacity) {
-        size_t capacity = ((size_t)name + 32) * 2;
-        encoder->slots = arena_realloc(encoder->arena, encoder->slots, encoder->slot_capacity * sizeof *encoder->slots,
-                                       capacity * sizeof *encoder->slots);
-        if (!encoder->slots) return STATUS_LIMIT;
-        memset(encoder->slots + encoder->slot_capacity, 0,
-               (capacity - encoder->slot_capacity) * sizeof *encoder->slots);
-        encoder->slot_capacity = capacity;
-    }
-    struct event_name_slot *slot = &encoder->slots[name];
-    if (slot->generation == encoder->generation) slot->member->value.flags = VALUE_LEFT_OUT;
-    *slot = (struct event_name_slot){member, encoder->generation};
+    size_t capacity = ((size_t)name + 32) * 2;
+    encoder->slots = arena_realloc(encoder->arena, encoder->slots, encoder->slot_capacity * sizeof *encoder->slots,
+                                   capacity * sizeof *encoder->slots);
+    if (!encoder->slots) return STATUS_LIMIT;
+    memset(encoder->slots + encoder->slot_capacity, 0, (capacity - encoder->slot_capacity) * sizeof *encoder->slots);
+    encoder->slot_capacity = capacity;
     return STATUS_OK;
 }
 
-/* Looks at every property once: remembers the core ones, checks and cuts the others, marks what is not stored. Repeated
- * names count towards properties_max. */
+/* Notes a property that is to be stored. Of two of one name the later counts; names can also become the same by being
+ * cut. */
+static inline enum status property_add(struct event_encoder *encoder, struct batch *batch, struct json_member *member)
+{
+    uint32_t name = batch_name(batch, member->key), index = (uint32_t)encoder->property_count++;
+    if (name == UINT32_MAX) return STATUS_LIMIT;
+    if (name >= encoder->slot_capacity) TRY(slots_grow(encoder, name));
+    struct event_name_slot *slot = &encoder->slots[name];
+    if (slot->generation == encoder->generation) encoder->properties[slot->property].member = NULL;
+    *slot = (struct event_name_slot){encoder->generation, index};
+    encoder->properties[index] = (struct event_property){member, name};
+    return STATUS_OK;
+}
+
+/* Looks at every property once: remembers the core ones, checks and cuts the others, notes what is to be stored.
+ * Repeated names count towards properties_max. */
 static enum status properties_check(struct event_encoder *encoder, struct json *properties, struct batch *batch,
                                     const struct json *core[CORE_COUNT], struct error *error)
 {
     const struct ingest_limits *limits = encoder->limits;
-    size_t stored = 0;
-    TRY(names_begin(encoder, properties->object.count));
+    TRY(properties_begin(encoder, properties->object.count));
     for (size_t i = 0; i < properties->object.count; i++) {
         struct json_member *member = &properties->object.members[i];
         enum core kind = core_of(member->key);
-        if (kind != CORE_NONE) core[kind] = &member->value;
-        if (kind < CORE_DEVICE_ID || kind == CORE_IGNORE) {
-            member->value.flags = VALUE_LEFT_OUT;
-            continue;
+        if (kind != CORE_NONE) {
+            core[kind] = &member->value;
+            if (kind < CORE_DEVICE_ID || kind == CORE_IGNORE) continue;
         }
-        member->value.flags = 0;
-        if (++stored > limits->properties_max)
+        if (encoder->property_count >= limits->properties_max)
             return error_set(error, STATUS_INVALID, "'properties' is invalid: must not have more than %zu properties",
                              limits->properties_max);
-        const char *wrong = property_check(limits, &member->value, 0);
-        if (wrong) return property_refused(error, member->key, wrong);
+        if (member->value.type == JSON_STRING) {
+            cut(&member->value.string, limits->string_bytes_max);
+        } else if (member->value.type >= JSON_BIGNUM) {
+            const char *wrong = property_check(limits, &member->value, 0);
+            if (wrong) return property_refused(error, member->key, wrong);
+        }
         cut(&member->key, limits->string_bytes_max);
-        encoder->names[i] = batch_name(batch, member->key);
-        if (encoder->names[i] == UINT32_MAX) return STATUS_LIMIT;
-        TRY(name_remember(encoder, member, encoder->names[i]));
+        TRY(property_add(encoder, batch, member));
     }
     return STATUS_OK;
 }
@@ -248,19 +282,14 @@ enum status event_encode(struct event_encoder *encoder, struct json *event, enum
     if (!encoder->sizes_known && json_size(event, limits->event_bytes_max) > limits->event_bytes_max)
         return error_set(error, STATUS_INVALID, "event exceeds max limit of %zu bytes", limits->event_bytes_max);
 
-    struct json *properties = NULL;
-    struct str name = STR_NULL;
-    for (size_t i = 0; i < event->object.count; i++) {
-        struct json_member *member = &event->object.members[i];
-        if (str_is(member->key, "event") && member->value.type == JSON_STRING)
-            name = member->value.string;
-        else if (str_is(member->key, "properties"))
-            properties = member->value.type == JSON_OBJECT ? &member->value : NULL;
-    }
+    struct json *name_value, *properties;
+    event_parts(event, &name_value, &properties);
+    struct str name = name_value && name_value->type == JSON_STRING ? name_value->string : STR_NULL;
     cut(&name, limits->string_bytes_max);
+    encoder->property_count = 0;
 
     const struct json *core[CORE_COUNT] = {NULL};
-    if (properties) TRY(properties_check(encoder, properties, batch, core, error));
+    if (properties && properties->type == JSON_OBJECT) TRY(properties_check(encoder, properties, batch, core, error));
     if (core[CORE_IGNORE]) return STATUS_NOT_FOUND;
 
     int64_t time_ms;
@@ -270,18 +299,18 @@ enum status event_encode(struct event_encoder *encoder, struct json *event, enum
     struct identity_ids ids;
     if (core[CORE_INSERT_ID]) TRY(identity_text(encoder->arena, core[CORE_INSERT_ID], &insert_id));
     if (!event_insert_id_valid(insert_id)) insert_id = STR_NULL;
-    TRY(identity_text(encoder->arena, core[CORE_DISTINCT_ID], &claim.distinct_id));
-    TRY(identity_text(encoder->arena, core[CORE_DEVICE_ID], &claim.device_id));
-    TRY(identity_text(encoder->arena, core[CORE_USER_ID], &claim.user_id));
+    if (core[CORE_DISTINCT_ID]) TRY(identity_text(encoder->arena, core[CORE_DISTINCT_ID], &claim.distinct_id));
+    if (core[CORE_DEVICE_ID]) TRY(identity_text(encoder->arena, core[CORE_DEVICE_ID], &claim.device_id));
+    if (core[CORE_USER_ID]) TRY(identity_text(encoder->arena, core[CORE_USER_ID], &claim.user_id));
     TRY(identity_resolve(encoder->arena, mode, &claim, &ids));
 
     batch_event(batch, name, time_ms, ids.id, ids.device, insert_id);
-    for (size_t i = 0; properties && i < properties->object.count; i++) {
-        const struct json_member *member = &properties->object.members[i];
-        if (member->value.flags == VALUE_LEFT_OUT) continue;
+    for (size_t i = 0; i < encoder->property_count; i++) {
+        const struct json_member *member = encoder->properties[i].member;
+        if (!member) continue;
         size_t before = batch->events.size;
         const char *wrong = NULL;
-        if (batch_property_of(batch, encoder->names[i], &member->value) != STATUS_OK)
+        if (batch_property_of(batch, encoder->properties[i].name, &member->value) != STATUS_OK)
             wrong = "nested too deeply";
         else if (member->value.type == JSON_ARRAY && batch->events.size - before > limits->list_bytes_max)
             wrong = "list is too long";

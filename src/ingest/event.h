@@ -23,13 +23,17 @@ struct event_encoder {
     const struct ingest_limits *limits;
     int64_t received_ms;
     bool sizes_known; /* no event can be larger than event_bytes_max */
+    /* The properties of the event at hand that are to be stored; a later one of the same name clears `member`. */
+    struct event_property {
+        struct json_member *member;
+        uint32_t name; /* its number in the batch */
+    } * properties;
     /* By the name's number in the batch, to find repeated ones: the property of the event at hand that has it. */
     struct event_name_slot {
-        struct json_member *member;
         uint64_t generation; /* of the event that set it */
+        uint32_t property;   /* index in properties */
     } * slots;
-    uint32_t *names; /* of the properties of the event at hand: their numbers in the batch */
-    size_t slot_capacity, name_capacity;
+    size_t property_count, property_capacity, slot_capacity;
     uint64_t generation;
 };
 

@@ -59,8 +59,8 @@ static enum status assign(struct run *run)
     const struct ingest_request *request = run->request;
     struct str last = STR_NULL;
     uint32_t last_group = GROUP_NONE;
+    struct error error = ERROR_INIT; /* one for all: it is large, and nearly always unused */
     for (size_t i = 0; i < request->records.count; i++) {
-        struct error error = ERROR_INIT;
         struct str token;
         run->group_of[i] = GROUP_NONE;
         if (event_token(&request->records.items[i], request->token, &error, &token) != STATUS_OK) {
@@ -87,10 +87,10 @@ static enum status assign(struct run *run)
 static enum status encode_group(struct run *run, struct event_encoder *encoder, struct batch *batch, uint32_t index)
 {
     struct group *group = &run->groups[index];
+    struct error error = ERROR_INIT; /* as above */
     batch_begin(batch, group->project.id, run->request->received_ms, group->project.mode, 0);
     for (size_t i = 0; group->records && i < run->request->records.count; i++) {
         if (run->group_of[i] != index) continue;
-        struct error error = ERROR_INIT;
         group->records--;
         switch (event_encode(encoder, &run->request->records.items[i], group->project.mode, batch, &error)) {
         case STATUS_OK: run->outcome.stored++; break;

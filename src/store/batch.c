@@ -21,6 +21,33 @@ struct batch_name {
     bool is_property;
 };
 
+/* str_eq without a call: names are short and mostly equal. */
+static inline bool same_name(struct str a, struct str b)
+{
+    uint64_t x, y, z, w;
+    uint32_t p, q, r, t;
+    if (a.size != b.size) return false;
+    if (a.size > 16) return memcmp(a.data, b.data, a.size) == 0;
+    if (a.size >= 8) {
+        memcpy(&x, a.data, 8);
+        memcpy(&y, b.data, 8);
+        memcpy(&z, a.data + a.size - 8, 8);
+        memcpy(&w, b.data + a.size - 8, 8);
+        return ((x ^ y) | (z ^ w)) == 0;
+    }
+    if (a.size >= 4) {
+        memcpy(&p, a.data, 4);
+        memcpy(&q, b.data, 4);
+        memcpy(&r, a.data + a.size - 4, 4);
+        memcpy(&t, b.data + a.size - 4, 4);
+        return ((p ^ q) | (r ^ t)) == 0;
+    }
+    for (size_t i = 0; i < a.size; i++) {
+        if (a.data[i] != b.data[i]) return false;
+    }
+    return true;
+}
+
 void batch_init(struct batch *batch, size_t size_max)
 {
     *batch = (struct batch){
@@ -68,11 +95,8 @@ static uint32_t add_name(struct batch *batch, struct str name)
     return batch->name_count++;
 }
 
-uint32_t batch_name(struct batch *batch, struct str name)
+static __attribute__((noinline)) uint32_t name_look_up(struct batch *batch, struct str name)
 {
-    struct batch_name *last = batch->last_name < batch->name_count ? &batch->names[batch->last_name] : NULL;
-    if (last && last->next != UINT32_MAX && str_eq(batch->names[last->next].text, name))
-        return batch->last_name = last->next;
     uint64_t *known = strmap_get(&batch->name_index, name);
     uint32_t index = known ? (uint32_t)*known : add_name(batch, name);
     if (index == UINT32_MAX) {
@@ -83,46 +107,89 @@ uint32_t batch_name(struct batch *batch, struct str name)
     return batch->last_name = index;
 }
 
+uint32_t batch_name(struct batch *batch, struct str name)
+{
+    /* Without a call in it, this needs no registers saved. */
+    if (batch->last_name < batch->name_count) {
+        uint32_t next = batch->names[batch->last_name].next;
+        if (next != UINT32_MAX && same_name(batch->names[next].text, name)) return batch->last_name = next;
+    }
+    return name_look_up(batch, name);
+}
+
 void batch_event(struct batch *batch, struct str name, int64_t time_ms, struct str id, struct str device,
                  struct str insert_id)
 {
-    batch->event_start = batch->events.size;
+    struct buf *events = &batch->events;
+    batch->event_start = events->size;
     if (!batch_is_time(time_ms)) {
         batch->failed = true;
         time_ms = 0;
     }
-    buf_varint(&batch->events, batch_name(batch, name));
-    buf_varint(&batch->events, zigzag(time_ms - (int64_t)batch->received_ms));
-    unsigned flags =
-        (id.data ? EVENT_HAS_ID : 0) | (device.data ? EVENT_HAS_DEVICE : 0) | (insert_id.data ? EVENT_HAS_INSERT : 0);
-    buf_byte(&batch->events, (char)flags);
-    if (id.data) put_str(&batch->events, id);
-    if (device.data) put_str(&batch->events, device);
-    if (insert_id.data) put_str(&batch->events, insert_id);
-    batch->property_start = batch->events.size;
+    uint32_t number = batch_name(batch, name);
+    uint64_t after_ms = zigzag(time_ms - (int64_t)batch->received_ms);
+    char flags = (char)((id.data ? EVENT_HAS_ID : 0) | (device.data ? EVENT_HAS_DEVICE : 0) |
+                        (insert_id.data ? EVENT_HAS_INSERT : 0));
+    /* A piece that is absent has size 0. */
+    char *at = buf_spare(events, 5 * VARINT_BYTES_MAX + 1 + id.size + device.size + insert_id.size);
+    if (at) {
+        at = raw_varint(raw_varint(at, number), after_ms);
+        *at++ = flags;
+        if (id.data) at = raw_str(at, id);
+        if (device.data) at = raw_str(at, device);
+        if (insert_id.data) at = raw_str(at, insert_id);
+        buf_wrote(events, at);
+    } else {
+        buf_varint(events, number);
+        buf_varint(events, after_ms);
+        buf_byte(events, flags);
+        if (id.data) put_str(events, id);
+        if (device.data) put_str(events, device);
+        if (insert_id.data) put_str(events, insert_id);
+    }
+    batch->property_start = events->size;
     batch->event_name_count = 0;
+}
+
+/* Notes that the open event has a property of this name, for batch_event_end. */
+static bool event_name_add(struct batch *batch, uint32_t name)
+{
+    if (batch->event_name_count == batch->event_name_capacity) {
+        uint32_t capacity = batch->event_name_capacity ? batch->event_name_capacity * 2 : 64;
+        uint32_t *grown = realloc(batch->event_names, capacity * sizeof *grown);
+        if (!grown) return false;
+        batch->event_names = grown;
+        batch->event_name_capacity = capacity;
+    }
+    batch->event_names[batch->event_name_count++] = name;
+    return true;
+}
+
+/* Lists and objects, and whatever the block may have no room for. */
+static __attribute__((noinline)) enum status property_grow(struct batch *batch, uint32_t name, const struct json *value)
+{
+    struct buf *events = &batch->events;
+    size_t before = events->size;
+    if (name >= batch->name_count) { /* memory refused the name */
+        batch->failed = true;
+        return STATUS_OK;
+    }
+    buf_varint(events, name);
+    enum status status = value_encode_json(events, value);
+    if (status != STATUS_OK) {
+        events->size = before;
+        return status;
+    }
+    if (!batch->names[name].is_property && !event_name_add(batch, name)) batch->failed = true;
+    return STATUS_OK;
 }
 
 enum status batch_property_of(struct batch *batch, uint32_t name, const struct json *value)
 {
-    size_t before = batch->events.size;
-    if (batch->event_name_count == batch->event_name_capacity) {
-        uint32_t capacity = batch->event_name_capacity ? batch->event_name_capacity * 2 : 64;
-        uint32_t *grown = realloc(batch->event_names, capacity * sizeof *grown);
-        if (!grown) {
-            batch->failed = true;
-            return STATUS_OK;
-        }
-        batch->event_names = grown;
-        batch->event_name_capacity = capacity;
-    }
-    buf_varint(&batch->events, name);
-    enum status status = value_encode_json(&batch->events, value);
-    if (status != STATUS_OK) {
-        batch->events.size = before;
-        return status;
-    }
-    batch->event_names[batch->event_name_count++] = name;
+    if (value->type == JSON_ARRAY || value->type == JSON_OBJECT) return property_grow(batch, name, value);
+    char *at = buf_spare(&batch->events, VARINT_BYTES_MAX + value_scalar_bytes_max(value));
+    if (!at || name >= batch->name_count || !batch->names[name].is_property) return property_grow(batch, name, value);
+    buf_wrote(&batch->events, value_encode_scalar(raw_varint(at, name), value));
     return STATUS_OK;
 }
 
@@ -148,8 +215,7 @@ void batch_event_end(struct batch *batch)
     memmove(at + head_size, at, size);
     memcpy(at, head, head_size);
     buf_advance(events, head_size);
-    for (uint32_t i = 0; i < batch->event_name_count && !batch->failed; i++)
-        batch->names[batch->event_names[i]].is_property = true;
+    for (uint32_t i = 0; i < batch->event_name_count; i++) batch->names[batch->event_names[i]].is_property = true;
 }
 
 void batch_event_cancel(struct batch *batch)

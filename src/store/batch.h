@@ -51,7 +51,7 @@ struct batch {
     struct strmap name_index;
     struct arena *arena; /* texts of names */
     struct batch_name *names;
-    uint32_t *event_names; /* of the open event: the names of its properties */
+    uint32_t *event_names; /* of the open event: the names of its properties that no finished event has */
     uint32_t name_count, name_capacity, event_name_count, event_name_capacity;
     uint32_t last_name; /* that was asked for */
     uint64_t project, received_ms;
@@ -103,7 +103,7 @@ struct event_view {
     uint32_t name; /* index into the record's names */
     int64_t time_ms;
     struct str id, device, insert_id; /* NULL data: absent */
-    struct str properties; /* { varint name, value } until the end */
+    struct str properties;            /* { varint name, value } until the end */
 };
 struct batch_reader {
     int64_t received_ms;
