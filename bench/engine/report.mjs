@@ -35,7 +35,7 @@ function loading({ state, engines, events }) {
     rows.push([
       'opening until the first answer, ms (cold; warm)',
       ...engines.map((engine) =>
-        engine === 'cairn' ? `${ms(state.opening.cold.first_answer_ms)}; ${ms(state.opening.warm.first_answer_ms)}` : '–',
+        engine === 'cairn' ? `${ms(state.opening.cold?.first_answer_ms)}; ${ms(state.opening.warm.first_answer_ms)}` : '–',
       ),
     ]);
   return table(rows);
