@@ -283,17 +283,26 @@ static enum status load_owners(struct run *run, uint32_t ordinal, struct error *
     return STATUS_OK;
 }
 
+/* Where in the list of persons the vector begins, and how many rows of that person lie before it. */
+static enum status vector_start(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_ordinal,
+                                uint32_t *ret_skip)
+{
+    struct run_column *starts = run_column(run, CORE_VECTOR);
+    int64_t start;
+    if (!starts) return run_damaged(run, STATUS_CORRUPT, error);
+    TRY(run_pin_block(run, starts, vector / VECTOR_ROWS_MAX, error));
+    if (chunk_get_int(&starts->chunk, starts->block.bytes, vector, &start) != STATUS_OK)
+        return run_damaged(run, STATUS_CORRUPT, error);
+    *ret_ordinal = (uint32_t)((uint64_t)start >> 32);
+    *ret_skip = (uint32_t)start;
+    return STATUS_OK;
+}
+
 /* Walks the persons of a vector's rows: their numbers, or their places in the list. */
 static enum status read_owners(struct run *run, uint32_t vector, bool numbers, struct error *error, uint32_t *ret)
 {
-    struct run_column *starts = run_column(run, CORE_VECTOR);
-    int64_t start_item;
-    if (!starts) return run_damaged(run, STATUS_CORRUPT, error);
-    TRY(run_pin_block(run, starts, vector / VECTOR_ROWS_MAX, error));
-    enum status status = chunk_get_int(&starts->chunk, starts->block.bytes, vector, &start_item);
-    if (status != STATUS_OK) return run_damaged(run, STATUS_CORRUPT, error);
-    uint64_t start = (uint64_t)start_item;
-    uint32_t ordinal = (uint32_t)(start >> 32), skip = (uint32_t)start;
+    uint32_t ordinal, skip;
+    TRY(vector_start(run, vector, error, &ordinal, &skip));
     uint32_t rows = run_vector_rows(run, vector), done = 0;
     while (done < rows) {
         if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
@@ -307,6 +316,27 @@ static enum status read_owners(struct run *run, uint32_t vector, bool numbers, s
             skip = 0;
             uint32_t owner = numbers ? run->owners[i] : ordinal, stop = rows - done < left ? rows : done + left;
             while (done < stop) ret[done++] = owner;
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status run_read_starts(struct run *run, uint32_t vector, struct error *error, uint8_t *ret_starts)
+{
+    uint32_t ordinal, skip, rows = run_vector_rows(run, vector), done = 0;
+    TRY(vector_start(run, vector, error, &ordinal, &skip));
+    memset(ret_starts, 0, rows);
+    while (done < rows) {
+        if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
+        TRY(load_owners(run, ordinal, error));
+        uint32_t end = run->event->persons - ordinal / VECTOR_ROWS_MAX * VECTOR_ROWS_MAX;
+        if (end > VECTOR_ROWS_MAX) end = VECTOR_ROWS_MAX;
+        for (uint32_t i = ordinal % VECTOR_ROWS_MAX; i < end && done < rows; i++, ordinal++) {
+            uint32_t length = run->lengths[i];
+            if (length <= skip || length > run->event->rows) return run_damaged(run, STATUS_CORRUPT, error);
+            ret_starts[done] = skip == 0;
+            done += length - skip;
+            skip = 0;
         }
     }
     return STATUS_OK;

@@ -80,6 +80,8 @@ enum status run_read_ints(struct run *run, enum core_stream stream, uint32_t vec
 enum status run_read_ordinals(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_ordinals) MUST_USE;
 /* Per row of the vector: the person under whose number it is stored; the time. */
 enum status run_read_persons(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons) MUST_USE;
+/* 1 for each row of the vector whose person is another than that of the row before it in the run. */
+enum status run_read_starts(struct run *run, uint32_t vector, struct error *error, uint8_t *ret_starts) MUST_USE;
 enum status run_read_times(struct run *run, uint32_t vector, struct error *error, int64_t *ret_times_ms) MUST_USE;
 
 /* The list of the run's persons, ascending: the place of the first one that is `person` or above (event->persons when

@@ -65,6 +65,12 @@ enum status scan_stored_persons(struct scan *scan, struct error *error, const ui
     return STATUS_OK;
 }
 
+enum status scan_starts(struct scan *scan, struct error *error, const uint8_t **ret_starts)
+{
+    *ret_starts = scan->starts;
+    return run_read_starts(&scan->run, scan->vector, error, scan->starts);
+}
+
 enum status scan_seek_owner(struct scan *scan, uint32_t person, struct error *error, uint32_t *ret_place)
 {
     return run_seek_owner(&scan->run, person, error, ret_place);

@@ -20,6 +20,7 @@ struct scan {
     uint32_t *properties;
     /* scan_column.c */
     uint32_t *minutes, *codes, *stored_persons;
+    uint8_t starts[VECTOR_ROWS_MAX];
     double *numbers;
 };
 

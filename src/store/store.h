@@ -194,6 +194,8 @@ enum status scan_minutes(struct scan *scan, struct error *error, const uint32_t 
 /* The persons under whose numbers the rows are sorted: ascending through the run, and those of the snapshot except
  * where snapshot_moved says so. */
 enum status scan_stored_persons(struct scan *scan, struct error *error, const uint32_t **ret_persons) MUST_USE;
+/* 1 for each row whose stored person is another than that of the row before it in the run. */
+enum status scan_starts(struct scan *scan, struct error *error, const uint8_t **ret_starts) MUST_USE;
 /* 1 for rows that count, 0 for deleted ones. */
 enum status scan_live(struct scan *scan, struct error *error, const uint8_t **ret_live) MUST_USE;
 /* The properties that occur in the current run, ascending. */

@@ -235,10 +235,36 @@ static enum status number_labels(struct worker *worker, uint32_t from, uint32_t 
     return STATUS_OK;
 }
 
+/* Every row counts but for its time, and only the time decides where. */
+static bool is_plain(const struct survey *survey, const struct worker *worker)
+{
+    const struct bound *bound = worker->open;
+    return !survey->term_count && !survey->on && !bound->run.deleted && !bound->one_bucket && worker->minutes_count;
+}
+
+static enum status plain_cells(struct worker *worker, uint32_t vector, uint32_t from, uint32_t to, cells_fn each)
+{
+    const uint32_t *minutes;
+    uint32_t *cells = worker->cells, none = worker->survey->cell_count, high = 0;
+    uint32_t first = (uint32_t)worker->minutes_from, count = (uint32_t)worker->minutes_count;
+    const uint16_t *table = worker->minute_buckets;
+    worker->vector = vector;
+    TRY(scan_vector(worker->scan, vector, &worker->error, &worker->rows));
+    TRY(scan_minutes(worker->scan, &worker->error, &minutes));
+    for (uint32_t i = from; i < to; i++) high = minutes[i] - first > high ? minutes[i] - first : high;
+    if (high >= count) return error_set(&worker->error, STATUS_CORRUPT, "a time lies outside its section");
+    for (uint32_t i = from; i < to; i++) {
+        uint32_t bucket = table[minutes[i] - first]; /* UINT16_MAX: outside the range */
+        cells[i] = bucket < none ? bucket : none;
+    }
+    return each(worker, NULL, cells + from, from, to - from);
+}
+
 enum status worker_cells(struct worker *worker, uint32_t vector, uint32_t from, uint32_t to, cells_fn each)
 {
     const struct survey *survey = worker->survey;
     const struct bound_labels *labels = &worker->open->labels;
+    if (is_plain(survey, worker)) return plain_cells(worker, vector, from, to, each);
     uint32_t buckets[VECTOR_ROWS_MAX], left, none = survey->cell_count;
     uint8_t keep[VECTOR_ROWS_MAX];
     TRY(select_rows(worker, vector, from, to, buckets, keep, &left));

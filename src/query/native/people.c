@@ -13,6 +13,9 @@
  * pass over the runs that may hold such rows collects, for these rows alone, the person whose they are now and the
  * cell; the ranges start with those, and skip the rows where they meet them.
  *
+ * A run whose buckets no other run has, with nothing moved and no labels, needs no bits: rows of a person are adjacent
+ * and ascend in time, so a person is new in a bucket exactly where the person or the bucket changes.
+ *
  * Rows of nobody (person 0) are events without a user.
  */
 #include "query/native/survey.h"
@@ -178,7 +181,9 @@ static enum status mark(struct worker *worker, const uint16_t *rows, const uint3
     const uint32_t *persons = worker->persons;
     uint32_t base = worker->person_base, none = survey->cell_count;
     bool moved = may_hold_moved(survey, worker->open);
-    for (uint32_t i = 0; i < count; i++) worker->counts[cells[i]]++;
+    if (survey->on || survey->plan->measure == MEASURE_AVERAGE) {
+        for (uint32_t i = 0; i < count; i++) worker->counts[cells[i]]++;
+    }
     if (survey->use_set || moved) {
         uint32_t last_cell = UINT32_MAX, last_person = 0;
         for (uint32_t i = 0; i < count; i++) {
@@ -259,6 +264,102 @@ static enum status visit_list(struct worker *worker, const struct bound *bound, 
     return STATUS_OK;
 }
 
+/* --- runs that are alone --- */
+
+static enum status count_only(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
+                              uint32_t count)
+{
+    (void)rows;
+    (void)from;
+    for (uint32_t i = 0; i < count; i++) worker->counts[cells[i]]++;
+    return STATUS_OK;
+}
+
+static enum status count_changes(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
+                                 uint32_t count)
+{
+    uint32_t none = worker->survey->cell_count, last = worker->last_cell;
+    const uint8_t *starts = worker->starts + from;
+    uint64_t *users = worker->users, *counts = worker->counts;
+    (void)rows; /* there are no labels, so each row stands for itself */
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t cell = cells[i];
+        last = starts[i] ? none : last;
+        users[cell] += (cell != last) & (cell != none);
+        last = cell == none ? last : cell;
+    }
+    if (worker->survey->plan->measure == MEASURE_AVERAGE)
+        for (uint32_t i = 0; i < count; i++) counts[cells[i]]++;
+    worker->last_cell = last;
+    worker->visited = true;
+    return STATUS_OK;
+}
+
+/* Rows of nobody stand first and are no people. */
+static enum status visit_alone(struct worker *worker, const struct bound *bound, uint32_t from, uint32_t to)
+{
+    const uint32_t *persons;
+    TRY(scan_owners(worker->scan, 0, &worker->error, &persons));
+    if (from == 0 && persons[0] == 0) {
+        uint32_t nobody = bound->run.rows;
+        if (bound->run.persons > 1) TRY(scan_seek_person(worker->scan, 1, &worker->error, &nobody));
+        if (nobody > to) nobody = to;
+        for (uint32_t v = 0; from < nobody; v++) {
+            uint32_t start = v * VECTOR_ROWS_MAX,
+                     end = start + VECTOR_ROWS_MAX < nobody ? start + VECTOR_ROWS_MAX : nobody;
+            TRY(worker_cells(worker, v, from - start, end - start, count_only));
+            from = end;
+        }
+    }
+    worker->last_cell = worker->survey->cell_count;
+    for (uint32_t v = from / VECTOR_ROWS_MAX; from < to; v++) {
+        uint32_t start = v * VECTOR_ROWS_MAX, end = start + VECTOR_ROWS_MAX < to ? start + VECTOR_ROWS_MAX : to;
+        if (v % 16 == 0) TRY(survey_interrupted(worker->survey, &worker->error));
+        TRY(scan_vector(worker->scan, v, &worker->error, &worker->rows));
+        TRY(scan_starts(worker->scan, &worker->error, &worker->starts));
+        /* worker_cells calls nothing when no row of the vector counts; then the person may have changed unseen */
+        bool any_start = memchr(worker->starts + (from - start), 1, end - from) != NULL;
+        uint32_t before = worker->last_cell;
+        worker->visited = false;
+        TRY(worker_cells(worker, v, from - start, end - start, count_changes));
+        if (!worker->visited) worker->last_cell = any_start ? worker->survey->cell_count : before;
+        from = end;
+    }
+    return STATUS_OK;
+}
+
+static bool can_count_changes(const struct survey *survey, const struct bound *bound)
+{
+    return bound->alone && !survey->on && !may_hold_moved(survey, bound) && survey->plan->measure != MEASURE_COUNT;
+}
+
+/* Which runs have their buckets to themselves. */
+static enum status find_alone(struct survey *survey)
+{
+    uint32_t *runs = arena_new_array(survey->arena, uint32_t, (size_t)survey->bucket_count + 1);
+    if (!runs) return survey_out_of_memory(survey, survey->error);
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < survey->run_count; i++) {
+            struct bound *bound = &survey->runs[i];
+            if (bound->never) continue;
+            uint32_t before = 0;
+            bound->alone = true;
+            for (size_t e = bound->first_edge;; e++) {
+                uint32_t bucket = e == SIZE_MAX ? BUCKET_NONE : survey->edges[e].bucket;
+                if (bucket != BUCKET_NONE) {
+                    if (pass == 0)
+                        runs[bucket] = runs[bucket] && runs[bucket] != i + 1 ? UINT32_MAX : (uint32_t)i + 1;
+                    else
+                        bound->alone &= runs[bucket] == i + 1 && bucket >= before; /* clocks set back: minutes return */
+                    before = bucket;
+                }
+                if (e == bound->last_edge) break;
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
 /* The rows of persons [low, high) of a run. */
 static enum status visit(struct worker *worker, const struct bound *bound, uint64_t low, uint64_t high)
 {
@@ -270,6 +371,7 @@ static enum status visit(struct worker *worker, const struct bound *bound, uint6
         if (low) TRY(scan_seek_person(worker->scan, (uint32_t)low, &worker->error, &from));
         if (high <= UINT32_MAX) TRY(scan_seek_person(worker->scan, (uint32_t)high, &worker->error, &to));
     }
+    if (can_count_changes(survey, bound)) return visit_alone(worker, bound, from, to);
     for (uint32_t v = from / VECTOR_ROWS_MAX; from < to; v++) {
         uint32_t start = v * VECTOR_ROWS_MAX, end = start + VECTOR_ROWS_MAX < to ? start + VECTOR_ROWS_MAX : to;
         if (v % 16 == 0) TRY(survey_interrupted(worker->survey, &worker->error));
@@ -330,6 +432,7 @@ static enum status range_task(void *ctx, unsigned slot, uint32_t index)
 enum status survey_count_people(struct survey *survey)
 {
     TRY(find_moved(survey));
+    TRY(find_alone(survey));
     uint64_t persons = (uint64_t)snapshot_id_count(survey->snapshot) + 1, cells = (uint64_t)survey->cell_count + 1;
     uint64_t wanted = survey->row_count / ROWS_PER_RANGE + 1;
     if (survey->worker_count > 1 && wanted > 1 && wanted < survey->worker_count * 4) wanted = survey->worker_count * 4;

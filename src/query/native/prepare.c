@@ -36,6 +36,8 @@ static uint32_t bucket_of_edge(const struct survey *survey, size_t edge)
 static void bind_range(const struct survey *survey, struct bound *bound)
 {
     size_t first = edge_at(survey, bound->run.time_min_ms), last = edge_at(survey, bound->run.time_max_ms);
+    bound->first_edge = first;
+    bound->last_edge = last;
     bound->bucket = bucket_of_edge(survey, first);
     bound->one_bucket = bound->everything = true;
     bool any = false;

@@ -45,10 +45,12 @@ struct bound_numbers {
 /* A run as this query sees it: made by survey_prepare, then only read. */
 struct bound {
     struct scan_run run;
-    bool never;      /* no row can count */
-    bool everything; /* all live rows lie in the range, and every term is ALWAYS */
-    bool one_bucket; /* all in `bucket` */
-    bool known;      /* counted without reading rows */
+    bool never;                   /* no row can count */
+    bool everything;              /* all live rows lie in the range, and every term is ALWAYS */
+    bool one_bucket;              /* all in `bucket` */
+    bool known;                   /* counted without reading rows */
+    bool alone;                   /* no other run has rows in its buckets */
+    size_t first_edge, last_edge; /* between which its rows lie: survey->edges; SIZE_MAX: before the first */
     uint32_t bucket;
     struct bound_term *terms;
     struct bound_labels labels;
@@ -93,6 +95,9 @@ struct worker {
     double numbers_buffer[VECTOR_ROWS_MAX];
     const double *numbers;
     const uint32_t *persons;
+    const uint8_t *starts;
+    bool visited;         /* by count_changes, in the vector at hand */
+    uint32_t last_cell;   /* of the person at hand, while a run that is alone is read */
     uint32_t person_base; /* of the range in which users are counted */
     uint64_t *bits;       /* cells × persons */
     size_t words;         /* of a cell's row */
