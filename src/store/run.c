@@ -342,6 +342,29 @@ enum status run_read_starts(struct run *run, uint32_t vector, struct error *erro
     return STATUS_OK;
 }
 
+enum status run_read_segments(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons,
+                              uint32_t *ret_ends, uint32_t *ret_count)
+{
+    uint32_t ordinal, skip, rows = run_vector_rows(run, vector), done = 0, count = 0;
+    TRY(vector_start(run, vector, error, &ordinal, &skip));
+    while (done < rows) {
+        if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
+        TRY(load_owners(run, ordinal, error));
+        uint32_t end = run->event->persons - ordinal / VECTOR_ROWS_MAX * VECTOR_ROWS_MAX;
+        if (end > VECTOR_ROWS_MAX) end = VECTOR_ROWS_MAX;
+        for (uint32_t i = ordinal % VECTOR_ROWS_MAX; i < end && done < rows; i++, ordinal++) {
+            uint32_t length = run->lengths[i];
+            if (length <= skip || length > run->event->rows) return run_damaged(run, STATUS_CORRUPT, error);
+            done = rows - done < length - skip ? rows : done + length - skip;
+            skip = 0;
+            ret_persons[count] = run->owners[i];
+            ret_ends[count++] = done;
+        }
+    }
+    *ret_count = count;
+    return STATUS_OK;
+}
+
 enum status run_read_persons(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons)
 {
     return read_owners(run, vector, true, error, ret_persons);

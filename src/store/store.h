@@ -194,6 +194,13 @@ enum status scan_minutes(struct scan *scan, struct error *error, const uint32_t 
 /* The persons under whose numbers the rows are sorted: ascending through the run, and those of the snapshot except
  * where snapshot_moved says so. */
 enum status scan_stored_persons(struct scan *scan, struct error *error, const uint32_t **ret_persons) MUST_USE;
+/* The stored persons of the vector's rows, each once, ascending: rows [ends[i - 1], ends[i]) are those of persons[i].
+ */
+struct scan_segments {
+    const uint32_t *persons, *ends;
+    uint32_t count;
+};
+enum status scan_segments(struct scan *scan, struct error *error, struct scan_segments *ret_segments) MUST_USE;
 /* 1 for each row whose stored person is another than that of the row before it in the run. */
 enum status scan_starts(struct scan *scan, struct error *error, const uint8_t **ret_starts) MUST_USE;
 /* 1 for rows that count, 0 for deleted ones. */

@@ -215,6 +215,38 @@ static enum status mark(struct worker *worker, const uint16_t *rows, const uint3
     return STATUS_OK;
 }
 
+/* Bits by person instead of by row: without labels, a row is in one cell. */
+static enum status mark_segments(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
+                                 uint32_t count)
+{
+    const struct survey *survey = worker->survey;
+    const struct scan_segments *segments = &worker->segments;
+    bool moved = may_hold_moved(survey, worker->open);
+    size_t words = worker->words;
+    uint32_t low = 0, high = segments->count;
+    (void)rows;
+    if (survey->plan->measure == MEASURE_AVERAGE)
+        for (uint32_t i = 0; i < count; i++) worker->counts[cells[i]]++;
+    while (low < high) { /* the segment in which `from` lies */
+        uint32_t middle = low + (high - low) / 2;
+        if (segments->ends[middle] <= from)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (uint32_t row = from; row < from + count; low++) {
+        uint32_t person = segments->persons[low], end = segments->ends[low];
+        if (end > from + count) end = from + count;
+        if (person && !(moved && is_moved(survey, person))) {
+            uint32_t place = person - worker->person_base;
+            uint64_t *bits = worker->bits + place / 64, bit = (uint64_t)1 << (place % 64);
+            for (; row < end; row++) bits[cells[row - from] * words] |= bit;
+        }
+        row = end;
+    }
+    return STATUS_OK;
+}
+
 /* All rows of the run go to one cell: the list of its persons tells who, and nothing else needs to be read. */
 static bool is_list_enough(const struct survey *survey, const struct bound *bound)
 {
@@ -376,6 +408,18 @@ static enum status visit(struct worker *worker, const struct bound *bound, uint6
         uint32_t start = v * VECTOR_ROWS_MAX, end = start + VECTOR_ROWS_MAX < to ? start + VECTOR_ROWS_MAX : to;
         if (v % 16 == 0) TRY(survey_interrupted(worker->survey, &worker->error));
         TRY(scan_vector(worker->scan, v, &worker->error, &worker->rows));
+        if (!survey->on && !survey->use_set) {
+            TRY(scan_segments(worker->scan, &worker->error, &worker->segments));
+            const struct scan_segments *s = &worker->segments;
+            uint32_t first = 0, last = s->count - 1;
+            while (s->ends[first] <= from - start) first++;
+            while (last > first && s->ends[last - 1] >= end - start) last--;
+            if (s->persons[first] < low || s->persons[last] >= high)
+                return error_set(&worker->error, STATUS_CORRUPT, "the persons of a run are not in order");
+            TRY(worker_cells(worker, v, from - start, end - start, mark_segments));
+            from = end;
+            continue;
+        }
         TRY(scan_stored_persons(worker->scan, &worker->error, &worker->persons));
         if (worker->persons[from - start] < low || worker->persons[end - 1 - start] >= high)
             return error_set(&worker->error, STATUS_CORRUPT, "the persons of a run are not in order");

@@ -96,6 +96,7 @@ struct worker {
     const double *numbers;
     const uint32_t *persons;
     const uint8_t *starts;
+    struct scan_segments segments;
     bool visited;         /* by count_changes, in the vector at hand */
     uint32_t last_cell;   /* of the person at hand, while a run that is alone is read */
     uint32_t person_base; /* of the range in which users are counted */
