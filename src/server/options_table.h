@@ -84,7 +84,7 @@ OPTION(INTEGER, store_names_max, "store.names_max", "1000000", "1000..16000000",
 OPTION(DURATION, store_purge_deadline_ms, "store.purge_deadline", "7d", "1s..30d",
        "deleted events, and the ids of deleted people, are gone from all files after this")
 OPTION(BYTES, store_compact_memory_bytes, "store.compact_memory", "1g", "16m..1024g",
-       "memory of one compaction; segments get at most one event per 128 bytes of it, and at most 16 million")
+       "of one compaction; a section gets one event per 128 bytes of it at most, and 16 million at most")
 OPTION(BYTES, store_compact_bytes_per_second, "store.compact_bytes_per_second", "0", "0..1024g",
        "compaction writes so many bytes in a second; 0: as fast as it goes")
 OPTION(INTEGER, store_compact_fan_in, "store.compact_fan_in", "8", "2..64",
