@@ -56,22 +56,12 @@ char *buf_reserve(struct buf *buf, size_t size)
     return buf->data + buf->size;
 }
 
-void buf_add(struct buf *buf, const void *data, size_t size)
+void buf_add_growing(struct buf *buf, const void *data, size_t size)
 {
-    if (size == 0) return;
     char *at = buf_reserve(buf, size);
     if (!at) return;
     memcpy(at, data, size);
     buf->size += size;
-}
-
-void buf_byte(struct buf *buf, char byte)
-{
-    if (buf->size < buf->capacity && !buf->failed) {
-        buf->data[buf->size++] = byte;
-        return;
-    }
-    buf_add(buf, &byte, 1);
 }
 
 void buf_fill(struct buf *buf, char byte, size_t count)

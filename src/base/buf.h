@@ -36,13 +36,26 @@ static inline void buf_advance(struct buf *buf, size_t size)
     buf->size += size;
 }
 
-void buf_add(struct buf *buf, const void *data, size_t size);
+void buf_add_growing(struct buf *buf, const void *data, size_t size);
+static inline void buf_add(struct buf *buf, const void *data, size_t size)
+{
+    if (size == 0) return;
+    if (size > buf->capacity - buf->size || buf->failed) {
+        buf_add_growing(buf, data, size);
+        return;
+    }
+    memcpy(buf->data + buf->size, data, size);
+    buf->size += size;
+}
 static inline void buf_str_add(struct buf *buf, struct str s)
 {
     buf_add(buf, s.data, s.size);
 }
 #define buf_lit(buf, literal) buf_add((buf), (literal), sizeof(literal) - 1)
-void buf_byte(struct buf *buf, char byte);
+static inline void buf_byte(struct buf *buf, char byte)
+{
+    buf_add(buf, &byte, 1);
+}
 void buf_fill(struct buf *buf, char byte, size_t count);
 void buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Drops the first `size` bytes. */

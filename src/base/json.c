@@ -217,14 +217,52 @@ void json_write_double(struct buf *buf, double value)
     buf_add(buf, text, number_format(value, text));
 }
 
+/* Bytes that stand for themselves in a JSON string. */
+static inline bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7F && c != '"' && c != '\\' && c != '<';
+}
+
+/* The same of eight bytes at once: the high bit of a byte of `bad` is set when it is not plain. A borrow may set bits
+ * too many, but only above a byte that is not plain. */
+static inline bool are_plain(const char *data)
+{
+    const uint64_t ones = UINT64_MAX / 255, highs = ones << 7;
+    uint64_t x, bad;
+    memcpy(&x, data, 8);
+    bad = x | (x - ones * 0x20);
+    bad |= (x ^ ones * '"') - ones;
+    bad |= (x ^ ones * '\\') - ones;
+    bad |= (x ^ ones * '<') - ones;
+    bad |= x + ones; /* 0x7F */
+    return !(bad & highs);
+}
+
+static bool is_plain_str(struct str s)
+{
+    size_t i = 0;
+    for (; i + 8 <= s.size; i += 8) {
+        if (!are_plain(s.data + i)) return false;
+    }
+    for (; i < s.size; i++) {
+        if (!is_plain((unsigned char)s.data[i])) return false;
+    }
+    return true;
+}
+
 void json_write_str(struct buf *buf, struct str s)
 {
     static const char hex[] = "0123456789abcdef";
     buf_byte(buf, '"');
+    if (is_plain_str(s)) {
+        buf_add(buf, s.data, s.size);
+        buf_byte(buf, '"');
+        return;
+    }
     size_t plain = 0;
     for (size_t i = 0; i < s.size;) {
         unsigned char c = (unsigned char)s.data[i];
-        if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != 0x7F) {
+        if (is_plain(c)) {
             i++;
             continue;
         }

@@ -367,6 +367,155 @@ static void exports(void **state)
     buf_fini(&sink.text);
 }
 
+struct sum_sink {
+    struct row_sink base;
+    uint64_t rows, sum;
+    size_t wide_bytes;
+    _Atomic bool *cancel_after; /* half of the rows */
+    uint64_t all;
+};
+
+static enum status add_up(struct row_sink *base, const struct event_row *row, struct error *unused)
+{
+    struct sum_sink *sink = (struct sum_sink *)base;
+    (void)unused;
+    assert_int_equal(row->property_count, 3);
+    int64_t number = -1;
+    for (size_t i = 0; i < 3; i++) {
+        const struct row_property *property = &row->properties[i];
+        if (str_is(property->name, "number")) number = property->value.integer;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        const struct row_property *property = &row->properties[i];
+        struct str text = value_text(property->value);
+        char wanted[32];
+        snprintf(wanted, sizeof wanted, "%010d", (int)(number / 1000));
+        if (str_is(property->name, "text")) assert_true(str_eq(text, str_of(wanted)));
+        if (!str_is(property->name, "wide")) continue;
+        sink->wide_bytes += text.size;
+        for (size_t b = 0; b < text.size; b += 997) assert_int_equal(text.data[b], 'a' + number / 1000 % 26);
+    }
+    assert_int_equal(row->time_ms, T0 + number);
+    assert_true(str_eq(row->distinct_id, number / 1000 % 3 ? STR("U") : STR("V")));
+    sink->sum += (uint64_t)number * (uint64_t)number;
+    if (++sink->rows == sink->all / 2 && sink->cancel_after) atomic_store(sink->cancel_after, true);
+    return STATUS_OK;
+}
+
+static void send_wide(int first, int count, int step_s, size_t wide)
+{
+    struct batch batch;
+    struct buf record;
+    char *bytes = malloc(wide + 1);
+    assert_non_null(bytes);
+    batch_init(&batch, (size_t)64 << 20);
+    batch_begin(&batch, PROJECT, T0 + 100 * DAY_MS, IDENTITY_SIMPLIFIED, 0);
+    for (int i = first; i < first + count; i++) {
+        char text[16];
+        int second = i * step_s;
+        snprintf(text, sizeof text, "%010d", second);
+        memset(bytes, 'a' + second % 26, wide);
+        struct json number = json_int(second * 1000LL), json = json_string(str_of(text));
+        struct json long_text = json_string(str_from(bytes, wide));
+        batch_event(&batch, i % 2 ? STR("A") : STR("B"), T0 + second * 1000LL, second % 3 ? STR("U") : STR("V"),
+                    STR_NULL, STR_NULL);
+        assert_int_equal(batch_property(&batch, STR("number"), &number), STATUS_OK);
+        assert_int_equal(batch_property(&batch, STR("text"), &json), STATUS_OK);
+        assert_int_equal(batch_property(&batch, STR("wide"), &long_text), STATUS_OK);
+        batch_event_end(&batch);
+    }
+    assert_int_equal(batch_finish(&batch, &record), STATUS_OK);
+    batch_fini(&batch);
+    free(bytes);
+    assert_int_equal(store_append_wait(store, &record), STATUS_OK);
+}
+
+static struct sum_sink add_up_export(struct executor *by, uint64_t piece)
+{
+    struct sum_sink sink = {.base.row = add_up};
+    struct event_rows *rows;
+    bool done = false;
+    assert_int_equal(by->rows(by, &plan, &limits, &error, &rows), STATUS_OK);
+    while (!done) assert_int_equal(event_rows_read(rows, piece, &sink.base, &error, &done), STATUS_OK);
+    event_rows_free(rows);
+    return sink;
+}
+
+/* Many batches: few rows of each vector, all of them, rows so wide that batches are full before their time, by one
+ * thread and by several, read in pieces: always the same rows, each whole. */
+static void exports_in_batches(void **state)
+{
+    (void)state;
+    enum { NARROW = 30000, WIDE = 300, STEP_S = 20 };
+    struct executor *others[] = {executor_native_new_threads(store, 1), executor_native_new_threads(store, 4)};
+    for (int i = 0; i < NARROW; i += 3000) {
+        send_wide(i, 3000, STEP_S, 10);
+        if (i == NARROW / 2) flush();
+    }
+    for (int i = 0; i < WIDE; i += 15) send_wide(NARROW + i, 15, STEP_S, 40000);
+    plan.kind = PLAN_EXPORT;
+    for (int part = 0; part < 4; part++) {
+        uint64_t rows = NARROW + WIDE, sum = 0, first = 0;
+        plan.where = STR_NULL;
+        if (part == 1) { /* one day of seven */
+            plan.from_day = plan.to_day = DAY0 + 2;
+            first = 2 * 86400 / STEP_S;
+            rows = 86400 / STEP_S;
+        }
+        if (part >= 2) {
+            plan.from_day = DAY0;
+            plan.to_day = DAY0 + 9;
+        }
+        if (part == 2) plan.where = STR("properties[\"number\"] >= 600000000");
+        if (part == 2) first = NARROW;
+        if (part == 2) rows = WIDE;
+        for (uint64_t i = first; i < first + rows; i++) sum += (i * STEP_S * 1000) * (i * STEP_S * 1000);
+        if (part == 3) plan.limit = 777;
+        for (int k = 0; k < 6; k++) {
+            struct sum_sink sink = add_up_export(k % 3 ? others[k % 3 - 1] : executor, k == 0  ? 1
+                                                                                       : k < 3 ? 1000
+                                                                                               : UINT64_MAX);
+            assert_int_equal(sink.rows, part == 3 ? 777 : rows);
+            if (part != 3) assert_true(sink.sum == sum);
+            if (part == 2) assert_int_equal(sink.wide_bytes, WIDE * 40000);
+        }
+    }
+    executor_free(others[0]);
+    executor_free(others[1]);
+}
+
+/* Cancelled while rows are on their way: the rest does not come, also when other threads are at it. Who stops reading
+ * just frees. */
+static void exports_are_cancelled_in_the_middle(void **state)
+{
+    (void)state;
+    enum { ROWS = 20000 };
+    struct executor *others[] = {executor_native_new_threads(store, 1), executor_native_new_threads(store, 4)};
+    for (int i = 0; i < ROWS; i += 4000) send_wide(i, 4000, 20, 10);
+    flush();
+    plan.kind = PLAN_EXPORT;
+    for (int k = 0; k < 6; k++) {
+        _Atomic bool cancelled = false;
+        struct executor *by = k % 3 ? others[k % 3 - 1] : executor;
+        struct sum_sink sink = {.base.row = add_up, .all = ROWS, .cancel_after = &cancelled};
+        struct event_rows *rows;
+        bool done = false;
+        limits.cancelled = &cancelled;
+        assert_int_equal(by->rows(by, &plan, &limits, &error, &rows), STATUS_OK);
+        if (k < 3) {
+            assert_int_equal(event_rows_read(rows, UINT64_MAX, &sink.base, &error, &done), STATUS_CANCELLED);
+            assert_true(sink.rows >= ROWS / 2 && sink.rows < ROWS);
+        } else {
+            assert_int_equal(event_rows_read(rows, 3000, &sink.base, &error, &done), STATUS_OK);
+            assert_false(done);
+        }
+        event_rows_free(rows);
+    }
+    limits.cancelled = NULL;
+    executor_free(others[0]);
+    executor_free(others[1]);
+}
+
 /* A sink that says stop ends the read with its word, and the next read goes on behind the row that it got, also when
  * the store has changed meanwhile. */
 static void sinks_stop(void **state)
@@ -505,6 +654,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(feeds_that_are_pruned, setup, teardown),
         cmocka_unit_test_setup_teardown(many_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(exports, setup, teardown),
+        cmocka_unit_test_setup_teardown(exports_in_batches, setup, teardown),
+        cmocka_unit_test_setup_teardown(exports_are_cancelled_in_the_middle, setup, teardown),
         cmocka_unit_test_setup_teardown(sinks_stop, setup, teardown),
         cmocka_unit_test_setup_teardown(runs_end, setup, teardown),
         cmocka_unit_test_setup_teardown(top_values, setup, teardown),

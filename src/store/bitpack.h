@@ -39,17 +39,21 @@ void bitpack_write_vector(struct buf *buf, const uint64_t *values, uint32_t coun
 void bitpack_read16(const unsigned char *packed, uint32_t count, unsigned width, uint16_t *values); /* width <= 16 */
 void bitpack_read32(const unsigned char *packed, uint32_t count, unsigned width, uint32_t *values); /* width <= 32 */
 void bitpack_read64(const unsigned char *packed, uint32_t count, unsigned width, uint64_t *values);
-/* One item of the lane form; width <= 32. */
-static inline uint32_t bitpack_get_lane(const unsigned char *packed, uint32_t index, unsigned width)
+/* One item of lanes of words of `size` bits, a constant. */
+static inline uint32_t bitpack_get_lane_of(const unsigned char *packed, uint32_t index, unsigned width, uint32_t size)
 {
-    uint32_t size = width <= 16 ? 16 : 32, lanes = UNPACK_ITEMS / size; /* bits of a word */
-    uint32_t bit = index / lanes * width, shift = bit % size;
+    uint32_t lanes = UNPACK_ITEMS / size, bit = index / lanes * width, shift = bit % size;
     if (width == 0) return 0;
     const unsigned char *word = packed + ((size_t)bit / size * lanes + index % lanes) * (size / 8);
     uint64_t low = 0, high = 0;
     memcpy(&low, word, size / 8);
     if (shift + width > size) memcpy(&high, word + lanes * (size / 8), size / 8);
     return (uint32_t)((low | high << size) >> shift & (((uint64_t)1 << width) - 1));
+}
+/* One item of the lane form; width <= 32. */
+static inline uint32_t bitpack_get_lane(const unsigned char *packed, uint32_t index, unsigned width)
+{
+    return width <= 16 ? bitpack_get_lane_of(packed, index, width, 16) : bitpack_get_lane_of(packed, index, width, 32);
 }
 /* One item of a packed vector of `count` items. */
 static inline uint64_t bitpack_get_vector(const unsigned char *packed, uint32_t count, uint32_t index, unsigned width)

@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "store/chunk_encode.h"
+#include "store/chunk_pick.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,6 +85,50 @@ static void close_column(struct readable *r)
     free(r->blocks);
 }
 
+/* Some items of a vector, others each time. */
+static struct chunk_picks choose(uint32_t items[CHUNK_PICKS_MAX], uint32_t count, uint32_t vector)
+{
+    uint32_t picked = 0, step = 1 + (uint32_t)(hash_u64(vector, count) % 40);
+    for (uint32_t i = vector % 2 ? 0 : step / 2; i < count && picked < CHUNK_PICKS_MAX; i += step) items[picked++] = i;
+    if (picked && picked < CHUNK_PICKS_MAX && items[picked - 1] != count - 1) items[picked++] = count - 1;
+    return (struct chunk_picks){items, picked};
+}
+
+/* Picking gives what decoding gave; places that there are not are refused. Without `out` and `codes` decoding failed,
+ * and nothing may happen but a failure. */
+static void check_picks(const struct chunk *chunk, struct str block, uint32_t v, uint32_t entry_count,
+                        const uint32_t *codes, const struct value *out)
+{
+    uint32_t items[CHUNK_PICKS_MAX], count = chunk_vector_items(chunk, v), picked_codes[CHUNK_PICKS_MAX];
+    struct chunk_picks picks = choose(items, count, v), beyond = {&count, 1};
+    struct value values[CHUNK_PICKS_MAX];
+    int64_t integers[CHUNK_PICKS_MAX];
+    char *text = malloc((size_t)CHUNK_FIXED_BYTES_MAX * picks.count + 1);
+    assert_non_null(text);
+    if (chunk->encoding == CHUNK_DICT) {
+        enum status status = chunk_pick_codes(chunk, block, v, picks, entry_count, picked_codes);
+        if (codes) assert_int_equal(status, STATUS_OK);
+        for (uint32_t i = 0; i < picks.count && status == STATUS_OK; i++) {
+            assert_true(picked_codes[i] < entry_count);
+            if (codes) assert_int_equal(picked_codes[i], codes[items[i]]);
+        }
+        assert_int_equal(chunk_pick_codes(chunk, block, v, beyond, entry_count, picked_codes), STATUS_CORRUPT);
+    } else {
+        enum status status = chunk_pick_values(chunk, block, v, picks, text, values);
+        if (out) assert_int_equal(status, STATUS_OK);
+        for (uint32_t i = 0; i < picks.count && status == STATUS_OK; i++) {
+            (void)value_hash(values[i]);
+            if (out) assert_true(same(values[i], out[items[i]]));
+        }
+        assert_int_equal(chunk_pick_values(chunk, block, v, beyond, text, values), STATUS_CORRUPT);
+    }
+    enum status status = chunk_pick_ints(chunk, block, v, picks, integers);
+    if (chunk->encoding != CHUNK_INT) assert_int_equal(status, STATUS_CORRUPT);
+    for (uint32_t i = 0; out && i < picks.count && status == STATUS_OK; i++)
+        assert_true(out[items[i]].type == VALUE_INT && out[items[i]].integer == integers[i]);
+    free(text);
+}
+
 /* Decodes all items, through every entry point that fits the encoding; they must agree with one another. With `values`,
  * which has a value per row, they must be the same. Damaged bytes may fail, never misbehave. Returns the first failure.
  */
@@ -118,6 +163,7 @@ static enum status decode(const struct column *c, const struct readable *r, cons
             status = chunk_decode_codes32(chunk, block, v, entry_count, codes);
             if (entry_count <= 65536)
                 assert_int_equal(chunk_decode_codes16(chunk, block, v, entry_count, narrow), status);
+            check_picks(chunk, block, v, entry_count, status == STATUS_OK ? codes : NULL, NULL);
             if (status != STATUS_OK) break;
             assert_int_equal(chunk_codes_range(chunk, block, v, entry_count, &low, &high), STATUS_OK);
             for (uint32_t i = 0; i < count; i++) {
@@ -128,6 +174,7 @@ static enum status decode(const struct column *c, const struct readable *r, cons
             }
         } else if (!constant && !sparse) {
             status = chunk_decode_values(chunk, block, v, text, out);
+            check_picks(chunk, block, v, 0, NULL, status == STATUS_OK ? out : NULL);
             if (status != STATUS_OK) break;
         }
         if (number) {
@@ -576,7 +623,16 @@ static void ids_of_persons(void **state)
             for (uint32_t v = 0; chunk_vector_items(&r.chunk, v); v++) {
                 uint32_t items = chunk_vector_items(&r.chunk, v), out[VECTOR_ROWS_MAX];
                 int64_t integers[VECTOR_ROWS_MAX];
+                uint32_t some[CHUNK_PICKS_MAX], some_ids[CHUNK_PICKS_MAX];
+                struct chunk_picks picks = choose(some, items, v);
                 memcpy(out, persons + v * VECTOR_ROWS_MAX, items * sizeof *out);
+                for (uint32_t i = 0; i < picks.count; i++) some_ids[i] = out[some[i]];
+                if (r.chunk.encoding == CHUNK_PERSON_ID) {
+                    assert_int_equal(chunk_pick_person_ids(&r.chunk, r.blocks[v / BLOCK_VECTORS], v, picks, some_ids),
+                                     STATUS_OK);
+                    for (uint32_t i = 0; i < picks.count; i++)
+                        assert_int_equal(some_ids[i], ids[v * VECTOR_ROWS_MAX + some[i]]);
+                }
                 if (r.chunk.encoding == CHUNK_PERSON_ID) {
                     assert_int_equal(chunk_decode_person_ids(&r.chunk, r.blocks[v / BLOCK_VECTORS], v, out), STATUS_OK);
                 } else {
@@ -591,6 +647,9 @@ static void ids_of_persons(void **state)
                     uint32_t out[VECTOR_ROWS_MAX] = {0};
                     *byte = (char)(old ^ 1 << bit);
                     (void)!chunk_decode_person_ids(&r.chunk, r.blocks[0], 0, out);
+                    uint32_t some[CHUNK_PICKS_MAX];
+                    struct chunk_picks picks = choose(some, chunk_vector_items(&r.chunk, 0), (uint32_t)at);
+                    (void)!chunk_pick_person_ids(&r.chunk, r.blocks[0], 0, picks, out);
                 }
                 *byte = old;
             }

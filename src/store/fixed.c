@@ -129,37 +129,91 @@ void fixed_encode(struct buf *buf, const struct value *values, uint32_t count, u
     *ret_words = words;
 }
 
+/* What stands before the packed numbers. */
+struct open_fixed {
+    struct str template, mins, widths;
+    unsigned char positions[FIXED_BYTES_MAX];
+    unsigned variable;
+};
+
+static enum status open_fixed(struct reader *reader, unsigned length, unsigned alphabet, unsigned words,
+                              struct open_fixed *ret)
+{
+    if (alphabet >= ALPHABETS || length == 0 || length > FIXED_BYTES_MAX) return STATUS_CORRUPT;
+    unsigned digits = alphabets[alphabet].digits;
+    uint64_t mask = read_u64(reader);
+    ret->template = read_bytes(reader, ((size_t)length + 7) / 8 * 8);
+    ret->mins = read_bytes(reader, (size_t)words * 8);
+    ret->widths = read_bytes(reader, ((size_t)words + 7) / 8 * 8);
+    if (reader->failed || (length < 64 && mask >> length)) return STATUS_CORRUPT;
+    ret->variable = list_positions(mask, ret->positions);
+    return words == (ret->variable + digits - 1) / digits ? STATUS_OK : STATUS_CORRUPT;
+}
+
+/* A word of digits back to letters, at positions[0 .. count). */
+static inline __attribute__((always_inline)) void spell_radix(uint64_t number, uint64_t radix, const char *letters,
+                                                              const unsigned char *positions, unsigned count,
+                                                              char *text)
+{
+    for (unsigned v = count; v-- > 0; number /= radix) text[positions[v]] = letters[number % radix];
+}
+
+/* By constants, because dividing by a number that the compiler does not know takes several times as long. */
+static void spell(uint64_t number, unsigned alphabet, const unsigned char *positions, unsigned count, char *text)
+{
+    switch (alphabet) {
+    case DECIMAL: spell_radix(number, 10, lower, positions, count, text); break;
+    case HEX: spell_radix(number, 16, lower, positions, count, text); break;
+    case HEX_UPPER: spell_radix(number, 16, mixed, positions, count, text); break;
+    case BASE36: spell_radix(number, 36, lower, positions, count, text); break;
+    case BASE36_UPPER: spell_radix(number, 36, mixed, positions, count, text); break;
+    case BASE62: spell_radix(number, 62, mixed, positions, count, text); break;
+    case BASE64: spell_radix(number, 64, mixed, positions, count, text); break;
+    default:
+        for (unsigned v = count; v-- > 0; number >>= 8) text[positions[v]] = (char)number;
+    }
+}
+
 enum status fixed_decode(struct reader *reader, uint32_t count, unsigned length, unsigned alphabet, unsigned words,
                          char *text)
 {
-    unsigned char positions[FIXED_BYTES_MAX];
-    if (alphabet >= ALPHABETS || length == 0 || length > FIXED_BYTES_MAX) return STATUS_CORRUPT;
-    unsigned digits = alphabets[alphabet].digits, radix = alphabets[alphabet].radix;
-    const char *letters = alphabets[alphabet].letters;
-    uint64_t mask = read_u64(reader);
-    struct str template = read_bytes(reader, ((size_t)length + 7) / 8 * 8);
-    struct str mins = read_bytes(reader, (size_t)words * 8), widths = read_bytes(reader, ((size_t)words + 7) / 8 * 8);
-    if (reader->failed || (length < 64 && mask >> length)) return STATUS_CORRUPT;
-    unsigned variable = list_positions(mask, positions);
-    if (words != (variable + digits - 1) / digits) return STATUS_CORRUPT;
-    for (uint32_t i = 0; i < count; i++) memcpy(text + (size_t)i * length, template.data, length);
+    struct open_fixed fixed;
+    TRY(open_fixed(reader, length, alphabet, words, &fixed));
+    unsigned digits = alphabets[alphabet].digits;
+    for (uint32_t i = 0; i < count; i++) memcpy(text + (size_t)i * length, fixed.template.data, length);
     for (unsigned w = 0; w < words; w++) {
         uint64_t numbers[UNPACK_ITEMS], min;
-        unsigned from = w * digits, to = from + digits < variable ? from + digits : variable;
-        unsigned width = (unsigned char)widths.data[w];
+        unsigned from = w * digits, here = fixed.variable - from < digits ? fixed.variable - from : digits;
+        unsigned width = (unsigned char)fixed.widths.data[w];
         if (width > 64) return STATUS_CORRUPT;
         struct str packed = read_bytes(reader, bitpack_bytes(count, width));
         if (reader->failed) return STATUS_CORRUPT;
-        memcpy(&min, mins.data + (size_t)w * 8, 8);
+        memcpy(&min, fixed.mins.data + (size_t)w * 8, 8);
         bitpack_read64((const unsigned char *)packed.data, count, width, numbers);
-        for (uint32_t i = 0; i < count; i++) {
-            uint64_t number = numbers[i] + min;
-            char *to_text = text + (size_t)i * length;
-            if (!letters) {
-                for (unsigned v = to; v-- > from; number >>= 8) to_text[positions[v]] = (char)number;
-            } else {
-                for (unsigned v = to; v-- > from; number /= radix) to_text[positions[v]] = letters[number % radix];
-            }
+        for (uint32_t i = 0; i < count; i++)
+            spell(numbers[i] + min, alphabet, fixed.positions + from, here, text + (size_t)i * length);
+    }
+    return STATUS_OK;
+}
+
+enum status fixed_pick(struct reader *reader, uint32_t count, const uint32_t *items, uint32_t item_count,
+                       unsigned length, unsigned alphabet, unsigned words, char *text)
+{
+    struct open_fixed fixed;
+    TRY(open_fixed(reader, length, alphabet, words, &fixed));
+    unsigned digits = alphabets[alphabet].digits;
+    for (uint32_t i = 0; i < item_count; i++) memcpy(text + (size_t)i * length, fixed.template.data, length);
+    for (unsigned w = 0; w < words; w++) {
+        uint64_t min;
+        unsigned from = w * digits, here = fixed.variable - from < digits ? fixed.variable - from : digits;
+        unsigned width = (unsigned char)fixed.widths.data[w];
+        if (width > 64) return STATUS_CORRUPT;
+        struct str packed = read_bytes(reader, bitpack_bytes(count, width));
+        if (reader->failed) return STATUS_CORRUPT;
+        memcpy(&min, fixed.mins.data + (size_t)w * 8, 8);
+        for (uint32_t i = 0; i < item_count; i++) {
+            uint64_t number = bitpack_get_vector((const unsigned char *)packed.data, count, items[i], width) + min;
+            spell(number, alphabet, fixed.positions + from, here, text + (size_t)i * length);
         }
     }
     return STATUS_OK;

@@ -16,3 +16,6 @@ void fixed_encode(struct buf *buf, const struct value *values, uint32_t count, u
 /* Writes count · length bytes to `text`. */
 enum status fixed_decode(struct reader *reader, uint32_t count, unsigned length, unsigned alphabet, unsigned words,
                          char *text) MUST_USE;
+/* The same of some strings only: `items` are their places, below `count`; writes item_count · length bytes. */
+enum status fixed_pick(struct reader *reader, uint32_t count, const uint32_t *items, uint32_t item_count,
+                       unsigned length, unsigned alphabet, unsigned words, char *text) MUST_USE;

@@ -321,6 +321,31 @@ static enum status read_owners(struct run *run, uint32_t vector, bool numbers, s
     return STATUS_OK;
 }
 
+enum status run_pick_owners(struct run *run, uint32_t vector, const uint32_t *rows, uint32_t count, struct error *error,
+                            uint32_t *ret_ordinals, uint32_t *ret_persons)
+{
+    uint32_t ordinal, skip, picked = 0;
+    uint64_t done = 0; /* rows of the vector */
+    TRY(vector_start(run, vector, error, &ordinal, &skip));
+    while (picked < count) {
+        if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
+        TRY(load_owners(run, ordinal, error));
+        uint32_t end = run->event->persons - ordinal / VECTOR_ROWS_MAX * VECTOR_ROWS_MAX;
+        if (end > VECTOR_ROWS_MAX) end = VECTOR_ROWS_MAX;
+        for (uint32_t i = ordinal % VECTOR_ROWS_MAX; i < end && picked < count; i++, ordinal++) {
+            uint32_t length = run->lengths[i];
+            if (length <= skip || length > run->event->rows) return run_damaged(run, STATUS_CORRUPT, error);
+            done += length - skip;
+            skip = 0;
+            for (; picked < count && rows[picked] < done; picked++) {
+                ret_ordinals[picked] = ordinal;
+                ret_persons[picked] = run->owners[i];
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
 enum status run_read_starts(struct run *run, uint32_t vector, struct error *error, uint8_t *ret_starts)
 {
     uint32_t ordinal, skip, rows = run_vector_rows(run, vector), done = 0;

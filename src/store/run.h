@@ -78,6 +78,9 @@ enum status run_read_ints(struct run *run, enum core_stream stream, uint32_t vec
                           int64_t *ret_values) MUST_USE;
 /* Per row of the vector: the place of its person in CORE_PERSON, which is its item in a column that is per_person. */
 enum status run_read_ordinals(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_ordinals) MUST_USE;
+/* Of some rows of the vector, ascending: the place of the person, and under which number it is stored. */
+enum status run_pick_owners(struct run *run, uint32_t vector, const uint32_t *rows, uint32_t count,
+                            struct error *error, uint32_t *ret_ordinals, uint32_t *ret_persons) MUST_USE;
 /* Per row of the vector: the person under whose number it is stored; the time. */
 enum status run_read_persons(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons) MUST_USE;
 /* 1 for each row of the vector whose person is another than that of the row before it in the run. */

@@ -141,6 +141,7 @@ enum status scan_open(struct scan *scan, const struct scan_run *run, struct erro
     TRY(run_open(&scan->run, section, &section->events[run->event], scan->arena, error));
     scan->open = true;
     scan->rows = 0;
+    scan->picked_count = 0;
     scan->properties = NULL;
     return STATUS_OK;
 }
@@ -166,6 +167,7 @@ enum status scan_vector(struct scan *scan, uint32_t index, struct error *error, 
 {
     if (!scan->open || index >= run_vectors(&scan->run)) return error_set(error, STATUS_INTERNAL, "no such vector");
     scan->vector = index;
+    scan->picked_count = 0;
     scan->rows = run_vector_rows(&scan->run, index);
     scan->have_persons = scan->have_ids = scan->have_times = scan->have_live = false;
     *ret_rows = scan->rows;

@@ -23,6 +23,9 @@ struct scan {
     uint8_t starts[VECTOR_ROWS_MAX];
     uint32_t ends[VECTOR_ROWS_MAX];
     double *numbers;
+    /* scan_pick.c */
+    uint32_t picked_count, picked[SCAN_PICKS_MAX];
+    uint32_t picked_ordinals[SCAN_PICKS_MAX], picked_persons[SCAN_PICKS_MAX]; /* as stored */
 };
 
 static inline const struct version_section *scan_section(const struct scan *scan)

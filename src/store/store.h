@@ -245,6 +245,25 @@ enum status scan_owners(struct scan *scan, uint32_t vector, struct error *error,
 /* The first row of the run whose stored person is `person` or above; run.rows when there is none. */
 enum status scan_seek_person(struct scan *scan, uint32_t person, struct error *error, uint32_t *ret_row) MUST_USE;
 
+/*
+ * Some rows of the current vector, for those who want few of a vector and all of a row. scan_pick says which, ascending,
+ * and stays in force until the next scan_pick, scan_vector or scan_open; the others give one entry for each of them.
+ * Only what belongs to those rows is decoded, and checked.
+ */
+#define SCAN_PICKS_MAX 128u
+enum status scan_pick(struct scan *scan, const uint32_t *rows, uint32_t count, struct error *error) MUST_USE;
+enum status scan_pick_times(struct scan *scan, struct error *error, int64_t *ret_times_ms) MUST_USE;
+enum status scan_pick_persons(struct scan *scan, struct error *error, uint32_t *ret_persons) MUST_USE; /* resolved */
+enum status scan_pick_ids(struct scan *scan, struct error *error, uint32_t *ret_ids) MUST_USE;         /* as sent */
+enum status scan_pick_received(struct scan *scan, struct error *error, int64_t *ret_received_ms) MUST_USE;
+enum status scan_pick_flags(struct scan *scan, struct error *error, uint8_t *ret_flags) MUST_USE;
+/* The texts of values are copied into the arena: they do not depend on the scan. `place` counts in the list of
+ * scan_properties. */
+enum status scan_pick_insert_ids(struct scan *scan, struct arena *arena, struct error *error,
+                                 struct value *ret_values) MUST_USE;
+enum status scan_pick_property(struct scan *scan, size_t place, struct arena *arena, struct error *error,
+                               struct value *ret_values) MUST_USE;
+
 /* Rows of the run by quarter hour since window_ms, deleted ones included: `count` pairs, ascending. NULL when the run
  * has no such statistics. */
 struct scan_quarter {

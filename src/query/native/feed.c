@@ -333,25 +333,6 @@ static enum status order(struct feed *f, struct error *error)
 
 /* --- delivery --- */
 
-/* A copy in the arena of the piece. */
-static bool copy_row(struct arena *arena, const struct event_row *row, struct event_row *ret)
-{
-    struct row_property *properties = arena_new_array(arena, struct row_property, row->property_count + 1);
-    if (!properties) return false;
-    *ret = *row;
-    for (size_t i = 0; i < row->property_count; i++) {
-        struct value *value = &properties[i].value;
-        properties[i] = row->properties[i];
-        if (value->type < VALUE_STRING) continue;
-        struct str copy = arena_str(arena, str_from(value->data, value->size));
-        if (!copy.data) return false;
-        value->data = copy.data;
-    }
-    ret->properties = properties;
-    ret->insert_id = arena_str(arena, row->insert_id);
-    return ret->insert_id.data != NULL;
-}
-
 struct placed {
     struct reference reference;
     size_t place;
@@ -363,33 +344,37 @@ static int by_place(const void *a, const void *b)
     return (x->row > y->row) - (x->row < y->row);
 }
 
+/* The rows of one vector: placed[0 .. count), by row. */
+static enum status load_rows(struct feed *f, const struct placed *placed, uint32_t count, struct error *error)
+{
+    struct event_row rows[PIECE_ROWS];
+    uint32_t picked[PIECE_ROWS], vector = placed->reference.row / VECTOR_ROWS_MAX, in_vector;
+    for (uint32_t i = 0; i < count; i++) picked[i] = placed[i].reference.row % VECTOR_ROWS_MAX;
+    TRY(rows_vector(&f->rows, vector, error, &in_vector));
+    TRY(rows_pick(&f->rows, picked, count, f->arena, error, rows));
+    for (uint32_t i = 0; i < count; i++) f->piece[placed[i].place] = rows[i];
+    return STATUS_OK;
+}
+
 static enum status load_piece(struct feed *f, struct error *error)
 {
     struct placed placed[PIECE_ROWS];
-    size_t count = f->count - f->at < PIECE_ROWS ? f->count - f->at : PIECE_ROWS;
-    uint32_t run = UINT32_MAX, vector = UINT32_MAX, rows;
+    uint32_t count = f->count - f->at < PIECE_ROWS ? (uint32_t)(f->count - f->at) : PIECE_ROWS, run = UINT32_MAX;
     arena_reset(f->arena);
     f->piece_at = f->piece_count = 0;
     f->piece = arena_new_array(f->arena, struct event_row, PIECE_ROWS);
     if (!f->piece) return selection_out_of_memory(&f->selection, error);
-    for (size_t i = 0; i < count; i++) placed[i] = (struct placed){f->references[f->at + i], i};
+    for (uint32_t i = 0; i < count; i++) placed[i] = (struct placed){f->references[f->at + i], i};
     qsort(placed, count, sizeof *placed, by_place);
     TRY(selection_interrupted(&f->selection, error));
-    for (size_t i = 0; i < count; i++) {
-        const struct reference *reference = &placed[i].reference;
-        if (reference->run != run) {
-            TRY(rows_run(&f->rows, &f->runs[reference->run], error));
-            run = reference->run;
-            vector = UINT32_MAX;
-        }
-        if (reference->row / VECTOR_ROWS_MAX != vector) {
-            vector = reference->row / VECTOR_ROWS_MAX;
-            TRY(rows_vector(&f->rows, vector, error, &rows));
-            TRY(rows_load(&f->rows, error));
-        }
-        struct event_row row;
-        rows_get(&f->rows, reference->row % VECTOR_ROWS_MAX, &row);
-        if (!copy_row(f->arena, &row, &f->piece[placed[i].place])) return selection_out_of_memory(&f->selection, error);
+    for (uint32_t i = 0, end; i < count; i = end) {
+        const struct reference *first = &placed[i].reference;
+        if (first->run != run) TRY(rows_run(&f->rows, &f->runs[first->run], error));
+        run = first->run;
+        for (end = i + 1; end < count && placed[end].reference.run == run &&
+                          placed[end].reference.row / VECTOR_ROWS_MAX == first->row / VECTOR_ROWS_MAX;)
+            end++;
+        TRY(load_rows(f, &placed[i], end - i, error));
     }
     f->at += count;
     f->piece_count = count;

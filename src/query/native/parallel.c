@@ -4,20 +4,10 @@
 
 #include <stdlib.h>
 
-struct job {
-    struct job *next, *previous; /* ring of the jobs that have tasks to hand out */
-    enum status (*task)(void *ctx, unsigned slot, uint32_t index);
-    void *ctx;
-    uint32_t count, taken, failed_index;
-    unsigned working; /* tasks under way */
-    enum status status;
-    uint64_t slots_free; /* a bit for each */
-};
-
 struct pool {
     struct os_mutex lock;
     struct os_cond filled, finished;
-    struct job *ring; /* the next to be served */
+    struct pool_job *ring; /* the next to be served */
     unsigned slots, helper_count;
     bool stopping;
     struct os_thread helpers[];
@@ -25,7 +15,7 @@ struct pool {
 
 #define SLOTS_MAX 64
 
-static void link_job(struct pool *pool, struct job *job)
+static void link_job(struct pool *pool, struct pool_job *job)
 {
     if (!pool->ring) {
         pool->ring = job->next = job->previous = job;
@@ -36,7 +26,7 @@ static void link_job(struct pool *pool, struct job *job)
     job->next->previous = job->previous->next = job;
 }
 
-static void unlink_job(struct pool *pool, struct job *job)
+static void unlink_job(struct pool *pool, struct pool_job *job)
 {
     if (!job->next) return;
     if (pool->ring == job) pool->ring = job->next == job ? NULL : job->next;
@@ -46,7 +36,7 @@ static void unlink_job(struct pool *pool, struct job *job)
 }
 
 /* Runs one task of the job; the lock is held before and after. */
-static void work(struct pool *pool, struct job *job)
+static void work(struct pool *pool, struct pool_job *job)
 {
     uint32_t index = job->taken++;
     if (job->taken == job->count) unlink_job(pool, job);
@@ -74,8 +64,8 @@ static void helper_main(void *arg)
     struct pool *pool = arg;
     os_mutex_lock(&pool->lock);
     for (;;) {
-        struct job *job = pool->ring;
-        for (struct job *first = job; job && !job->slots_free;) {
+        struct pool_job *job = pool->ring;
+        for (struct pool_job *first = job; job && !job->slots_free;) {
             job = job->next;
             if (job == first) job = NULL;
         }
@@ -127,22 +117,38 @@ unsigned pool_slots(const struct pool *pool)
     return pool->slots;
 }
 
-enum status pool_run(struct pool *pool, uint32_t count, enum status (*task)(void *ctx, unsigned slot, uint32_t index),
-                     void *ctx)
+void pool_start(struct pool *pool, struct pool_job *job, unsigned slots, uint32_t count,
+                enum status (*task)(void *ctx, unsigned slot, uint32_t index), void *ctx)
 {
-    if (count == 0) return STATUS_OK;
-    if (count == 1) return task(ctx, 0, 0);
-    struct job job = {.task = task, .ctx = ctx, .count = count};
-    job.slots_free = pool->slots >= 64 ? UINT64_MAX : ((uint64_t)1 << pool->slots) - 1;
+    *job = (struct pool_job){.task = task, .ctx = ctx, .count = count};
+    if (slots > pool->slots) slots = pool->slots;
+    job->slots_free = slots >= 64 ? UINT64_MAX : ((uint64_t)1 << slots) - 1;
+    if (count == 0) return;
     os_mutex_lock(&pool->lock);
-    link_job(pool, &job);
+    link_job(pool, job);
     os_cond_broadcast(&pool->filled);
-    while (job.taken < job.count || job.working) {
-        if (job.taken < job.count && job.slots_free)
-            work(pool, &job);
+    os_mutex_unlock(&pool->lock);
+}
+
+enum status pool_finish(struct pool *pool, struct pool_job *job)
+{
+    os_mutex_lock(&pool->lock);
+    while (job->taken < job->count || job->working) {
+        if (job->taken < job->count && job->slots_free)
+            work(pool, job);
         else
             os_cond_wait(&pool->finished, &pool->lock);
     }
     os_mutex_unlock(&pool->lock);
-    return job.status;
+    return job->status;
+}
+
+enum status pool_run(struct pool *pool, uint32_t count, enum status (*task)(void *ctx, unsigned slot, uint32_t index),
+                     void *ctx)
+{
+    struct pool_job job;
+    if (count == 0) return STATUS_OK;
+    if (count == 1) return task(ctx, 0, 0);
+    pool_start(pool, &job, SLOTS_MAX, count, task, ctx);
+    return pool_finish(pool, &job);
 }

@@ -1,10 +1,14 @@
+/*
+ * A few rows are decoded at a time, column by column, and then put together: values[] holds them by property, so that
+ * only the properties which a row has take room in the arena of the caller.
+ */
 #include "query/native/rows.h"
 
-#include <stdio.h>
+#define GROUP_VALUES_MAX 8192
 
-enum status rows_init(struct rows *rows, struct selection *selection, struct error *error)
+enum status rows_init(struct rows *rows, const struct selection *selection, struct error *error)
 {
-    *rows = (struct rows){.snapshot = selection->snapshot, .arena = arena_new(selection->limits.memory_bytes_max)};
+    *rows = (struct rows){.selection = selection, .arena = arena_new(selection->share_bytes_max)};
     enum status status = selection_scan(selection, error, &rows->scan);
     if (status != STATUS_OK) rows_fini(rows);
     return status;
@@ -19,13 +23,20 @@ void rows_fini(struct rows *rows)
 
 enum status rows_run(struct rows *rows, const struct scan_run *run, struct error *error)
 {
+    struct snapshot *snapshot = rows->selection->snapshot;
+    const uint32_t *properties;
+    rows->run = NULL;
     TRY(scan_open(rows->scan, run, error));
-    TRY(scan_properties(rows->scan, error, &rows->properties, &rows->property_count));
+    TRY(scan_properties(rows->scan, error, &properties, &rows->property_count));
     arena_reset(rows->arena);
+    size_t count = rows->property_count ? rows->property_count : 1, group = GROUP_VALUES_MAX / count;
+    rows->group_rows = group < 1 ? 1 : group > SCAN_PICKS_MAX ? SCAN_PICKS_MAX : (uint32_t)group;
+    rows->names = arena_new_array(rows->arena, struct str, count);
+    rows->values = arena_new_array(rows->arena, struct value, count * rows->group_rows);
+    if (!rows->names || !rows->values) return selection_out_of_memory(rows->selection, error);
+    for (size_t i = 0; i < rows->property_count; i++) rows->names[i] = snapshot_property_name(snapshot, properties[i]);
+    rows->event = snapshot_event_name(snapshot, run->event_id);
     rows->run = run;
-    rows->vectors = arena_new_array(rows->arena, struct vector, rows->property_count + 1);
-    rows->one = arena_new_array(rows->arena, struct row_property, rows->property_count + 1);
-    if (!rows->vectors || !rows->one) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
     return STATUS_OK;
 }
 
@@ -34,46 +45,81 @@ enum status rows_vector(struct rows *rows, uint32_t vector, struct error *error,
     return scan_vector(rows->scan, vector, error, ret_count);
 }
 
-enum status rows_load(struct rows *rows, struct error *error)
+/* What an event without an insert id is called. */
+static enum status spell_insert_id(const struct rows *rows, uint64_t number, struct arena *arena, struct error *error,
+                                   struct str *ret)
 {
-    TRY(scan_times(rows->scan, error, &rows->times));
-    TRY(scan_received(rows->scan, error, &rows->received));
-    TRY(scan_persons(rows->scan, error, &rows->persons));
-    TRY(scan_ids(rows->scan, error, &rows->ids));
-    TRY(scan_flags(rows->scan, error, &rows->flags));
-    TRY(scan_insert_ids(rows->scan, error, &rows->insert_ids));
-    for (size_t i = 0; i < rows->property_count; i++)
-        TRY(scan_property(rows->scan, rows->properties[i], error, &rows->vectors[i]));
+    char *text = arena_alloc(arena, 16);
+    if (!text) return selection_out_of_memory(rows->selection, error);
+    for (int i = 16; i-- > 0; number >>= 4) text[i] = "0123456789abcdef"[number & 15];
+    *ret = str_from(text, 16);
     return STATUS_OK;
 }
 
-void rows_get(struct rows *rows, uint32_t row, struct event_row *ret_row)
+static enum status pick_heads(struct rows *rows, uint32_t count, struct arena *arena, struct error *error,
+                              struct event_row *ret_rows)
 {
-    struct value insert = vector_at(&rows->insert_ids, row);
-    struct str insert_id;
-    if (insert.type == VALUE_STRING) {
-        insert_id = value_text(insert);
-    } else {
-        snprintf(rows->insert_text, sizeof rows->insert_text, "%016llx", (unsigned long long)insert.integer);
-        insert_id = str_from(rows->insert_text, 16);
+    const struct snapshot *snapshot = rows->selection->snapshot;
+    int64_t times[SCAN_PICKS_MAX], received[SCAN_PICKS_MAX];
+    uint32_t persons[SCAN_PICKS_MAX], ids[SCAN_PICKS_MAX];
+    uint8_t flags[SCAN_PICKS_MAX];
+    struct value insert_ids[SCAN_PICKS_MAX];
+    TRY(scan_pick_times(rows->scan, error, times));
+    TRY(scan_pick_received(rows->scan, error, received));
+    TRY(scan_pick_persons(rows->scan, error, persons));
+    TRY(scan_pick_ids(rows->scan, error, ids));
+    TRY(scan_pick_flags(rows->scan, error, flags));
+    TRY(scan_pick_insert_ids(rows->scan, arena, error, insert_ids));
+    for (uint32_t i = 0; i < count; i++) {
+        struct event_row *row = &ret_rows[i];
+        *row = (struct event_row){
+            .event = rows->event,
+            .time_ms = times[i],
+            .distinct_id = snapshot_id_text(snapshot, ids[i]),
+            .user = snapshot_id_text(snapshot, snapshot_person_id(snapshot, persons[i])),
+            .insert_id_sent = insert_ids[i].type == VALUE_STRING,
+            .imported = flags[i] & BATCH_IMPORT,
+            .received_ms = received[i] / 1000 * 1000,
+        };
+        if (row->insert_id_sent)
+            row->insert_id = value_text(insert_ids[i]);
+        else
+            TRY(spell_insert_id(rows, (uint64_t)insert_ids[i].integer, arena, error, &row->insert_id));
     }
-    size_t count = 0;
-    for (size_t i = 0; i < rows->property_count; i++) {
-        struct value value = vector_at(&rows->vectors[i], row);
-        if (value.type == VALUE_ABSENT) continue;
-        rows->one[count].name = snapshot_property_name(rows->snapshot, rows->properties[i]);
-        rows->one[count++].value = value;
+    return STATUS_OK;
+}
+
+static enum status pick_group(struct rows *rows, const uint32_t *picked, uint32_t count, struct arena *arena,
+                              struct error *error, struct event_row *ret_rows)
+{
+    size_t present = 0, stride = rows->group_rows;
+    TRY(scan_pick(rows->scan, picked, count, error));
+    TRY(pick_heads(rows, count, arena, error, ret_rows));
+    for (size_t p = 0; p < rows->property_count; p++) {
+        struct value *values = &rows->values[p * stride];
+        TRY(scan_pick_property(rows->scan, p, arena, error, values));
+        for (uint32_t i = 0; i < count; i++) present += values[i].type != VALUE_ABSENT;
     }
-    *ret_row = (struct event_row){
-        .event = snapshot_event_name(rows->snapshot, rows->run->event_id),
-        .time_ms = rows->times[row],
-        .distinct_id = snapshot_id_text(rows->snapshot, rows->ids[row]),
-        .user = snapshot_id_text(rows->snapshot, snapshot_person_id(rows->snapshot, rows->persons[row])),
-        .insert_id = insert_id,
-        .insert_id_sent = insert.type == VALUE_STRING,
-        .imported = rows->flags[row] & BATCH_IMPORT,
-        .received_ms = rows->received[row] / 1000 * 1000,
-        .properties = rows->one,
-        .property_count = count,
-    };
+    struct row_property *to = arena_alloc(arena, (present + 1) * sizeof *to);
+    if (!to) return selection_out_of_memory(rows->selection, error);
+    for (uint32_t i = 0; i < count; i++) {
+        ret_rows[i].properties = to;
+        for (size_t p = 0; p < rows->property_count; p++) {
+            struct value value = rows->values[p * stride + i];
+            if (value.type != VALUE_ABSENT) *to++ = (struct row_property){rows->names[p], value};
+        }
+        ret_rows[i].property_count = (size_t)(to - ret_rows[i].properties);
+    }
+    return STATUS_OK;
+}
+
+enum status rows_pick(struct rows *rows, const uint32_t *picked, uint32_t count, struct arena *arena,
+                      struct error *error, struct event_row *ret_rows)
+{
+    for (uint32_t i = 0; i < count;) {
+        uint32_t group = count - i < rows->group_rows ? count - i : rows->group_rows;
+        TRY(pick_group(rows, picked + i, group, arena, error, ret_rows + i));
+        i += group;
+    }
+    return STATUS_OK;
 }

@@ -1,32 +1,28 @@
 #pragma once
 /*
- * Whole events: the current vector of a scan as rows with all their properties. The scan and the snapshot are the
- * caller's. Memory: one block of each property of a run.
+ * Whole events: rows of the current vector of a scan with all their properties. What a row points to lies in an arena
+ * of the caller's or belongs to the snapshot, so rows may be given away after the scan has gone on. One thread.
  */
 #include "query/native/select.h"
 
 struct rows {
-    struct snapshot *snapshot;
+    const struct selection *selection;
     struct scan *scan;
     struct arena *arena; /* of the current run */
     const struct scan_run *run;
-    const uint32_t *properties; /* of the run */
+    struct str event;
+    struct str *names; /* of the run's properties */
     size_t property_count;
-    struct vector *vectors;   /* by property */
-    struct row_property *one; /* of the row that was read last */
-    const int64_t *times, *received;
-    const uint32_t *persons, *ids;
-    const uint8_t *flags;
-    struct vector insert_ids;
-    char insert_text[17];
+    struct value *values; /* group_rows of each property */
+    uint32_t group_rows;  /* that are decoded at a time */
 };
-enum status rows_init(struct rows *rows, struct selection *selection, struct error *error) MUST_USE;
+/* The selection must outlive it; it decides how much memory decoding may take. */
+enum status rows_init(struct rows *rows, const struct selection *selection, struct error *error) MUST_USE;
 void rows_fini(struct rows *rows);
 /* Goes to a run, which must outlive its reading. */
 enum status rows_run(struct rows *rows, const struct scan_run *run, struct error *error) MUST_USE;
 /* Goes to a vector and says how many rows it has; decodes nothing yet. */
 enum status rows_vector(struct rows *rows, uint32_t vector, struct error *error, uint32_t *ret_count) MUST_USE;
-/* Decodes what rows_get needs. */
-enum status rows_load(struct rows *rows, struct error *error) MUST_USE;
-/* Good until the next call. */
-void rows_get(struct rows *rows, uint32_t row, struct event_row *ret_row);
+/* Rows of the vector by their numbers, ascending. */
+enum status rows_pick(struct rows *rows, const uint32_t *picked, uint32_t count, struct arena *arena,
+                      struct error *error, struct event_row *ret_rows) MUST_USE;

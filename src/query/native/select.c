@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #define EXPR_BUDGET_MIN ((size_t)8 << 20)
+#define MINUTE_MS       INT64_C(60000)
 
 enum status selection_out_of_memory(const struct selection *s, struct error *error)
 {
@@ -92,7 +93,7 @@ enum status selection_compile(struct selection *s, const char *parameter, struct
     struct columns *columns;
     TRY(selection_evaluated(s, parameter, expr_compile(s->arena, text, &options, error, &expr), error));
     TRY(columns_new(s->arena, expr, s->snapshot, error, &columns));
-    size_t budget = s->limits.memory_bytes_max / 4;
+    size_t budget = s->share_bytes_max / 4;
     *ret_state = expr_state_new(expr, budget > EXPR_BUDGET_MIN ? budget : EXPR_BUDGET_MIN);
     *ret_columns = columns;
     *ret_expr = expr;
@@ -103,7 +104,10 @@ enum status selection_init(struct selection *s, struct native *native, const str
                            const struct plan_limits *limits, struct error *error)
 {
     TRY(plan_check(plan, error));
-    *s = (struct selection){.plan = plan, .limits = *limits, .arena = arena_new(limits->memory_bytes_max)};
+    *s = (struct selection){.plan = plan,
+                            .limits = *limits,
+                            .share_bytes_max = limits->memory_bytes_max,
+                            .arena = arena_new(limits->memory_bytes_max)};
     enum status status = store_snapshot(native->store, plan->project, error, &s->snapshot);
     if (status == STATUS_OK) status = find_events(s, error);
     if (status == STATUS_OK) status = find_intervals(s, error);
@@ -113,10 +117,25 @@ enum status selection_init(struct selection *s, struct native *native, const str
     return status;
 }
 
+enum status selection_fork(const struct selection *from, struct error *error, struct selection *s)
+{
+    *s = *from;
+    s->forked = true;
+    s->arena = arena_new(from->limits.memory_bytes_max);
+    s->where = NULL;
+    s->where_state = NULL;
+    s->where_columns = NULL;
+    if (!from->where) return STATUS_OK;
+    enum status status =
+        selection_compile(s, "where", s->plan->where, error, &s->where, &s->where_state, &s->where_columns);
+    if (status != STATUS_OK) selection_fini(s);
+    return status;
+}
+
 void selection_fini(struct selection *s)
 {
     expr_state_free(s->where_state);
-    snapshot_free(s->snapshot);
+    if (!s->forked) snapshot_free(s->snapshot);
     arena_free(s->arena);
     *s = (struct selection){0};
 }
@@ -126,7 +145,7 @@ void selection_fini(struct selection *s)
 static struct scan_options scan_options(const struct selection *s)
 {
     static const uint32_t none;
-    struct scan_options options = {.memory_bytes_max = s->limits.memory_bytes_max};
+    struct scan_options options = {.memory_bytes_max = s->share_bytes_max};
     if (s->plan->event_count) options.events = s->event_count ? s->events : &none;
     options.event_count = s->event_count;
     if (s->interval_count) {
@@ -142,7 +161,7 @@ enum status selection_runs(struct selection *s, struct error *error, struct scan
     return scan_list(s->snapshot, &options, s->arena, error, ret_runs, ret_count);
 }
 
-enum status selection_scan(struct selection *s, struct error *error, struct scan **ret_scan)
+enum status selection_scan(const struct selection *s, struct error *error, struct scan **ret_scan)
 {
     struct scan_options options = scan_options(s);
     return scan_new(s->snapshot, &options, error, ret_scan);
@@ -164,10 +183,31 @@ bool selection_covers(const struct selection *s, const struct scan_run *run)
     return false;
 }
 
+/* Clears keep[row] outside of the range. Mostly its ends are whole minutes, which are read without the milliseconds. */
+static enum status keep_in_range(const struct selection *s, struct scan *scan, const struct scan_run *run,
+                                 uint32_t rows, struct error *error, uint8_t *keep)
+{
+    const int64_t *times;
+    const uint32_t *minutes;
+    const struct interval *range = s->intervals;
+    if (s->interval_count == 1) {
+        int64_t from = range->from_ms > run->window_ms ? range->from_ms - run->window_ms : 0;
+        int64_t to = range->to_ms > run->window_ms ? range->to_ms - run->window_ms : 0;
+        if (from % MINUTE_MS == 0 && to % MINUTE_MS == 0 && from <= to && to / MINUTE_MS <= UINT32_MAX) {
+            uint32_t first = (uint32_t)(from / MINUTE_MS), count = (uint32_t)((to - from) / MINUTE_MS);
+            TRY(scan_minutes(scan, error, &minutes));
+            for (uint32_t i = 0; i < rows; i++) keep[i] &= minutes[i] - first < count;
+            return STATUS_OK;
+        }
+    }
+    TRY(scan_times(scan, error, &times));
+    for (uint32_t i = 0; i < rows; i++) keep[i] &= selection_in_range(s, times[i]);
+    return STATUS_OK;
+}
+
 enum status selection_keep(struct selection *s, struct scan *scan, const struct scan_run *run, uint32_t rows,
                            struct error *error, uint8_t *keep, uint32_t *ret_left)
 {
-    const int64_t *times;
     const uint8_t *live;
     const struct vector *vectors;
     uint32_t left = 0;
@@ -175,10 +215,7 @@ enum status selection_keep(struct selection *s, struct scan *scan, const struct 
         TRY(scan_live(scan, error, &live));
         for (uint32_t i = 0; i < rows; i++) keep[i] &= live[i];
     }
-    if (!selection_covers(s, run)) {
-        TRY(scan_times(scan, error, &times));
-        for (uint32_t i = 0; i < rows; i++) keep[i] &= selection_in_range(s, times[i]);
-    }
+    if (!selection_covers(s, run)) TRY(keep_in_range(s, scan, run, rows, error, keep));
     for (uint32_t i = 0; i < rows; i++) left += keep[i];
     if (s->where && left) {
         TRY(columns_read(s->where_columns, scan, run->event_id, rows, error, &vectors));

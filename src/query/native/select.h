@@ -10,8 +10,10 @@ struct selection {
     const struct plan *plan;
     struct plan_limits limits;
     struct snapshot *snapshot;
-    struct arena *arena; /* lives as long as the selection */
-    uint32_t *events;    /* of the plan, each once; NULL: any */
+    bool forked;            /* the snapshot is another one's */
+    size_t share_bytes_max; /* what decoding may take, of the limits */
+    struct arena *arena;    /* lives as long as the selection */
+    uint32_t *events;       /* of the plan, each once; NULL: any */
     size_t event_count;
     /* The instants of the plan's local days, as [from, to): one interval, unless clocks went back over midnight at an
      * end of the range. */
@@ -26,6 +28,8 @@ struct selection {
 /* The plan must outlive it. What failed half-way is torn down. */
 enum status selection_init(struct selection *selection, struct native *native, const struct plan *plan,
                            const struct plan_limits *limits, struct error *error) MUST_USE;
+/* Another one of the same snapshot for another thread. `from` must outlive it. */
+enum status selection_fork(const struct selection *from, struct error *error, struct selection *ret_selection) MUST_USE;
 void selection_fini(struct selection *selection);
 
 /* One of the plan's other expressions; free *ret_state before the selection. `parameter` is named in errors. */
@@ -38,7 +42,7 @@ enum status selection_evaluated(const struct selection *selection, const char *p
 /* The runs that may hold rows, in the order of the store. In the arena. */
 enum status selection_runs(struct selection *selection, struct error *error, struct scan_run **ret_runs,
                            size_t *ret_count) MUST_USE;
-enum status selection_scan(struct selection *selection, struct error *error, struct scan **ret_scan) MUST_USE;
+enum status selection_scan(const struct selection *selection, struct error *error, struct scan **ret_scan) MUST_USE;
 
 bool selection_in_range(const struct selection *selection, int64_t time_ms);
 /* All rows of the run lie in the range. */
