@@ -55,6 +55,9 @@ struct id_graph {
     size_t piece_left;
     struct cow32 person, shown; /* index id; entry 0 is unused */
     struct cow32 moved;         /* index link: the number that it took away, 0: none */
+    /* The links that took numbers away in favour of a person, newest first: absorbed[person] is the number of the
+     * newest one, plus 1, and before[link] that of the one before it; 0 ends the list, and so does the array. */
+    struct cow32 absorbed, before;
     uint32_t *next, *parent, *rows, *members, *rows_new;
     size_t array_capacity;
     struct link *links;
@@ -70,7 +73,7 @@ struct id_graph {
 struct id_view {
     _Atomic uint32_t refs;
     uint32_t count;
-    struct cow32 person, shown, moved;
+    struct cow32 person, shown, moved, absorbed, before;
     struct text_page **pages;
     struct shared_texts *texts;
     struct id_graph *graph;
@@ -118,6 +121,8 @@ void id_graph_free(struct id_graph *graph)
     cow32_fini(&graph->person);
     cow32_fini(&graph->shown);
     cow32_fini(&graph->moved);
+    cow32_fini(&graph->absorbed);
+    cow32_fini(&graph->before);
     free(graph->slots);
     free(graph->next);
     free(graph->parent);
@@ -335,6 +340,13 @@ static enum status log_link(struct id_graph *graph, struct link link)
         graph->links = grown;
         graph->link_capacity = capacity;
     }
+    uint32_t before = 0;
+    if (link.moved) {
+        while (graph->absorbed.count <= link.survivor) TRY(cow32_push(&graph->absorbed, 0));
+        before = cow32_get(&graph->absorbed, link.survivor);
+        TRY(cow32_set(&graph->absorbed, link.survivor, graph->link_count + 1));
+    }
+    TRY(cow32_push(&graph->before, before));
     TRY(cow32_push(&graph->moved, link.moved));
     graph->links[graph->link_count++] = link;
     return STATUS_OK;
@@ -541,6 +553,8 @@ struct id_view *id_graph_view(struct id_graph *graph)
     view->person = cow32_share(&graph->person);
     view->shown = cow32_share(&graph->shown);
     view->moved = cow32_share(&graph->moved);
+    view->absorbed = cow32_share(&graph->absorbed);
+    view->before = cow32_share(&graph->before);
     view->pages = graph->texts->pages;
     view->texts = graph->texts;
     view->graph = graph;
@@ -560,6 +574,8 @@ void id_view_unref(struct id_view *view)
     cow32_fini(&view->person);
     cow32_fini(&view->shown);
     cow32_fini(&view->moved);
+    cow32_fini(&view->absorbed);
+    cow32_fini(&view->before);
     texts_unref(view->texts);
     free(view);
 }
@@ -583,6 +599,18 @@ uint32_t id_view_link_count(const struct id_view *view)
 uint32_t id_view_moved(const struct id_view *view, uint32_t link)
 {
     return cow32_get(&view->moved, link);
+}
+bool id_view_absorbed(const struct id_view *view, uint32_t person, uint32_t *ret_link)
+{
+    uint32_t found = person < view->absorbed.count ? cow32_get(&view->absorbed, person) : 0;
+    *ret_link = found - 1;
+    return found != 0;
+}
+bool id_view_absorbed_before(const struct id_view *view, uint32_t *link)
+{
+    uint32_t found = cow32_get(&view->before, *link);
+    *link = found - 1;
+    return found != 0;
 }
 struct str id_view_text(const struct id_view *view, uint32_t id)
 {

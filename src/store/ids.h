@@ -79,5 +79,8 @@ uint32_t id_view_shown(const struct id_view *view, uint32_t person);
  * out of their order exactly where their person is one of those taken away by links n and later. */
 uint32_t id_view_link_count(const struct id_view *view);
 uint32_t id_view_moved(const struct id_view *view, uint32_t link);
+/* The links that took numbers away in favour of this one, newest first: false when there is none, or none before. */
+bool id_view_absorbed(const struct id_view *view, uint32_t person, uint32_t *ret_link);
+bool id_view_absorbed_before(const struct id_view *view, uint32_t *link);
 struct str id_view_text(const struct id_view *view, uint32_t id);
 uint32_t id_view_find(const struct id_view *view, struct str text);

@@ -198,6 +198,28 @@ static void pieces_restore_the_graph(void **state)
     id_graph_free(copy);
 }
 
+/* Each link that moved somebody is in the list of the number that absorbed it, and all of a list is one person. */
+static void check_absorbed(const struct id_view *view, uint32_t id_count)
+{
+    uint32_t links = id_view_link_count(view), met = 0, wanted = 0;
+    uint8_t *seen = calloc(links + 1, 1);
+    assert_non_null(seen);
+    for (uint32_t i = 0; i < links; i++) wanted += id_view_moved(view, i) != 0;
+    for (uint32_t person = 1; person <= id_count; person++) {
+        uint32_t link, last = UINT32_MAX;
+        for (bool any = id_view_absorbed(view, person, &link); any; any = id_view_absorbed_before(view, &link)) {
+            assert_true(link < links && link < last && !seen[link]); /* newest first, each once */
+            seen[link] = 1;
+            last = link;
+            met++;
+            assert_true(id_view_moved(view, link) != 0 && id_view_moved(view, link) != person);
+            assert_int_equal(id_view_person(view, id_view_moved(view, link)), id_view_person(view, person));
+        }
+    }
+    assert_int_equal(met, wanted);
+    free(seen);
+}
+
 /* Pictures stay as they were while the graph goes on. */
 static void views_do_not_change(void **state)
 {
@@ -221,6 +243,7 @@ static void views_do_not_change(void **state)
     }
     for (size_t v = 0; v < 3; v++) {
         assert_int_equal(id_view_count(views[v]), then[v].count);
+        check_absorbed(views[v], then[v].count);
         for (uint32_t id = 1; id <= then[v].count; id++) {
             char text[40];
             text_of(text, id);

@@ -416,44 +416,35 @@ enum status run_read_times(struct run *run, uint32_t vector, struct error *error
     return inside ? STATUS_OK : run_damaged(run, STATUS_CORRUPT, error);
 }
 
+/* One item of a core stream. */
+static enum status get_int(struct run *run, enum core_stream stream, uint32_t item, struct error *error, int64_t *ret)
+{
+    struct run_column *column = run_column(run, stream);
+    if (!column) return run_damaged(run, STATUS_CORRUPT, error);
+    TRY(run_pin_block(run, column, item / VECTOR_ROWS_MAX, error));
+    enum status status = chunk_get_int(&column->chunk, column->block.bytes, item, ret);
+    return run_damaged(run, status == STATUS_NOT_FOUND ? STATUS_CORRUPT : status, error);
+}
+
 /* The ordinal of the first person in the run's list that is `person` or above; event->persons when there is none.
  * *ret_found is that person. */
 static enum status seek_ordinal(struct run *run, uint32_t person, struct error *error, uint32_t *ret_ordinal,
                                 uint32_t *ret_found)
 {
-    int64_t values[VECTOR_ROWS_MAX];
-    uint32_t low = 0, high = (run->event->persons + VECTOR_ROWS_MAX - 1) / VECTOR_ROWS_MAX;
-    uint32_t vectors = high;
-    /* The last vector of the person list whose first number is not above the one sought. */
-    while (low + 1 < high) {
+    uint32_t low = 0, high = run->event->persons;
+    int64_t value;
+    while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        TRY(run_read_ints(run, CORE_PERSON, middle, error, values));
-        if (values[0] <= person)
-            low = middle;
+        TRY(get_int(run, CORE_PERSON, middle, error, &value));
+        if (value < person)
+            low = middle + 1;
         else
             high = middle;
     }
-    TRY(run_read_ints(run, CORE_PERSON, low, error, values));
-    uint32_t items = run->event->persons - low * VECTOR_ROWS_MAX, at = 0, end;
-    if (items > VECTOR_ROWS_MAX) items = VECTOR_ROWS_MAX;
-    end = items;
-    while (at < end) {
-        uint32_t middle = at + (end - at) / 2;
-        if (values[middle] < person)
-            at = middle + 1;
-        else
-            end = middle;
-    }
-    if (at == items && low + 1 < vectors) {
-        TRY(run_read_ints(run, CORE_PERSON, low + 1, error, values));
-        at = 0;
-        low++;
-    } else if (at == items) {
-        *ret_ordinal = run->event->persons;
-        return STATUS_OK;
-    }
-    *ret_ordinal = low * VECTOR_ROWS_MAX + at;
-    *ret_found = (uint32_t)values[at];
+    *ret_ordinal = low;
+    if (low == run->event->persons) return STATUS_OK;
+    TRY(get_int(run, CORE_PERSON, low, error, &value));
+    *ret_found = (uint32_t)value;
     return STATUS_OK;
 }
 
@@ -463,25 +454,20 @@ static enum status ordinal_rows(struct run *run, uint32_t ordinal, struct error 
                                 uint32_t *ret_count)
 {
     uint32_t vectors = run_vectors(run), from = 0, to = vectors;
-    int64_t starts[VECTOR_ROWS_MAX], values[VECTOR_ROWS_MAX];
+    int64_t item, values[VECTOR_ROWS_MAX];
     uint32_t loaded = UINT32_MAX;
     while (from + 1 < to) {
         uint32_t middle = from + (to - from) / 2;
-        if (middle / VECTOR_ROWS_MAX != loaded) {
-            loaded = middle / VECTOR_ROWS_MAX;
-            TRY(run_read_ints(run, CORE_VECTOR, loaded, error, starts));
-        }
-        uint64_t start = (uint64_t)starts[middle % VECTOR_ROWS_MAX];
+        TRY(get_int(run, CORE_VECTOR, middle, error, &item));
+        uint64_t start = (uint64_t)item;
         if ((start >> 32) < ordinal || start == (uint64_t)ordinal << 32)
             from = middle;
         else
             to = middle;
     }
-    TRY(run_read_ints(run, CORE_VECTOR, from / VECTOR_ROWS_MAX, error, starts));
-    uint64_t start = (uint64_t)starts[from % VECTOR_ROWS_MAX];
-    uint32_t current = (uint32_t)(start >> 32), skip = (uint32_t)start;
+    TRY(get_int(run, CORE_VECTOR, from, error, &item));
+    uint32_t current = (uint32_t)((uint64_t)item >> 32), skip = (uint32_t)item;
     uint64_t row = (uint64_t)from * VECTOR_ROWS_MAX - skip;
-    loaded = UINT32_MAX;
     for (;; current++) {
         if (current >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
         if (current / VECTOR_ROWS_MAX != loaded) {

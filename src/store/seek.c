@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#define NUMBERS_ASKED_MAX 1000 /* with more of them, looking into the runs is no dearer */
+
 static int by_u32(const void *a, const void *b)
 {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
@@ -19,7 +21,7 @@ enum status snapshot_person_numbers(const struct snapshot *s, const uint32_t *pe
                                     struct arena *arena, struct error *error, struct person_number **ret_numbers,
                                     size_t *ret_count)
 {
-    uint32_t links = snapshot_link_count(s), *sorted = arena_new_array(arena, uint32_t, person_count + 1);
+    uint32_t *sorted = arena_new_array(arena, uint32_t, person_count + 1);
     size_t count = 0, capacity = person_count + 16;
     struct person_number *numbers = arena_new_array(arena, struct person_number, capacity);
     if (!sorted || !numbers) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
@@ -28,23 +30,35 @@ enum status snapshot_person_numbers(const struct snapshot *s, const uint32_t *pe
     for (size_t i = 0; i < person_count; i++) {
         if (i == 0 || sorted[i] != sorted[i - 1]) numbers[count++] = (struct person_number){sorted[i], UINT32_MAX};
     }
-    for (uint32_t i = 0; i < links && person_count; i++) {
-        uint32_t moved = id_view_moved(s->ids, i);
-        if (!moved) continue;
-        uint32_t person = id_view_person(s->ids, moved);
-        if (!bsearch(&person, sorted, person_count, sizeof *sorted, by_u32)) continue;
-        if (count == capacity) {
-            size_t size = capacity * sizeof *numbers;
-            struct person_number *grown = arena_realloc(arena, numbers, size, size * 2);
-            if (!grown) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
-            numbers = grown;
-            capacity *= 2;
+    /* What a number absorbed before it was taken away itself belongs to the same person now. */
+    for (size_t i = 0; i < count && s->ids; i++) {
+        uint32_t link;
+        for (bool any = id_view_absorbed(s->ids, numbers[i].number, &link); any;
+             any = id_view_absorbed_before(s->ids, &link)) {
+            if (count == capacity) {
+                size_t size = capacity * sizeof *numbers;
+                struct person_number *grown = arena_realloc(arena, numbers, size, size * 2);
+                if (!grown) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+                numbers = grown;
+                capacity *= 2;
+            }
+            /* A number is taken away once: it is nobody's afterwards. */
+            numbers[count++] = (struct person_number){id_view_moved(s->ids, link), link};
         }
-        /* A number is taken away once: it is nobody's afterwards. */
-        numbers[count++] = (struct person_number){moved, i};
     }
     qsort(numbers, count, sizeof *numbers, by_number);
     *ret_numbers = numbers;
     *ret_count = count;
     return STATUS_OK;
+}
+
+bool snapshot_section_has(const struct snapshot *snapshot, const struct scan_run *run,
+                          const struct person_number *numbers, size_t number_count)
+{
+    const struct section *section = snapshot->sections[run->section].section;
+    if (number_count > NUMBERS_ASKED_MAX) return true;
+    for (size_t i = 0; i < number_count; i++) {
+        if (run->links_applied <= numbers[i].links_max && section_has_person(section, numbers[i].number)) return true;
+    }
+    return false;
 }

@@ -2,8 +2,9 @@
  * Feed: the events of a few people in the order of time.
  *
  * Where. Runs are sorted by person, so in each run the rows of a person lie together, under the numbers that
- * snapshot_person_numbers gives; two binary searches find them. When a cluster has had more numbers than a run has
- * vectors, reading the persons of the whole run is cheaper.
+ * snapshot_person_numbers gives; two binary searches find them. Sections whose set of persons has none of these numbers
+ * are not looked into. When a cluster has had more numbers than a run has vectors, reading the persons of the whole run
+ * is cheaper.
  *
  * Which. Only references {time, run, row, id} to matching rows are collected. Runs are visited from the end of time at
  * which the feed begins. With a limit, the references are cut down to the nearest `limit` by time (and all that tie
@@ -40,6 +41,8 @@ struct feed {
     size_t number_count;
     struct reference *references;
     size_t count, capacity;
+    uint8_t *sections; /* by number: whether it may hold rows of the persons */
+    uint32_t section_count;
     uint32_t *name_ranks; /* event id -> place of its name in byte order */
     size_t at;            /* the next one to deliver */
     /* the piece */
@@ -184,6 +187,24 @@ static int oldest_run_first(const void *a, const void *b)
     return (x->time_min_ms > y->time_min_ms) - (x->time_min_ms < y->time_min_ms);
 }
 
+/* Whether the section of the run may hold rows of the persons; asked once a section. */
+static enum status is_in_section(struct feed *f, const struct scan_run *run, struct error *error, bool *ret)
+{
+    enum { UNKNOWN, YES, NO };
+    if (run->section >= f->section_count) {
+        uint32_t count = run->section * 2 + 16;
+        f->sections = arena_realloc(f->selection.arena, f->sections, f->section_count, count);
+        if (!f->sections) return selection_out_of_memory(&f->selection, error);
+        memset(f->sections + f->section_count, UNKNOWN, count - f->section_count);
+        f->section_count = count;
+    }
+    uint8_t *known = &f->sections[run->section];
+    if (*known == UNKNOWN)
+        *known = snapshot_section_has(f->selection.snapshot, run, f->numbers, f->number_count) ? YES : NO;
+    *ret = *known == YES;
+    return STATUS_OK;
+}
+
 static enum status collect(struct feed *f, struct error *error)
 {
     size_t limit = f->selection.plan->limit;
@@ -192,7 +213,10 @@ static enum status collect(struct feed *f, struct error *error)
     for (uint32_t run = 0; run < f->run_count; run++) {
         int64_t nearest = f->sign > 0 ? f->runs[run].time_min_ms : -f->runs[run].time_max_ms;
         if (nearest > last) break;
+        bool wanted;
         TRY(selection_interrupted(&f->selection, error));
+        TRY(is_in_section(f, &f->runs[run], error, &wanted));
+        if (!wanted) continue;
         TRY(scan_open(f->rows.scan, &f->runs[run], error));
         size_t applied = 0;
         for (size_t i = 0; i < f->number_count; i++) applied += f->runs[run].links_applied <= f->numbers[i].links_max;
