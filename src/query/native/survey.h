@@ -49,6 +49,7 @@ struct bound {
     bool everything;              /* all live rows lie in the range, and every term is ALWAYS */
     bool one_bucket;              /* all in `bucket` */
     bool known;                   /* counted without reading rows */
+    bool ascends;                 /* its buckets come in the order of time: no clocks set back */
     bool alone;                   /* no other run has rows in its buckets */
     size_t first_edge, last_edge; /* between which its rows lie: survey->edges; SIZE_MAX: before the first */
     uint32_t bucket;
@@ -149,6 +150,7 @@ struct survey {
     uint32_t *task_slices; /* task -> its first slice */
     uint32_t task_count;
     /* rows whose persons were merged into others since they were sorted */
+    uint8_t *shared; /* bucket: rows of several runs may lie in it */
     uint64_t *moved_bits;
     uint64_t *moved; /* person · 2^32 + cell, ascending */
     size_t moved_count;
