@@ -180,9 +180,11 @@ static void put_slot(struct slot *slots, size_t capacity, uint64_t hash, uint32_
     slots[i] = (struct slot){(uint32_t)(hash >> 32), id};
 }
 
-static enum status grow_slots(struct id_graph *graph)
+/* Room for `more` ids. */
+static enum status grow_slots(struct id_graph *graph, size_t more)
 {
     size_t capacity = graph->capacity ? graph->capacity * 2 : 64;
+    while ((graph->count + more) * 4 > capacity * 3) capacity *= 2;
     struct slot *slots = calloc(capacity, sizeof *slots);
     if (!slots) return STATUS_LIMIT;
     for (uint32_t id = 1; id <= graph->count; id++) {
@@ -198,11 +200,12 @@ static enum status grow_slots(struct id_graph *graph)
     return STATUS_OK;
 }
 
-static enum status grow_arrays(struct id_graph *graph)
+static enum status grow_arrays(struct id_graph *graph, size_t more)
 {
-    size_t need = (size_t)graph->count + 2;
+    size_t need = (size_t)graph->count + 1 + more;
     if (need <= graph->array_capacity) return STATUS_OK;
     size_t capacity = graph->array_capacity ? graph->array_capacity * 2 : 64;
+    while (capacity < need) capacity *= 2;
     uint32_t **arrays[] = {&graph->next, &graph->parent, &graph->rows, &graph->members, &graph->rows_new};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
         uint32_t *grown = realloc(*arrays[i], capacity * sizeof *grown);
@@ -250,12 +253,9 @@ static enum status store_text(struct id_graph *graph, struct str text)
     return STATUS_OK;
 }
 
-/* The next number, for this text; "" for an id that was forgotten. */
-static enum status append(struct id_graph *graph, struct str text, uint32_t *ret_id)
+/* The next number, for this text ("" for an id that was forgotten). The lock is held. */
+static enum status append_locked(struct id_graph *graph, struct str text, uint64_t hash, uint32_t *ret_id)
 {
-    if (graph->count >= ID_MAX) return STATUS_LIMIT;
-    if (((size_t)graph->count + 1) * 4 > graph->capacity * 3) TRY(grow_slots(graph));
-    TRY(grow_arrays(graph));
     uint32_t id = graph->count + 1;
     TRY(cow32_push(&graph->person, id));
     if (cow32_push(&graph->shown, id) != STATUS_OK) {
@@ -265,21 +265,28 @@ static enum status append(struct id_graph *graph, struct str text, uint32_t *ret
     graph->next[id] = graph->parent[id] = id;
     graph->rows[id] = graph->rows_new[id] = 0;
     graph->members[id] = 1;
-    uint64_t hash = hash_str(text);
-    os_rwlock_write(&graph->lock);
     enum status status = store_text(graph, text);
-    if (status == STATUS_OK) {
-        if (text.size) put_slot(graph->slots, graph->capacity, hash, id);
-        graph->count = id;
-    }
-    os_rwlock_write_end(&graph->lock);
     if (status != STATUS_OK) { /* as if nothing had been pushed */
         graph->person.count--;
         graph->shown.count--;
         return status;
     }
+    if (text.size) put_slot(graph->slots, graph->capacity, hash, id);
+    graph->count = id;
     *ret_id = id;
     return STATUS_OK;
+}
+
+static enum status append(struct id_graph *graph, struct str text, uint32_t *ret_id)
+{
+    if (graph->count >= ID_MAX) return STATUS_LIMIT;
+    if (((size_t)graph->count + 1) * 4 > graph->capacity * 3) TRY(grow_slots(graph, 1));
+    TRY(grow_arrays(graph, 1));
+    uint64_t hash = hash_str(text);
+    os_rwlock_write(&graph->lock);
+    enum status status = append_locked(graph, text, hash, ret_id);
+    os_rwlock_write_end(&graph->lock);
+    return status;
 }
 
 enum status id_graph_intern(struct id_graph *graph, struct str text, uint32_t *ret_id)
@@ -510,16 +517,63 @@ static enum status import_forgotten(struct id_graph *graph, struct reader *reade
     return STATUS_OK;
 }
 
+/* A start reads millions of ids and weights, each of which touches memory at a random place: the places of a group are
+ * asked for together before the first is used. */
+#define IMPORT_GROUP 32
+
+static enum status import_texts(struct id_graph *graph, struct reader *reader, uint64_t count)
+{
+    struct str texts[IMPORT_GROUP];
+    uint64_t hashes[IMPORT_GROUP];
+    if (count > ID_MAX - graph->count) return STATUS_LIMIT;
+    if ((graph->count + count) * 4 > (uint64_t)graph->capacity * 3) TRY(grow_slots(graph, count));
+    TRY(grow_arrays(graph, count));
+    while (count) {
+        uint32_t group = count < IMPORT_GROUP ? (uint32_t)count : IMPORT_GROUP, id;
+        enum status status = STATUS_OK;
+        for (uint32_t i = 0; i < group; i++) {
+            texts[i] = read_str(reader);
+            if (reader->failed) return STATUS_CORRUPT;
+            hashes[i] = hash_str(texts[i]);
+            __builtin_prefetch(&graph->slots[hashes[i] & (graph->capacity - 1)], 1);
+        }
+        os_rwlock_write(&graph->lock);
+        for (uint32_t i = 0; i < group && status == STATUS_OK; i++)
+            status = append_locked(graph, texts[i], hashes[i], &id); /* an older one may be forgotten further down */
+        os_rwlock_write_end(&graph->lock);
+        TRY(status);
+        count -= group;
+    }
+    return STATUS_OK;
+}
+
+static enum status import_weights(struct id_graph *graph, struct reader *reader, uint64_t count)
+{
+    uint32_t ids[IMPORT_GROUP], rows[IMPORT_GROUP];
+    while (count) {
+        uint32_t group = count < IMPORT_GROUP ? (uint32_t)count : IMPORT_GROUP;
+        for (uint32_t i = 0; i < group; i++) {
+            uint64_t id = read_varint(reader), more = read_varint(reader);
+            if (reader->failed || id == 0 || id > graph->count || more > UINT32_MAX) return STATUS_CORRUPT;
+            ids[i] = (uint32_t)id;
+            rows[i] = (uint32_t)more;
+            __builtin_prefetch(&graph->person.table->pages[id / COW_PAGE]->values[id % COW_PAGE]);
+        }
+        for (uint32_t i = 0; i < group; i++) {
+            ids[i] = id_graph_person(graph, ids[i]);
+            __builtin_prefetch(&graph->rows[ids[i]], 1);
+        }
+        for (uint32_t i = 0; i < group; i++) graph->rows[ids[i]] = add_saturating(graph->rows[ids[i]], rows[i]);
+        count -= group;
+    }
+    return STATUS_OK;
+}
+
 enum status id_graph_import(struct id_graph *graph, struct reader *reader)
 {
     uint64_t first = read_varint(reader), count = read_varint(reader), first_id = first;
     if (reader->failed || first != (uint64_t)graph->count + 1 || count > reader_left(reader)) return STATUS_CORRUPT;
-    for (uint64_t i = 0; i < count; i++) {
-        struct str text = read_str(reader);
-        uint32_t id;
-        if (reader->failed) return STATUS_CORRUPT;
-        TRY(append(graph, text, &id)); /* an older number of the same text may be forgotten further down */
-    }
+    TRY(import_texts(graph, reader, count));
     first = read_varint(reader);
     count = read_varint(reader);
     if (reader->failed || first != graph->link_count || count > reader_left(reader)) return STATUS_CORRUPT;
@@ -533,12 +587,7 @@ enum status id_graph_import(struct id_graph *graph, struct reader *reader)
     }
     count = read_varint(reader);
     if (reader->failed || count > reader_left(reader)) return STATUS_CORRUPT;
-    for (uint64_t i = 0; i < count; i++) {
-        uint64_t id = read_varint(reader), rows = read_varint(reader);
-        if (reader->failed || id == 0 || id > graph->count || rows > UINT32_MAX) return STATUS_CORRUPT;
-        uint32_t person = id_graph_person(graph, (uint32_t)id);
-        graph->rows[person] = add_saturating(graph->rows[person], (uint32_t)rows);
-    }
+    TRY(import_weights(graph, reader, count));
     return import_forgotten(graph, reader, first_id);
 }
 

@@ -150,6 +150,34 @@ static double select_rank(double *numbers, size_t count, size_t rank)
     return numbers[low];
 }
 
+#define BINS       65536
+#define SMALL_RANK 16384 /* numbers; below, bins do not pay */
+
+/* Bits that order as the numbers do. */
+static uint64_t order_bits(double number)
+{
+    uint64_t bits;
+    memcpy(&bits, &number, 8);
+    return bits >> 63 ? ~bits : bits | (uint64_t)1 << 63;
+}
+
+/* select_rank for many numbers: bins of the high bits tell in which bin the place is, and only that one is looked at
+ * further. `bins` has BINS entries. */
+static double select_of_many(double *numbers, size_t count, size_t rank, uint32_t *bins)
+{
+    if (count < SMALL_RANK) return select_rank(numbers, count, rank);
+    memset(bins, 0, BINS * sizeof *bins);
+    for (size_t i = 0; i < count; i++) bins[order_bits(numbers[i]) >> 48]++;
+    size_t bin = 0, below = 0, kept = 0;
+    while (below + bins[bin] <= rank) below += bins[bin++];
+    for (size_t i = 0; i < count; i++) {
+        double number = numbers[i];
+        numbers[kept] = number;
+        kept += order_bits(number) >> 48 == bin;
+    }
+    return select_rank(numbers, kept, rank - below);
+}
+
 static enum status merge_percentiles(struct survey *survey)
 {
     size_t total = 0;
@@ -157,8 +185,10 @@ static enum status merge_percentiles(struct survey *survey)
     survey->extremes = arena_new_array(survey->arena, double, (size_t)survey->cell_count + 1);
     uint64_t *starts = arena_new_array(survey->arena, uint64_t, (size_t)survey->cell_count + 2);
     double *numbers = malloc((total ? total : 1) * sizeof *numbers);
-    if (!survey->extremes || !starts || !numbers) {
+    uint32_t *bins = malloc(BINS * sizeof *bins);
+    if (!survey->extremes || !starts || !numbers || !bins) {
         free(numbers);
+        free(bins);
         return survey_out_of_memory(survey, survey->error);
     }
     /* counting sort by cell */
@@ -173,9 +203,10 @@ static enum status merge_percentiles(struct survey *survey)
         uint64_t count = survey->number_counts[c];
         if (count == 0) continue;
         uint64_t rank = plan_percentile_rank(survey->plan->percentile, count) - 1;
-        survey->extremes[c] = select_rank(numbers + starts[c] - count, count, rank);
+        survey->extremes[c] = select_of_many(numbers + starts[c] - count, count, rank, bins);
     }
     free(numbers);
+    free(bins);
     return STATUS_OK;
 }
 
