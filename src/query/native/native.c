@@ -12,7 +12,7 @@ static enum status native_capable(struct executor *executor, const struct plan *
 {
     (void)executor;
     switch (plan->kind) {
-    case PLAN_SEGMENT: return native_segment_capable(plan, error);
+    case PLAN_SEGMENT:
     case PLAN_TOP_VALUES:
     case PLAN_FEED:
     case PLAN_EXPORT: return STATUS_OK;

@@ -10,7 +10,5 @@ struct native {
     struct pool *pool;
 };
 
-/* segment.c: UNSUPPORTED for measures that are not there yet. */
-enum status native_segment_capable(const struct plan *plan, struct error *error);
 enum status native_segment(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
                            struct error *error, struct segmentation *ret_result);

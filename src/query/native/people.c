@@ -300,15 +300,6 @@ static enum status visit_list(struct worker *worker, const struct bound *bound, 
 
 /* --- runs that are alone --- */
 
-static enum status count_only(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
-                              uint32_t count)
-{
-    (void)rows;
-    (void)from;
-    for (uint32_t i = 0; i < count; i++) worker->counts[cells[i]]++;
-    return STATUS_OK;
-}
-
 static enum status count_changes(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
                                  uint32_t count)
 {
@@ -407,7 +398,7 @@ static enum status visit_alone(struct worker *worker, const struct bound *bound,
         for (uint32_t v = 0; from < nobody; v++) {
             uint32_t start = v * VECTOR_ROWS_MAX,
                      end = start + VECTOR_ROWS_MAX < nobody ? start + VECTOR_ROWS_MAX : nobody;
-            TRY(worker_cells(worker, v, from - start, end - start, count_only));
+            TRY(worker_cells(worker, v, from - start, end - start, worker_count));
             from = end;
         }
     }

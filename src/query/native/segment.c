@@ -104,8 +104,8 @@ static enum status count_known(struct worker *worker, const struct bound *bound,
 
 /* --- counting rows --- */
 
-static enum status count_cells(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
-                               uint32_t count)
+enum status worker_count(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
+                         uint32_t count)
 {
     (void)rows;
     (void)from;
@@ -127,7 +127,7 @@ static enum status count_task(void *ctx, unsigned slot, uint32_t index)
             uint32_t rows = bound->run.rows - v * VECTOR_ROWS_MAX;
             if (rows > VECTOR_ROWS_MAX) rows = VECTOR_ROWS_MAX;
             if (survey->of) TRY(worker_read_numbers(worker, v));
-            TRY(worker_cells(worker, v, 0, rows, survey->of ? worker_measure : count_cells));
+            TRY(worker_cells(worker, v, 0, rows, survey->of ? worker_measure : worker_count));
         }
     }
     return STATUS_OK;
@@ -474,13 +474,6 @@ static enum status set_up(struct survey *survey, struct segmentation *result)
     while (survey->worker_count < pool_slots(survey->pool))
         TRY(make_worker(survey, &survey->workers[survey->worker_count++]));
     return survey_prepare(survey);
-}
-
-enum status native_segment_capable(const struct plan *plan, struct error *error)
-{
-    (void)plan;
-    (void)error;
-    return STATUS_OK;
 }
 
 enum status native_segment(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,

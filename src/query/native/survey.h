@@ -188,6 +188,11 @@ enum status worker_cells(struct worker *worker, uint32_t vector, uint32_t from, 
 /* The same with labels instead of cells, for the first pass. */
 enum status worker_labels(struct worker *worker, uint32_t vector, uint32_t from, uint32_t to, cells_fn each) MUST_USE;
 
+/* --- segment.c --- */
+/* Counts what it is called with. */
+enum status worker_count(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
+                         uint32_t count) MUST_USE;
+
 /* --- people.c --- */
 enum status survey_count_people(struct survey *survey) MUST_USE;
 
