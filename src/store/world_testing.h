@@ -279,19 +279,30 @@ static inline struct world_names world_list(struct world *w, const char *directo
     return some;
 }
 
-static inline struct buf world_read(struct world *w, const char *name)
+/* False when there is no such file, or no more: a compaction may have removed it since it was listed. */
+static inline bool world_try_read(struct world *w, const char *name, struct buf *ret_bytes)
 {
     struct buf bytes = BUF_INIT((size_t)64 << 20);
     struct os_file *file;
     struct error error;
     uint64_t size;
-    assert_int_equal(os_open(w->fs, name, OS_READ, &error, &file), STATUS_OK);
+    enum status status = os_open(w->fs, name, OS_READ, &error, &file);
+    if (status == STATUS_NOT_FOUND) return false;
+    assert_int_equal(status, STATUS_OK);
     assert_int_equal(os_size(file, &size, &error), STATUS_OK);
     char *to = buf_reserve(&bytes, size ? size : 1);
     assert_non_null(to);
     assert_int_equal(os_pread(file, to, size, 0, &error), STATUS_OK);
     buf_advance(&bytes, size);
     os_close(file);
+    *ret_bytes = bytes;
+    return true;
+}
+
+static inline struct buf world_read(struct world *w, const char *name)
+{
+    struct buf bytes = BUF_INIT(0);
+    assert_true(world_try_read(w, name, &bytes));
     return bytes;
 }
 
