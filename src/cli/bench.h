@@ -24,9 +24,13 @@ struct bench_engine {
     struct executor *executor;
     struct store_report report;
 };
-/* Takes the lock of the directory, which is made when `create`, and recovers. Queries run on `threads` threads. */
-enum status bench_engine_open(const char *directory, bool create, unsigned threads, struct error *error,
-                              struct bench_engine *engine) MUST_USE;
+/* Takes the lock of the directory, which is made when `create`, and recovers. Queries run on `threads` threads. The
+ * engine gets the shares of `memory_bytes` that a server with this memory.max would give it; 0: half of the
+ * machine's. */
+enum status bench_engine_open(const char *directory, bool create, unsigned threads, uint64_t memory_bytes,
+                              struct error *error, struct bench_engine *engine) MUST_USE;
+/* --memory SIZE of the subcommands: a server option's notation. False after having said what is wrong. */
+bool bench_memory_parse(const char *command, const char *text, uint64_t *ret_bytes);
 /* Also after a failure of bench_engine_open. */
 void bench_engine_close(struct bench_engine *engine);
 /* Waits until everything is in sorted files and merged as far as it will be. */

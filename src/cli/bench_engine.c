@@ -3,6 +3,9 @@
 #include "base/number.h"
 #include "identity/identity.h"
 #include "os/clock.h"
+#include "os/machine.h"
+#include "server/memory.h"
+#include "server/options.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -12,8 +15,8 @@
 
 /* Opening the engine as the server does, and the meters of process and machine. */
 
-enum status bench_engine_open(const char *directory, bool create, unsigned threads, struct error *error,
-                              struct bench_engine *engine)
+enum status bench_engine_open(const char *directory, bool create, unsigned threads, uint64_t memory_bytes,
+                              struct error *error, struct bench_engine *engine)
 {
     *engine = (struct bench_engine){.lock = NULL};
     if (create) TRY(os_make_directories(directory, error));
@@ -24,9 +27,26 @@ enum status bench_engine_open(const char *directory, bool create, unsigned threa
     options.fs = engine->fs;
     options.link = identity_link;
     options.link_reasons = identity_link_reasons;
+    struct memory_shares shares = memory_share_out(memory_bytes ? memory_bytes : os_memory_bytes() / 2, 1, threads);
+    options.memory_bytes_max = shares.events_bytes;
+    options.cache_bytes = shares.cache_bytes;
+    options.compact_memory_bytes = shares.compact_bytes;
     TRY(store_open(&options, error, &engine->report, &engine->store));
     engine->executor = executor_native_new_threads(engine->store, threads);
     return STATUS_OK;
+}
+
+bool bench_memory_parse(const char *command, const char *text, uint64_t *ret_bytes)
+{
+    struct error error = ERROR_INIT;
+    struct options *options = options_new();
+    if (!options) return false;
+    enum status status = options_set(options, OPTION_SOURCE_FLAG, STR("memory.max"), str_of(text), &error);
+    if (status == STATUS_OK) status = options_finish(options, &error);
+    *ret_bytes = options->memory_max_bytes;
+    options_free(options);
+    if (status != STATUS_OK) (void)command_failed(command, &error);
+    return status == STATUS_OK;
 }
 
 void bench_engine_close(struct bench_engine *engine)

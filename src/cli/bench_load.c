@@ -2,7 +2,7 @@
 
 #include "base/number.h"
 #include "cli/figures.h"
-#include "os/workers.h"
+#include "os/machine.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +17,7 @@ static const char help[] =
     "\n"
     "  --data DIR     where the engine keeps them; made when missing. Events that are there stay\n"
     "  --threads N    threads that parse; default: as many as cores\n"
+    "  --memory SIZE   like --memory of cairn serve; default: half of the machine's\n"
     "  --batch N      events of one log record, like those of one request; default 2000\n"
     "  --json         print one JSON object and nothing else\n"
     "\n"
@@ -31,10 +32,10 @@ static const char help[] =
 struct arguments {
     const char *data;
     unsigned threads;
-    uint64_t batch;
+    uint64_t batch, memory_bytes;
     bool json, help;
 };
-enum { DATA = 1000, THREADS, BATCH, JSON };
+enum { DATA = 1000, THREADS, MEMORY, BATCH, JSON };
 
 struct phase {
     double wall_s, cpu_s;
@@ -190,6 +191,7 @@ static int take(const char *command, int flag, struct arguments *arguments)
             return command_usage(command, "--threads %s is no number from 1 to 64", optarg);
         arguments->threads = (unsigned)number;
         return EXIT_DONE;
+    case MEMORY: return bench_memory_parse(command, optarg, &arguments->memory_bytes) ? EXIT_DONE : EXIT_USAGE;
     case BATCH:
         if (!number_parse_unsigned(str_of(optarg), 100000, &number) || number == 0)
             return command_usage(command, "--batch %s is no number from 1 to 100000", optarg);
@@ -220,7 +222,8 @@ static int run(const char *command, const struct arguments *arguments, char **fi
     struct bench_engine engine = {.lock = NULL};
     struct report report = {.bytes_written = 0};
     enum status status = check_directory(arguments->data, &error);
-    if (status == STATUS_OK) status = bench_engine_open(arguments->data, true, arguments->threads, &error, &engine);
+    if (status == STATUS_OK)
+        status = bench_engine_open(arguments->data, true, arguments->threads, arguments->memory_bytes, &error, &engine);
     if (status == STATUS_OK) status = load(engine.store, arguments, files, file_count, &error, &report);
     bench_engine_close(&engine);
     if (status != STATUS_OK) return command_failed(command, &error);
@@ -241,6 +244,7 @@ int bench_load_run(int argc, char **argv)
     static const struct option flags[] = {
         FLAG_DATA,
         {"threads", required_argument, NULL, THREADS},
+        {"memory", required_argument, NULL, MEMORY},
         {"batch", required_argument, NULL, BATCH},
         FLAG_JSON,
         FLAG_HELP,

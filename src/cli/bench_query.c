@@ -1,7 +1,7 @@
 #include "cli/bench.h"
 
 #include "base/number.h"
-#include "os/workers.h"
+#include "os/machine.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@ static const char query_help[] =
     "  --follow        instead: one question a line from standard input, answered before the next is read\n"
     "  --only NAME     just this question; may be repeated\n"
     "  --threads N     a question may use so many; default: as many as cores\n"
+    "  --memory SIZE   like --memory of cairn serve; default: half of the machine's\n"
     "  --repeat N      so often; default 5\n"
     "  --json          print a JSON line for each question, with its answer, as soon as it is there\n"
     "\n"
@@ -38,6 +39,7 @@ static const char open_help[] =
     "\n"
     "  --data DIR      of bench load, or of a server that is not running\n"
     "  --threads N     the question may use so many; default: as many as cores\n"
+    "  --memory SIZE   like --memory of cairn serve; default: half of the machine's\n"
     "  --json          print one JSON object and nothing else\n"
     "\n"
     "It opens the directory, which recovers the log, and asks for the events of each day of 2024. Whether the kernel\n"
@@ -54,9 +56,10 @@ struct arguments {
     const char *only[ONLY_MAX];
     size_t only_count;
     unsigned threads, repeat;
+    uint64_t memory_bytes;
     bool follow, json, help;
 };
-enum { DATA = 1000, QUERIES, FOLLOW, ONLY, THREADS, REPEAT, JSON };
+enum { DATA = 1000, QUERIES, FOLLOW, ONLY, THREADS, MEMORY, REPEAT, JSON };
 
 /* ---- Arguments ---- */
 
@@ -80,6 +83,7 @@ static int take(const char *command, int flag, struct arguments *arguments)
             return command_usage(command, "--repeat %s is no number from 1 to %d", optarg, REPEAT_MAX);
         arguments->repeat = (unsigned)number;
         return EXIT_DONE;
+    case MEMORY: return bench_memory_parse(command, optarg, &arguments->memory_bytes) ? EXIT_DONE : EXIT_USAGE;
     case FOLLOW: arguments->follow = true; return EXIT_DONE;
     case JSON: arguments->json = true; return EXIT_DONE;
     case 'h': arguments->help = true; return EXIT_DONE;
@@ -267,7 +271,7 @@ static enum status query(struct arena *arena, const struct arguments *arguments,
     struct question *questions = NULL;
     size_t count = 0;
     TRY(questions_read(arena, arguments, error, &questions, &count));
-    TRY(bench_engine_open(arguments->data, false, arguments->threads, error, engine));
+    TRY(bench_engine_open(arguments->data, false, arguments->threads, arguments->memory_bytes, error, engine));
     print_heading(arguments);
     for (size_t i = 0; i < count; i++) TRY(ask_or_say(engine->executor, &questions[i], arguments, error));
     return STATUS_OK;
@@ -278,7 +282,8 @@ static enum status follow(struct arena *arena, const struct arguments *arguments
 {
     char *line = NULL;
     size_t capacity = 0;
-    enum status status = bench_engine_open(arguments->data, false, arguments->threads, error, engine);
+    enum status status =
+        bench_engine_open(arguments->data, false, arguments->threads, arguments->memory_bytes, error, engine);
     if (status == STATUS_OK) print_heading(arguments);
     for (ssize_t size; status == STATUS_OK && (size = getline(&line, &capacity, stdin)) > 0; arena_reset(arena)) {
         struct json json;
@@ -300,6 +305,7 @@ int bench_query_run(int argc, char **argv)
         {"follow", no_argument, NULL, FOLLOW},
         {"only", required_argument, NULL, ONLY},
         {"threads", required_argument, NULL, THREADS},
+        {"memory", required_argument, NULL, MEMORY},
         {"repeat", required_argument, NULL, REPEAT},
         FLAG_JSON,
         FLAG_HELP,
@@ -324,7 +330,13 @@ int bench_open_run(int argc, char **argv)
 {
     static const char command[] = "cairn bench open";
     static const struct option flags[] = {
-        FLAG_DATA, {"threads", required_argument, NULL, THREADS}, FLAG_JSON, FLAG_HELP, {0}};
+        FLAG_DATA,
+        {"threads", required_argument, NULL, THREADS},
+        {"memory", required_argument, NULL, MEMORY},
+        FLAG_JSON,
+        FLAG_HELP,
+        {0},
+    };
     struct arguments arguments = {.threads = os_cores()};
     int code = parse(command, argc, argv, flags, open_help, &arguments);
     if (code != EXIT_DONE || arguments.help) return code;
@@ -338,7 +350,8 @@ int bench_open_run(int argc, char **argv)
                         .to_day = 19723 + 365,
                         .limit = 1};
     struct bench_clock start = bench_clock();
-    enum status status = bench_engine_open(arguments.data, false, arguments.threads, &error, &engine);
+    enum status status =
+        bench_engine_open(arguments.data, false, arguments.threads, arguments.memory_bytes, &error, &engine);
     double opened_s = bench_wall(&start);
     if (status == STATUS_OK) status = bench_answer(engine.executor, &plan, &error, &answer);
     double answered_s = bench_wall(&start), cpu_s = bench_cpu(&start);

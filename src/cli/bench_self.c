@@ -3,7 +3,7 @@
 
 #include "base/number.h"
 #include "cli/figures.h"
-#include "os/workers.h"
+#include "os/machine.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -114,7 +114,7 @@ static enum status measure(const char *directory, const struct arguments *argume
 {
     struct bench_engine engine = {.lock = NULL};
     struct arena *arena = arena_new((size_t)16 << 20);
-    enum status status = bench_engine_open(directory, true, arguments->threads, error, &engine);
+    enum status status = bench_engine_open(directory, true, arguments->threads, 0, error, &engine);
     if (status == STATUS_OK) status = load(&engine, directory, arguments, arena, error);
     for (size_t i = 0; i < sizeof questions / sizeof *questions && status == STATUS_OK; i++)
         status = ask(engine.executor, arena, i, error);

@@ -7,14 +7,15 @@
 static const char help_begin[] =
     "cairn serve runs the server on a data directory until SIGTERM or SIGINT, which let requests in work finish.\n"
     "\n"
-    "  cairn serve --data DIR [--listen ADDR:PORT]... [--config FILE] [--set NAME=VALUE]...\n"
+    "  cairn serve --data DIR [--listen ADDR:PORT]... [--memory SIZE] [--config FILE]\n"
+    "              [--set NAME=VALUE]...\n"
     "\n" SETTINGS_HELP "  --help              this text\n"
     "\n"
     "It prints one line `listening on http://ADDR:PORT` when it accepts connections; everything else goes to\n"
     "standard error as a log.\n"
     "\n"
-    "Example: a server on all addresses, with more memory for queries\n"
-    "  cairn serve --data /var/lib/cairn --listen 0.0.0.0:8080 --set query.memory_max=4g\n"
+    "Example: a server on all addresses, within 8 GiB of memory\n"
+    "  cairn serve --data /var/lib/cairn --listen 0.0.0.0:8080 --memory 8g\n"
     "\n"
     "Options, with their defaults. The highest counts: --set, then the environment (CAIRN_HTTP_LISTEN for\n"
     "http.listen), then the file, then the default. conf/cairn.conf is a commented sample.\n";

@@ -8,16 +8,17 @@ static enum status read_all(struct options *options, const char *config_path, st
 {
     if (config_path != NULL) TRY(config_read(options, config_path, error));
     TRY(options_read_environment(options, environ, error));
-    return options_check(options, error);
+    return options_finish(options, error);
 }
 
 int settings_parse(const char *command, int argc, char **argv, struct options *options, bool *ret_help)
 {
-    enum { DATA = 1000, LISTEN, CONFIG, SET };
+    enum { DATA = 1000, LISTEN, CONFIG, MEMORY, SET };
     static const struct option flags[] = {
         {"data", required_argument, NULL, DATA},
         {"listen", required_argument, NULL, LISTEN},
         {"config", required_argument, NULL, CONFIG},
+        {"memory", required_argument, NULL, MEMORY},
         {"set", required_argument, NULL, SET},
         {"help", no_argument, NULL, 'h'},
         {0},
@@ -35,6 +36,9 @@ int settings_parse(const char *command, int argc, char **argv, struct options *o
         case CONFIG:
             if (config_path != NULL) return command_usage(command, "--config is given twice");
             config_path = optarg;
+            break;
+        case MEMORY:
+            status = options_set(options, OPTION_SOURCE_FLAG, STR("memory.max"), str_of(optarg), &error);
             break;
         case SET: status = options_set_flag(options, str_of(optarg), &error); break;
         case 'h': *ret_help = true; return EXIT_DONE;

@@ -7,6 +7,7 @@
     "  --data DIR          the data directory; the same as --set data.dir=DIR\n"                                       \
     "  --listen ADDR:PORT  accept connections here; may be repeated; port 0 picks a free one\n"                        \
     "  --config FILE       read options from FILE: lines name = value\n"                                               \
+    "  --memory SIZE       use so much memory in all, like 512m or 8g; default: half of the machine's\n"               \
     "  --set NAME=VALUE    set any option; may be repeated\n"
 
 /* Fills `options` from flags, --config file and environment. Returns EXIT_DONE; or, after having said why, EXIT_USAGE

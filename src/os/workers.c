@@ -2,7 +2,6 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "os/thread.h"
 
@@ -87,10 +86,4 @@ void workers_free(struct workers *workers)
     os_mutex_destroy(&workers->lock);
     free(workers->ring);
     free(workers);
-}
-
-unsigned os_cores(void)
-{
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores > 0 ? (unsigned)cores : 1;
 }

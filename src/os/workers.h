@@ -13,4 +13,3 @@ enum status workers_new(unsigned threads, size_t waiting_max, struct workers **r
 enum status workers_submit(struct workers *workers, void (*run)(void *arg), void *arg) MUST_USE;
 /* Finishes what waits, then stops the threads. */
 void workers_free(struct workers *workers);
-unsigned os_cores(void); /* usable ones, at least 1 */

@@ -111,7 +111,7 @@ static void test_dump_reads_back(void **state)
     /* Without a data directory the dump is still a valid file. */
     struct options *defaults = options_new();
     config_dump(defaults, &second);
-    assert_true(str_starts(buf_str(&second), STR("# data.dir =\n\nhttp.listen = 127.0.0.1:8080\n")));
+    assert_true(str_starts(buf_str(&second), STR("# data.dir =\n\nmemory.max = 0\n\nhttp.listen = 127.0.0.1:8080\n")));
     assert_int_equal(config_parse(again, "dump", buf_str(&second), &error), STATUS_OK);
     options_free(defaults);
     buf_fini(&dump);

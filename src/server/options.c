@@ -3,6 +3,8 @@
 #include "base/arena.h"
 #include "base/number.h"
 #include "base/utf8.h"
+#include "os/machine.h"
+#include "server/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -431,8 +433,31 @@ enum status options_read_environment(struct options *options, char *const *envir
     return STATUS_OK;
 }
 
-enum status options_check(const struct options *options, struct error *error)
+#define MEMORY_MIN ((uint64_t)128 << 20)
+
+static enum status share_memory(struct options *options, struct error *error)
 {
+    uint64_t bytes = options->memory_max_bytes ? options->memory_max_bytes : os_memory_bytes() / 2;
+    if (options->memory_max_bytes && bytes < MEMORY_MIN) {
+        (void)error_set(error, STATUS_INVALID, "memory.max is less than 128m");
+        error_hint(error, "give 128m or more, or 0 for half of the machine's memory");
+        return STATUS_INVALID;
+    }
+    unsigned loops = options->http_threads ? (unsigned)options->http_threads : os_cores();
+    unsigned threads = options->query_threads ? (unsigned)options->query_threads : os_cores();
+    struct memory_shares shares = memory_share_out(bytes, loops, threads);
+    if (shares.bodies_bytes < options->http_body_bytes_max) shares.bodies_bytes = options->http_body_bytes_max;
+    if (!options->http_bodies_bytes_max) options->http_bodies_bytes_max = shares.bodies_bytes;
+    if (!options->query_memory_max_bytes) options->query_memory_max_bytes = shares.query_bytes;
+    if (!options->store_memory_max_bytes) options->store_memory_max_bytes = shares.events_bytes;
+    if (!options->store_cache_bytes) options->store_cache_bytes = shares.cache_bytes;
+    if (!options->store_compact_memory_bytes) options->store_compact_memory_bytes = shares.compact_bytes;
+    return STATUS_OK;
+}
+
+enum status options_finish(struct options *options, struct error *error)
+{
+    TRY(share_memory(options, error));
     if (options->ingest_event_bytes_max > options->http_body_bytes_max) {
         (void)error_set(error, STATUS_INVALID, "ingest.event_bytes_max is larger than http.body_bytes_max");
         error_hint(error, "an event arrives in a body: raise http.body_bytes_max or lower ingest.event_bytes_max");

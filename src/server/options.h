@@ -83,8 +83,9 @@ enum status options_set_flag(struct options *options, struct str assignment, str
 /* Every CAIRN_GROUP_NAME that is an option. Other names are left alone: a container platform sets CAIRN_PORT and the
  * like for a service that is called cairn. `environment` ends with NULL. */
 enum status options_read_environment(struct options *options, char *const *environment, struct error *error) MUST_USE;
-/* What holds between options, once all are set. */
-enum status options_check(const struct options *options, struct error *error) MUST_USE;
+/* Once all are set: shares memory.max out to the limits that are 0 (server/memory.h), and checks what holds between
+ * options. */
+enum status options_finish(struct options *options, struct error *error) MUST_USE;
 
 /* NULL when there is none. */
 const struct option_spec *option_find(struct str name);

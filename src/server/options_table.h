@@ -11,6 +11,9 @@
  */
 OPTION(TEXT, data_dir, "data.dir", "", "", "the data directory: everything that the server keeps; required")
 
+OPTION(BYTES, memory_max_bytes, "memory.max", "0", "0..1024g",
+       "shared out to the memory limits that are 0; 0: half of the machine's, or of the container's")
+
 OPTION(LIST, http_listen, "http.listen", "127.0.0.1:8080", "ADDR:PORT",
        "where to accept connections; port 0 picks a free one")
 OPTION(INTEGER, http_threads, "http.threads", "0", "0..1024", "event loops; 0: one per core")
@@ -22,8 +25,8 @@ OPTION(INTEGER, http_headers_max, "http.headers_max", "200", "8..10000",
        "header lines of a request; more is answered with 431")
 OPTION(BYTES, http_body_bytes_max, "http.body_bytes_max", "10m", "1k..1g",
        "a request body, as sent and as unpacked; more is answered with 413")
-OPTION(BYTES, http_bodies_bytes_max, "http.bodies_bytes_max", "256m", "1m..1024g",
-       "bodies that one event loop holds at once; more are answered with 503")
+OPTION(BYTES, http_bodies_bytes_max, "http.bodies_bytes_max", "0", "0..1024g",
+       "bodies that one event loop holds at once; more are answered with 503; 0: a share of memory.max")
 OPTION(BYTES, http_request_memory_max_bytes, "http.request_memory_max", "64m", "1m..64g",
        "memory that one request may use while it is read and decoded")
 OPTION(INTEGER, http_connections_max, "http.connections_max", "10000", "1..1000000",
@@ -60,7 +63,8 @@ OPTION(FLAG, ingest_reject_unknown_tokens, "ingest.reject_unknown_tokens", "no",
 OPTION(INTEGER, query_threads, "query.threads", "0", "0..1024", "threads that run queries; 0: one per core")
 OPTION(INTEGER, query_queue_max, "query.queue_max", "256", "1..100000",
        "queries that wait for a thread; more are answered with 503")
-OPTION(BYTES, query_memory_max_bytes, "query.memory_max", "1g", "1m..1024g", "memory of one query")
+OPTION(BYTES, query_memory_max_bytes, "query.memory_max", "0", "0..1024g",
+       "memory of one query; 0: a share of memory.max")
 OPTION(DURATION, query_timeout_ms, "query.timeout", "60s", "10ms..1d", "a query is given up after this")
 OPTION(INTEGER, query_buckets_max, "query.buckets_max", "100000", "1..10000000",
        "points on the time axis of one answer")
@@ -70,21 +74,22 @@ OPTION(INTEGER, query_rate_per_hour, "query.rate_per_hour", "0", "0..1000000000"
 
 OPTION(BYTES, store_wal_file_bytes, "store.wal_file_bytes", "64m", "64k..4g",
        "a write-ahead log file is closed at this size and the next one begun")
-OPTION(BYTES, store_memory_max_bytes, "store.memory_max", "256m", "1m..1024g",
-       "new events kept in memory before they are written as a segment")
+OPTION(BYTES, store_memory_max_bytes, "store.memory_max", "0", "0..1024g",
+       "new events in memory before they are written as a segment; 0: a share of memory.max")
 OPTION(INTEGER, store_flush_rows, "store.flush_rows", "1000000", "1..100000000",
        "so many new events are written as a segment, whatever their size")
 OPTION(DURATION, store_flush_interval_ms, "store.flush_interval", "10m", "100ms..30d",
        "new events are written as a segment after this long, however few")
-OPTION(BYTES, store_cache_bytes, "store.cache_bytes", "256m", "0..1024g", "decoded columns kept in memory")
+OPTION(BYTES, store_cache_bytes, "store.cache_bytes", "0", "0..1024g",
+       "columns kept in memory; 0: a share of memory.max")
 OPTION(BYTES, store_queue_bytes_max, "store.queue_bytes_max", "64m", "1m..64g",
        "records that wait to be written; beyond it requests are answered with 503")
 OPTION(INTEGER, store_names_max, "store.names_max", "1000000", "1000..16000000",
        "event names, and property names, of a project; what comes later shares a name or is left out")
 OPTION(DURATION, store_purge_deadline_ms, "store.purge_deadline", "7d", "1s..30d",
        "deleted events, and the ids of deleted people, are gone from all files after this")
-OPTION(BYTES, store_compact_memory_bytes, "store.compact_memory", "1g", "16m..1024g",
-       "of one compaction; a section gets one event per 128 bytes of it at most, and 16 million at most")
+OPTION(BYTES, store_compact_memory_bytes, "store.compact_memory", "0", "0..1024g",
+       "of one compaction; a section gets an event per 128 bytes; 0: a share of memory.max")
 OPTION(BYTES, store_compact_bytes_per_second, "store.compact_bytes_per_second", "0", "0..1024g",
        "compaction writes so many bytes in a second; 0: as fast as it goes")
 OPTION(INTEGER, store_compact_fan_in, "store.compact_fan_in", "8", "2..64",

@@ -1,6 +1,9 @@
 #include "server/config.h"
 #include "server/options.h"
 
+#include "os/machine.h"
+#include "server/memory.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,7 +43,7 @@ static void test_defaults(void **state)
     assert_int_equal(options->http_header_timeout_ms, 10000);
     assert_false(options->ingest_reject_unknown_tokens);
     assert_int_equal(options->ingest_age_max_ms, 5LL * 86400000);
-    assert_int_equal(options->query_memory_max_bytes, 1 << 30);
+    assert_int_equal(options->query_memory_max_bytes, 0);
     assert_int_equal(options->store_flush_interval_ms, 600000);
     assert_int_equal(options->log_level, 2);
     assert_int_equal(options->log_format, 0);
@@ -52,7 +55,7 @@ static void test_defaults(void **state)
         assert_value(options, option_specs[id].name, text);
     }
     struct error error = ERROR_INIT;
-    assert_int_equal(options_check(options, &error), STATUS_OK);
+    assert_int_equal(options_finish(options, &error), STATUS_OK);
     options_free(options);
 }
 
@@ -207,6 +210,43 @@ static void test_sources(void **state)
     options_free(options);
 }
 
+/* Shows: memory.max is shared out to the limits that are 0, the others stay; whatever it is, the parts do not add up to
+ * more. */
+static void test_memory(void **state)
+{
+    (void)state;
+    struct options *options = options_new();
+    struct error error = ERROR_INIT;
+    assert_int_equal(flag(options, "memory.max=2g", &error), STATUS_OK);
+    assert_int_equal(flag(options, "query.memory_max=300m", &error), STATUS_OK);
+    assert_int_equal(flag(options, "http.threads=2", &error), STATUS_OK);
+    assert_int_equal(options_finish(options, &error), STATUS_OK);
+    assert_value(options, "query.memory_max", "300m");
+    assert_value(options, "store.memory_max", "128m");
+    assert_value(options, "store.cache_bytes", "409m");
+    assert_value(options, "store.compact_memory", "204m");
+    assert_value(options, "http.bodies_bytes_max", "64m");
+    options_free(options);
+    for (uint64_t bytes = (uint64_t)128 << 20; bytes < (uint64_t)1 << 42; bytes = bytes * 5 / 3) {
+        for (unsigned threads = 1; threads <= 4; threads *= 2) {
+            struct memory_shares shares = memory_share_out(bytes, threads, threads);
+            uint64_t sum = 2 * shares.events_bytes + shares.cache_bytes + 2 * shares.compact_bytes +
+                           threads * shares.bodies_bytes + threads * shares.query_bytes;
+            assert_true(sum <= bytes || bytes < (uint64_t)256 << 20);
+            assert_true(shares.events_bytes >= 8 << 20 && shares.query_bytes >= 16 << 20);
+        }
+    }
+    options = options_new();
+    assert_int_equal(options_finish(options, &error), STATUS_OK); /* half of the machine's */
+    assert_true(options->store_cache_bytes >= 8 << 20 && options->store_cache_bytes < os_memory_bytes());
+    options_free(options);
+    options = options_new();
+    assert_int_equal(flag(options, "memory.max=100m", &error), STATUS_OK);
+    assert_int_equal(options_finish(options, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.hint, "128m"));
+    options_free(options);
+}
+
 /* Shows: values that are right alone and wrong together are refused. */
 static void test_check(void **state)
 {
@@ -217,7 +257,7 @@ static void test_check(void **state)
         struct options *options = options_new();
         struct error error = ERROR_INIT;
         assert_int_equal(flag(options, sets[i], &error), STATUS_OK);
-        assert_int_equal(options_check(options, &error), STATUS_INVALID);
+        assert_int_equal(options_finish(options, &error), STATUS_INVALID);
         assert_non_null(strstr(error.hint, "http.body_bytes_max"));
         options_free(options);
     }
@@ -244,9 +284,9 @@ static void test_list_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_table),   cmocka_unit_test(test_good_values),
-        cmocka_unit_test(test_bad_values),      cmocka_unit_test(test_sources), cmocka_unit_test(test_check),
-        cmocka_unit_test(test_list_is_bounded),
+        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_table),           cmocka_unit_test(test_good_values),
+        cmocka_unit_test(test_bad_values), cmocka_unit_test(test_sources),         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_check),      cmocka_unit_test(test_list_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

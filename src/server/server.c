@@ -12,6 +12,7 @@
 #include "identity/identity.h"
 #include "meta/meta.h"
 #include "os/clock.h"
+#include "os/machine.h"
 #include "os/thread.h"
 #include "os/workers.h"
 #include "query/backend.h"

@@ -5,5 +5,5 @@
 #include "server/options.h"
 
 /* Blocks until the server has stopped. Prints `listening on http://ADDR:PORT` for each address to standard output once
- * connections are accepted. `options` have passed options_check and stay unchanged until it returns. */
+ * connections are accepted. `options` have passed options_finish and stay unchanged until it returns. */
 enum status server_run(const struct options *options, struct error *error) MUST_USE;

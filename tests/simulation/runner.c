@@ -6,7 +6,7 @@
 #include "simulation/simulation.h"
 
 #include "base/log.h"
-#include "os/workers.h"
+#include "os/machine.h"
 
 #include <inttypes.h>
 #include <signal.h>

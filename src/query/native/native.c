@@ -1,6 +1,6 @@
 #include "query/native/native.h"
 
-#include "os/workers.h"
+#include "os/machine.h"
 #include "query/native/select.h"
 
 #include <stdlib.h>

@@ -1,0 +1,20 @@
+#include "server/memory.h"
+
+#define MIB ((uint64_t)1 << 20)
+
+static uint64_t share(uint64_t bytes, uint64_t least, uint64_t most)
+{
+    bytes = bytes / MIB * MIB;
+    return bytes < least ? least : bytes > most ? most : bytes;
+}
+
+struct memory_shares memory_share_out(uint64_t bytes, unsigned loops, unsigned query_threads)
+{
+    return (struct memory_shares){
+        .events_bytes = share(bytes / 16, 8 * MIB, 256 * MIB),
+        .cache_bytes = share(bytes / 5, 8 * MIB, UINT64_MAX),
+        .compact_bytes = share(bytes / 10, 16 * MIB, 1024 * MIB),
+        .bodies_bytes = share(bytes / 16 / loops, 8 * MIB, 256 * MIB),
+        .query_bytes = share(bytes / 5 / query_threads, 16 * MIB, UINT64_MAX),
+    };
+}
