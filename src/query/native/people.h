@@ -1,0 +1,33 @@
+#pragma once
+/* What the files that count people (people.c) share. */
+#include "query/native/survey.h"
+
+/* The stored number is not its person's any more. */
+static inline bool is_moved(const struct survey *survey, uint32_t person)
+{
+    return survey->moved_bits[person / 64] >> (person % 64) & 1;
+}
+static inline bool may_hold_moved(const struct survey *survey, const struct bound *bound)
+{
+    return survey->moved_bits && bound->run.links_applied < snapshot_link_count(survey->snapshot);
+}
+
+/* --- people_moved.c --- */
+/* Fills survey->moved_bits and survey->moved. */
+enum status people_find_moved(struct survey *survey) MUST_USE;
+
+/* --- people_set.c --- */
+/* `person` is not 0. */
+enum status people_add_to_set(struct worker *worker, uint32_t cell, uint32_t person) MUST_USE;
+
+/* --- people_labels.c --- */
+/* Marks the vector's rows in the bits or the set of the range: for worker_cells, after scan_stored_persons. */
+enum status people_mark_labelled(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
+                                 uint32_t count) MUST_USE;
+
+/* --- people_alone.c --- */
+/* Which runs have their buckets to themselves, and which buckets are not any run's alone. */
+enum status people_find_alone(struct survey *survey) MUST_USE;
+bool people_can_count_changes(const struct survey *survey, const struct worker *worker, const struct bound *bound);
+/* Rows [from, to) of the open run, which people_can_count_changes allows. */
+enum status people_visit_alone(struct worker *worker, const struct bound *bound, uint32_t from, uint32_t to) MUST_USE;

@@ -1,0 +1,165 @@
+/*
+ * A run whose buckets no other run has, with nothing moved and no labels, needs no bits: rows of a person are adjacent
+ * and ascend in time, so a person is new in a bucket exactly where the person or the bucket changes.
+ */
+#include "query/native/kernels.h"
+#include "query/native/people.h"
+
+#include <stdlib.h>
+
+#define PLAIN_CELLS_MAX 16384
+
+static enum status count_changes(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
+                                 uint32_t count)
+{
+    uint32_t none = worker->survey->cell_count, last = worker->last_cell;
+    const uint8_t *starts = worker->starts + from;
+    uint64_t *users = worker->users, *counts = worker->counts;
+    (void)rows; /* there are no labels, so each row stands for itself */
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t cell = cells[i];
+        last = starts[i] ? none : last;
+        users[cell] += (cell != last) & (cell != none);
+        last = cell == none ? last : cell;
+    }
+    if (worker->survey->plan->measure == MEASURE_AVERAGE)
+        for (uint32_t i = 0; i < count; i++) counts[cells[i]]++;
+    worker->last_cell = last;
+    worker->visited = true;
+    return STATUS_OK;
+}
+
+/* Every row in the range counts, and how many rows a cell has does not matter. */
+static bool is_plain(const struct worker *worker, const struct bound *bound)
+{
+    const struct survey *survey = worker->survey;
+    return survey->term_count == 0 && bound->run.deleted == 0 && !bound->one_bucket && worker->minutes_count &&
+           survey->plan->measure == MEASURE_UNIQUE && survey->cell_count <= PLAIN_CELLS_MAX;
+}
+
+/* Bits for the rows in buckets that other runs have, too; cell i is that of row from + i. */
+static enum status mark_shared(struct worker *worker, const uint16_t *cells, uint32_t from, uint32_t count)
+{
+    const uint8_t *shared = worker->survey->shared; /* the entry behind the last is 0 */
+    struct scan_segments segments;
+    uint32_t any = 0, segment = 0;
+    for (uint32_t i = 0; i < count; i++) any |= shared[cells[i]];
+    if (!any) return STATUS_OK;
+    TRY(scan_segments(worker->scan, &worker->error, &segments));
+    for (uint32_t i = 0; i < count; i++) {
+        if (!shared[cells[i]]) continue;
+        while (segments.ends[segment] <= from + i) segment++;
+        uint32_t place = segments.persons[segment] - worker->person_base;
+        worker->bits[cells[i] * worker->words + place / 64] |= (uint64_t)1 << (place % 64);
+    }
+    return STATUS_OK;
+}
+
+static enum status visit_plain(struct worker *worker, uint32_t from, uint32_t to)
+{
+    const struct kernels *kernels = CPU_SELECT(kernels);
+    bool alone = worker->open->alone;
+    uint32_t stride = worker->survey->cell_count + 1;
+    uint32_t first = (uint32_t)worker->minutes_from, minute_count = (uint32_t)worker->minutes_count;
+    uint16_t cells[VECTOR_ROWS_MAX], none = (uint16_t)(stride - 1), last = none;
+    uint32_t *tables = calloc((size_t)stride * CHANGE_TABLES, sizeof *tables);
+    enum status status = tables ? STATUS_OK : survey_out_of_memory(worker->survey, &worker->error);
+    for (uint32_t v = from / VECTOR_ROWS_MAX; from < to && status == STATUS_OK; v++) {
+        const uint32_t *minutes;
+        const uint8_t *starts;
+        uint32_t start = v * VECTOR_ROWS_MAX, high = 0;
+        uint32_t end = to - start < VECTOR_ROWS_MAX ? to : start + VECTOR_ROWS_MAX;
+        if (v % 16 == 0) status = survey_interrupted(worker->survey, &worker->error);
+        if (status == STATUS_OK) status = scan_vector(worker->scan, v, &worker->error, &worker->rows);
+        if (status == STATUS_OK) status = scan_starts(worker->scan, &worker->error, &starts);
+        if (status == STATUS_OK) status = scan_minutes(worker->scan, &worker->error, &minutes);
+        if (status != STATUS_OK) break;
+        uint32_t low = from - start, rows = end - from;
+        for (uint32_t i = low; i < low + rows; i++) high = minutes[i] - first > high ? minutes[i] - first : high;
+        if (high >= minute_count) {
+            status = error_set(&worker->error, STATUS_CORRUPT, "a time lies outside its section");
+            break;
+        }
+        kernels->cells_of_minutes(minutes + low, rows, first, worker->minute_buckets, none, cells);
+        kernels->count_changes(cells, starts + low, rows, last, tables, stride);
+        if (!alone) status = mark_shared(worker, cells, low, rows);
+        last = cells[rows - 1];
+        from = end;
+    }
+    for (size_t i = 0; tables && i < (size_t)stride * CHANGE_TABLES; i++) {
+        uint32_t cell = (uint32_t)(i % stride);
+        if (cell < worker->survey->cell_count && worker->survey->shared[cell]) continue; /* by bits */
+        worker->users[cell] += tables[i];
+    }
+    free(tables);
+    return status;
+}
+
+/* Rows of nobody stand first and are no people. */
+enum status people_visit_alone(struct worker *worker, const struct bound *bound, uint32_t from, uint32_t to)
+{
+    const uint32_t *persons;
+    TRY(scan_owners(worker->scan, 0, &worker->error, &persons));
+    if (from == 0 && persons[0] == 0) {
+        uint32_t nobody = bound->run.rows;
+        if (bound->run.persons > 1) TRY(scan_seek_person(worker->scan, 1, &worker->error, &nobody));
+        if (nobody > to) nobody = to;
+        for (uint32_t v = 0; from < nobody; v++) {
+            uint32_t start = v * VECTOR_ROWS_MAX,
+                     end = start + VECTOR_ROWS_MAX < nobody ? start + VECTOR_ROWS_MAX : nobody;
+            TRY(worker_cells(worker, v, from - start, end - start, worker_count));
+            from = end;
+        }
+    }
+    if (from < to && is_plain(worker, bound)) return visit_plain(worker, from, to);
+    worker->last_cell = worker->survey->cell_count;
+    for (uint32_t v = from / VECTOR_ROWS_MAX; from < to; v++) {
+        uint32_t start = v * VECTOR_ROWS_MAX, end = start + VECTOR_ROWS_MAX < to ? start + VECTOR_ROWS_MAX : to;
+        if (v % 16 == 0) TRY(survey_interrupted(worker->survey, &worker->error));
+        TRY(scan_vector(worker->scan, v, &worker->error, &worker->rows));
+        TRY(scan_starts(worker->scan, &worker->error, &worker->starts));
+        /* worker_cells calls nothing when no row of the vector counts; then the person may have changed unseen */
+        bool any_start = memchr(worker->starts + (from - start), 1, end - from) != NULL;
+        uint32_t before = worker->last_cell;
+        worker->visited = false;
+        TRY(worker_cells(worker, v, from - start, end - start, count_changes));
+        if (!worker->visited) worker->last_cell = any_start ? worker->survey->cell_count : before;
+        from = end;
+    }
+    return STATUS_OK;
+}
+
+bool people_can_count_changes(const struct survey *survey, const struct worker *worker, const struct bound *bound)
+{
+    if (!bound->ascends || survey->on || may_hold_moved(survey, bound)) return false;
+    return bound->alone || (is_plain(worker, bound) && !survey->use_set);
+}
+
+/* Which runs have their buckets to themselves, and which buckets are not any run's alone. */
+enum status people_find_alone(struct survey *survey)
+{
+    uint32_t *runs = arena_new_array(survey->arena, uint32_t, (size_t)survey->bucket_count + 1);
+    survey->shared = arena_new_array(survey->arena, uint8_t, (size_t)survey->bucket_count + 1);
+    if (!runs || !survey->shared) return survey_out_of_memory(survey, survey->error);
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < survey->run_count; i++) {
+            struct bound *bound = &survey->runs[i];
+            if (bound->never) continue;
+            uint32_t before = 0;
+            bound->alone = bound->ascends = true;
+            for (size_t e = bound->first_edge;; e++) {
+                uint32_t bucket = e == SIZE_MAX ? BUCKET_NONE : survey->edges[e].bucket;
+                if (bucket != BUCKET_NONE) {
+                    if (runs[bucket] && runs[bucket] != i + 1) survey->shared[bucket] = 1;
+                    runs[bucket] = (uint32_t)i + 1;
+                    bound->ascends &= bucket >= before; /* clocks set back: minutes return */
+                    bound->alone &= !survey->shared[bucket];
+                    before = bucket;
+                }
+                if (e == bound->last_edge) break;
+            }
+            bound->alone &= bound->ascends;
+        }
+    }
+    return STATUS_OK;
+}
