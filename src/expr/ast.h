@@ -29,6 +29,7 @@ struct binding {
     uint16_t item_level; /* as node's; filled by expr_analyse */
     uint16_t types;      /* what it can be; filled by expr_analyse */
     int32_t column;      /* enum column_use or an index; filled by expr_analyse */
+    bool constant;       /* as node's; filled by expr_analyse */
     uint32_t operand;    /* where its value is; filled by the compiler, OPERAND_NONE before */
 };
 
@@ -42,8 +43,9 @@ struct node {
     uint32_t at;         /* byte in the text, from 0 */
     uint16_t height;     /* calls on top of each other, this one included */
     uint16_t types;      /* what it can be, a set of 1 << enum value_type; filled by expr_analyse */
-    int32_t columns;     /* filled by expr_analyse */
-    uint16_t item_level; /* the outermost lambda around it whose name it uses, or ITEM_NONE; filled by expr_analyse */
+    int32_t columns;     /* what it reads, and what of let it reads in vain; filled by expr_analyse */
+    bool constant;       /* its result needs no column; filled by expr_analyse */
+    uint16_t item_level; /* the outermost lambda around it whose name it needs, or ITEM_NONE; filled by expr_analyse */
     uint32_t count;
     uint32_t column;
     struct value value;
@@ -60,5 +62,5 @@ struct ast {
 
 enum status expr_parse(struct arena *arena, struct str text, const struct expr_options *options, struct error *error,
                        struct ast *ret_ast) MUST_USE;
-/* Fills types, columns and item_level of every node. */
+/* Fills types, columns, constant and item_level of every node. */
 void expr_analyse(const struct ast *ast);

@@ -12,7 +12,8 @@
  * leaves.
  *
  * A subtree that reads nothing is computed right away, by running the steps just emitted, and replaced by its value.
- * Since its parts were replaced before, each run is one step or one loop.
+ * Since its parts were replaced before, each run is one step or one loop, and the values of let that nothing uses: what
+ * those read does not matter.
  *
  * The largest subtrees that read one column become units, and so do lambdas (program.h says what for).
  */
@@ -328,6 +329,8 @@ static enum status fold(struct compiler *c, const struct program *before, uint32
     arena_reset(c->fold.arena);
     c->fold.status = STATUS_OK;
     if (c->fold.work_left <= 0) return STATUS_OK;
+    /* Unused values of let may read what is around them, which is not known: undefined will do. */
+    memset(c->fold_registers, 0, (c->column_count + mark) * sizeof *c->fold_registers);
     expr_run_scalar(&c->fold, &c->program, c->fold_registers, c->fold_args, first, c->program.step_count);
     if (c->fold.status != STATUS_OK) return STATUS_OK;
     struct value value = expr_operand(&c->program, c->fold_registers, *operand);
@@ -347,7 +350,7 @@ static enum status emit(struct compiler *c, struct node *node, uint32_t *ret_ope
     }
     const struct program before = c->program;
     uint32_t first = before.step_count, mark = c->temps;
-    bool in_unit = c->in_unit, constant = node->columns == COLUMNS_NONE && node->item_level == ITEM_NONE;
+    bool in_unit = c->in_unit, constant = node->constant && node->item_level == ITEM_NONE;
     enum form form = node->function->form;
     bool lambda = form == FORM_ANY || form == FORM_ALL || form == FORM_MAP || form == FORM_FILTER;
     bool one_column = node->columns >= 0 && !in_unit, unit = !c->scalar && (lambda || one_column);

@@ -55,16 +55,19 @@ static void analyse(struct node *node, uint16_t level)
 {
     node->columns = COLUMNS_NONE;
     node->item_level = ITEM_NONE;
+    node->constant = true;
     struct binding *binding = node->binding;
     switch (node->kind) {
     case NODE_CONSTANT: node->types = (uint16_t)(1u << node->value.type); return;
     case NODE_COLUMN:
         node->types = TYPES_ANY;
         node->columns = (int32_t)node->column;
+        node->constant = false;
         return;
     case NODE_NAME:
         node->types = binding->types;
         node->columns = binding->column;
+        node->constant = binding->constant;
         node->item_level = binding->item_level;
         return;
     case NODE_CALL: break;
@@ -74,12 +77,14 @@ static void analyse(struct node *node, uint16_t level)
         struct node *arg = node->args[i];
         analyse(arg, inner);
         node->columns = columns_join(node->columns, arg->columns);
+        node->constant &= arg->constant;
         /* A lambda closes the names of its own level and of those inside it. */
         bool closed = inner > level && arg->item_level > level;
         if (!closed && arg->item_level < node->item_level) node->item_level = arg->item_level;
         if (!binding) continue;
         binding->types = arg->types;
         binding->column = arg->columns;
+        binding->constant = arg->constant;
         binding->item_level = arg->item_level;
         if (binding->lambda) {
             inner = level + 1;
@@ -89,6 +94,10 @@ static void analyse(struct node *node, uint16_t level)
         binding = binding->sibling;
     }
     node->types = call_types(node);
+    if (node->function->form == FORM_LET) { /* values are needed where their names are used: those have told */
+        node->constant = node->args[node->count - 1]->constant;
+        node->item_level = node->args[node->count - 1]->item_level;
+    }
 }
 
 void expr_analyse(const struct ast *ast)

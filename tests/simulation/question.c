@@ -110,7 +110,8 @@ void question_compare(struct world *w, unsigned side)
                  (int)(engine.size < 250 ? engine.size : 250), engine.data,
                  (int)(reference.size < 250 ? reference.size : 250), reference.data);
     } else if (status == STATUS_OK) {
-        fail(w, "the engine answers what is refused: %s", ignored.primary);
+        fail(w, "the engine answers what is refused (%s): where " STR_FMT ", on " STR_FMT ": %.*s", ignored.primary,
+             STR_ARG(q.plan.where), STR_ARG(q.plan.on), (int)(engine.size < 250 ? engine.size : 250), engine.data);
     } else if (status != STATUS_UNSUPPORTED && (status != STATUS_INVALID || expected == STATUS_OK)) {
         fail_unless_excused(w, "a question failed", status, &error);
     }
