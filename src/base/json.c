@@ -70,21 +70,29 @@ double json_double(const struct json *value)
     }
 }
 
-static bool number_equal(const struct json *a, const struct json *b)
+static bool is_nan(const struct json *value)
 {
-    if (a->type == b->type) {
-        if (a->type == JSON_INT) return a->integer == b->integer;
-        if (a->type == JSON_DOUBLE) return a->number == b->number;
-        return str_eq(a->string, b->string) || json_double(a) == json_double(b);
+    return value->type == JSON_DOUBLE && isnan(value->number);
+}
+
+int json_cmp_number(const struct json *a, const struct json *b)
+{
+    if (is_nan(a) || is_nan(b)) return 0;
+    if (a->type == JSON_BIGNUM) {
+        if (b->type == JSON_BIGNUM) return number_cmp_text(a->string, b->string);
+        if (b->type == JSON_INT) return number_cmp_text_int(a->string, b->integer);
+        return number_cmp_text_double(a->string, b->number);
     }
-    /* Whole doubles that fit are JSON_INT already (except -0), so mixed kinds are equal only through zero. */
-    return json_double(a) == json_double(b) && (a->type != JSON_BIGNUM && b->type != JSON_BIGNUM) &&
-           json_double(a) == 0;
+    if (b->type == JSON_BIGNUM) return -json_cmp_number(b, a);
+    if (a->type == JSON_INT && b->type == JSON_INT) return a->integer < b->integer ? -1 : a->integer > b->integer;
+    if (a->type == JSON_INT) return number_cmp_int_double(a->integer, b->number);
+    if (b->type == JSON_INT) return -number_cmp_int_double(b->integer, a->number);
+    return a->number < b->number ? -1 : a->number > b->number;
 }
 
 bool json_equal(const struct json *a, const struct json *b)
 {
-    if (json_is_number(a) && json_is_number(b)) return number_equal(a, b);
+    if (json_is_number(a) && json_is_number(b)) return json_cmp_number(a, b) == 0 && !is_nan(a) && !is_nan(b);
     if (a->type != b->type) return false;
     switch (a->type) {
     case JSON_NULL: return true;

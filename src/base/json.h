@@ -71,7 +71,9 @@ const struct json *json_get(const struct json *value, struct str key);
 const struct json *json_at(const struct json *value, size_t index);
 /* RFC 6901 pointer ("" is the value itself); NULL when nothing is there or the pointer is malformed. */
 const struct json *json_pointer(const struct json *value, struct str pointer);
-/* Deep equality: numbers by value (1 == 1.0), objects without regard to order. */
+/* The order of two numbers, exactly, whatever their forms: -1, 0, 1; 0 when one is NaN (which only YAML can bring). */
+int json_cmp_number(const struct json *a, const struct json *b);
+/* Deep equality: numbers by value (1 == 1.0, without rounding), objects without regard to order. */
 bool json_equal(const struct json *a, const struct json *b);
 /* "null", "boolean", "number", "string", "array", "object". */
 const char *json_type_name(const struct json *value);
@@ -79,6 +81,9 @@ static inline bool json_is_number(const struct json *v)
 {
     return v->type == JSON_INT || v->type == JSON_DOUBLE || v->type == JSON_BIGNUM;
 }
+/* The value of a number by the rules above; false when RFC 8259 does not allow the text. The text of a JSON_BIGNUM
+ * is `token` itself. */
+bool json_number_of(struct str token, struct json *ret_value) MUST_USE;
 /* The number as a double; an overflowing bignum gives +-HUGE_VAL. */
 double json_double(const struct json *value);
 

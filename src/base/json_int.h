@@ -14,8 +14,5 @@ bool json_read(struct arena *arena, struct str text, const struct json_limits *l
 enum status json_parse_reference(struct arena *arena, struct str text, const struct json_limits *limits,
                                  struct error *error, struct json *ret_value) MUST_USE;
 
-/* The value of a number by the rules of json.h; false when RFC 8259 does not allow the text. The text of a JSON_BIGNUM
- * is `token` itself. */
-bool json_number_of(struct str token, struct json *ret_value) MUST_USE;
 /* utf8_valid, with the widest instructions that the machine has. */
 bool json_is_utf8(struct str text) MUST_USE;

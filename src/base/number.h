@@ -21,3 +21,18 @@ bool number_parse_unsigned(struct str text, uint64_t max, uint64_t *ret_value);
 /* True when value is whole and fits int64, which *ret_value then holds exactly. -0.0 is not (its sign would be lost).
  */
 bool number_is_int(double value, int64_t *ret_value);
+
+/* The order of the numbers themselves, -1, 0 or 1, without rounding any. A text must be one that number_parse takes; its
+ * exponent counts as 10^17 at most. NaN has no order. */
+int number_cmp_int_double(int64_t a, double b);
+int number_cmp_text(struct str a, struct str b);
+int number_cmp_text_int(struct str a, int64_t b);
+int number_cmp_text_double(struct str a, double b);
+
+/* Every digit of a double: as many as its exact value has, at most 767, in exponent form. Finite ones only. */
+#define NUMBER_EXACT_MAX 800
+size_t number_format_exact(double value, char out[NUMBER_EXACT_MAX]);
+
+/* The same number as JSON writes it: without '+', leading zeros and a point at either end. `text` is one that
+ * number_parse takes, `out` has room for one byte more than it has; returns the length. */
+size_t number_tidy(struct str text, char *out);

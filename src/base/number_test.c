@@ -186,11 +186,121 @@ static void test_is_int(void **state)
     assert_int_equal(i, 99);
 }
 
+static int order_of(struct str a, double b)
+{
+    int order = number_cmp_text_double(a, b);
+    char text[NUMBER_EXACT_MAX];
+    assert_int_equal(order, number_cmp_text(a, str_from(text, number_format_exact(b, text))));
+    return order;
+}
+
+/* Shows that texts, integers and doubles are ordered as numbers, where a double in between would make them equal. */
+static void test_order(void **state)
+{
+    (void)state;
+    static const char *const ascending[] = {
+        "-1e99999999999999999999",
+        "-18446744073709551616",
+        "-9223372036854775809",
+        "-9223372036854775808.000000001",
+        "-9223372036854775808",
+        "-1.00000000000000000000001",
+        "-1",
+        "-1e-400",
+        "0",
+        ".1e-400",
+        "00001e-400",
+        "0.1",
+        "0.1000000000000000055511151231257826",
+        "0.1000000000000000055511151231257827021181583404541015625",
+        "0.100000000000000005551115123125783",
+        "9007199254740992",
+        "9007199254740992.00000000000000000001",
+        "+9007199254740993.",
+        "9223372036854775807",
+        "9223372036854775807.5",
+        "0009223372036854775808",
+        "1e400",
+        "1.00000000000000000000000000000001e400",
+        "1e99999999999999999999",
+    };
+    enum { COUNT = sizeof ascending / sizeof *ascending };
+    for (int i = 0; i < COUNT; i++) {
+        for (int k = 0; k < COUNT; k++) {
+            int order = number_cmp_text(str_of(ascending[i]), str_of(ascending[k]));
+            if (order != (i > k) - (i < k)) fail_msg("%s and %s: %d", ascending[i], ascending[k], order);
+        }
+    }
+    static const char *const same[] = {"0", "-0", "0.000e9", "+.0", "0e-99999999999999999999"};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        assert_int_equal(number_cmp_text(str_of(same[i]), STR("0")), 0);
+        assert_int_equal(order_of(str_of(same[i]), -0.0), 0);
+    }
+    assert_int_equal(number_cmp_text(STR("12300e-2"), STR("+0.00123E5")), 0);
+    assert_int_equal(number_cmp_text_int(STR("9223372036854775808"), INT64_MAX), 1);
+    assert_int_equal(number_cmp_text_int(STR("-9223372036854775808.0"), INT64_MIN), 0);
+    assert_int_equal(order_of(STR("9223372036854775807"), 9223372036854775808.0), -1);
+    assert_int_equal(order_of(STR("0.1"), 0.1), -1);
+    assert_int_equal(order_of(STR("0.1000000000000000055511151231257827021181583404541015625"), 0.1), 0);
+    assert_int_equal(order_of(STR("0.10000000000000000555111512312578270211815834045410156250000001"), 0.1), 1);
+    assert_int_equal(order_of(STR("1.7976931348623158e308"), 1.7976931348623157e308), 1);
+    assert_int_equal(order_of(STR("1e-400"), 0.0), 1);
+    assert_int_equal(order_of(STR("1e-400"), 5e-324), -1);
+    assert_int_equal(number_cmp_text_double(STR("1e400"), (double)INFINITY), -1);
+    assert_int_equal(number_cmp_text_double(STR("-1e400"), -(double)INFINITY), 1);
+    assert_int_equal(number_cmp_int_double(INT64_MAX, 9223372036854775808.0), -1);
+    assert_int_equal(number_cmp_int_double(INT64_MIN, -9223372036854775808.0), 0);
+    assert_int_equal(number_cmp_int_double(9007199254740993, 9007199254740992.0), 1);
+    assert_int_equal(number_cmp_int_double(-1, -0.5), -1);
+    assert_int_equal(number_cmp_int_double(0, -(double)INFINITY), 1);
+}
+
+/* Shows that any double, written with all its digits, equals itself and lies between its neighbours. */
+static void test_exact(void **state)
+{
+    (void)state;
+    char text[NUMBER_EXACT_MAX];
+    uint64_t bits = 1;
+    for (unsigned i = 0; i < 3000; i++) {
+        bits = bits * 6364136223846793005u + 1442695040888963407u;
+        uint64_t shuffled = bits ^ bits >> 29;
+        if (i < 100) shuffled = i;                                  /* subnormal */
+        if (i >= 100 && i < 200) shuffled = 0x7FEFFFFFFFFFFFFF - i; /* largest */
+        double number;
+        memcpy(&number, &shuffled, 8);
+        if (!isfinite(number)) continue;
+        struct str exact = str_from(text, number_format_exact(number, text));
+        assert_int_equal(number_cmp_text_double(exact, number), 0);
+        double above = nextafter(number, (double)INFINITY), below = nextafter(number, -(double)INFINITY);
+        if (isfinite(above)) assert_int_equal(number_cmp_text_double(exact, above), -1);
+        if (isfinite(below)) assert_int_equal(number_cmp_text_double(exact, below), 1);
+        int64_t integer;
+        if (number_is_int(number, &integer)) assert_int_equal(number_cmp_text_int(exact, integer), 0);
+    }
+}
+
+/* Shows what JSON would write for the spellings that number_parse takes. */
+static void test_tidy(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"1", "1"},       {"+1", "1"},        {"-1", "-1"},         {"007", "7"},   {"-007.5", "-7.5"}, {"0", "0"},
+        {"000", "0"},     {".5", "0.5"},      {"-.5", "-0.5"},      {"5.", "5"},    {"00.", "0"},       {"5.e3", "5e3"},
+        {"0.50", "0.50"}, {"1E+05", "1E+05"}, {"+.5e-1", "0.5e-1"}, {"0e1", "0e1"}, {"-00", "-0"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char out[40];
+        struct str tidy = str_from(out, number_tidy(str_of(cases[i][0]), out));
+        if (!str_eq(tidy, str_of(cases[i][1]))) fail_msg("%s becomes " STR_FMT, cases[i][0], STR_ARG(tidy));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_format),   cmocka_unit_test(test_round_trip), cmocka_unit_test(test_parse),
-        cmocka_unit_test(test_integers), cmocka_unit_test(test_is_int),
+        cmocka_unit_test(test_integers), cmocka_unit_test(test_is_int),     cmocka_unit_test(test_order),
+        cmocka_unit_test(test_exact),    cmocka_unit_test(test_tidy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -418,6 +418,13 @@ extern "C" size_t number_format(double value, char out[NUMBER_TEXT_MAX])
     return static_cast<size_t>(to - out);
 }
 
+extern "C" size_t number_format_exact(double value, char out[NUMBER_EXACT_MAX])
+{
+    // 767 significant digits are the most that a double has (the largest subnormal numbers).
+    return static_cast<size_t>(
+        std::to_chars(out, out + NUMBER_EXACT_MAX, value, std::chars_format::scientific, 766).ptr - out);
+}
+
 extern "C" size_t number_format_int(int64_t value, char out[NUMBER_TEXT_MAX])
 {
     return static_cast<size_t>(std::to_chars(out, out + NUMBER_TEXT_MAX, value).ptr - out);

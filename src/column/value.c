@@ -323,34 +323,18 @@ void value_write_json(struct buf *buf, struct value v)
     }
 }
 
-/* Compares an int64 with a double without rounding the integer. */
-static int cmp_int_double(int64_t a, double b)
-{
-    if (b >= 9223372036854775808.0) return -1;
-    if (b < -9223372036854775808.0) return 1;
-    int64_t whole = (int64_t)b; /* towards zero */
-    if (a != whole) return a < whole ? -1 : 1;
-    double fraction = b - (double)whole;
-    return fraction > 0 ? -1 : fraction < 0 ? 1 : 0;
-}
-
 int value_cmp_number(struct value a, struct value b)
 {
-    if (a.type == VALUE_INT && b.type == VALUE_INT) return a.integer < b.integer ? -1 : a.integer > b.integer;
-    double x = 0, y = 0;
     if (a.type == VALUE_BIGNUM) {
-        if (b.type == VALUE_BIGNUM && str_eq(value_text(a), value_text(b))) return 0;
-        number_parse(value_text(a), &x);
-    } else if (a.type == VALUE_DOUBLE) {
-        x = a.number;
+        if (b.type == VALUE_BIGNUM) return number_cmp_text(value_text(a), value_text(b));
+        if (b.type == VALUE_INT) return number_cmp_text_int(value_text(a), b.integer);
+        return number_cmp_text_double(value_text(a), b.number);
     }
-    if (b.type == VALUE_BIGNUM)
-        number_parse(value_text(b), &y);
-    else if (b.type == VALUE_DOUBLE)
-        y = b.number;
-    if (a.type == VALUE_INT) return cmp_int_double(a.integer, y);
-    if (b.type == VALUE_INT) return -cmp_int_double(b.integer, x);
-    return x < y ? -1 : x > y;
+    if (b.type == VALUE_BIGNUM) return -value_cmp_number(b, a);
+    if (a.type == VALUE_INT && b.type == VALUE_INT) return a.integer < b.integer ? -1 : a.integer > b.integer;
+    if (a.type == VALUE_INT) return number_cmp_int_double(a.integer, b.number);
+    if (b.type == VALUE_INT) return -number_cmp_int_double(b.integer, a.number);
+    return a.number < b.number ? -1 : a.number > b.number;
 }
 
 bool value_equal(struct value a, struct value b)

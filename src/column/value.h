@@ -123,7 +123,7 @@ bool value_equal(struct value a, struct value b);
  */
 int value_cmp(struct value a, struct value b);
 uint64_t value_hash(struct value v);
-/* Numbers exactly: -1, 0, 1 for INT and DOUBLE in any mix (bignums as doubles). Both must be numbers. */
+/* Numbers exactly: -1, 0, 1 for INT, DOUBLE and BIGNUM in any mix. Both must be numbers. */
 int value_cmp_number(struct value a, struct value b);
 
 /* The label under which a value is reported: strings as they are, numbers as plain decimal, true/false, null,

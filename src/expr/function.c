@@ -121,6 +121,32 @@ struct value expr_number(double number)
     return number == 0 ? value_int(0) : value_number(number);
 }
 
+enum status expr_number_text(struct arena *arena, struct str text, struct value *ret_number)
+{
+    char small[64], *tidy = small;
+    double nearest;
+    int64_t integer;
+    struct json number;
+    if (number_parse_int(text, &integer)) {
+        *ret_number = value_int(integer);
+        return STATUS_OK;
+    }
+    if (!number_parse(text, &nearest) || !isfinite(nearest)) return STATUS_INVALID;
+    if (text.size + 1 > sizeof small) tidy = arena_alloc(arena, text.size + 1);
+    if (!tidy) return STATUS_LIMIT;
+    if (!json_number_of(str_from(tidy, number_tidy(text, tidy)), &number)) return STATUS_INVALID;
+    if (number.type == JSON_INT) {
+        *ret_number = value_int(number.integer);
+    } else if (number.type == JSON_DOUBLE) {
+        *ret_number = expr_number(number.number);
+    } else {
+        *ret_number = value_str(tidy == small ? arena_str(arena, number.string) : number.string);
+        ret_number->type = VALUE_BIGNUM;
+        if (!ret_number->data) return STATUS_LIMIT;
+    }
+    return STATUS_OK;
+}
+
 bool expr_whole(struct value v, int64_t *ret_whole)
 {
     double number;

@@ -133,6 +133,10 @@ void expr_out_of_budget(struct expr_call *call, const char *what);
 char *expr_alloc(struct expr_call *call, size_t size);
 /* A number as the language sees it: whole becomes INT, -0 becomes 0, not finite becomes ABSENT. */
 struct value expr_number(double number);
+/* The number that a text is (decisions 5 and 23), with all its digits: a BIGNUM, whose bytes come from the arena, when
+ * neither int64 nor a double will do. INVALID when the text is no number or more than a double can be, LIMIT when the
+ * arena is full. */
+enum status expr_number_text(struct arena *arena, struct str text, struct value *ret_number) MUST_USE;
 /* A number's whole value, saturated to int64; false for fractions. */
 bool expr_whole(struct value v, int64_t *ret_whole);
 /* `==` (decisions 11 and 44). */

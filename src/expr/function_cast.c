@@ -40,15 +40,14 @@ struct value expr_run_string(struct expr_call *call, const struct value *args, u
 
 struct value expr_run_number(struct expr_call *call, const struct value *args, uint32_t count)
 {
-    (void)call, (void)count;
-    int64_t integer;
-    double number;
+    (void)count;
+    struct value number;
     switch (args[0].type) {
     case VALUE_BOOL: return value_int(args[0].boolean);
     case VALUE_STRING: {
-        struct str text = str_trim(value_text(args[0]));
-        if (number_parse_int(text, &integer)) return value_int(integer);
-        return number_parse(text, &number) ? expr_number(number) : value_absent();
+        enum status status = expr_number_text(call->context->arena, str_trim(value_text(args[0])), &number);
+        if (status == STATUS_LIMIT) expr_out_of_budget(call, "memory");
+        return status == STATUS_OK ? number : value_absent();
     }
     default: return args[0];
     }

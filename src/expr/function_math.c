@@ -1,16 +1,20 @@
 #include <math.h>
 
+#include "base/number.h"
 #include "expr/function.h"
 
 /*
  * Arithmetic (decision 10): integers stay integers while they can, everything else is doubles, and whatever
- * is not finite is undefined. A bignum takes part as its double.
+ * is not finite is undefined. A bignum takes part as its nearest double, or as the integer that this is.
  */
 
 /* A stored -0.0 is a double only so that it prints as it came: it is the integer 0 here. */
 static bool is_int(struct value v, int64_t *ret_integer)
 {
+    double nearest;
     *ret_integer = v.type == VALUE_INT ? v.integer : 0;
+    if (v.type == VALUE_BIGNUM)
+        return value_double(v, &nearest) && (nearest == 0 || number_is_int(nearest, ret_integer));
     return v.type == VALUE_INT || (v.type == VALUE_DOUBLE && v.number == 0);
 }
 

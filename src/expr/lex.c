@@ -1,11 +1,10 @@
 #include "expr/lex.h"
 
 #include <ctype.h>
-#include <math.h>
 #include <stdio.h>
 
-#include "base/number.h"
 #include "base/utf8.h"
+#include "expr/function.h"
 
 enum status expr_error_at(struct error *error, size_t at, const char *format, ...)
 {
@@ -146,9 +145,7 @@ static enum status lex_number(struct lexer *lexer, struct error *error, struct t
 {
     size_t at = lexer->at;
     while (is_digit(peek(lexer, at))) at++;
-    bool whole = true;
     if (peek(lexer, at) == '.') {
-        whole = false;
         at++;
         while (is_digit(peek(lexer, at))) at++;
     }
@@ -156,7 +153,6 @@ static enum status lex_number(struct lexer *lexer, struct error *error, struct t
     if (e == 'e' || e == 'E') {
         size_t digits = at + 1 + (sign == '+' || sign == '-');
         if (is_digit(peek(lexer, digits))) {
-            whole = false;
             at = digits;
             while (is_digit(peek(lexer, at))) at++;
         }
@@ -167,17 +163,12 @@ static enum status lex_number(struct lexer *lexer, struct error *error, struct t
                              (int)(text.size > 40 ? 40 : text.size), text.data,
                              peek(lexer, at) < 0x80 ? peek(lexer, at) : '?');
     }
-    int64_t integer;
-    double number;
     token->kind = TOKEN_NUMBER;
-    if (whole && number_parse_int(text, &integer)) {
-        token->value = value_int(integer);
-    } else {
-        if (!number_parse(text, &number) || !isfinite(number)) {
-            return expr_error_at(error, lexer->at, "number \"" STR_FMT "\" is too large",
-                                 (int)(text.size > 40 ? 40 : text.size), text.data);
-        }
-        token->value = value_number(number);
+    enum status status = expr_number_text(lexer->arena, text, &token->value);
+    if (status == STATUS_LIMIT) return error_set(error, status, "expression needs too much memory");
+    if (status != STATUS_OK) {
+        return expr_error_at(error, lexer->at, "number \"" STR_FMT "\" is too large",
+                             (int)(text.size > 40 ? 40 : text.size), text.data);
     }
     lexer->at = at;
     return STATUS_OK;

@@ -391,6 +391,17 @@ static enum status parse_primary(struct parser *parser, struct node **ret_node)
     return constant_new(parser, token.at, value, ret_node);
 }
 
+/* -9223372036854775808 and longer literals are that number, not the nearest double of what stands behind the minus. */
+static enum status negate_literal(struct parser *parser)
+{
+    struct str digits = value_text(parser->token.value);
+    char *text = arena_alloc(parser->lexer.arena, digits.size + 1);
+    if (!text) return error_set(parser->error, STATUS_LIMIT, "expression needs too much memory");
+    text[0] = '-';
+    memcpy(text + 1, digits.data, digits.size);
+    return expr_number_text(parser->lexer.arena, str_from(text, digits.size + 1), &parser->token.value);
+}
+
 static enum status parse_unary(struct parser *parser, struct node **ret_node)
 {
     uint32_t at = parser->token.at;
@@ -398,8 +409,14 @@ static enum status parse_unary(struct parser *parser, struct node **ret_node)
     if (parser->token.kind == TOKEN_MINUS) {
         TRY(enter(parser));
         TRY(advance(parser));
+        bool literal = parser->token.kind == TOKEN_NUMBER && parser->token.value.type == VALUE_BIGNUM;
+        if (literal) TRY(negate_literal(parser));
         TRY(parse_unary(parser, &node));
         parser->depth--;
+        if (literal) {
+            *ret_node = node;
+            return STATUS_OK;
+        }
         return operator_new(parser, "unary -", at, node, NULL, ret_node);
     }
     TRY(parse_primary(parser, &node));

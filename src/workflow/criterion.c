@@ -301,24 +301,6 @@ static struct json beside(const struct json *value, const struct json *other)
     return number_parse(text, &number) ? json_number(number) : *value;
 }
 
-/* Integers beyond 64 bits keep their digits, so that long ids are not confused: true when both are such. */
-static bool compare_long(const struct json *a, const struct json *b, int *ret_order)
-{
-    if (a->type != JSON_BIGNUM || b->type != JSON_BIGNUM) return false;
-    struct str x = a->string, y = b->string;
-    bool negative = x.data[0] == '-';
-    if (negative != (y.data[0] == '-')) return false;
-    for (size_t i = negative; i < x.size; i++) {
-        if (x.data[i] < '0' || x.data[i] > '9') return false;
-    }
-    for (size_t i = negative; i < y.size; i++) {
-        if (y.data[i] < '0' || y.data[i] > '9') return false;
-    }
-    int order = x.size != y.size ? (x.size < y.size ? -1 : 1) : str_cmp(x, y);
-    *ret_order = negative ? -order : order;
-    return true;
-}
-
 static void compare_values(const struct json *left, const struct json *right, bool *ret_equal, int *ret_order,
                            bool *ret_ordered)
 {
@@ -326,11 +308,8 @@ static void compare_values(const struct json *left, const struct json *right, bo
     *ret_order = 0;
     *ret_ordered = true;
     if (json_is_number(&a) && json_is_number(&b)) {
-        double x = json_double(&a), y = json_double(&b);
         *ret_equal = json_equal(&a, &b);
-        *ret_order = x < y ? -1 : x > y;
-        if (a.type == JSON_INT && b.type == JSON_INT) *ret_order = a.integer < b.integer ? -1 : a.integer > b.integer;
-        if (compare_long(&a, &b, ret_order)) *ret_equal = *ret_order == 0;
+        *ret_order = json_cmp_number(&a, &b);
         return;
     }
     if (a.type == JSON_STRING && b.type == JSON_STRING) {

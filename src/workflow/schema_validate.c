@@ -113,11 +113,7 @@ static bool apply_number(struct validation *v, const struct json *schema, const 
     for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
         const struct json *bound = json_get(schema, str_of(bounds[i].keyword));
         if (!bound || !json_is_number(bound)) continue;
-        int order;
-        if (bound->type == JSON_INT && value->type == JSON_INT)
-            order = value->integer < bound->integer ? -1 : value->integer > bound->integer;
-        else
-            order = json_double(value) < json_double(bound) ? -1 : json_double(value) > json_double(bound);
+        int order = json_cmp_number(value, bound);
         char text[96];
         brief(bound, text);
         if (order == bounds[i].sign || (order == 0 && bounds[i].equal_is_wrong))

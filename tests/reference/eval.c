@@ -76,14 +76,14 @@ REF_STRICT(remainder)
 
 REF_STRICT(equal)
 {
-    return ref_bool(ref_equal(args[0], args[1]));
+    return ref_bool(ref_equal(row->arena, args[0], args[1]));
 }
 REF_STRICT(not_equal)
 {
-    return ref_bool(!ref_equal(args[0], args[1]));
+    return ref_bool(!ref_equal(row->arena, args[0], args[1]));
 }
 
-static bool order(const struct ref_value *args, int *ret_order)
+static bool order(struct arena *arena, const struct ref_value *args, int *ret_order)
 {
     long double x, y;
     if (args[0].type == REF_STRING && args[1].type == REF_STRING) {
@@ -91,29 +91,29 @@ static bool order(const struct ref_value *args, int *ret_order)
         return true;
     }
     if (!numbers(args, &x, &y)) return false;
-    *ret_order = x < y ? -1 : x > y;
+    *ret_order = ref_order(arena, args[0], args[1]);
     return true;
 }
 
 REF_STRICT(less)
 {
     int o;
-    return order(args, &o) ? ref_bool(o < 0) : ref_undefined;
+    return order(row->arena, args, &o) ? ref_bool(o < 0) : ref_undefined;
 }
 REF_STRICT(less_equal)
 {
     int o;
-    return order(args, &o) ? ref_bool(o <= 0) : ref_undefined;
+    return order(row->arena, args, &o) ? ref_bool(o <= 0) : ref_undefined;
 }
 REF_STRICT(greater)
 {
     int o;
-    return order(args, &o) ? ref_bool(o > 0) : ref_undefined;
+    return order(row->arena, args, &o) ? ref_bool(o > 0) : ref_undefined;
 }
 REF_STRICT(greater_equal)
 {
     int o;
-    return order(args, &o) ? ref_bool(o >= 0) : ref_undefined;
+    return order(row->arena, args, &o) ? ref_bool(o >= 0) : ref_undefined;
 }
 
 REF_STRICT(in)
@@ -123,7 +123,7 @@ REF_STRICT(in)
         return ref_bool(str_find(container.text, x.text, 0) != SIZE_MAX);
     if (container.type != REF_LIST) return ref_undefined;
     for (size_t i = 0; i < container.count; i++) {
-        if (ref_equal(x, container.items[i])) return ref_bool(true);
+        if (ref_equal(row->arena, x, container.items[i])) return ref_bool(true);
     }
     return ref_bool(false);
 }

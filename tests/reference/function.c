@@ -22,16 +22,11 @@ struct ref_value ref_cast_string(struct arena *arena, struct ref_value v)
     }
 }
 
-static struct ref_value cast_number(struct ref_value v)
+static struct ref_value cast_number(struct arena *arena, struct ref_value v)
 {
-    int64_t integer;
-    double number;
     if (v.type == REF_NUMBER) return v;
     if (v.type == REF_BOOLEAN) return ref_int(v.boolean);
-    if (v.type != REF_STRING) return ref_undefined;
-    struct str text = str_trim(v.text);
-    if (number_parse_int(text, &integer)) return ref_int(integer);
-    return number_parse(text, &number) ? ref_double(number) : ref_undefined;
+    return v.type == REF_STRING ? ref_number_from_text(arena, str_trim(v.text)) : ref_undefined;
 }
 
 static struct ref_value cast_boolean(struct ref_value v)
@@ -92,7 +87,7 @@ REF_STRICT(string)
 }
 REF_STRICT(number)
 {
-    return cast_number(args[0]);
+    return cast_number(row->arena, args[0]);
 }
 REF_STRICT(boolean)
 {

@@ -41,7 +41,11 @@ struct ref_value ref_from_json(struct arena *arena, const struct json *json);
 struct json ref_to_json(struct arena *arena, struct ref_value v);
 struct str ref_json_text(struct arena *arena, struct ref_value v);
 struct str ref_label(struct arena *arena, struct ref_value v);
-bool ref_equal(struct ref_value a, struct ref_value b);
+bool ref_equal(struct arena *arena, struct ref_value a, struct ref_value b);
+/* Two numbers, digit by digit: -1, 0, 1. */
+int ref_order(struct arena *arena, struct ref_value a, struct ref_value b);
+/* The number that a text is, with all its digits; undefined when it is none, or more than a double can be. */
+struct ref_value ref_number_from_text(struct arena *arena, struct str text);
 /* A number that can be reckoned with: not one that overflows. */
 bool ref_number(struct ref_value v, long double *ret_number);
 bool ref_is_int64(long double number);

@@ -1,7 +1,6 @@
 /* Text to tree: the grammar of docs/api/expressions.md, one function a rule. */
 #include "reference/internal.h"
 
-#include "base/number.h"
 #include "base/utf8.h"
 
 #include <ctype.h>
@@ -189,17 +188,14 @@ static bool parse_string(struct parser *p, struct str *ret_text)
 static struct ref_node *parse_number(struct parser *p)
 {
     size_t start = p->at;
-    bool whole = true;
     while (digit(peek(p, 0))) p->at++;
     if (peek(p, 0) == '.') {
-        whole = false;
         p->at++;
         while (digit(peek(p, 0))) p->at++;
     }
     if (peek(p, 0) == 'e' || peek(p, 0) == 'E') {
         size_t sign = peek(p, 1) == '+' || peek(p, 1) == '-' ? 2 : 1;
         if (digit(peek(p, sign))) {
-            whole = false;
             p->at += sign;
             while (digit(peek(p, 0))) p->at++;
         }
@@ -207,15 +203,8 @@ static struct ref_node *parse_number(struct parser *p)
     if (word_part(peek(p, 0))) return fail(p);
     struct str text = str_slice(p->text, start, p->at);
     struct ref_node *node = node_new(p, REF_LITERAL);
-    int64_t integer;
-    double number;
-    if (whole && number_parse_int(text, &integer)) {
-        node->value = ref_int(integer);
-        return node;
-    }
-    if (!number_parse(text, &number) || !isfinite(number)) return fail(p);
-    node->value = ref_double(number);
-    return node;
+    node->value = ref_number_from_text(p->arena, text);
+    return node->value.type == REF_NUMBER ? node : fail(p);
 }
 
 /* --- functions ---------------------------------------------------------------------------------------- */
@@ -392,8 +381,14 @@ static struct ref_node *parse_postfix(struct parser *p)
 static struct ref_node *parse_unary(struct parser *p)
 {
     if (!take_sign(p, "-")) return parse_postfix(p);
-    struct ref_node *node = node_new(p, REF_NEGATIVE);
-    add_part(p, node, parse_unary(p));
+    blanks(p);
+    bool at_digits = digit(peek(p, 0)) || peek(p, 0) == '.';
+    struct ref_node *operand = parse_unary(p), *node = node_new(p, REF_NEGATIVE);
+    if (at_digits && operand->kind == REF_LITERAL && operand->value.text.data) { /* a literal of many digits */
+        operand->value = ref_number_from_text(p->arena, ref_join(p->arena, STR("-"), operand->value.text));
+        return operand;
+    }
+    add_part(p, node, operand);
     return node;
 }
 

@@ -120,19 +120,19 @@ struct str ref_label(struct arena *arena, struct ref_value v)
     return v.type == REF_STRING ? v.text : ref_json_text(arena, v);
 }
 
-bool ref_equal(struct ref_value a, struct ref_value b)
+bool ref_equal(struct arena *arena, struct ref_value a, struct ref_value b)
 {
     if (a.type != b.type) return false;
     switch (a.type) {
     case REF_UNDEFINED:
     case REF_NULL: return true;
     case REF_BOOLEAN: return a.boolean == b.boolean;
-    case REF_NUMBER: return a.number == b.number;
+    case REF_NUMBER: return ref_order(arena, a, b) == 0;
     case REF_STRING: return str_eq(a.text, b.text);
     case REF_LIST:
         if (a.count != b.count) return false;
         for (size_t i = 0; i < a.count; i++) {
-            if (!ref_equal(a.items[i], b.items[i])) return false;
+            if (!ref_equal(arena, a.items[i], b.items[i])) return false;
         }
         return true;
     case REF_OBJECT:
@@ -140,7 +140,7 @@ bool ref_equal(struct ref_value a, struct ref_value b)
         for (size_t i = 0; i < a.count; i++) {
             bool found = false;
             for (size_t j = 0; j < b.count; j++)
-                found |= str_eq(a.keys[i], b.keys[j]) && ref_equal(a.items[i], b.items[j]);
+                found |= str_eq(a.keys[i], b.keys[j]) && ref_equal(arena, a.items[i], b.items[j]);
             if (!found) return false;
         }
         return true;
