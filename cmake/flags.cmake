@@ -20,8 +20,9 @@ if(CAIRN_WERROR)
   target_compile_options(cairn_flags INTERFACE -Werror)
 endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|amd64")
-  # x86-64-v2 (SSE4.2, POPCNT): every server CPU since 2009.
-  target_compile_options(cairn_flags INTERFACE -march=x86-64-v2)
+  # x86-64-v2 (SSE4.2, POPCNT): every server CPU since 2009. Kernel files say themselves (cmake/multiversion.cmake): what
+  # stands here comes behind a target's own options, and the last one counts.
+  target_compile_options(cairn_flags INTERFACE $<$<NOT:$<BOOL:$<TARGET_PROPERTY:CAIRN_LEVEL>>>:-march=x86-64-v2>)
 endif()
 if(CAIRN_SANITIZE)
   target_compile_options(cairn_flags INTERFACE -fsanitize=${CAIRN_SANITIZE} -fno-sanitize-recover=all)

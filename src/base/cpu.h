@@ -18,6 +18,11 @@ enum cpu_level { CPU_PLAIN, CPU_V3, CPU_V4 };
 enum cpu_level cpu_level(void);
 const char *cpu_level_name(enum cpu_level level);
 
+/* A level that is not compiled for what it stands for would go unnoticed otherwise. */
+#if (defined CPU_LEVEL_v3 && !defined __AVX2__) || (defined CPU_LEVEL_v4 && !defined __AVX512BW__)
+#error "this file must be compiled for its CPU level"
+#endif
+
 #define CPU_PASTE_(name, suffix) name##suffix
 #define CPU_PASTE(name, suffix)  CPU_PASTE_(name, suffix)
 #ifdef CPU_SUFFIX
