@@ -2,7 +2,8 @@
 # everywhere else; these must be named, because they are left out of their room's ordinary sources.
 set(cairn_multiversion_files
   src/store/unpack.c
-  src/query/native/kernels.c)
+  src/query/native/kernels.c
+  src/query/native/mask_kernels.c)
 
 # Adds `file` to the library `target` in every version. Always with -O3: what is tested is what runs.
 function(cairn_multiversion target file)

@@ -238,6 +238,35 @@ enum status scan_numbers(struct scan *scan, uint32_t property_id, struct error *
 /* NUMBERS: all numbers of the current vector lie in [*ret_min, *ret_max]. */
 enum status scan_number_range(struct scan *scan, uint32_t property_id, struct error *error, double *ret_min,
                               double *ret_max) MUST_USE;
+/*
+ * The same in as few bits as it is stored in, for loops over whole vectors.
+ *
+ * Codes of 16 bits, each below code_count, which is the value_count of scan_column and at most UINT16_MAX.
+ * Integers, where scan_has_integers says that each row has one of its own: the numbers of scan_numbers are integer /
+ * divisor. What scan_integers tells of a vector is known without decoding it: item i is min + scale * offset i, the
+ * items lie in [min, max], which are met; rows without one have offset 0. Offsets of up to 16 and 32 bits can be had.
+ */
+#define SCAN_MINUTES    UINT32_MAX /* instead of a property: scan_minutes; all rows have one */
+#define SCAN_MASK_WORDS (VECTOR_ROWS_MAX / 64)
+enum status scan_codes16(struct scan *scan, uint32_t property_id, uint32_t code_count, struct error *error,
+                         uint16_t ret_codes[VECTOR_ROWS_MAX]) MUST_USE;
+bool scan_has_integers(struct scan *scan, uint32_t property_id, double *ret_divisor);
+struct scan_integers {
+    int64_t min, max;
+    uint32_t scale;
+    unsigned width; /* bits of an offset */
+    bool all_present;
+};
+enum status scan_integers(struct scan *scan, uint32_t property_id, struct error *error,
+                          struct scan_integers *ret) MUST_USE;
+enum status scan_offsets16(struct scan *scan, uint32_t property_id, struct error *error,
+                           uint16_t ret_offsets[VECTOR_ROWS_MAX]) MUST_USE;
+enum status scan_offsets32(struct scan *scan, uint32_t property_id, struct error *error,
+                           uint32_t ret_offsets[VECTOR_ROWS_MAX]) MUST_USE;
+/* Which rows have an integer: row i is bit i % 64 of word i / 64; zero behind the last row. */
+enum status scan_presence(struct scan *scan, uint32_t property_id, struct error *error,
+                          uint64_t ret_bits[SCAN_MASK_WORDS]) MUST_USE;
+
 /* The list of the run's stored persons (run.persons of them, ascending, each once): the place of the first one that is
  * `person` or above, and the persons from place vector · VECTOR_ROWS_MAX on, at most VECTOR_ROWS_MAX. */
 enum status scan_seek_owner(struct scan *scan, uint32_t person, struct error *error, uint32_t *ret_place) MUST_USE;
@@ -246,9 +275,9 @@ enum status scan_owners(struct scan *scan, uint32_t vector, struct error *error,
 enum status scan_seek_person(struct scan *scan, uint32_t person, struct error *error, uint32_t *ret_row) MUST_USE;
 
 /*
- * Some rows of the current vector, for those who want few of a vector and all of a row. scan_pick says which, ascending,
- * and stays in force until the next scan_pick, scan_vector or scan_open; the others give one entry for each of them.
- * Only what belongs to those rows is decoded, and checked.
+ * Some rows of the current vector, for those who want few of a vector and all of a row. scan_pick says which,
+ * ascending, and stays in force until the next scan_pick, scan_vector or scan_open; the others give one entry for each
+ * of them. Only what belongs to those rows is decoded, and checked.
  */
 #define SCAN_PICKS_MAX 128u
 enum status scan_pick(struct scan *scan, const uint32_t *rows, uint32_t count, struct error *error) MUST_USE;

@@ -95,9 +95,9 @@ static bool is_out_of_reach(enum expr_comparison comparison, double min, double 
     }
 }
 
-static enum status apply_term(struct worker *worker, const struct bound *bound, size_t index, uint32_t from,
-                              uint32_t to, uint8_t *keep)
+enum status worker_apply_term(struct worker *worker, size_t index, uint32_t from, uint32_t to, uint8_t *keep)
 {
+    const struct bound *bound = worker->open;
     const struct bound_term *term = &bound->terms[index];
     const struct expr_term *text = &worker->survey->terms[index];
     switch (term->form) {
@@ -150,7 +150,7 @@ static enum status select_rows(struct worker *worker, uint32_t vector, uint32_t 
     for (uint32_t i = from; i < to; i++) left += keep[i];
     for (size_t t = 0; t < survey->term_count && left; t++) {
         if (bound->terms[t].form == TERM_ALWAYS) continue;
-        TRY(apply_term(worker, bound, t, from, to, keep));
+        TRY(worker_apply_term(worker, t, from, to, keep));
         left = 0;
         for (uint32_t i = from; i < to; i++) left += keep[i];
     }

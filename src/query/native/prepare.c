@@ -39,15 +39,16 @@ static void bind_range(const struct survey *survey, struct bound *bound)
     bound->first_edge = first;
     bound->last_edge = last;
     bound->bucket = bucket_of_edge(survey, first);
-    bound->one_bucket = bound->everything = true;
+    bound->one_bucket = bound->in_range = true;
     bool any = false;
     for (size_t i = first;; i++) {
         uint32_t bucket = bucket_of_edge(survey, i);
         bound->one_bucket &= bucket == bound->bucket;
-        bound->everything &= bucket != BUCKET_NONE;
+        bound->in_range &= bucket != BUCKET_NONE;
         any |= bucket != BUCKET_NONE;
         if (i == last) break;
     }
+    bound->everything = bound->in_range;
     bound->never = !any || bound->run.deleted == bound->run.rows;
 }
 
@@ -307,12 +308,21 @@ static enum status make_minutes(struct worker *worker, const struct scan_run *ru
     return STATUS_OK;
 }
 
+enum status worker_open_run(struct worker *worker, const struct bound *bound)
+{
+    if (worker->open == bound) return STATUS_OK;
+    worker->open = NULL;
+    worker->tables_ready = false;
+    TRY(scan_open(worker->scan, &bound->run, &worker->error));
+    worker->open = bound;
+    return STATUS_OK;
+}
+
 enum status worker_open(struct worker *worker, const struct bound *bound)
 {
     const struct survey *survey = worker->survey;
-    if (worker->open == bound) return STATUS_OK;
-    worker->open = NULL;
-    TRY(scan_open(worker->scan, &bound->run, &worker->error));
+    if (worker->open == bound && worker->tables_ready) return STATUS_OK;
+    TRY(worker_open_run(worker, bound));
     if (!bound->one_bucket) TRY(make_minutes(worker, &bound->run));
     if (bound->labels.form == SOURCE_TABLE) {
         uint32_t count = bound->labels.code_count;
@@ -327,6 +337,6 @@ enum status worker_open(struct worker *worker, const struct bound *bound)
             worker->code_cells[i] = slot < survey->slot_count ? slot * survey->bucket_count : survey->cell_count;
         }
     }
-    worker->open = bound;
+    worker->tables_ready = true;
     return STATUS_OK;
 }

@@ -46,7 +46,8 @@ struct bound_numbers {
 struct bound {
     struct scan_run run;
     bool never;                   /* no row can count */
-    bool everything;              /* all live rows lie in the range, and every term is ALWAYS */
+    bool in_range;                /* all rows lie in the range */
+    bool everything;              /* and every term is ALWAYS */
     bool one_bucket;              /* all in `bucket` */
     bool known;                   /* counted without reading rows */
     bool ascends;                 /* its buckets come in the order of time: no clocks set back */
@@ -78,6 +79,8 @@ struct worker {
     struct arena *sums;  /* wide parts of sums */
     struct scan *scan;
     const struct bound *open; /* the run in `scan` */
+    bool tables_ready;        /* for it: minute_buckets, code_cells */
+    struct narrow *narrow;    /* narrow.h */
     struct expr_state **term_states, *on_state, *of_state;
     struct columns **term_columns, *on_columns, *of_columns;
     struct label_list list;
@@ -175,7 +178,8 @@ enum status survey_interrupted(struct survey *survey, struct error *error) MUST_
 
 /* --- prepare.c --- */
 enum status survey_prepare(struct survey *survey) MUST_USE;
-/* Makes the worker read this run. */
+/* Makes the worker read this run: without the tables that cells.c needs, and with them. */
+enum status worker_open_run(struct worker *worker, const struct bound *bound) MUST_USE;
 enum status worker_open(struct worker *worker, const struct bound *bound) MUST_USE;
 
 /* --- cells.c --- */
@@ -187,6 +191,24 @@ typedef enum status (*cells_fn)(struct worker *worker, const uint16_t *rows, con
 enum status worker_cells(struct worker *worker, uint32_t vector, uint32_t from, uint32_t to, cells_fn each) MUST_USE;
 /* The same with labels instead of cells, for the first pass. */
 enum status worker_labels(struct worker *worker, uint32_t vector, uint32_t from, uint32_t to, cells_fn each) MUST_USE;
+
+/* Keeps the rows of [from, to) of the vector at hand for which a term is true. */
+enum status worker_apply_term(struct worker *worker, size_t term, uint32_t from, uint32_t to, uint8_t *keep) MUST_USE;
+
+/* --- choose.c --- */
+/* A label that occurs. */
+struct ranked {
+    uint64_t total;
+    struct str text;
+    uint32_t label, slot;
+};
+/* A first pass that counts labels, and gives slots to the `limit` ones with most events: they are put into *ret_ranked,
+ * most events first. *ret_count is how many labels there are, `limit` or not. */
+enum status survey_choose_labels(struct survey *survey, struct ranked **ret_ranked, uint32_t *ret_count) MUST_USE;
+/* When every label has a slot: the totals are known after counting only. */
+enum status survey_rank_counted(struct survey *survey, struct ranked **ret_ranked, uint32_t *ret_count) MUST_USE;
+/* Room for `count` totals. */
+enum status worker_need_totals(struct worker *worker, uint32_t count) MUST_USE;
 
 /* --- segment.c --- */
 /* Counts what it is called with. */
