@@ -1,6 +1,7 @@
 # Kernel files: plain C, compiled once per CPU level and picked at run time (src/base/cpu.h). Sources are found by name
 # everywhere else; these must be named, because they are left out of their room's ordinary sources.
 set(cairn_multiversion_files
+  src/ingest/express_read.c
   src/store/unpack.c
   src/query/native/kernels.c
   src/query/native/mask_kernels.c)

@@ -1,10 +1,11 @@
 /*
  * What a client can send to /track: the first line of the input is the query string, the second the Content-Type, the
  * rest the body. Decoded, checked and packed as the server does it; then what would be stored is read back with the
- * store's reader and must keep the limits, and the counts must add up.
+ * store's reader and must keep the limits, and the counts must add up. With and without a tree in between, which must
+ * give the same.
  */
 #include "identity/identity.h"
-#include "ingest/ingest.h"
+#include "ingest/ingest_testing.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -94,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error error = ERROR_INIT;
     struct ingest_request request = {.received_ms = NOW, .project_of = project_of};
     struct ingest_outcome outcome = {0};
-    enum status status = decode_form(arena, &input, &limits, &error, &form);
+    enum status decoded = decode_form(arena, &input, &limits, &error, &form), status = decoded;
     request.token = decode_param(&form, "token");
     if (status == STATUS_OK) status = decode_records(arena, &form, &limits, &error, &request.records);
     if (status == STATUS_OK) status = ingest_run(arena, &limits, &request, &error, &outcome);
@@ -110,6 +111,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         check(status == STATUS_INVALID || status == STATUS_LIMIT, "kind of failure");
         check(error.primary[0] != 0, "a failure has a text");
+    }
+    if (decoded == STATUS_OK) {
+        struct ingest_outcome taken = {0};
+        struct error taken_error = ERROR_INIT;
+        enum status way = ingest_take(arena, &limits, &form, &request, &taken_error, &taken);
+        check(way == status, "one verdict");
+        check(way != STATUS_OK || ingest_same(arena, &outcome, &taken), "one outcome");
+        check(way == STATUS_OK || strcmp(error.primary, taken_error.primary) == 0, "one error");
+        ingest_outcome_fini(&taken);
     }
     ingest_outcome_fini(&outcome);
     arena_free(arena);

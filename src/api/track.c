@@ -74,8 +74,7 @@ static enum status take(struct http_request *request, const struct decode_form *
                                     .received_ms = os_now_ms(),
                                     .project_of = project_of,
                                     .context = api_meta_view(api, request->loop_index)};
-    TRY(decode_records(request->arena, form, api->limits, error, &ingest.records));
-    return ingest_run(request->arena, api->limits, &ingest, error, outcome);
+    return ingest_take(request->arena, api->limits, form, &ingest, error, outcome);
 }
 
 void api_track(struct http_request *request)

@@ -64,6 +64,9 @@ struct json_limits {
 enum status json_parse(struct arena *arena, struct str text, const struct json_limits *limits, struct error *error,
                        struct json *ret_value) MUST_USE;
 
+/* utf8_valid, with the widest instructions that the machine has. */
+bool json_is_utf8(struct str text) MUST_USE;
+
 /* The member's value, or NULL when `value` is no object or has no such key. */
 const struct json *json_get(const struct json *value, struct str key);
 #define json_member(value, literal) json_get((value), STR(literal))

@@ -13,6 +13,3 @@ bool json_read(struct arena *arena, struct str text, const struct json_limits *l
 /* As json_parse. */
 enum status json_parse_reference(struct arena *arena, struct str text, const struct json_limits *limits,
                                  struct error *error, struct json *ret_value) MUST_USE;
-
-/* utf8_valid, with the widest instructions that the machine has. */
-bool json_is_utf8(struct str text) MUST_USE;

@@ -16,9 +16,8 @@
  *
  * Nothing here words an error. Whatever is refused goes to the reference reader, which decides (json_int.h).
  */
+#include "base/json_digits.h"
 #include "base/json_int.h"
-
-#include "base/number.h"
 
 #include <stdlib.h>
 
@@ -202,64 +201,10 @@ static char *read_any_number(struct reading *r, char *start, struct json *ret_va
     return at;
 }
 
-static inline bool is_digit(char c)
-{
-    return (unsigned char)(c - '0') < 10;
-}
-
-/* The value of eight digits at once; false when they are not digits, all of them. The multiplications add up
- * neighbours: to four numbers of two digits, two of four, one of eight. */
-static inline bool eight_digits(const char *at, uint64_t *ret_digits)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    uint64_t chars;
-    memcpy(&chars, at, 8);
-    uint64_t carry = chars + 0x0606060606060606; /* ':' and what follows it leave the thirties */
-    if (((chars & 0xF0F0F0F0F0F0F0F0) ^ 0x3030303030303030) | ((carry & 0xF0F0F0F0F0F0F0F0) ^ 0x3030303030303030))
-        return false;
-    chars = (chars & 0x0F0F0F0F0F0F0F0F) * (1 + (10 << 8)) >> 8;
-    chars = (chars & 0x00FF00FF00FF00FF) * (1 + (100 << 16)) >> 16;
-    *ret_digits = (chars & 0x0000FFFF0000FFFF) * (1 + (UINT64_C(10000) << 32)) >> 32;
-    return true;
-#else
-    (void)at, (void)ret_digits;
-    return false;
-#endif
-}
-
-/* Up to 18 digits fit an int64. A decimal of up to 15 digits in all is the quotient of two integers that a double holds
- * exactly, so one division, which rounds correctly, gives the nearest double (W. D. Clinger, "How to read floating
- * point numbers accurately", PLDI 1990). Everything else is left to read_any_number. */
 static inline char *read_number(struct reading *r, char *start, struct json *ret_value)
 {
-    static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
-    bool negative = *start == '-';
-    char *first = start + negative, *at = first;
-    uint64_t digits = 0;
-    if (eight_digits(at, &digits)) at += 8;
-    while (is_digit(*at)) digits = digits * 10 + (uint64_t)(*at++ - '0');
-    size_t whole = (size_t)(at - first), fraction = 0;
-    if (whole == 0 || whole > 18 || (*first == '0' && whole > 1)) return read_any_number(r, start, ret_value);
-    if (*at == '.') {
-        char *point = at++;
-        while (is_digit(*at)) digits = digits * 10 + (uint64_t)(*at++ - '0');
-        fraction = (size_t)(at - point - 1);
-        if (fraction == 0 || whole + fraction > 15) return read_any_number(r, start, ret_value);
-    }
-    if (*at == 'e' || *at == 'E') return read_any_number(r, start, ret_value);
-    int64_t integer = (int64_t)digits;
-    if (fraction || (digits == 0 && negative)) {
-        double number = (double)digits / powers[fraction];
-        if (negative) number = -number;
-        if (!number_is_int(number, &integer)) {
-            *ret_value = (struct json){.type = JSON_DOUBLE, .number = number};
-            return at;
-        }
-    } else if (negative) {
-        integer = -integer;
-    }
-    *ret_value = (struct json){.type = JSON_INT, .integer = integer};
-    return at;
+    const char *end = json_short_number(start, ret_value);
+    return end ? start + (end - start) : read_any_number(r, start, ret_value);
 }
 
 static inline bool is_word(const char *at, const char *word, size_t size)
@@ -274,7 +219,7 @@ static inline __attribute__((always_inline)) char *read_scalar(struct reading *r
         *ret_value = (struct json){.type = JSON_STRING};
         return read_string(at + 1, &ret_value->string);
     }
-    if (is_digit(*at)) return read_number(r, at, ret_value);
+    if (json_is_digit(*at)) return read_number(r, at, ret_value);
     switch (*at) {
     case 't':
         if (!is_word(at, "true", 4)) return NULL;

@@ -55,8 +55,8 @@ uint64_t bench_bytes_of_sections(const char *directory);
 
 /* ---- Loading: text lines in, acknowledged events out ---- */
 
-/* Lines go to `threads` threads, which do with BATCH lines at a time what the server does with a request to /import of
- * as many events: parse, check, normalise, encode, append to the log, wait (not each for itself) for the disk. */
+/* Lines go to `threads` threads, which do with up to BATCH lines at a time what the server does with a request of as
+ * many events: parse, check, normalise, encode, append to the log, wait (not each for itself) for the disk. */
 struct bench_loader;
 #define BENCH_BATCH_DEFAULT 2000
 
@@ -69,6 +69,10 @@ enum status bench_loader_new(struct store *store, unsigned threads, size_t batch
                              struct bench_loader **ret_loader) MUST_USE;
 /* Whole lines, copied. Waits while too much is in flight. */
 enum status bench_loader_feed(struct bench_loader *loader, struct str lines, struct error *error) MUST_USE;
+/* All lines of a file or pipe. Returns when the last of them has been read; a failure may also show in
+ * bench_loader_finish. */
+enum status bench_loader_read(struct bench_loader *loader, int descriptor, const char *name,
+                              struct error *error) MUST_USE;
 /* Waits until everything is on disk, and frees the loader, whatever is returned. */
 enum status bench_loader_finish(struct bench_loader *loader, struct error *error,
                                 struct bench_loaded *ret_loaded) MUST_USE;

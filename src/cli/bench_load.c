@@ -18,16 +18,13 @@ static const char help[] =
     "  --data DIR     where the engine keeps them; made when missing. Events that are there stay\n"
     "  --threads N    threads that parse; default: as many as cores\n"
     "  --memory SIZE   like --memory of cairn serve; default: half of the machine's\n"
-    "  --batch N      events of one log record, like those of one request; default 2000\n"
+    "  --batch N      events of one log record at most, like those of one request; default 2000\n"
     "  --json         print one JSON object and nothing else\n"
     "\n"
     "Phases: `append` ends when the log's fdatasync returned for the last event, as the server would have answered by\n"
     "then; `settle` when everything is in sorted files. CPU counts all threads.\n"
     "Example: load a million made-up events\n"
     "  cairn bench generate --events 1000000 | cairn bench load --data ./bench-data\n";
-
-#define READ_BYTES     ((size_t)1 << 20)
-#define LINE_BYTES_MAX ((size_t)64 << 20)
 
 struct arguments {
     const char *data;
@@ -47,38 +44,11 @@ struct report {
     uint64_t bytes_written, bytes_on_disk, section_bytes, section_bytes_before;
 };
 
-/* Feeds what a descriptor gives. A line may lie across reads. */
-static enum status feed(struct bench_loader *loader, int descriptor, const char *name, struct error *error)
-{
-    struct buf buf = BUF_INIT(LINE_BYTES_MAX + READ_BYTES);
-    enum status status = STATUS_OK;
-    for (ssize_t got = 1; got > 0 && status == STATUS_OK;) {
-        char *place = buf_reserve(&buf, READ_BYTES);
-        if (!place) {
-            status = error_set(error, STATUS_LIMIT, "%s has a line of more than %zu bytes", name, LINE_BYTES_MAX);
-            break;
-        }
-        got = read(descriptor, place, READ_BYTES);
-        if (got < 0 && errno == EINTR) {
-            got = 1;
-            continue;
-        }
-        if (got < 0) status = error_set(error, STATUS_IO, "cannot read %s: %s", name, strerror(errno));
-        if (got > 0) buf_advance(&buf, (size_t)got);
-        const char *end = got > 0 ? memrchr(buf.data, '\n', buf.size) : NULL;
-        size_t whole = got > 0 ? (end ? (size_t)(end - buf.data) + 1 : 0) : buf.size;
-        if (status == STATUS_OK) status = bench_loader_feed(loader, str_from(buf.data, whole), error);
-        buf_consume(&buf, whole);
-    }
-    buf_fini(&buf);
-    return status;
-}
-
 static enum status feed_file(struct bench_loader *loader, const char *path, struct error *error)
 {
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) return error_set(error, STATUS_IO, "cannot open %s: %s", path, strerror(errno));
-    enum status status = feed(loader, file, path, error);
+    enum status status = bench_loader_read(loader, file, path, error);
     close(file);
     return status;
 }
@@ -93,7 +63,7 @@ static enum status load(struct store *store, const struct arguments *arguments, 
     uint64_t written = bench_bytes_written();
     struct bench_clock start = bench_clock();
     TRY(bench_loader_new(store, arguments->threads, (size_t)arguments->batch, error, &loader));
-    enum status status = file_count ? STATUS_OK : feed(loader, STDIN_FILENO, "standard input", error);
+    enum status status = file_count ? STATUS_OK : bench_loader_read(loader, STDIN_FILENO, "standard input", error);
     for (int i = 0; i < file_count && status == STATUS_OK; i++) status = feed_file(loader, files[i], error);
     enum status end = bench_loader_finish(loader, &end_error, &report->loaded);
     if (status == STATUS_OK && end != STATUS_OK) *error = end_error;

@@ -4,26 +4,26 @@
 #include "os/clock.h"
 #include "os/thread.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /*
- * One thread cuts the text into blocks of so many lines, some threads turn blocks into log records and append them.
- * What waits is bounded twice: the blocks are a fixed set that is used again and again, and records on their way to the
- * disk may not exceed FLIGHT_BYTES_MAX, below what the store would refuse.
- *
- * A block becomes a JSON array in place: [ before it, and a comma for each line end but the last. A line end cannot be
- * part of a JSON text but as white space, so that changes nothing else.
+ * Some threads turn blocks of whole lines into log records and append them. From a file each thread reads its next
+ * block itself, one at a time, so that the text is parsed by the core in whose cache it is; what a generator makes up
+ * is gathered in blocks by its thread. What waits is bounded twice: the blocks are a fixed set that is used again and
+ * again, and records on their way to the disk may not exceed FLIGHT_BYTES_MAX, below what the store would refuse.
  */
 
 #define FLIGHT_BYTES_MAX ((uint64_t)24 << 20)
 #define ARENA_BYTES_MAX  ((size_t)1 << 30)
-#define BLOCK_BYTES_MAX  ((size_t)256 << 20)
+#define BLOCK_BYTES      ((size_t)512 << 10) /* about; what a core's cache holds */
+#define LINE_BYTES_MAX   ((size_t)64 << 20)
 #define THREADS_MAX      64
 #define AGE_MAX_MS       (INT64_C(200) * 366 * 86400000) /* made-up events may be of any day */
 
 struct block {
-    struct buf text; /* "[" and lines */
-    size_t lines;
+    struct buf text; /* whole lines, with room for INGEST_PADDING more */
     struct block *next;
 };
 
@@ -37,12 +37,18 @@ struct bench_loader {
     struct block blocks[2 * THREADS_MAX];
     struct block *filling; /* of the feeding thread */
 
+    /* The file that is being read; under source_mutex, which is taken before the other one. */
+    struct os_mutex source_mutex;
+    const char *source_name;
+    int source;      /* -1: none, or it has ended */
+    struct buf rest; /* the begin of a line that the last block left */
+
     struct os_mutex mutex;
     struct os_cond changed;
     /* under the mutex: */
     struct block *empty, *ready, **ready_end;
     uint64_t flight_bytes;
-    bool ending;
+    bool ending, reading;
     enum status status; /* the first failure */
     struct error error;
     struct bench_loaded loaded;
@@ -103,30 +109,23 @@ static bool project_of(void *context, struct str token, struct ingest_project *r
     return true;
 }
 
-static enum status take(struct bench_loader *loader, struct arena *arena, struct block *block, struct error *error)
+static enum status take(struct bench_loader *loader, struct arena *arena, struct str lines, struct error *error,
+                        size_t *ret_read)
 {
-    struct str text = buf_str(&block->text);
-    char *bytes = block->text.data;
-    for (size_t i = 0; i < text.size; i++) {
-        char *end = memchr(bytes + i, '\n', text.size - i);
-        if (!end) break;
-        i = (size_t)(end - bytes);
-        *end = i + 1 == text.size ? ']' : ',';
-    }
-    struct json list;
-    TRY(json_parse(arena, text, NULL, error, &list));
     struct ingest_request request = {
-        .records = {.items = list.array.items, .count = list.array.count, .text_size = text.size},
         .token = STR("bench"),
         .received_ms = loader->received_ms,
         .project_of = project_of,
     };
     struct ingest_outcome outcome;
-    TRY(ingest_run(arena, &loader->limits, &request, error, &outcome));
+    arena_reset(arena);
+    TRY(ingest_lines(arena, &loader->limits, lines, &request, error, &outcome, ret_read));
     enum status status = STATUS_OK;
     for (size_t i = 0; i < outcome.output_count && status == STATUS_OK; i++)
         status = append(loader, &outcome.outputs[i].record, error);
     os_mutex_lock(&loader->mutex);
+    loader->loaded.lines += outcome.stored + outcome.ignored + outcome.unknown + outcome.refused;
+    loader->loaded.bytes += *ret_read;
     loader->loaded.stored += outcome.stored;
     loader->loaded.refused += outcome.refused;
     if (outcome.refused && !loader->loaded.reason[0])
@@ -136,37 +135,106 @@ static enum status take(struct bench_loader *loader, struct arena *arena, struct
     return status;
 }
 
-/* Waits for a block; NULL at the end. */
-static struct block *ready_take(struct bench_loader *loader)
+/* Everything in a block. */
+static void take_block(struct bench_loader *loader, struct arena *arena, struct block *block)
 {
-    os_mutex_lock(&loader->mutex);
-    while (!loader->ready && !loader->ending) os_cond_wait(&loader->changed, &loader->mutex);
-    struct block *block = loader->ready;
-    if (block) {
-        loader->ready = block->next;
-        if (!loader->ready) loader->ready_end = &loader->ready;
+    struct error error = ERROR_INIT;
+    char *padding = buf_reserve(&block->text, INGEST_PADDING);
+    enum status status = padding ? STATUS_OK : error_set(&error, STATUS_LIMIT, "lines do not fit into memory");
+    if (padding) memset(padding, 0, INGEST_PADDING);
+    struct str lines = buf_str(&block->text);
+    while (lines.size && status == STATUS_OK) {
+        size_t read;
+        status = take(loader, arena, lines, &error, &read);
+        if (status == STATUS_OK) lines = str_slice(lines, read, lines.size);
     }
+    if (status != STATUS_OK) failed(loader, status, &error);
+    buf_reset(&block->text);
+}
+
+static void source_end(struct bench_loader *loader)
+{
+    loader->source = -1;
+    os_mutex_lock(&loader->mutex);
+    loader->reading = false;
+    os_cond_broadcast(&loader->changed);
     os_mutex_unlock(&loader->mutex);
-    return block;
+}
+
+/* The next lines of the file; none at its end. */
+static enum status source_read(struct bench_loader *loader, struct buf *lines, struct error *error)
+{
+    size_t whole = 0;
+    buf_str_add(lines, buf_str(&loader->rest));
+    buf_reset(&loader->rest);
+    while (!whole && loader->source >= 0) {
+        char *place = buf_reserve(lines, BLOCK_BYTES + INGEST_PADDING);
+        if (!place)
+            return error_set(error, STATUS_LIMIT, "%s has a line of more than %zu bytes", loader->source_name,
+                             LINE_BYTES_MAX);
+        ssize_t got = read(loader->source, place, BLOCK_BYTES);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return error_set(error, STATUS_IO, "cannot read %s: %s", loader->source_name, strerror(errno));
+        const char *end = got ? memrchr(place, '\n', (size_t)got) : NULL;
+        buf_advance(lines, (size_t)got);
+        if (end) whole = (size_t)(end - lines->data) + 1;
+        if (got == 0) {
+            whole = lines->size;
+            source_end(loader);
+        }
+    }
+    buf_add(&loader->rest, lines->data + whole, lines->size - whole);
+    lines->size = whole;
+    return buf_status(&loader->rest);
+}
+
+static void source_take(struct bench_loader *loader, struct arena *arena, struct block *block)
+{
+    for (bool more = true; more;) {
+        struct error error = ERROR_INIT;
+        os_mutex_lock(&loader->source_mutex);
+        enum status status = source_read(loader, &block->text, &error);
+        if (status != STATUS_OK) {
+            failed(loader, status, &error);
+            buf_reset(&block->text);
+        }
+        os_mutex_lock(&loader->mutex);
+        bool stop = loader->status != STATUS_OK;
+        os_mutex_unlock(&loader->mutex);
+        if (stop && loader->source >= 0) source_end(loader);
+        more = loader->source >= 0;
+        os_mutex_unlock(&loader->source_mutex);
+        if (block->text.size && !stop) take_block(loader, arena, block);
+    }
 }
 
 static void worker(void *arg)
 {
     struct bench_loader *loader = arg;
     struct arena *arena = arena_new(ARENA_BYTES_MAX);
-    for (struct block *block; (block = ready_take(loader));) {
-        struct error error = ERROR_INIT;
-        enum status status = take(loader, arena, block, &error);
-        if (status != STATUS_OK) failed(loader, status, &error);
-        arena_reset(arena);
-        buf_reset(&block->text);
-        block->lines = 0;
+    struct block own = {.text = BUF_INIT(LINE_BYTES_MAX + BLOCK_BYTES + INGEST_PADDING)};
+    os_mutex_lock(&loader->mutex);
+    for (;;) {
+        while (!loader->ready && !loader->reading && !loader->ending) os_cond_wait(&loader->changed, &loader->mutex);
+        struct block *block = loader->ready;
+        if (!block && !loader->reading) break;
+        if (block) {
+            loader->ready = block->next;
+            if (!loader->ready) loader->ready_end = &loader->ready;
+        }
+        os_mutex_unlock(&loader->mutex);
+        if (block)
+            take_block(loader, arena, block);
+        else
+            source_take(loader, arena, &own);
         os_mutex_lock(&loader->mutex);
+        if (!block) continue;
         block->next = loader->empty;
         loader->empty = block;
         os_cond_broadcast(&loader->changed);
-        os_mutex_unlock(&loader->mutex);
     }
+    os_mutex_unlock(&loader->mutex);
+    buf_fini(&own.text);
     arena_free(arena);
 }
 
@@ -185,10 +253,13 @@ enum status bench_loader_new(struct store *store, unsigned threads, size_t batch
     loader->received_ms = os_now_ms();
     loader->ready_end = &loader->ready;
     loader->error = (struct error)ERROR_INIT;
+    loader->source = -1;
+    buf_init(&loader->rest, LINE_BYTES_MAX + BLOCK_BYTES);
+    os_mutex_init(&loader->source_mutex, "bench loader source");
     os_mutex_init(&loader->mutex, "bench loader");
     os_cond_init(&loader->changed, "bench loader");
     for (unsigned i = 0; i < 2 * threads; i++) {
-        buf_init(&loader->blocks[i].text, BLOCK_BYTES_MAX);
+        buf_init(&loader->blocks[i].text, LINE_BYTES_MAX + BLOCK_BYTES + INGEST_PADDING);
         loader->blocks[i].next = loader->empty;
         loader->empty = &loader->blocks[i];
     }
@@ -213,8 +284,6 @@ static void ready_put(struct bench_loader *loader)
     loader->filling = NULL;
     block->next = NULL;
     os_mutex_lock(&loader->mutex);
-    loader->loaded.lines += block->lines;
-    loader->loaded.bytes += block->text.size - 1;
     *loader->ready_end = block;
     loader->ready_end = &block->next;
     os_cond_broadcast(&loader->changed);
@@ -233,29 +302,35 @@ static enum status empty_take(struct bench_loader *loader, struct error *error)
         *error = loader->error;
     }
     os_mutex_unlock(&loader->mutex);
-    if (status == STATUS_OK) buf_byte(&loader->filling->text, '[');
     return status;
 }
 
 enum status bench_loader_feed(struct bench_loader *loader, struct str lines, struct error *error)
 {
-    while (lines.size) {
-        if (!loader->filling) TRY(empty_take(loader, error));
-        struct block *block = loader->filling;
-        size_t size = 0;
-        while (size < lines.size && block->lines < loader->batch) {
-            const char *end = memchr(lines.data + size, '\n', lines.size - size);
-            size = end ? (size_t)(end - lines.data) + 1 : lines.size;
-            block->lines++;
-        }
-        buf_add(&block->text, lines.data, size);
-        if (lines.data[size - 1] != '\n') buf_byte(&block->text, '\n');
-        if (buf_status(&block->text) != STATUS_OK)
-            return error_set(error, STATUS_LIMIT, "%zu lines do not fit into memory", loader->batch);
-        if (block->lines == loader->batch) ready_put(loader);
-        lines = str_slice(lines, size, lines.size);
-    }
+    if (!lines.size) return STATUS_OK;
+    if (!loader->filling) TRY(empty_take(loader, error));
+    struct buf *text = &loader->filling->text;
+    buf_str_add(text, lines);
+    if (lines.data[lines.size - 1] != '\n') buf_byte(text, '\n');
+    if (buf_status(text) != STATUS_OK) return error_set(error, STATUS_LIMIT, "lines do not fit into memory");
+    if (text->size >= BLOCK_BYTES) ready_put(loader);
     return STATUS_OK;
+}
+
+enum status bench_loader_read(struct bench_loader *loader, int descriptor, const char *name, struct error *error)
+{
+    os_mutex_lock(&loader->source_mutex);
+    loader->source = descriptor;
+    loader->source_name = name;
+    os_mutex_unlock(&loader->source_mutex);
+    os_mutex_lock(&loader->mutex);
+    loader->reading = true;
+    os_cond_broadcast(&loader->changed);
+    while (loader->reading) os_cond_wait(&loader->changed, &loader->mutex);
+    enum status status = loader->status;
+    if (status != STATUS_OK) *error = loader->error;
+    os_mutex_unlock(&loader->mutex);
+    return status;
 }
 
 enum status bench_loader_finish(struct bench_loader *loader, struct error *error, struct bench_loaded *ret_loaded)
@@ -275,6 +350,8 @@ enum status bench_loader_finish(struct bench_loader *loader, struct error *error
     else
         *error = loader->error;
     for (size_t i = 0; i < sizeof loader->blocks / sizeof *loader->blocks; i++) buf_fini(&loader->blocks[i].text);
+    buf_fini(&loader->rest);
+    os_mutex_destroy(&loader->source_mutex);
     os_cond_destroy(&loader->changed);
     os_mutex_destroy(&loader->mutex);
     free(loader);

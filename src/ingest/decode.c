@@ -78,9 +78,9 @@ struct str decode_param(const struct decode_form *form, const char *name)
     return value.data ? value : url_params_get(&form->form, str_of(name));
 }
 
-/* JSON, or base64 of JSON, or base64 of gzip of JSON. */
-static enum status payload_parse(struct arena *arena, struct str payload, const struct ingest_limits *limits,
-                                 struct error *error, struct json *ret_value, size_t *ret_text_size)
+/* The text of JSON, or of base64 of JSON, or of base64 of gzip of JSON. */
+static enum status payload_text(struct arena *arena, struct str payload, const struct ingest_limits *limits,
+                                struct error *error, struct str *ret_text)
 {
     struct error cause = ERROR_INIT;
     struct str text = without_mark(payload);
@@ -97,6 +97,13 @@ static enum status payload_parse(struct arena *arena, struct str payload, const 
         text = without_mark(bytes);
         if (text.size == 0) return error_set(error, STATUS_INVALID, "data, missing or empty");
     }
+    *ret_text = text;
+    return STATUS_OK;
+}
+
+static enum status text_parse(struct arena *arena, struct str text, struct error *error, struct json *ret_value)
+{
+    struct error cause = ERROR_INIT;
     enum status status = json_parse(arena, text, NULL, &cause, ret_value);
     if (status == STATUS_LIMIT) return error_set(error, STATUS_LIMIT, "request needs too much memory");
     if (status != STATUS_OK) return malformed(error, &cause);
@@ -104,21 +111,26 @@ static enum status payload_parse(struct arena *arena, struct str payload, const 
         error_set(&cause, STATUS_INVALID, "neither an object nor a list");
         return malformed(error, &cause);
     }
-    *ret_text_size = text.size;
     return STATUS_OK;
 }
 
-enum status decode_document(struct arena *arena, const struct decode_form *form, const struct ingest_limits *limits,
-                            struct error *error, struct json *ret_document, size_t *ret_text_size)
+enum status decode_text(struct arena *arena, const struct decode_form *form, const struct ingest_limits *limits,
+                        struct error *error, struct str *ret_text)
+{
+    return payload_text(arena, form->payload, limits, error, ret_text);
+}
+
+static enum status document_of(struct arena *arena, struct str text, const struct ingest_limits *limits,
+                               struct error *error, struct json *ret_document, size_t *ret_text_size)
 {
     struct json document;
-    size_t text_size;
-    TRY(payload_parse(arena, form->payload, limits, error, &document, &text_size));
+    TRY(text_parse(arena, text, error, &document));
     const struct json *inner = json_member(&document, "data");
     if (inner && !json_member(&document, "event")) {
-        if (inner->type == JSON_STRING)
-            TRY(payload_parse(arena, inner->string, limits, error, &document, &text_size));
-        else if (inner->type == JSON_OBJECT || inner->type == JSON_ARRAY)
+        if (inner->type == JSON_STRING) {
+            TRY(payload_text(arena, inner->string, limits, error, &text));
+            TRY(text_parse(arena, text, error, &document));
+        } else if (inner->type == JSON_OBJECT || inner->type == JSON_ARRAY)
             document = *inner;
         else if (inner->type == JSON_NULL)
             return error_set(error, STATUS_INVALID, "data, missing or empty");
@@ -126,16 +138,32 @@ enum status decode_document(struct arena *arena, const struct decode_form *form,
             return malformed(error, NULL);
     }
     *ret_document = document;
-    *ret_text_size = text_size;
+    *ret_text_size = text.size;
     return STATUS_OK;
+}
+
+enum status decode_document(struct arena *arena, const struct decode_form *form, const struct ingest_limits *limits,
+                            struct error *error, struct json *ret_document, size_t *ret_text_size)
+{
+    struct str text;
+    TRY(decode_text(arena, form, limits, error, &text));
+    return document_of(arena, text, limits, error, ret_document, ret_text_size);
 }
 
 enum status decode_records(struct arena *arena, const struct decode_form *form, const struct ingest_limits *limits,
                            struct error *error, struct decode_records *ret_records)
 {
+    struct str text;
+    TRY(decode_text(arena, form, limits, error, &text));
+    return decode_records_of(arena, text, limits, error, ret_records);
+}
+
+enum status decode_records_of(struct arena *arena, struct str text, const struct ingest_limits *limits,
+                              struct error *error, struct decode_records *ret_records)
+{
     struct json document;
     struct decode_records records = {0};
-    TRY(decode_document(arena, form, limits, error, &document, &records.text_size));
+    TRY(document_of(arena, text, limits, error, &document, &records.text_size));
     if (document.type == JSON_ARRAY) {
         if (document.array.count == 0) return error_set(error, STATUS_INVALID, "data, missing or empty");
         records.items = document.array.items;

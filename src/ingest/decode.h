@@ -37,6 +37,10 @@ enum status decode_form(struct arena *arena, const struct decode_input *input, c
 /* A parameter of the query or else of the form; NULL data when neither has it. */
 struct str decode_param(const struct decode_form *form, const char *name);
 
+/* The JSON text of the payload, not looked at. INVALID: `data, missing or empty` or `data, malformed`, with what is
+ * wrong as the detail; LIMIT. */
+enum status decode_text(struct arena *arena, const struct decode_form *form, const struct ingest_limits *limits,
+                        struct error *error, struct str *ret_text) MUST_USE;
 /* One JSON value from the payload, out of its `{"data": …}` where it has one. INVALID: `data, missing or empty` or
  * `data, malformed`, with what is wrong as the detail; LIMIT. *ret_text_size is the size of the JSON text. */
 enum status decode_document(struct arena *arena, const struct decode_form *form, const struct ingest_limits *limits,
@@ -50,3 +54,6 @@ struct decode_records {
 /* The same as a list of records: a single one becomes a list of one. */
 enum status decode_records(struct arena *arena, const struct decode_form *form, const struct ingest_limits *limits,
                            struct error *error, struct decode_records *ret_records) MUST_USE;
+/* The same from what decode_text gave. */
+enum status decode_records_of(struct arena *arena, struct str text, const struct ingest_limits *limits,
+                              struct error *error, struct decode_records *ret_records) MUST_USE;

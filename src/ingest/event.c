@@ -2,27 +2,13 @@
 
 #include "base/number.h"
 #include "base/utf8.h"
-#include "identity/identity.h"
+#include "ingest/event_int.h"
 
 #include <math.h>
 
 #define TIME_MS_FROM     1e11 /* smaller numbers are seconds: 1e11 s is the year 5138, 1e11 ms is 1973 */
 #define INSERT_ID_MAX    36
 #define NAME_SHOWN_BYTES 64 /* of a property's name in a reason */
-
-/* Properties with a meaning of their own. */
-enum core {
-    CORE_TOKEN,
-    CORE_IP,
-    CORE_TIME,
-    CORE_DISTINCT_ID,
-    CORE_INSERT_ID,
-    CORE_DEVICE_ID,
-    CORE_USER_ID,
-    CORE_IGNORE,
-    CORE_COUNT,
-    CORE_NONE = CORE_COUNT,
-};
 
 /* The size is known to agree: a comparison of a fixed size is no call. */
 #define IS(name, literal) (memcmp((name).data, (literal), sizeof(literal) - 1) == 0)
@@ -43,6 +29,11 @@ static inline enum core core_of(struct str name)
     }
 }
 
+enum core event_core(struct str name)
+{
+    return core_of(name);
+}
+
 void event_encoder_init(struct event_encoder *encoder, struct arena *arena, const struct ingest_limits *limits,
                         int64_t received_ms, size_t text_size)
 {
@@ -52,7 +43,7 @@ void event_encoder_init(struct event_encoder *encoder, struct arena *arena, cons
                                       .sizes_known = text_size <= limits->event_bytes_max};
 }
 
-static bool is_blank(struct str text)
+bool event_name_blank(struct str text)
 {
     /* Most names begin with a letter, which settles it. */
     return text.size == 0 || ((unsigned char)text.data[0] <= ' ' && str_trim(text).size == 0);
@@ -77,7 +68,7 @@ enum status event_token(const struct json *event, struct str fallback_token, str
     struct json *name, *properties;
     const struct json *token = NULL;
     event_parts(event, &name, &properties);
-    if (!name || name->type != JSON_STRING || is_blank(name->string))
+    if (!name || name->type != JSON_STRING || event_name_blank(name->string))
         return error_set(error, STATUS_INVALID, "event, missing");
     if (properties && properties->type != JSON_OBJECT && properties->type != JSON_NULL)
         return error_set(error, STATUS_INVALID, "'properties' is invalid: must be an object");
@@ -275,6 +266,22 @@ static size_t json_size(const struct json *value, size_t size_max)
     }
 }
 
+enum status event_head(const struct event_encoder *encoder, struct str name, const struct json *const core[CORE_COUNT],
+                       enum identity_mode mode, struct error *error, struct event_head *ret_head)
+{
+    struct event_head head = {.insert_id = STR_NULL};
+    struct identity_claim claim = {.event_name = name};
+    TRY(time_check(encoder, core[CORE_TIME], error, &head.time_ms));
+    if (core[CORE_INSERT_ID]) TRY(identity_text(encoder->arena, core[CORE_INSERT_ID], &head.insert_id));
+    if (!event_insert_id_valid(head.insert_id)) head.insert_id = STR_NULL;
+    if (core[CORE_DISTINCT_ID]) TRY(identity_text(encoder->arena, core[CORE_DISTINCT_ID], &claim.distinct_id));
+    if (core[CORE_DEVICE_ID]) TRY(identity_text(encoder->arena, core[CORE_DEVICE_ID], &claim.device_id));
+    if (core[CORE_USER_ID]) TRY(identity_text(encoder->arena, core[CORE_USER_ID], &claim.user_id));
+    TRY(identity_resolve(encoder->arena, mode, &claim, &head.ids));
+    *ret_head = head;
+    return STATUS_OK;
+}
+
 enum status event_encode(struct event_encoder *encoder, struct json *event, enum identity_mode mode,
                          struct batch *batch, struct error *error)
 {
@@ -292,19 +299,9 @@ enum status event_encode(struct event_encoder *encoder, struct json *event, enum
     if (properties && properties->type == JSON_OBJECT) TRY(properties_check(encoder, properties, batch, core, error));
     if (core[CORE_IGNORE]) return STATUS_NOT_FOUND;
 
-    int64_t time_ms;
-    TRY(time_check(encoder, core[CORE_TIME], error, &time_ms));
-    struct str insert_id = STR_NULL;
-    struct identity_claim claim = {.event_name = name};
-    struct identity_ids ids;
-    if (core[CORE_INSERT_ID]) TRY(identity_text(encoder->arena, core[CORE_INSERT_ID], &insert_id));
-    if (!event_insert_id_valid(insert_id)) insert_id = STR_NULL;
-    if (core[CORE_DISTINCT_ID]) TRY(identity_text(encoder->arena, core[CORE_DISTINCT_ID], &claim.distinct_id));
-    if (core[CORE_DEVICE_ID]) TRY(identity_text(encoder->arena, core[CORE_DEVICE_ID], &claim.device_id));
-    if (core[CORE_USER_ID]) TRY(identity_text(encoder->arena, core[CORE_USER_ID], &claim.user_id));
-    TRY(identity_resolve(encoder->arena, mode, &claim, &ids));
-
-    batch_event(batch, name, time_ms, ids.id, ids.device, insert_id);
+    struct event_head head;
+    TRY(event_head(encoder, name, core, mode, error, &head));
+    batch_event(batch, name, head.time_ms, head.ids.id, head.ids.device, head.insert_id);
     for (size_t i = 0; i < encoder->property_count; i++) {
         const struct json_member *member = encoder->properties[i].member;
         if (!member) continue;

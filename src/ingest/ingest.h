@@ -48,5 +48,17 @@ struct ingest_outcome {
  * much memory: nothing is to be stored then. */
 enum status ingest_run(struct arena *arena, const struct ingest_limits *limits, const struct ingest_request *request,
                        struct error *error, struct ingest_outcome *ret_outcome) MUST_USE;
+/* decode_records and ingest_run in one, with the same outcome and errors, and nearly always without a tree in between;
+ * `records` of the request is not looked at. */
+enum status ingest_take(struct arena *arena, const struct ingest_limits *limits, const struct decode_form *form,
+                        const struct ingest_request *request, struct error *error,
+                        struct ingest_outcome *ret_outcome) MUST_USE;
+/* The same for JSON lines, of which it takes up to events_max; `*ret_read` is their size. INVALID when one is no JSON.
+ */
+enum status ingest_lines(struct arena *arena, const struct ingest_limits *limits, struct str lines,
+                         const struct ingest_request *request, struct error *error, struct ingest_outcome *ret_outcome,
+                         size_t *ret_read) MUST_USE;
+/* `lines` must have so many zero bytes behind it. */
+#define INGEST_PADDING ((size_t)64)
 /* Frees the records that were not given away. */
 void ingest_outcome_fini(struct ingest_outcome *outcome);

@@ -8,6 +8,7 @@
 #include "ingest/ingest.h"
 
 #include "ingest/event.h"
+#include "ingest/ingest_testing.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -57,6 +58,15 @@ static bool project_of(void *context, struct str token, struct ingest_project *r
     return true;
 }
 
+static enum status run_parsed(const struct decode_form *form, struct ingest_request *request)
+{
+    TRY(decode_records(arena, form, &limits, &error, &request->records));
+    TRY(ingest_run(arena, &limits, request, &error, &outcome));
+    assert_int_equal(outcome.stored + outcome.ignored + outcome.unknown + outcome.refused, request->records.count);
+    return STATUS_OK;
+}
+
+/* With and without a tree, which must give the same. */
 static enum status run(struct str body)
 {
     struct decode_input input = {.query = STR(""), .content_type = STR("application/json"), .body = body};
@@ -66,10 +76,15 @@ static enum status run(struct str body)
     ingest_outcome_fini(&outcome);
     outcome = (struct ingest_outcome){0};
     TRY(decode_form(arena, &input, &limits, &error, &form));
-    TRY(decode_records(arena, &form, &limits, &error, &request.records));
-    TRY(ingest_run(arena, &limits, &request, &error, &outcome));
-    assert_int_equal(outcome.stored + outcome.ignored + outcome.unknown + outcome.refused, request.records.count);
-    return STATUS_OK;
+    struct ingest_outcome taken = {0};
+    struct error taken_error = ERROR_INIT;
+    enum status status = run_parsed(&form, &request);
+    assert_int_equal(ingest_take(arena, &limits, &form, &request, &taken_error, &taken), status);
+    if (status == STATUS_OK && !ingest_same(arena, &outcome, &taken)) fail_msg("%.*s", (int)body.size, body.data);
+    assert_string_equal(error.primary, taken_error.primary);
+    assert_string_equal(error.detail, taken_error.detail);
+    ingest_outcome_fini(&taken);
+    return status;
 }
 
 static struct json text_or_null(struct str text)
@@ -575,6 +590,44 @@ static void test_unknown_tokens(void **state)
     }
 }
 
+/* JSON lines: blanks and a missing last line end do not matter, up to events_max are taken at a time, whatever is not
+ * of the common form is judged alone, and a line that is no JSON is an error. */
+static void test_lines(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *lines;
+        size_t stored, refused;
+    } cases[] = {
+        {"{\"event\":\"a\",\"properties\":{\"n\":1}}\n{\"event\":\"b\",\"properties\":{\"l\":[\"\\n\"]}} \r\n"
+         "{\"event\":\"c\"}",
+         2, 0},
+        {"{\"event\":\"a\",\"properties\":{\"n\":1}}\n{\"event\":\"\",\"properties\":{}}\n", 1, 1},
+        {"{\"event\":\"c\"} \n", 1, 0},
+        {"7\n{\"event\":\"c\"}\n", 1, 1},
+    };
+    static const char *const malformed[] = {
+        "{\"event\":\"a\"\n}\n{\"event\":\"b\"}{\"event\":\"c\"}\n",
+        "\n{\"event\":\"a\"}\n",
+        "{\"event\":\"a\",\"properties\":{\"n\":\"\xC3\"}}\n",
+        "{\"event\":\"a\"},\n{\"event\":\"a\"}",
+    };
+    struct ingest_request request = {.token = STR("t"), .received_ms = NOW, .project_of = project_of};
+    limits.events_max = 2;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases + sizeof malformed / sizeof *malformed; i++) {
+        bool good = i < sizeof cases / sizeof *cases;
+        char text[256] = {0};
+        strcpy(text, good ? cases[i].lines : malformed[i - sizeof cases / sizeof *cases]);
+        size_t read;
+        ingest_outcome_fini(&outcome);
+        enum status status = ingest_lines(arena, &limits, str_of(text), &request, &error, &outcome, &read);
+        if (status != (good ? STATUS_OK : STATUS_INVALID)) fail_msg("%s: %s", text, status_name(status));
+        if (!good) continue;
+        if (outcome.stored != cases[i].stored || outcome.refused != cases[i].refused) fail_msg("%s", text);
+        assert_int_equal(read, i == 0 ? (size_t)(strrchr(text, '\n') + 1 - text) : strlen(text));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -593,6 +646,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_mixed_batch, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused_late, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_tokens, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lines, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,8 +117,8 @@ uint32_t batch_name(struct batch *batch, struct str name)
     return name_look_up(batch, name);
 }
 
-void batch_event(struct batch *batch, struct str name, int64_t time_ms, struct str id, struct str device,
-                 struct str insert_id)
+static void put_head(struct batch *batch, uint32_t number, int64_t time_ms, struct str id, struct str device,
+                     struct str insert_id)
 {
     struct buf *events = &batch->events;
     batch->event_start = events->size;
@@ -126,7 +126,6 @@ void batch_event(struct batch *batch, struct str name, int64_t time_ms, struct s
         batch->failed = true;
         time_ms = 0;
     }
-    uint32_t number = batch_name(batch, name);
     uint64_t after_ms = zigzag(time_ms - (int64_t)batch->received_ms);
     char flags = (char)((id.data ? EVENT_HAS_ID : 0) | (device.data ? EVENT_HAS_DEVICE : 0) |
                         (insert_id.data ? EVENT_HAS_INSERT : 0));
@@ -147,8 +146,32 @@ void batch_event(struct batch *batch, struct str name, int64_t time_ms, struct s
         if (device.data) put_str(events, device);
         if (insert_id.data) put_str(events, insert_id);
     }
-    batch->property_start = events->size;
+}
+
+void batch_event(struct batch *batch, struct str name, int64_t time_ms, struct str id, struct str device,
+                 struct str insert_id)
+{
+    uint32_t number = batch_name(batch, name);
+    put_head(batch, number, time_ms, id, device, insert_id);
+    batch->property_start = batch->events.size;
     batch->event_name_count = 0;
+}
+
+void batch_event_encoded(struct batch *batch, uint32_t name, int64_t time_ms, struct str id, struct str device,
+                         struct str insert_id, struct str properties)
+{
+    put_head(batch, name, time_ms, id, device, insert_id);
+    put_str(&batch->events, properties);
+    batch->event_count++;
+    if (name >= batch->name_count) batch->failed = true;
+}
+
+void batch_name_stored(struct batch *batch, uint32_t name)
+{
+    if (name < batch->name_count)
+        batch->names[name].is_property = true;
+    else
+        batch->failed = true;
 }
 
 /* Notes that the open event has a property of this name, for batch_event_end. */

@@ -76,6 +76,11 @@ enum status batch_property_of(struct batch *batch, uint32_t name, const struct j
 enum status batch_property(struct batch *batch, struct str name, const struct json *value) MUST_USE;
 void batch_event_end(struct batch *batch);
 void batch_event_cancel(struct batch *batch);
+/* A whole event at once, by the number of its name. `properties` are { varint name's number, encoded value }, and every
+ * name among them has been told to batch_name_stored. */
+void batch_event_encoded(struct batch *batch, uint32_t name, int64_t time_ms, struct str id, struct str device,
+                         struct str insert_id, struct str properties);
+void batch_name_stored(struct batch *batch, uint32_t name);
 static inline uint32_t batch_count(const struct batch *batch)
 {
     return batch->event_count;

@@ -1,0 +1,30 @@
+#pragma once
+/* What the two encoders of events share: event.c, for events in whatever form, and express.c. */
+#include "identity/identity.h"
+#include "ingest/event.h"
+
+/* Properties with a meaning of their own. */
+enum core {
+    CORE_TOKEN,
+    CORE_IP,
+    CORE_TIME,
+    CORE_DISTINCT_ID,
+    CORE_INSERT_ID,
+    CORE_DEVICE_ID, /* this and the next one are stored with the others, too */
+    CORE_USER_ID,
+    CORE_IGNORE,
+    CORE_COUNT,
+    CORE_NONE = CORE_COUNT,
+};
+enum core event_core(struct str name);
+
+/* What stands in front of an event's properties. */
+struct event_head {
+    int64_t time_ms;
+    struct identity_ids ids;
+    struct str insert_id;
+};
+/* From the core properties, NULL where absent. INVALID with the reason; LIMIT when the encoder's arena is full. */
+enum status event_head(const struct event_encoder *encoder, struct str name, const struct json *const core[CORE_COUNT],
+                       enum identity_mode mode, struct error *error, struct event_head *ret_head) MUST_USE;
+bool event_name_blank(struct str name);
