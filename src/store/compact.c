@@ -14,7 +14,9 @@
  *
  * Merges. Size classes are powers of fan_in rows. Within a target, fan_in neighbours up to a class are merged when that
  * makes something several times as large as the largest of them: each row is rewritten once per class, and a window has
- * at most fan_in - 1 runs a class when sizes come in order. Sizes may come in any order (an import between trickles),
+ * at most fan_in - 1 runs a class when sizes come in order. Runs that were all written in the last minutes wait while
+ * there may be more of them: a bulk load writes one every few seconds, and what it ends with is merged once instead of
+ * once per class. Sizes may come in any order (an import between trickles),
  * so there is a bound on the whole number, too: then the cheapest fan_in neighbours are merged. When nothing has come
  * for a while, the newest runs are merged into the older ones as long as those are not much larger than all that is
  * added; what stays are runs each more than straggler_share times as large as all newer ones together, a handful.
@@ -42,6 +44,7 @@ void compact_options_defaults(struct compact_options *options)
         .fan_in = 8,
         .runs_max = 24,
         .straggler_share = 8,
+        .burst_ms = 120000,
         .rows_max = (uint64_t)16 << 20,
         .merge_rows_max = (uint64_t)64 << 20,
         .window_log2_max = 5,
@@ -257,9 +260,18 @@ static void pick_single(struct picker *p, const struct candidate *c)
     if (p->all && (run->deleted || run->moved)) propose(p, COMPACT_ALL, c, 1);
 }
 
+/* All of them are fresh: more will come. */
+static bool is_burst(const struct picker *p, const struct candidate *from, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (p->now_ms - run_of(p, &from[i])->written_ms >= (int64_t)p->options->burst_ms) return false;
+    }
+    return true;
+}
+
 /* The longest row of newest runs in segment[0..count) that is worth a merge: fan_in runs or more, together at least
  * half of fan_in times as large as the largest of them. Equal sizes make it at fan_in exactly. */
-static void pick_newest(struct picker *p, const struct candidate *segment, size_t count)
+static void pick_newest(struct picker *p, const struct candidate *segment, size_t count, bool wait)
 {
     uint32_t fan_in = p->options->fan_in;
     uint64_t sum = 0, largest = 0;
@@ -271,7 +283,8 @@ static void pick_newest(struct picker *p, const struct candidate *segment, size_
         if (rows > largest) largest = rows;
         if (n >= fan_in && sum >= largest * fan_in / 2) best = n;
     }
-    if (best) propose(p, COMPACT_TIER, segment + count - best, best);
+    if (!best || (wait && is_burst(p, segment + count - best, best))) return;
+    propose(p, COMPACT_TIER, segment + count - best, best);
 }
 
 /* The same between any two runs of a higher class. */
@@ -279,6 +292,7 @@ static void pick_tier(struct picker *p, const struct candidate *segment, size_t 
 {
     uint32_t fan_in = p->options->fan_in;
     unsigned highest = 0;
+    bool wait = count < p->options->runs_max;
     for (size_t i = 0; i < count; i++) {
         unsigned class = class_of(left(run_of(p, &segment[i])), fan_in);
         if (class > highest) highest = class;
@@ -287,7 +301,7 @@ static void pick_tier(struct picker *p, const struct candidate *segment, size_t 
         size_t first = 0;
         for (size_t i = 0; i <= count; i++) {
             if (i < count && class_of(left(run_of(p, &segment[i])), fan_in) <= class) continue;
-            if (i - first >= fan_in) pick_newest(p, segment + first, i - first);
+            if (i - first >= fan_in) pick_newest(p, segment + first, i - first, wait);
             first = i + 1;
         }
     }
@@ -329,7 +343,7 @@ static void pick_idle(struct picker *p, const struct candidate *segment, size_t 
     if (count - first >= 2) propose(p, COMPACT_IDLE, segment + first, count - first);
 }
 
-/* From the oldest on, as many neighbours as one merge may take. */
+/* From the oldest on, as many neighbours as one merge may take. What such a merge takes needs no rewrite of its own. */
 static void pick_all(struct picker *p, const struct candidate *segment, size_t count)
 {
     for (size_t first = 0; first < count;) {
@@ -337,7 +351,10 @@ static void pick_all(struct picker *p, const struct candidate *segment, size_t c
         size_t end = first;
         while (end < count && (end == first || sum + left(run_of(p, &segment[end])) <= p->options->merge_rows_max))
             sum += left(run_of(p, &segment[end++]));
-        if (end - first >= 2) propose(p, COMPACT_ALL, segment + first, end - first);
+        if (end - first >= 2)
+            propose(p, COMPACT_ALL, segment + first, end - first);
+        else
+            pick_single(p, &segment[first]);
         first = end;
     }
 }
@@ -345,14 +362,15 @@ static void pick_all(struct picker *p, const struct candidate *segment, size_t c
 /* The runs of one target between two that must stay. */
 static void pick_segment(struct picker *p, const struct candidate *segment, size_t count)
 {
+    if (p->all) {
+        pick_all(p, segment, count);
+        return;
+    }
     for (size_t i = 0; i < count; i++) pick_single(p, &segment[i]);
     if (count < 2) return;
     pick_many(p, segment, count);
     pick_tier(p, segment, count);
-    if (p->all)
-        pick_all(p, segment, count);
-    else
-        pick_idle(p, segment, count);
+    pick_idle(p, segment, count);
 }
 
 enum status compact_pick(const struct compact_run *runs, size_t count, int64_t now_ms,

@@ -18,6 +18,7 @@ struct compact_options {
     uint32_t fan_in;              /* runs of one size class that make a merge: 8 */
     uint32_t runs_max;            /* of one window, whatever their sizes: 24 */
     uint32_t straggler_share;     /* an idle run is merged into one at most so many times as large as it: 8 */
+    uint64_t burst_ms;            /* runs that are all younger wait for more of their kind: 2 minutes */
     uint64_t rows_max;            /* of an output section: 16 M */
     uint64_t merge_rows_max;      /* of one merge, and of a window of up to window_log2_max: 64 M */
     uint32_t window_log2_max;     /* widest window of a large project, log2 of days: 5 */

@@ -391,17 +391,56 @@ static void test_busy(void **state)
     struct compact_options options;
     struct compact_pick pick;
     struct compact_run runs[16];
+    int64_t now = DAY0 * DAY_MS + 2 * MINUTE;
     compact_options_defaults(&options);
     for (uint64_t i = 0; i < 16; i++) runs[i] = single(DAY0, 0, 1000, i);
     runs[7].busy = true;
-    assert_int_equal(compact_pick(runs, 15, DAY0 * DAY_MS, &options, false, &pick), STATUS_NOT_FOUND);
-    assert_int_equal(compact_pick(runs, 16, DAY0 * DAY_MS, &options, false, &pick), STATUS_OK);
+    assert_int_equal(compact_pick(runs, 15, now, &options, false, &pick), STATUS_NOT_FOUND);
+    assert_int_equal(compact_pick(runs, 16, now, &options, false, &pick), STATUS_OK);
     assert_int_equal(pick.run_count, 8);
     assert_int_equal(pick.runs[0], 8);
     free(pick.runs);
     runs[3].busy = runs[11].busy = true;
-    assert_int_equal(compact_pick(runs, 16, DAY0 * DAY_MS, &options, true, &pick), STATUS_OK);
+    assert_int_equal(compact_pick(runs, 16, now, &options, true, &pick), STATUS_OK);
     assert_int_equal(pick.run_count, 3);
+    free(pick.runs);
+}
+
+/* A bulk load: what comes within two minutes is merged together, at the latest when there is too much of it. */
+static void test_burst(void **state)
+{
+    (void)state;
+    struct model *m = new_model();
+    for (int i = 0; i < 200; i++, m->now_ms += 2500) {
+        struct flush flush = begin_flush(m);
+        rows_of(m, &flush, DAY0 - 1, 1000000);
+        end_flush(&flush);
+        compact(m, false);
+    }
+    assert_true(report(m, "bulk load") < 2.1);
+    assert_true(m->worst_window <= 24);
+    m->now_ms += 2 * MINUTE;
+    compact(m, false);
+    assert_true(report(m, "bulk load, minutes after") < 2.1);
+    free(m);
+
+    struct compact_options options;
+    struct compact_pick pick;
+    struct compact_run runs[32];
+    compact_options_defaults(&options);
+    for (uint64_t i = 0; i < 32; i++) runs[i] = single(DAY0, 0, 1000, i);
+    int64_t written = DAY0 * DAY_MS, now = written + 2 * MINUTE - 1;
+    assert_int_equal(compact_pick(runs, 23, now, &options, false, &pick), STATUS_NOT_FOUND);
+    assert_int_equal(compact_pick(runs, 24, now, &options, false, &pick), STATUS_OK);
+    free(pick.runs);
+    assert_int_equal(compact_pick(runs, 8, written + 2 * MINUTE, &options, false, &pick), STATUS_OK);
+    assert_int_equal(pick.reason, COMPACT_TIER);
+    free(pick.runs);
+    /* who asks for all waits for nothing, and nothing is written twice on the way there */
+    runs[2].moved = 1000;
+    assert_int_equal(compact_pick(runs, 9, now, &options, true, &pick), STATUS_OK);
+    assert_int_equal(pick.reason, COMPACT_ALL);
+    assert_int_equal(pick.run_count, 9);
     free(pick.runs);
 }
 
@@ -461,7 +500,7 @@ int main(void)
         cmocka_unit_test(test_windows),      cmocka_unit_test(test_reasons), cmocka_unit_test(test_busy),
         cmocka_unit_test(test_steady),       cmocka_unit_test(test_heavy),   cmocka_unit_test(test_late),
         cmocka_unit_test(test_import),       cmocka_unit_test(test_tiny),    cmocka_unit_test(test_any_sizes),
-        cmocka_unit_test(test_wrong_clocks),
+        cmocka_unit_test(test_wrong_clocks), cmocka_unit_test(test_burst),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

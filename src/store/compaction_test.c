@@ -40,6 +40,10 @@ static void only_when_asked(struct store_options *options)
     options->compact.fan_in = options->compact.runs_max = 100;
     options->compact.delete_per_mille = 1000;
 }
+static void without_waiting(struct store_options *options)
+{
+    options->compact.burst_ms = 0;
+}
 static void slowly(struct store_options *options)
 {
     options->compact_bytes_per_second = 1 << 20;
@@ -168,6 +172,8 @@ static void by_itself(void **state)
 {
     (void)state;
     struct world w = world_new(1);
+    world_close(&w);
+    open_with(&w, without_waiting);
     fill(&w, 8);
     struct world_digest one = world_digest(&w, 1);
     for (int i = 0; i < 2000 && stats(&w).compactions == 0; i++) os_sleep_ns(5000000);

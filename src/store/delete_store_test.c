@@ -26,6 +26,7 @@ static struct store *open_store(struct sim *sim)
     options.wal_file_bytes = FILE_BYTES;
     options.flush_rows = 400;
     options.compact.fan_in = 2; /* something is being compacted nearly always */
+    options.compact.burst_ms = 0;
     options.compact.idle_ms = 1;
     if (store_open(&options, &error, &report, &store) != STATUS_OK) fail_msg("%s", error.primary);
     return store;

@@ -120,6 +120,7 @@ enum status world_open(struct world *w, struct error *error)
         options.compact.rows_max = 50 + draw(w, 1000);
         options.compact.merge_rows_max = 4 * options.compact.rows_max;
         options.compact.window_log2_max = 2 + (uint32_t)draw(w, 4);
+        options.compact.burst_ms = once_in(w, 2) ? 0 : 2000;
         options.compact.idle_ms = once_in(w, 2) ? 100 : 5000;
         options.compact.delete_per_mille = once_in(w, 2) ? 1 : 125;
         options.compact.moved_per_mille = once_in(w, 2) ? 1 : 5;
