@@ -76,6 +76,23 @@ enum status cow32_push(struct cow32 *array, uint32_t value)
     return STATUS_OK;
 }
 
+enum status cow32_extend(struct cow32 *array, uint32_t count, uint32_t first, uint32_t step)
+{
+    if (count > UINT32_MAX - array->count) return STATUS_LIMIT;
+    if (count) TRY(own_table(array, (uint32_t)(((uint64_t)array->count + count - 1) / COW_PAGE) + 1));
+    while (count) {
+        TRY(cow32_push(array, first)); /* makes the page, and makes it ours */
+        uint32_t at = array->count % COW_PAGE, more = at ? COW_PAGE - at : 0;
+        if (more > count - 1) more = count - 1;
+        uint32_t *values = array->table->pages[(array->count - 1) / COW_PAGE]->values + at;
+        for (uint32_t i = 0; i < more; i++) values[i] = first + (i + 1) * step;
+        array->count += more;
+        first += (more + 1) * step;
+        count -= more + 1;
+    }
+    return STATUS_OK;
+}
+
 enum status cow32_set(struct cow32 *array, uint32_t index, uint32_t value)
 {
     assert(index < array->count);

@@ -20,6 +20,8 @@ struct cow32 {
 };
 void cow32_fini(struct cow32 *array);
 enum status cow32_push(struct cow32 *array, uint32_t value) MUST_USE;
+/* Pushes `count` values: first, first + step, first + 2 step and so on. On failure some may have been pushed. */
+enum status cow32_extend(struct cow32 *array, uint32_t count, uint32_t first, uint32_t step) MUST_USE;
 enum status cow32_set(struct cow32 *array, uint32_t index, uint32_t value) MUST_USE;
 /* A picture: fini it like an array, never set or push on it. */
 struct cow32 cow32_share(const struct cow32 *array);

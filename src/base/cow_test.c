@@ -57,8 +57,37 @@ static void pictures_do_not_change(void **state)
     free(model);
 }
 
+/* Rows of numbers pushed at once, between single ones and with a picture held, at the edges of pages. */
+static void extending_is_pushing(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = {0, 1, 2, COW_PAGE - 1, COW_PAGE, COW_PAGE + 1, 3 * COW_PAGE + 5};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        for (size_t before = 0; before < sizeof sizes / sizeof *sizes; before++) {
+            struct cow32 one = {0}, other = {0};
+            for (uint32_t i = 0; i < sizes[before]; i++) {
+                assert_int_equal(cow32_push(&one, i * 3), STATUS_OK);
+                assert_int_equal(cow32_push(&other, i * 3), STATUS_OK);
+            }
+            struct cow32 picture = cow32_share(&one);
+            for (uint32_t i = 0; i < sizes[s]; i++) assert_int_equal(cow32_push(&other, 7 + i * 2), STATUS_OK);
+            assert_int_equal(cow32_extend(&one, sizes[s], 7, 2), STATUS_OK);
+            assert_int_equal(cow32_extend(&one, 2, 5, 0), STATUS_OK);
+            assert_int_equal(cow32_push(&other, 5), STATUS_OK);
+            assert_int_equal(cow32_push(&other, 5), STATUS_OK);
+            assert_int_equal(one.count, other.count);
+            for (uint32_t i = 0; i < one.count; i++) assert_int_equal(cow32_get(&one, i), cow32_get(&other, i));
+            assert_int_equal(picture.count, sizes[before]);
+            for (uint32_t i = 0; i < picture.count; i++) assert_int_equal(cow32_get(&picture, i), i * 3);
+            cow32_fini(&picture);
+            cow32_fini(&one);
+            cow32_fini(&other);
+        }
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(pictures_do_not_change)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(pictures_do_not_change), cmocka_unit_test(extending_is_pushing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

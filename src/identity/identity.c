@@ -150,7 +150,7 @@ unsigned identity_link(struct id_graph *graph, enum identity_mode mode, enum lin
     }
     uint32_t person = id_graph_person(graph, device);
     if (person == id_graph_person(graph, user)) return IDENTITY_REASON_NONE;
-    if (id_graph_members(graph, person) > 1) return IDENTITY_REASON_ASSIGNED;
+    if (id_graph_next_member(graph, person) != person) return IDENTITY_REASON_ASSIGNED;
     /* Only memory can refuse this. The link is in the log, and is made when that is read the next time. */
     enum status status = id_graph_link(graph, device, user, user);
     (void)status;

@@ -3,6 +3,8 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "os/clock.h"
+#include "os/workers.h"
+#include "store/catalog.h"
 #include "store/wal.h"
 
 #include <stdatomic.h>
@@ -10,67 +12,80 @@
 
 #define FOOTER_ENTRY (8 + 8 + 8 + SECTION_REF_BYTES + 8 + 8)
 
-static enum status read_whole(struct os_fs *fs, const char *name, uint64_t size, const char magic[8],
-                              const unsigned char node[16], struct error *error, char **ret_bytes)
+/* --- catalogs --- */
+
+struct targets {
+    struct project *(*find)(void *ctx, uint64_t id);
+    void *ctx;
+};
+
+static bool find_target(void *ctx, uint64_t id, struct catalog_target *ret_target)
 {
-    struct os_file *file;
-    uint64_t actual = 0, id, lsn;
-    TRY(os_open(fs, name, OS_READ, error, &file));
-    enum status status = os_size(file, &actual, error);
-    if (status == STATUS_OK && (actual != size || size < FILE_HEADER))
-        status = error_set(error, STATUS_CORRUPT, "file %s has %llu bytes instead of %llu", name,
-                           (unsigned long long)actual, (unsigned long long)size);
-    char *bytes = status == STATUS_OK ? malloc(size) : NULL;
-    if (status == STATUS_OK && !bytes) status = error_set(error, STATUS_LIMIT, "out of memory for file %s", name);
-    if (status == STATUS_OK) status = os_pread(file, bytes, size, 0, error);
-    os_close(file);
-    if (status == STATUS_OK) status = file_header_check((const unsigned char *)bytes, magic, node, error, &id, &lsn);
-    if (status != STATUS_OK) {
-        error_prefix(error, "file %s", name);
-        free(bytes);
-        return status;
-    }
-    *ret_bytes = bytes;
-    return STATUS_OK;
+    const struct targets *targets = ctx;
+    struct project *project = targets->find(targets->ctx, id);
+    if (!project) return false;
+    *ret_target =
+        (struct catalog_target){.events = project->events, .properties = project->properties, .ids = project->ids};
+    return true;
 }
 
-static enum status load_catalog(struct os_fs *fs, const struct manifest *manifest, const struct manifest_file *entry,
-                                struct project *(*find)(void *, uint64_t), void *ctx, struct error *error)
+static void note_loaded(struct project *project)
 {
-    char name[64], *bytes;
+    if (id_graph_forgot_texts(project->ids) && !project->forgot_lsn) {
+        project->forgot_lsn = 1; /* when, is not known */
+        project->forgot_ms = os_now_ms();
+    }
+    project->saved_events = names_count(project->events);
+    project->saved_properties = names_count(project->properties);
+    project->saved_ids = id_graph_mark(project->ids);
+}
+
+static enum status open_catalog(struct os_fs *fs, const struct manifest *manifest, const struct manifest_file *entry,
+                                struct os_file **ret_file, struct error *error, struct catalog_file *ret_catalog)
+{
+    char name[64];
     event_file_name(name, entry->file_id, "cat");
-    TRY(read_whole(fs, name, entry->size, catalog_magic, manifest->node, error, &bytes));
-    struct str content = str_from(bytes + FILE_HEADER, entry->size - FILE_HEADER);
-    enum status status = STATUS_OK;
-    if (hash_bytes(content.data, content.size, 0) != entry->check) status = STATUS_CORRUPT;
-    struct reader reader = reader_of(content);
-    while (status == STATUS_OK && reader_left(&reader)) {
-        uint64_t id = read_varint(&reader);
-        struct project *project = reader.failed ? NULL : find(ctx, id);
-        if (!project) {
-            status = reader.failed ? STATUS_CORRUPT : STATUS_LIMIT;
-            break;
-        }
-        status = names_import(project->events, &reader);
-        if (status == STATUS_OK) status = names_import(project->properties, &reader);
-        if (status == STATUS_OK) status = id_graph_import(project->ids, &reader);
-        if (status == STATUS_OK && id_graph_forgot_texts(project->ids) && !project->forgot_lsn) {
-            project->forgot_lsn = 1; /* when, is not known */
-            project->forgot_ms = os_now_ms();
-        }
-        project->saved_events = names_count(project->events);
-        project->saved_properties = names_count(project->properties);
-        project->saved_ids = id_graph_mark(project->ids);
-    }
-    free(bytes);
-    if (status == STATUS_CORRUPT) {
-        error_set(error, status, "file %s is damaged", name);
-        error_hint(error, "restore it from a backup");
-    } else if (status != STATUS_OK) {
-        error_set(error, status, "out of memory while reading file %s", name);
-    }
+    TRY(os_open(fs, name, OS_READ, error, ret_file));
+    enum status status = catalog_open(*ret_file, name, entry, manifest->node, error, ret_catalog);
+    if (status != STATUS_OK) error_prefix(error, "file %s", name);
     return status;
 }
+
+static enum status load_catalogs(struct os_fs *fs, const struct manifest *manifest, const struct targets *targets,
+                                 struct error *error)
+{
+    size_t count = manifest->catalog_count;
+    struct catalog_file *files = calloc(count + 1, sizeof *files);
+    struct os_file **handles = calloc(count + 1, sizeof *handles);
+    enum status status =
+        files && handles ? STATUS_OK : error_set(error, STATUS_LIMIT, "out of memory for the list of catalog files");
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        status = open_catalog(fs, manifest, &manifest->catalogs[i], &handles[i], error, &files[i]);
+    if (status == STATUS_OK) {
+        struct catalog_load load = {.files = files,
+                                    .file_count = count,
+                                    .threads = os_cores(),
+                                    .find = find_target,
+                                    .ctx = (void *)(uintptr_t)targets};
+        const struct catalog_file *bad;
+        status = catalog_load(&load, error, &bad);
+        if (status != STATUS_OK && bad) error_prefix(error, "file %s", bad->name);
+        if (status == STATUS_CORRUPT) error_hint(error, "restore it from a backup");
+    }
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        for (size_t b = 0; b < files[i].count; b++)
+            note_loaded(targets->find(targets->ctx, files[i].blocks[b].project));
+    }
+    for (size_t i = 0; i < count && files && handles; i++) {
+        catalog_fini(&files[i]);
+        os_close(handles[i]);
+    }
+    free(files);
+    free(handles);
+    return status;
+}
+
+/* --- sections --- */
 
 static const struct manifest_deletes *find_deletes(const struct manifest *manifest, uint64_t section_file,
                                                    uint32_t ordinal)
@@ -240,8 +255,7 @@ enum status files_load(struct os_fs *fs, struct manifest *manifest, struct cache
 {
     TRY(os_mkdir(fs, "events", error));
     TRY(os_sync_dir(fs, "", error)); /* without its name the directory holds nothing */
-    for (size_t i = 0; i < manifest->catalog_count; i++)
-        TRY(load_catalog(fs, manifest, &manifest->catalogs[i], find, ctx, error));
+    TRY(load_catalogs(fs, manifest, &(struct targets){.find = find, .ctx = ctx}, error));
     uint64_t *empty = calloc(manifest->section_count + 1, sizeof *empty);
     size_t empty_count = 0;
     enum status status = empty ? STATUS_OK : error_set(error, STATUS_LIMIT, "out of memory");

@@ -1,7 +1,6 @@
 #include "store/flush.h"
 
 #include "base/civil.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "store/merge.h"
 
@@ -21,7 +20,7 @@ struct flush_job *flush_job_new(uint64_t flushed_lsn, int64_t now_ms)
     if (!job) return NULL;
     job->flushed_lsn = flushed_lsn;
     job->now_ms = now_ms;
-    job->catalog = BUF_INIT(CATALOG_BYTES_MAX);
+    catalog_out_init(&job->catalog, CATALOG_BYTES_MAX);
     return job;
 }
 
@@ -50,33 +49,34 @@ void flush_job_free(struct flush_job *job)
     free(job->projects);
     free(job->dropped);
     free(job->dead);
-    buf_fini(&job->catalog);
+    catalog_out_fini(&job->catalog);
     free(job);
 }
 
-static enum status export_catalog(struct flush_job *job, struct flush_project *part, struct project *project)
+static void save_names(struct catalog_out *out, uint64_t project, enum catalog_kind kind, const struct names *names,
+                       uint32_t first)
+{
+    while (first < names_count(names) && !out->failed) {
+        catalog_begin(out, project, kind, first);
+        uint32_t count = names_export(names, first, CATALOG_BLOCK_BYTES, &out->bytes);
+        catalog_end(out, count);
+        first += count;
+    }
+}
+
+/* What the catalog files do not hold; everything, when they are to be written anew. */
+static enum status save_catalog(struct flush_job *job, struct flush_project *part, struct project *project)
 {
     part->saved_events = names_count(project->events);
     part->saved_properties = names_count(project->properties);
     part->saved_ids = id_graph_mark(project->ids);
-    bool nothing = part->input_count == 0 && part->saved_events == project->saved_events &&
-                   part->saved_properties == project->saved_properties &&
-                   part->saved_ids.ids == project->saved_ids.ids && part->saved_ids.links == project->saved_ids.links &&
-                   part->saved_ids.forgotten == project->saved_ids.forgotten;
-    if (job->renew_catalog) {
-        if (project->dropped) return STATUS_OK;
-        buf_varint(&job->catalog, project->id);
-        names_export(project->events, 0, &job->catalog);
-        names_export(project->properties, 0, &job->catalog);
-        id_graph_export(project->ids, (struct id_mark){0}, &job->catalog);
-        return buf_status(&job->catalog);
-    }
-    if (nothing) return STATUS_OK;
-    buf_varint(&job->catalog, project->id);
-    names_export(project->events, project->saved_events, &job->catalog);
-    names_export(project->properties, project->saved_properties, &job->catalog);
-    id_graph_export(project->ids, project->saved_ids, &job->catalog);
-    return buf_status(&job->catalog);
+    if (job->renew_catalog && project->dropped) return STATUS_OK;
+    bool all = job->renew_catalog;
+    save_names(&job->catalog, project->id, CATALOG_EVENTS, project->events, all ? 0 : project->saved_events);
+    save_names(&job->catalog, project->id, CATALOG_PROPERTIES, project->properties,
+               all ? 0 : project->saved_properties);
+    id_graph_save(project->ids, all ? (struct id_mark){0} : project->saved_ids, project->id, &job->catalog);
+    return catalog_out_status(&job->catalog);
 }
 
 enum status flush_job_project(struct flush_job *job, struct project *project, const struct compact_options *options)
@@ -106,7 +106,7 @@ enum status flush_job_project(struct flush_job *job, struct project *project, co
         part->deleted[part->deleted_count++] =
             (struct version_section){section_ref_take(live->section), deletes_ref(live->deletes)};
     }
-    return export_catalog(job, part, project);
+    return save_catalog(job, part, project);
 }
 
 enum status flush_job_finish(struct flush_project *part, const struct flush_job *job, struct project *project,
@@ -114,6 +114,7 @@ enum status flush_job_finish(struct flush_project *part, const struct flush_job 
 {
     if (job->status != STATUS_OK) {
         project_flush_abort(project);
+        id_graph_not_saved(project->ids);
         for (size_t d = 0; d < part->deleted_count; d++) {
             for (size_t i = 0; i < project->live_count; i++) {
                 if (project->live[i].section == part->deleted[d].section) project->live[i].unsaved = true;
@@ -124,6 +125,7 @@ enum status flush_job_finish(struct flush_project *part, const struct flush_job 
     project->saved_events = part->saved_events;
     project->saved_properties = part->saved_properties;
     project->saved_ids = part->saved_ids;
+    id_graph_saved(project->ids, part->saved_ids);
     project_note_flushed(project, part->ids, part->links_applied);
     if (job->renew_catalog && project->forgot_lsn) {
         /* Who was forgotten since is in the new files. */
@@ -232,70 +234,61 @@ static enum status write_sections(struct flush_job *job, struct os_fs *fs, struc
     return status;
 }
 
-static enum status write_catalog_file(struct flush_job *job, struct os_fs *fs, const struct manifest *manifest,
-                                      uint64_t file_id, struct str content, struct written *written)
+/* How many of the newest catalog files are joined with what is new: all when they are renewed; else the newest run in
+ * which no file is much larger than all behind it, once it is long. */
+static size_t catalog_run(const struct flush_job *job, const struct manifest *manifest)
 {
-    unsigned char header[FILE_HEADER];
-    char name[64];
-    file_header_write(header, catalog_magic, manifest->node, file_id, job->flushed_lsn);
-    struct str pieces[] = {str_from(header, sizeof header), content};
-    event_file_name(name, file_id, "cat");
-    TRY(event_file_write(fs, name, pieces, 2, &job->error));
-    job->bytes_written += content.size;
-    written->catalog =
-        (struct manifest_file){file_id, FILE_HEADER + content.size, hash_bytes(content.data, content.size, 0), 0};
-    written->has_catalog = true;
-    return STATUS_OK;
-}
-
-/* One file instead of all there are. */
-static enum status renew_catalog(struct flush_job *job, struct os_fs *fs, const struct manifest *manifest,
-                                 uint64_t file_id, struct written *written)
-{
-    written->joined = calloc(manifest->catalog_count + 1, sizeof *written->joined);
-    if (!written->joined) return error_set(&job->error, STATUS_LIMIT, "out of memory while flushing");
-    for (size_t i = 0; i < manifest->catalog_count; i++)
-        written->joined[written->joined_count++] = manifest->catalogs[i].file_id;
-    return write_catalog_file(job, fs, manifest, file_id, buf_str(&job->catalog), written);
-}
-
-/* Many small catalog files are joined with the new piece: the newest run in which no file is much larger than all
- * behind it. */
-static enum status write_catalog(struct flush_job *job, struct os_fs *fs, struct manifest *manifest, uint64_t file_id,
-                                 struct written *written)
-{
-    if (job->catalog.size == 0) return STATUS_OK;
-    if (job->renew_catalog) return renew_catalog(job, fs, manifest, file_id, written);
-    uint64_t sum = job->catalog.size + 65536;
+    if (job->renew_catalog) return manifest->catalog_count;
+    uint64_t sum = job->catalog.bytes.size + 65536;
     size_t run = 0;
     while (run < manifest->catalog_count && manifest->catalogs[manifest->catalog_count - 1 - run].size <= sum * 4)
         sum += manifest->catalogs[manifest->catalog_count - 1 - run++].size;
-    struct buf content = BUF_INIT(CATALOG_BYTES_MAX);
-    enum status status = STATUS_OK;
-    if (run >= CATALOG_FILES_RUN) {
-        written->joined = calloc(run, sizeof *written->joined);
-        if (!written->joined) return error_set(&job->error, STATUS_LIMIT, "out of memory while flushing");
-        for (size_t i = manifest->catalog_count - run; i < manifest->catalog_count && status == STATUS_OK; i++) {
-            const struct manifest_file *old = &manifest->catalogs[i];
-            char name[64];
-            struct os_file *file;
-            event_file_name(name, old->file_id, "cat");
-            status = os_open(fs, name, OS_READ, &job->error, &file);
-            if (status != STATUS_OK) break;
-            char *to = buf_reserve(&content, old->size - FILE_HEADER);
-            status = to ? os_pread(file, to, old->size - FILE_HEADER, FILE_HEADER, &job->error) : STATUS_LIMIT;
-            os_close(file);
-            if (status == STATUS_OK && hash_bytes(to, old->size - FILE_HEADER, 0) != old->check)
-                status = error_set(&job->error, STATUS_CORRUPT, "checksum mismatch in file %s", name);
-            if (status == STATUS_OK) buf_advance(&content, old->size - FILE_HEADER);
-            written->joined[written->joined_count++] = old->file_id;
-        }
+    return run >= CATALOG_FILES_RUN ? run : 0;
+}
+
+/* `old`: the files that are joined, all but for renewing; their content comes before what is new. */
+static enum status join_catalogs(struct flush_job *job, struct os_fs *fs, const struct manifest *manifest,
+                                 uint64_t file_id, const struct manifest_file *old, size_t count,
+                                 struct manifest_file *ret_file)
+{
+    struct catalog_file *sources = calloc(count + 1, sizeof *sources);
+    struct os_file **handles = calloc(count + 1, sizeof *handles);
+    enum status status =
+        sources && handles ? STATUS_OK : error_set(&job->error, STATUS_LIMIT, "out of memory while flushing");
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        char name[64];
+        event_file_name(name, old[i].file_id, "cat");
+        status = os_open(fs, name, OS_READ, &job->error, &handles[i]);
+        if (status != STATUS_OK) break;
+        status = catalog_open(handles[i], name, &old[i], manifest->node, &job->error, &sources[i]);
+        if (status != STATUS_OK) error_prefix(&job->error, "file %s", name);
     }
-    buf_str_add(&content, buf_str(&job->catalog));
-    if (status == STATUS_OK) status = buf_status(&content);
-    if (status == STATUS_OK) status = write_catalog_file(job, fs, manifest, file_id, buf_str(&content), written);
-    buf_fini(&content);
+    if (status == STATUS_OK) {
+        catalog_of_out(&job->catalog, &sources[count]);
+        status = catalog_join(fs, manifest->node, file_id, job->flushed_lsn, sources, count + 1, &job->error, ret_file);
+    }
+    for (size_t i = 0; i < count && sources && handles; i++) {
+        catalog_fini(&sources[i]);
+        os_close(handles[i]);
+    }
+    free(sources);
+    free(handles);
     return status;
+}
+
+static enum status write_catalog(struct flush_job *job, struct os_fs *fs, struct manifest *manifest, uint64_t file_id,
+                                 struct written *written)
+{
+    if (job->catalog.count == 0) return STATUS_OK;
+    size_t run = catalog_run(job, manifest);
+    const struct manifest_file *old = manifest->catalogs + (manifest->catalog_count - run);
+    written->joined = calloc(run + 1, sizeof *written->joined);
+    if (!written->joined) return error_set(&job->error, STATUS_LIMIT, "out of memory while flushing");
+    for (size_t i = 0; i < run; i++) written->joined[written->joined_count++] = old[i].file_id;
+    TRY(join_catalogs(job, fs, manifest, file_id, old, job->renew_catalog ? 0 : run, &written->catalog));
+    job->bytes_written += written->catalog.size;
+    written->has_catalog = true;
+    return STATUS_OK;
 }
 
 static enum status write_deletes(struct flush_job *job, struct os_fs *fs, struct manifest *manifest, uint64_t file_id,

@@ -4,6 +4,7 @@
  * them count; and reading them back at start. The applier makes a job (flush_job_new, flush_job_project), the
  * maintenance thread runs it, the applier takes the result in.
  */
+#include "store/catalog.h"
 #include "store/compact.h"
 #include "store/event_files.h"
 #include "store/wal.h"
@@ -29,8 +30,8 @@ struct flush_job {
     uint64_t flushed_lsn;
     struct flush_project *projects;
     size_t project_count;
-    struct buf catalog; /* pieces */
-    bool renew_catalog; /* they are whole: the files written so far go, and with them the ids that were forgotten */
+    struct catalog_out catalog; /* what is new in it */
+    bool renew_catalog; /* it is whole: the files written so far go, and with them the ids that were forgotten */
     uint64_t *dropped;
     size_t dropped_count;
     struct manifest_dead *dead; /* sections of dropped projects */

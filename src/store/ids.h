@@ -42,10 +42,10 @@ enum status id_graph_link(struct id_graph *graph, uint32_t a, uint32_t b, uint32
 
 /* Forgets the cluster: its ids lose their texts and links, their person is 0 from now on, and the same texts get new
  * numbers. The numbers stay taken, for rows that were stored under them; views made before are not touched. Texts leave
- * the memory with the graph, and the catalog when it is exported anew from the beginning. */
+ * the memory with the graph, and the catalog when it is saved anew from the beginning. */
 enum status id_graph_forget(struct id_graph *graph, uint32_t person) MUST_USE;
 
-/* Whether pieces that were imported held texts of ids that are forgotten by now. */
+/* Whether what was loaded held texts of ids that are forgotten by now. */
 bool id_graph_forgot_texts(const struct id_graph *graph);
 
 /* The person numbers under which rows of this id may be stored: the numbers its cluster has had, newest first, up to
@@ -53,17 +53,26 @@ bool id_graph_forgot_texts(const struct id_graph *graph);
 #define ID_HISTORY_MAX 64
 size_t id_graph_history(const struct id_graph *graph, uint32_t id, uint32_t ret_persons[ID_HISTORY_MAX]);
 
-/* --- durable form (docs/formats/catalog.md): everything since a mark, appended to the log of catalog files --- */
+/* --- durable form (docs/formats/catalog.md) --- */
 
+struct catalog_out;
+struct catalog_file;
+struct catalog_ref;
 struct id_mark {
     uint32_t ids, links, forgotten;
 };
 struct id_mark id_graph_mark(const struct id_graph *graph);
-/* Appends ids, links and who was forgotten after `from` up to now, and the rows added per person since the last call;
- * from the very beginning, the rows of all persons. */
-void id_graph_export(struct id_graph *graph, struct id_mark from, struct buf *buf);
-/* Applies one exported piece; pieces come in order. */
-enum status id_graph_import(struct id_graph *graph, struct reader *reader) MUST_USE;
+/* Appends, as blocks of `project`, the ids, links and forgotten ones after `from`, and what those persons weigh whose
+ * weight has changed; from the very beginning, all. Followed by one of the next two, before it is called again. */
+void id_graph_save(struct id_graph *graph, struct id_mark from, uint64_t project, struct catalog_out *out);
+/* It counts: what came before `mark`, which was taken with it, needs not be saved again. */
+void id_graph_saved(struct id_graph *graph, struct id_mark mark);
+/* It does not: the next one holds its weights, too. */
+void id_graph_not_saved(struct id_graph *graph);
+/* Fills an empty graph with what was saved: all blocks of its project of the kinds IDS to FORGOTTEN, sorted. On failure
+ * *ret_bad is the file that it is about, if it is about one, and the graph shows nothing. */
+enum status id_graph_load(struct id_graph *graph, const struct catalog_ref *refs, size_t count, unsigned threads,
+                          struct error *error, const struct catalog_file **ret_bad) MUST_USE;
 
 /* --- views --- */
 

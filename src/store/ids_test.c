@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include "base/hash.h"
+#include "store/catalog.h"
 #include "store/ids.h"
 
 #include <stdio.h>
@@ -141,61 +142,236 @@ static void the_heavier_number_survives(void **state)
     id_graph_free(graph);
 }
 
-static void pieces_restore_the_graph(void **state)
+/* --- saving and loading --- */
+
+#define SAVES 20
+struct saves { /* each as if it were a file */
+    struct catalog_out outs[SAVES];
+    struct catalog_file files[SAVES];
+    size_t count;
+};
+
+static void save(struct id_graph *graph, struct saves *saves, struct id_mark *mark)
 {
-    (void)state;
-    struct id_graph *graph = id_graph_new(), *copy = id_graph_new();
-    struct model *model = calloc(1, sizeof *model);
-    struct buf pieces = BUF_INIT(1 << 22);
-    struct id_mark mark = id_graph_mark(graph);
-    for (uint32_t step = 0; step < 2000; step++) {
-        uint64_t r = hash_u64(step, 99);
-        if (model->count < 3 || r % 2 == 0) {
-            add(graph, model);
-        } else {
-            uint32_t a = 1 + (uint32_t)(r / 8 % model->count), b = 1 + (uint32_t)(r / 65536 % model->count);
-            id_graph_add_rows(graph, a, 1);
-            assert_int_equal(id_graph_link(graph, a, b, a), STATUS_OK);
-            model_link(model, a, b, a);
-        }
-        if (step % 150 == 0) {
-            id_graph_export(graph, mark, &pieces);
-            mark = id_graph_mark(graph);
-        }
-    }
-    id_graph_export(graph, mark, &pieces);
-    struct reader reader = reader_of(buf_str(&pieces));
-    while (reader_left(&reader)) assert_int_equal(id_graph_import(copy, &reader), STATUS_OK);
-    compare(copy, model);
-    for (uint32_t id = 1; id <= model->count; id++) {
-        uint32_t one[ID_HISTORY_MAX], two[ID_HISTORY_MAX];
-        size_t count = id_graph_history(graph, id, one);
+    struct catalog_out *out = &saves->outs[saves->count];
+    catalog_out_init(out, 1 << 24);
+    id_graph_save(graph, *mark, 1, out);
+    *mark = id_graph_mark(graph);
+    id_graph_saved(graph, *mark);
+    assert_int_equal(catalog_out_status(out), STATUS_OK);
+    catalog_of_out(out, &saves->files[saves->count++]);
+}
+
+static enum status load(struct id_graph *graph, const struct saves *saves, unsigned threads)
+{
+    struct error error = ERROR_INIT;
+    const struct catalog_file *bad;
+    size_t count;
+    struct catalog_ref *refs = catalog_sorted(saves->files, saves->count, &count);
+    enum status status = id_graph_load(graph, refs, count, threads, &error, &bad);
+    assert_int_equal(status, error.status);
+    free(refs);
+    return status;
+}
+
+static void saves_fini(struct saves *saves)
+{
+    for (size_t i = 0; i < saves->count; i++) catalog_out_fini(&saves->outs[i]);
+}
+
+static void assert_same(struct id_graph *copy, struct id_graph *graph)
+{
+    struct id_view *one = id_graph_view(graph), *two = id_graph_view(copy);
+    assert_int_equal(id_graph_count(copy), id_graph_count(graph));
+    assert_int_equal(id_view_link_count(one), id_view_link_count(two));
+    for (uint32_t i = 0; i < id_view_link_count(one); i++)
+        assert_int_equal(id_view_moved(one, i), id_view_moved(two, i));
+    for (uint32_t id = 1; id <= id_graph_count(graph); id++) {
+        uint32_t history[ID_HISTORY_MAX], again[ID_HISTORY_MAX];
+        size_t count = id_graph_history(graph, id, history);
         assert_int_equal(id_graph_person(copy, id), id_graph_person(graph, id)); /* the very numbers */
-        assert_int_equal(id_graph_history(copy, id, two), count);
-        assert_memory_equal(one, two, count * sizeof *one);
+        assert_int_equal(id_graph_history(copy, id, again), count);
+        assert_memory_equal(history, again, count * sizeof *history);
+        assert_int_equal(id_graph_next_member(copy, id), id_graph_next_member(graph, id));
+        uint32_t link, other;
+        bool any = id_view_absorbed(one, id, &link);
+        assert_int_equal(id_view_absorbed(two, id, &other), any);
+        for (; any; any = id_view_absorbed_before(one, &link)) {
+            assert_int_equal(link, other);
+            bool more = id_view_absorbed_before(two, &other);
+            uint32_t next = link;
+            assert_int_equal(id_view_absorbed_before(one, &next), more);
+        }
+        if (!id_graph_person(graph, id)) continue;
+        assert_int_equal(id_graph_shown(copy, id_graph_person(copy, id)),
+                         id_graph_shown(graph, id_graph_person(graph, id)));
+        assert_true(str_eq(id_graph_text(copy, id), id_graph_text(graph, id)));
+        assert_int_equal(id_graph_find(copy, id_graph_text(graph, id)), id);
     }
-    /* what is linked next turns out alike */
-    for (uint32_t i = 0; i < 50; i++) {
-        uint32_t a = 1 + (uint32_t)(hash_u64(i, 3) % model->count), b = 1 + (uint32_t)(hash_u64(i, 4) % model->count);
+    id_view_unref(one);
+    id_view_unref(two);
+}
+
+/* What is linked next turns out alike: so the weights are the same. */
+static void assert_goes_on_alike(struct id_graph *copy, struct id_graph *graph)
+{
+    uint32_t ids = id_graph_count(graph);
+    for (uint32_t i = 0; i < 200; i++) {
+        uint32_t a = 1 + (uint32_t)(hash_u64(i, 3) % ids), b = 1 + (uint32_t)(hash_u64(i, 4) % ids);
+        if (!id_graph_person(graph, a) || !id_graph_person(graph, b)) continue;
         assert_int_equal(id_graph_link(graph, a, b, a), STATUS_OK);
         assert_int_equal(id_graph_link(copy, a, b, a), STATUS_OK);
         assert_int_equal(id_graph_person(copy, b), id_graph_person(graph, b));
     }
-    /* damaged pieces are refused or harmless */
-    for (size_t at = 0; at < 3000 && at < pieces.size; at += 3) {
-        struct id_graph *other = id_graph_new();
-        pieces.data[at] = (char)(pieces.data[at] ^ 0x41);
-        reader = reader_of(buf_str(&pieces));
-        enum status status = STATUS_OK;
-        for (int piece = 0; piece < 3 && reader_left(&reader) && status == STATUS_OK; piece++)
-            status = id_graph_import(other, &reader);
-        pieces.data[at] = (char)(pieces.data[at] ^ 0x41);
-        id_graph_free(other);
+    assert_same(copy, graph);
+}
+
+/* One step of a life: new ids, rows, links, now and then somebody who is forgotten. */
+static void live(struct id_graph *graph, uint64_t seed, uint32_t step)
+{
+    uint64_t r = hash_u64(step, seed);
+    uint32_t ids = id_graph_count(graph), id;
+    char text[40];
+    if (ids < 3 || r % 8 < 3) {
+        text_of(text, ids + 1);
+        assert_int_equal(id_graph_intern(graph, str_of(text), &id), STATUS_OK);
+        return;
     }
-    buf_fini(&pieces);
-    free(model);
+    uint32_t a = 1 + (uint32_t)(r / 8 % ids), b = 1 + (uint32_t)(r / 65536 % ids);
+    if (!id_graph_person(graph, a) || !id_graph_person(graph, b)) return;
+    if (r % 8 < 6)
+        id_graph_add_rows(graph, a, (uint32_t)(r >> 40) % 50);
+    else if (r % 1000 == 7)
+        assert_int_equal(id_graph_forget(graph, id_graph_person(graph, a)), STATUS_OK);
+    else
+        assert_int_equal(id_graph_link(graph, a, b, r & 1024 ? a : b), STATUS_OK);
+}
+
+/* However often it is saved, what is loaded is the same graph: from all saves, from one that was made anew, and when
+ * some saves did not count. */
+static void saves_restore_the_graph(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 8; seed++) {
+        struct id_graph *graph = id_graph_new(), *copy = id_graph_new(), *anew = id_graph_new();
+        struct saves saves = {.count = 0}, whole = {.count = 0};
+        struct id_mark mark = id_graph_mark(graph), none = {0};
+        for (uint32_t step = 0; step < 4000; step++) {
+            live(graph, seed, step);
+            if (step % 300 == 299) save(graph, &saves, &mark);
+            if (step % 400 == 350) {
+                struct catalog_out lost;
+                catalog_out_init(&lost, 1 << 24);
+                id_graph_save(graph, mark, 1, &lost);
+                live(graph, seed + 100, step);
+                id_graph_not_saved(graph);
+                catalog_out_fini(&lost);
+            }
+        }
+        save(graph, &saves, &mark);
+        save(graph, &whole, &none);
+        assert_int_equal(load(copy, &saves, 1), STATUS_OK);
+        assert_int_equal(load(anew, &whole, 2), STATUS_OK);
+        assert_same(copy, graph);
+        assert_same(anew, graph);
+        assert_goes_on_alike(copy, graph);
+        struct saves second = {.count = 0}; /* and once more from what was loaded */
+        struct id_graph *third = id_graph_new();
+        mark = (struct id_mark){0};
+        save(copy, &second, &mark);
+        assert_int_equal(load(third, &second, 1), STATUS_OK);
+        assert_same(third, copy);
+        id_graph_free(third);
+        saves_fini(&second);
+        saves_fini(&saves);
+        saves_fini(&whole);
+        id_graph_free(graph);
+        id_graph_free(copy);
+        id_graph_free(anew);
+    }
+}
+
+/* Blocks behind a good checksum whose content is not what a graph writes: refused or harmless. */
+static void damaged_blocks(void **state)
+{
+    (void)state;
+    struct id_graph *graph = id_graph_new();
+    struct saves saves = {.count = 0};
+    struct id_mark mark = id_graph_mark(graph);
+    for (uint32_t step = 0; step < 600; step++) {
+        live(graph, 5, step);
+        if (step % 200 == 199) save(graph, &saves, &mark);
+    }
+    for (size_t f = 0; f < saves.count; f++) {
+        struct catalog_out *out = &saves.outs[f];
+        for (size_t b = 0; b < out->count; b++) {
+            struct catalog_block *block = &out->blocks[b], good = *block;
+            char *bytes = out->bytes.data + block->offset;
+            for (size_t at = 0; at < block->size; at++) {
+                for (unsigned bit = 0; bit < 8; bit++) {
+                    bytes[at] = (char)(bytes[at] ^ 1 << bit);
+                    block->check = hash_bytes(bytes, block->size, 0);
+                    struct id_graph *other = id_graph_new();
+                    enum status status = load(other, &saves, 1);
+                    assert_true(status == STATUS_OK || status == STATUS_CORRUPT);
+                    for (uint32_t id = 1; id <= id_graph_count(other); id++) {
+                        uint32_t history[ID_HISTORY_MAX];
+                        (void)id_graph_history(other, id, history);
+                        (void)id_graph_find(other, id_graph_text(other, id));
+                        assert_true(id_graph_members(other, id) <= id_graph_count(other));
+                    }
+                    id_graph_free(other);
+                    bytes[at] = (char)(bytes[at] ^ 1 << bit);
+                    if (at > 40) bit += 3;
+                }
+                *block = good;
+            }
+            struct id_graph *other = id_graph_new();
+            block->check++;
+            assert_int_equal(load(other, &saves, 1), STATUS_CORRUPT);
+            *block = good;
+            block->first += 1; /* of ids, links and the forgotten a number, of weights an id */
+            enum status status = load(other, &saves, 1);
+            assert_true(status == STATUS_CORRUPT || block->kind == CATALOG_WEIGHTS);
+            *block = good;
+            id_graph_free(other);
+        }
+    }
+    saves_fini(&saves);
     id_graph_free(graph);
-    id_graph_free(copy);
+}
+
+/* So many ids that several threads read them, into pieces of several sizes. */
+static void many_ids(void **state)
+{
+    (void)state;
+    struct id_graph *graph = id_graph_new();
+    struct saves saves = {.count = 0};
+    struct id_mark mark = id_graph_mark(graph);
+    char *text = malloc(3u << 20);
+    for (uint32_t i = 1; i <= 400000; i++) {
+        uint32_t id, size = i % 100000 == 77 ? 3u << 20 : i % 1000 == 5 ? 300 : 30;
+        memset(text, 'x', size);
+        snprintf(text, 30, "$device:%020u", i);
+        assert_int_equal(id_graph_intern(graph, str_from(text, size), &id), STATUS_OK);
+        assert_int_equal(id, i);
+        if (i % 3 == 0) assert_int_equal(id_graph_link(graph, id, 1 + (uint32_t)(hash_u64(i, 1) % i), id), STATUS_OK);
+        if (i % 150000 == 0) save(graph, &saves, &mark);
+    }
+    save(graph, &saves, &mark);
+    for (unsigned threads = 1; threads <= 3; threads += 2) {
+        struct id_graph *copy = id_graph_new();
+        assert_int_equal(load(copy, &saves, threads), STATUS_OK);
+        assert_same(copy, graph);
+        uint32_t id;
+        assert_int_equal(id_graph_intern(copy, STR("another"), &id), STATUS_OK);
+        assert_int_equal(id, 400001);
+        assert_int_equal(id_graph_find(copy, STR("another")), id);
+        id_graph_free(copy);
+    }
+    free(text);
+    saves_fini(&saves);
+    id_graph_free(graph);
 }
 
 /* Each link that moved somebody is in the list of the number that absorbed it, and all of a list is one person. */
@@ -270,7 +446,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_graphs),
         cmocka_unit_test(the_heavier_number_survives),
-        cmocka_unit_test(pieces_restore_the_graph),
+        cmocka_unit_test(saves_restore_the_graph),
+        cmocka_unit_test(damaged_blocks),
+        cmocka_unit_test(many_ids),
         cmocka_unit_test(views_do_not_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,26 +86,29 @@ struct str names_text(struct names *names, uint32_t number)
     return text;
 }
 
-void names_export(struct names *names, uint32_t first, struct buf *buf)
+uint32_t names_export(const struct names *names, uint32_t first, size_t bytes_max, struct buf *buf)
 {
-    buf_varint(buf, first);
-    buf_varint(buf, names->count - first);
-    for (uint32_t i = first; i < names->count; i++) {
-        buf_varint(buf, names->texts[i].size);
-        buf_str_add(buf, names->texts[i]);
+    size_t bytes = 0;
+    uint32_t next = first;
+    for (; next < names->count; next++) {
+        bytes += VARINT_BYTES_MAX + names->texts[next].size;
+        if (bytes > bytes_max && next > first) break;
+        buf_varint(buf, names->texts[next].size);
+        buf_str_add(buf, names->texts[next]);
     }
+    return next - first;
 }
 
-enum status names_import(struct names *names, struct reader *reader)
+enum status names_import(struct names *names, struct str exported, uint64_t first, uint64_t count)
 {
-    uint64_t first = read_varint(reader), count = read_varint(reader);
-    if (reader->failed || first != names->count || count > reader_left(reader)) return STATUS_CORRUPT;
+    struct reader reader = reader_of(exported);
+    if (first != names->count || count > exported.size) return STATUS_CORRUPT;
     for (uint64_t i = 0; i < count; i++) {
-        struct str name = read_str(reader);
+        struct str name = read_str(&reader);
         uint32_t number;
-        if (reader->failed) return STATUS_CORRUPT;
+        if (reader.failed) return STATUS_CORRUPT;
         TRY(names_intern(names, name, &number));
         if (number != first + i) return STATUS_CORRUPT;
     }
-    return STATUS_OK;
+    return reader_left(&reader) ? STATUS_CORRUPT : STATUS_OK;
 }

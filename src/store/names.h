@@ -15,6 +15,8 @@ uint32_t names_count(const struct names *names); /* applier only */
 enum status names_intern(struct names *names, struct str name, uint32_t *ret_number) MUST_USE;
 uint32_t names_find(struct names *names, struct str name, uint32_t count); /* UINT32_MAX: unknown */
 struct str names_text(struct names *names, uint32_t number);
-/* The durable form: names from `first` on. */
-void names_export(struct names *names, uint32_t first, struct buf *buf);
-enum status names_import(struct names *names, struct reader *reader) MUST_USE;
+/* The durable form (docs/formats/catalog.md): appends names from `first` on, one at least, while that takes no more
+ * than bytes_max. Returns how many. */
+uint32_t names_export(const struct names *names, uint32_t first, size_t bytes_max, struct buf *buf);
+/* Adds what was exported. CORRUPT when it does not continue what is there. */
+enum status names_import(struct names *names, struct str exported, uint64_t first, uint64_t count) MUST_USE;

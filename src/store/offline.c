@@ -2,6 +2,8 @@
 
 #include "base/hash.h"
 #include "os/peek.h"
+#include "os/workers.h"
+#include "store/catalog.h"
 #include "store/store.h"
 #include "store/wal.h"
 
@@ -13,7 +15,6 @@
 #define TRIES_MAX        20
 #define FOOTER_BYTES_MAX ((uint64_t)64 << 20)
 #define FOOTER_ENTRY     (8 + 8 + 8 + SECTION_REF_BYTES + 8 + 8)
-#define FILE_BYTES_MAX   ((uint64_t)8 << 30)
 
 /* --- findings --- */
 
@@ -229,6 +230,11 @@ enum status offline_open_file(struct os_fs *fs, const char *name, struct cache *
 
 /* --- catalogs --- */
 
+static void event_name(char out[64], uint64_t id, const char *kind)
+{
+    snprintf(out, 64, "events/%016llx.%s", (unsigned long long)id, kind);
+}
+
 struct offline_project *offline_project(const struct offline *offline, uint64_t id)
 {
     size_t low = 0, high = offline->project_count;
@@ -260,39 +266,42 @@ static struct offline_project *find_project(struct offline *offline, uint64_t id
     return &grown[at];
 }
 
-static enum status load_catalog(struct offline *offline, const char *name, const struct manifest_file *expected,
-                                struct os_file *file, struct error *error)
+static bool find_target(void *ctx, uint64_t id, struct catalog_target *ret_target)
 {
-    uint64_t size = 0, id, lsn;
-    TRY(os_size(file, &size, error));
-    if (size != expected->size || size < FILE_HEADER || size > FILE_BYTES_MAX)
-        return error_set(error, STATUS_CORRUPT, "the file has %llu bytes instead of %llu", (unsigned long long)size,
-                         (unsigned long long)expected->size);
-    char *bytes = malloc(size);
-    if (!bytes) return error_set(error, STATUS_LIMIT, "out of memory for a catalog file");
-    enum status status = os_pread(file, bytes, size, 0, error);
-    if (status == STATUS_OK)
-        status =
-            file_header_check((const unsigned char *)bytes, CATALOG_MAGIC, offline->manifest.node, error, &id, &lsn);
-    if (status == STATUS_OK && id != expected->file_id)
-        finding_report(&offline->sink, FINDING_DAMAGE, name, 32, "the header is that of file %016llx",
-                       (unsigned long long)id);
-    struct str content = str_from(bytes + FILE_HEADER, size - FILE_HEADER);
-    if (status == STATUS_OK && hash_bytes(content.data, content.size, 0) != expected->check)
-        status = error_set(error, STATUS_CORRUPT, "the checksum is wrong");
-    struct reader reader = reader_of(content);
-    while (status == STATUS_OK && reader_left(&reader)) {
-        uint64_t offset = size - reader_left(&reader), project_id = read_varint(&reader);
-        struct offline_project *project = reader.failed ? NULL : find_project(offline, project_id);
-        status = project ? names_import(project->events, &reader) : STATUS_CORRUPT;
-        if (status == STATUS_OK) status = names_import(project->properties, &reader);
-        if (status == STATUS_OK) status = id_graph_import(project->ids, &reader);
-        if (status != STATUS_OK)
-            error_set(error, status, "the piece of project %llu at %llu does not continue what came before",
-                      (unsigned long long)project_id, (unsigned long long)offset);
+    const struct offline_project *project = find_project(ctx, id);
+    *ret_target =
+        (struct catalog_target){.events = project->events, .properties = project->properties, .ids = project->ids};
+    return true;
+}
+
+/* Damage to an index makes everything unknown that comes after it; all files are looked at in any case. */
+static void load_catalogs(struct offline *offline, struct os_file *const *handles)
+{
+    const struct manifest *m = &offline->manifest;
+    struct catalog_file *files = calloc(m->catalog_count + 1, sizeof *files);
+    struct error error = ERROR_INIT;
+    if (!files) abort();
+    for (size_t i = 0; i < m->catalog_count; i++) {
+        char name[64];
+        event_name(name, m->catalogs[i].file_id, "cat");
+        enum status status = STATUS_NOT_FOUND; /* reported */
+        if (handles[i]) {
+            status = catalog_open(handles[i], name, &m->catalogs[i], m->node, &error, &files[i]);
+            if (status != STATUS_OK)
+                finding_report_error(&offline->sink, FINDING_DAMAGE, name, FINDING_NO_OFFSET, &error);
+        }
+        if (status != STATUS_OK) offline->catalogs_damaged = true;
     }
-    free(bytes);
-    return status;
+    if (!offline->catalogs_damaged) {
+        struct catalog_load load = {
+            .files = files, .file_count = m->catalog_count, .threads = os_cores(), .find = find_target, .ctx = offline};
+        const struct catalog_file *bad;
+        offline->catalogs_damaged = catalog_load(&load, &error, &bad) != STATUS_OK;
+        if (offline->catalogs_damaged)
+            finding_report_error(&offline->sink, FINDING_DAMAGE, bad ? bad->name : "events", FINDING_NO_OFFSET, &error);
+    }
+    for (size_t i = 0; i < m->catalog_count; i++) catalog_fini(&files[i]);
+    free(files);
 }
 
 /* --- deleted rows --- */
@@ -368,11 +377,6 @@ static void close_handles(const struct offline *offline, struct handles *handles
     free(handles->deletes);
     free(handles->sections);
     *handles = (struct handles){0};
-}
-
-static void event_name(char out[64], uint64_t id, const char *kind)
-{
-    snprintf(out, 64, "events/%016llx.%s", (unsigned long long)id, kind);
 }
 
 /* Reports what cannot be opened, unless `quiet`. */
@@ -453,15 +457,7 @@ static void load_files(struct offline *offline, struct handles *handles)
     const struct manifest *m = &offline->manifest;
     struct error error = ERROR_INIT;
     char name[64];
-    for (size_t i = 0; i < m->catalog_count && !offline->catalogs_damaged; i++) {
-        event_name(name, m->catalogs[i].file_id, "cat");
-        enum status status = handles->catalogs[i]
-                                 ? load_catalog(offline, name, &m->catalogs[i], handles->catalogs[i], &error)
-                                 : STATUS_NOT_FOUND; /* reported */
-        if (status != STATUS_OK && handles->catalogs[i])
-            finding_report_error(&offline->sink, FINDING_DAMAGE, name, FINDING_NO_OFFSET, &error);
-        offline->catalogs_damaged = status != STATUS_OK;
-    }
+    load_catalogs(offline, handles->catalogs);
     for (size_t i = 0; i < offline->project_count; i++) {
         struct offline_project *project = &offline->projects[i];
         project->view = id_graph_view(project->ids);
