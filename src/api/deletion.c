@@ -240,7 +240,7 @@ static enum status carry_out(struct finder *finder, const struct request *reques
     const struct meta_deletion *d = finder->deletion;
     uint64_t project = (uint64_t)d->project_id, number = (uint64_t)d->id;
     if (d->dry_run || d->kind == META_DELETION_EVENTS) return find_events(finder, request, zone, error);
-    /* Written before a restart, and found again in the log: once is enough. */
+    /* Written before a restart, and found again in the log or in the manifest: once is enough. */
     if (store_deletion(finder->api->store, project, number, &finder->result) == STATUS_OK) return STATUS_OK;
     struct buf record = BUF_INIT(DELETE_BYTES_MAX);
     enum status status = d->kind == META_DELETION_PERSON

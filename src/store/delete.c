@@ -132,6 +132,7 @@ static void mark_memtable(struct memtable *mem, const struct delete_order *order
     }
 }
 
+/* `error` may be NULL. */
 static enum status owe(struct project *project, struct delete_order *order, struct section *section,
                        const struct error *error)
 {
@@ -143,7 +144,7 @@ static enum status owe(struct project *project, struct delete_order *order, stru
         project->owed_capacity = capacity;
     }
     /* One line per delete: a disk that is gone would give one per section. */
-    if (!project->owed_count || project->owed[project->owed_count - 1].order != order)
+    if (error && (!project->owed_count || project->owed[project->owed_count - 1].order != order))
         log_failure(LOG_ERROR, "cannot_delete_in_section", error);
     project->owed[project->owed_count++] = (struct delete_debt){delete_order_ref(order), section_ref_take(section)};
     return STATUS_OK;
@@ -211,6 +212,7 @@ static enum status carry_out(struct project *project, struct project_context *co
         TRY(owe(project, order, project->live[i].section, &error));
         owed++;
     }
+    order->rows = rows;
     add_result(context, project->id, order, rows, owed);
     return any ? hold(project, order) : STATUS_OK;
 }
@@ -295,6 +297,7 @@ void project_orders_retry(struct project *project, struct project_context *conte
         enum status status = live ? mark_live(project, live, debt->order, &rows, &error) : STATUS_OK;
         struct delete_result *result = find_result(&context->results, project->id, debt->order->request);
         if (result) result->rows += rows;
+        debt->order->rows += rows;
         context->deleted += rows;
         if (status != STATUS_OK) {
             project->owed[kept++] = *debt;
@@ -348,4 +351,65 @@ uint64_t project_purged_lsn(const struct project *project)
         if (project->owed[i].order->lsn < purged) purged = project->owed[i].order->lsn;
     }
     return purged;
+}
+
+/* --- debts on disk --- */
+
+static bool is_first_debt(const struct project *project, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (project->owed[i].order == project->owed[index].order) return false;
+    }
+    return true;
+}
+
+void project_debts_write(const struct project *project, struct buf *out)
+{
+    for (size_t i = 0; i < project->owed_count; i++) {
+        const struct delete_order *order = project->owed[i].order;
+        if (order->kind != RECORD_DELETE_PERSON || !is_first_debt(project, i)) continue;
+        buf_u64(out, project->id);
+        buf_u64(out, order->lsn);
+        buf_u64(out, order->request);
+        buf_u64(out, order->rows);
+        buf_u32(out, order->links);
+        buf_u32(out, (uint32_t)order->person_count);
+        for (size_t k = 0; k < order->person_count; k++) buf_u32(out, order->persons[k]);
+    }
+}
+
+static enum status read_debt(struct reader *reader, struct project *project, uint64_t lsn,
+                             struct project_context *context)
+{
+    struct delete_order *order = delete_order_new(RECORD_DELETE_PERSON);
+    if (!order) return STATUS_LIMIT;
+    order->lsn = lsn;
+    order->request = read_u64(reader);
+    order->rows = read_u64(reader);
+    order->links = read_u32(reader);
+    uint32_t count = read_u32(reader);
+    size_t capacity = 0;
+    enum status status = reader->failed || count > reader_left(reader) / 4 ? STATUS_CORRUPT : STATUS_OK;
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) status = add_person(order, &capacity, read_u32(reader));
+    if (status == STATUS_OK) status = delete_order_finish(order);
+    uint32_t owed = 0;
+    for (size_t i = 0; i < project->live_count && status == STATUS_OK; i++, owed++)
+        status = owe(project, order, project->live[i].section, NULL);
+    if (status == STATUS_OK && owed) add_result(context, project->id, order, order->rows, owed);
+    delete_order_unref(order);
+    return status;
+}
+
+enum status project_debts_read(struct str debts, struct project *(*find)(void *ctx, uint64_t project), void *ctx,
+                               struct project_context *context, struct error *error)
+{
+    struct reader reader = reader_of(debts);
+    enum status status = STATUS_OK;
+    while (reader_left(&reader) && status == STATUS_OK) {
+        uint64_t number = read_u64(&reader), lsn = read_u64(&reader);
+        struct project *project = reader.failed ? NULL : find(ctx, number);
+        status = reader.failed ? STATUS_CORRUPT : project ? read_debt(&reader, project, lsn, context) : STATUS_LIMIT;
+    }
+    if (status == STATUS_CORRUPT) return error_set(error, status, "the manifest holds malformed debts of deletes");
+    return status == STATUS_OK ? STATUS_OK : error_set(error, status, "out of memory for debts of deletes");
 }

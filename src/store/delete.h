@@ -34,6 +34,13 @@ bool project_owes(const struct project *project, const struct section *section);
 size_t project_orders_bytes(const struct project *project);
 /* With the project, or when it is dropped. */
 void project_orders_clear(struct project *project);
+/* Appends the deletes of people that the project's sections owe, for the manifest. Who was deleted is forgotten, so
+ * nobody could name them again after a restart; other deletes can be repeated by whoever asked for them. */
+void project_debts_write(const struct project *project, struct buf *out);
+/* Puts what was written on record again, at start, when the files are loaded: every section of the project owes it. No
+ * later row stands under the number of somebody who was forgotten, so that is never too much. */
+enum status project_debts_read(struct str debts, struct project *(*find)(void *ctx, uint64_t project), void *ctx,
+                               struct project_context *context, struct error *error) MUST_USE;
 
 /* Every delete before this LSN has left no row in a section, and no id in a catalog file. */
 uint64_t project_purged_lsn(const struct project *project);

@@ -84,6 +84,8 @@ static void start(struct world *w)
     w->context->options = &options;
     enum status status = manifest_open(sim_fs(w->sim), &error, &w->manifest);
     if (status == STATUS_OK) status = files_load(sim_fs(w->sim), &w->manifest, w->cache, find, w, &error);
+    struct str debts = str_from(w->manifest.debts, w->manifest.debt_size);
+    if (status == STATUS_OK) status = project_debts_read(debts, find, w, w->context, &error);
     if (status != STATUS_OK) fail_msg("%s", error.primary);
     if (!w->manifest.failed) files_sweep(sim_fs(w->sim), &w->manifest);
     for (size_t i = 0; i < w->record_count; i++) {
@@ -341,6 +343,64 @@ static void what_cannot_be_read_is_owed(void **state)
     end_world(w);
 }
 
+/* The people are forgotten by then, and a flush has left the delete's record behind: what is owed is in the manifest,
+ * until it is paid, and then not any more. */
+static void debts_outlive_the_process(void **state)
+{
+    (void)state;
+    struct world *w = new_world(4);
+    uint64_t rows;
+    add(w, model_events(w->model, 1, 300));
+    flush(w);
+    stop(w);
+    sim_restart(w->sim);
+    start(w);
+    struct buf record = model_delete_person(w->model, 1, 5, &rows);
+    assert_true(rows > 0);
+    sim_fail(w->sim, SIM_READ, SIM_ERROR, 1, 1000000, ".sec");
+    add(w, record);
+    assert_true(delete_results_find(&w->context->results, 1, 5)->owed > 0);
+    sim_heal(w->sim);
+    add(w, model_events(w->model, 1, 100)); /* some of the same people come again */
+    flush(w);
+    assert_true(w->manifest.debt_size > 0);
+    for (unsigned i = 0; i < 3; i++) { /* before the debt is paid, then before that is durable, then after */
+        stop(w);
+        sim_restart(w->sim);
+        start(w);
+        assert_int_equal(w->manifest.debt_size > 0, i < 2);
+        const struct delete_result *result = delete_results_find(&w->context->results, 1, 5);
+        assert_int_equal(result != NULL, i < 2);
+        assert_int_equal(w->project->owed_count > 0, i < 2);
+        if (result) assert_true(project_purged_lsn(w->project) <= result->lsn);
+        check(w, 4, "after a restart");
+        assert_int_equal(w->project->owed_count, 0);
+        if (result && (result->owed || result->rows != rows))
+            fail_msg("%u sections owe, %u rows of %u", result->owed, (unsigned)result->rows, (unsigned)rows);
+        if (i == 1) flush(w);
+    }
+    end_world(w);
+}
+
+static void malformed_debts_are_refused(void **state)
+{
+    (void)state;
+    struct world *w = new_world(5);
+    struct error error = ERROR_INIT;
+    struct buf out = BUF_INIT(1000);
+    for (unsigned i = 0; i < 4; i++) buf_u64(&out, 1);
+    buf_u32(&out, 0);
+    buf_u32(&out, 2); /* numbers follow */
+    for (unsigned i = 0; i < 2; i++) buf_u32(&out, i);
+    for (size_t size = 0; size <= out.size; size++) {
+        enum status status = project_debts_read(str_from(out.data, size), find, w, w->context, &error);
+        assert_int_equal(status, size == 0 || size == out.size ? STATUS_OK : STATUS_CORRUPT);
+    }
+    assert_int_equal(w->project->owed_count, 0); /* it has no sections */
+    buf_fini(&out);
+    end_world(w);
+}
+
 static bool file_holds(struct world *w, const char *name, const char *text)
 {
     struct error error;
@@ -466,6 +526,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_project_is_what_its_log_says), cmocka_unit_test(a_person_with_many_rows),
         cmocka_unit_test(old_sections_leave_unread),      cmocka_unit_test(what_cannot_be_read_is_owed),
+        cmocka_unit_test(debts_outlive_the_process),      cmocka_unit_test(malformed_debts_are_refused),
         cmocka_unit_test(ids_leave_the_catalog),          cmocka_unit_test(sections_from_the_future),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

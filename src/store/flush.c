@@ -2,6 +2,7 @@
 
 #include "base/civil.h"
 #include "base/log.h"
+#include "store/delete.h"
 #include "store/merge.h"
 
 #include <stdatomic.h>
@@ -10,6 +11,7 @@
 
 #define SECTIONS_PER_FLUSH_MAX 128
 #define CATALOG_BYTES_MAX      ((size_t)4 << 30)
+#define DEBT_BYTES_MAX         ((size_t)64 << 20)
 #define CATALOG_FILES_RUN      8
 
 /* --- the job --- */
@@ -21,6 +23,7 @@ struct flush_job *flush_job_new(uint64_t flushed_lsn, int64_t now_ms)
     job->flushed_lsn = flushed_lsn;
     job->now_ms = now_ms;
     catalog_out_init(&job->catalog, CATALOG_BYTES_MAX);
+    job->debts = BUF_INIT(DEBT_BYTES_MAX);
     return job;
 }
 
@@ -50,6 +53,7 @@ void flush_job_free(struct flush_job *job)
     free(job->dropped);
     free(job->dead);
     catalog_out_fini(&job->catalog);
+    buf_fini(&job->debts);
     free(job);
 }
 
@@ -106,6 +110,8 @@ enum status flush_job_project(struct flush_job *job, struct project *project, co
         part->deleted[part->deleted_count++] =
             (struct version_section){section_ref_take(live->section), deletes_ref(live->deletes)};
     }
+    project_debts_write(project, &job->debts);
+    TRY(buf_status(&job->debts));
     return save_catalog(job, part, project);
 }
 
@@ -337,6 +343,8 @@ static enum status append_edit(struct flush_job *job, struct manifest *manifest,
                                  .delete_count = written->delete_count,
                                  .drop_projects = job->dropped,
                                  .drop_project_count = job->dropped_count};
+    struct str debts = buf_str(&job->debts);
+    if (!str_eq(debts, str_from(manifest->debts, manifest->debt_size))) edit.debts = &debts;
     return manifest_append(manifest, &edit, &job->error);
 }
 

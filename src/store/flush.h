@@ -36,6 +36,7 @@ struct flush_job {
     size_t dropped_count;
     struct manifest_dead *dead; /* sections of dropped projects */
     size_t dead_count;
+    struct buf debts; /* what sections owe (delete.h) */
     int64_t now_ms;
     uint64_t bytes_written;
     enum status status; /* result */

@@ -26,6 +26,7 @@ enum operation {
     OP_DELETES,
     OP_DROP_PROJECT,
     OP_DROP_SECTION,
+    OP_DEBTS,
 };
 
 static void *grow(void *items, size_t count, size_t *capacity, size_t item_size)
@@ -127,6 +128,15 @@ static void drop_project(struct manifest *m, uint64_t project)
     m->dropped[m->dropped_count++] = project;
 }
 
+static void set_debts(struct manifest *m, struct str debts)
+{
+    free(m->debts);
+    m->debts = malloc(debts.size + 1);
+    if (!m->debts) abort();
+    if (debts.size) memcpy(m->debts, debts.data, debts.size);
+    m->debt_size = debts.size;
+}
+
 /* --- bodies --- */
 
 static void put_file(struct buf *body, enum operation operation, const struct manifest_file *file)
@@ -173,6 +183,10 @@ static void write_body(struct buf *body, const struct manifest_edit *edit)
         buf_u64(body, (uint64_t)d->marked_ms);
     }
     for (size_t i = 0; i < edit->drop_project_count; i++) put_number(body, OP_DROP_PROJECT, edit->drop_projects[i]);
+    if (edit->debts) {
+        put_number(body, OP_DEBTS, edit->debts->size);
+        buf_str_add(body, *edit->debts);
+    }
 }
 
 /* Others may have taken numbers since our own edit was made up. */
@@ -231,6 +245,10 @@ static enum status apply_body(struct manifest *m, struct str body, bool live)
             break;
         }
         case OP_DROP_PROJECT: drop_project(m, number); break;
+        case OP_DEBTS:
+            if (number > reader_left(&r)) return STATUS_CORRUPT;
+            set_debts(m, read_bytes(&r, number));
+            break;
         default: return STATUS_CORRUPT;
         }
     }
@@ -284,6 +302,7 @@ static void remove_older(const struct manifest *m)
  */
 static enum status rotate(struct manifest *m, struct str body, struct error *error)
 {
+    struct str debts = str_from(m->debts, m->debt_size);
     struct manifest_edit full = {
         .flushed_lsn = m->flushed_lsn,
         .next_file_id = m->next_file_id,
@@ -297,6 +316,7 @@ static enum status rotate(struct manifest *m, struct str body, struct error *err
         .delete_count = m->delete_count,
         .drop_projects = m->dropped,
         .drop_project_count = m->dropped_count,
+        .debts = debts.size ? &debts : NULL,
     };
     struct buf picture = BUF_INIT(MANIFEST_MAX), out = BUF_INIT(MANIFEST_MAX);
     unsigned char header[FILE_HEADER];
@@ -394,6 +414,7 @@ enum status manifest_append(struct manifest *m, const struct manifest_edit *edit
 static void reset(struct manifest *m)
 {
     m->section_count = m->catalog_count = m->delete_count = m->dead_count = m->dropped_count = 0;
+    m->debt_size = 0;
     m->flushed_lsn = m->last_check = m->offset = 0;
     m->next_file_id = 1;
 }
@@ -493,5 +514,6 @@ void manifest_fini(struct manifest *m)
     free(m->deletes);
     free(m->dead);
     free(m->dropped);
+    free(m->debts);
     *m = (struct manifest){0};
 }

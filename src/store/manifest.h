@@ -37,6 +37,8 @@ struct manifest {
     size_t dead_count, dead_capacity;
     uint64_t *dropped; /* projects */
     size_t dropped_count, dropped_capacity;
+    char *debts; /* deletes that sections owe, as delete.h writes them */
+    size_t debt_size;
     /* What is durable is not certain: nothing was appended since opening, or the last append did not finish and its
      * edit may count after a crash. The next append starts a new file; until then nothing may be removed that an older
      * state needs. */
@@ -59,6 +61,7 @@ struct manifest_edit {
     size_t delete_count;
     const uint64_t *drop_projects;
     size_t drop_project_count;
+    const struct str *debts; /* all that are owed now; NULL: as before */
 };
 /* `count` numbers for new files, from the one returned on. From any thread. */
 uint64_t manifest_take_ids(struct manifest *manifest, uint64_t count);

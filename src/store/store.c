@@ -25,6 +25,7 @@
 
 #include "base/log.h"
 #include "os/clock.h"
+#include "store/delete.h"
 #include "store/store_int.h"
 
 #include <stdlib.h>
@@ -140,6 +141,8 @@ static enum status recover(struct store *store, struct error *error, struct stor
         if (!project) return error_set(error, STATUS_LIMIT, "out of memory for a project");
         project->dropped = true;
     }
+    TRY(project_debts_read(str_from(store->manifest.debts, store->manifest.debt_size), store_find_project, store,
+                           &store->context, error));
     struct wal_options wal = {
         .fs = store->options.fs, .file_bytes = store->options.wal_file_bytes, .salvage = store->options.salvage};
     memcpy(wal.node, store->manifest.node, sizeof wal.node);
