@@ -1,5 +1,7 @@
 // The public workflow runner of @redocly/cli, `respect`, runs the seeds against the server, unchanged. It sends no
-// credentials by itself, so a small proxy of this test adds the Basic header on the way to the query API.
+// credentials by itself, so a small proxy of this test adds the Basic header on the way to the query API. The
+// descriptions of openapi/ are checked too: that they are well formed, that they name every route of the server and no
+// other, and that what the deletion API answers is what its schemas say.
 //
 // Needs tests/clients/node_modules (script/bootstrap --tests). Without it the test is skipped, except where CI=true.
 // The runner wants a newer Node than Debian 12 has: the package node-linux-… of tests/clients brings one.
@@ -25,7 +27,7 @@ let world, proxy, root, files;
 before(async () => {
   if (skip) return;
   assert.ok(existsSync(cli), `${cli} is missing`);
-  world = await World.start();
+  world = await World.start({ role: 'owner' });
   // Everything goes through, with credentials added.
   proxy = http.createServer((request, response) => {
     const outgoing = http.request(
@@ -62,19 +64,21 @@ after(async () => {
   await world?.end();
 });
 
-function respect(file, inputs, sources) {
+function respect(file, inputs, sources, schemas = 'off') {
   const address = `http://127.0.0.1:${proxy.address().port}`;
-  const servers = { ingestionApi: world.url, identityApi: world.url, queryApi: `${address}/api/2.0` };
-  const args = [
-    cli,
+  const servers = { ingestionApi: world.url, identityApi: world.url, queryApi: `${address}/api/2.0`, deletionApi: address };
+  return redocly([
     'respect',
     file,
     '--input',
     JSON.stringify(inputs),
     '--severity',
-    'SCHEMA_CHECK=off',
+    `SCHEMA_CHECK=${schemas}`,
     ...sources.flatMap((name) => ['--server', `${name}=${servers[name]}`]),
-  ];
+  ]);
+}
+
+function redocly(args) {
   const env = {
     ...process.env,
     REDOCLY_TELEMETRY: 'off',
@@ -84,7 +88,7 @@ function respect(file, inputs, sources) {
   };
   delete env.NODE_TEST_CONTEXT;
   return new Promise((resolve, reject) => {
-    const child = spawn(node, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(node, [cli, ...args], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
     child.stdout.on('data', (text) => {
       output += text;
@@ -147,6 +151,116 @@ test('resolve an identity and track', { skip }, async () => {
   assert.equal(run.code, 0, run.output);
   assert.equal(await world.count(eventName), 2);
   assert.equal(await world.uniques(eventName), 1);
+});
+
+test('descriptions are well formed', { skip }, async () => {
+  const names = readdirSync(path.join(root, 'openapi'));
+  assert.ok(names.length >= 4);
+  const run = await redocly(['lint', '--extends', 'spec', ...names.map((name) => path.join('openapi', name))]);
+  assert.equal(run.code, 0, run.output);
+});
+
+test('descriptions name every route and no other', () => {
+  const source = readFileSync(path.join(repository, 'src/api/api.c'), 'utf8');
+  const methods = { GET_POST: ['get', 'post'], HTTP_METHOD_GET: ['get'], HTTP_METHOD_POST: ['post'], HTTP_METHOD_DELETE: ['delete'] };
+  const served = new Set();
+  for (const [, name, target] of source.matchAll(/\.methods = (\w+),\s*\.path = "([^"]+)"/g)) {
+    if (name === 'HTTP_METHOD_OPTIONS') continue; // what browsers ask before they send
+    if (target.startsWith('/api/query/')) continue; // the same as /api/2.0, as the description says
+    const only = target.startsWith('/api/2.0/') ? ['get'] : methods[name]; // a POST carries the same, as it says too
+    for (const method of only) served.add(`${method} ${target}`);
+  }
+  assert.ok(served.size >= 10);
+  const described = new Set();
+  for (const name of readdirSync(path.join(repository, 'openapi'))) {
+    let prefix = '',
+      target;
+    for (const line of readFileSync(path.join(repository, 'openapi', name), 'utf8').split('\n')) {
+      prefix = /^- url: http:\/\/[^/]+(\/.*)$/.exec(line)?.[1] ?? prefix;
+      target = /^ {2}(\/\S*):$/.exec(line)?.[1] ?? (/^\S/.test(line) ? undefined : target);
+      const method = /^ {4}(get|post|put|delete):$/.exec(line)?.[1];
+      if (target && method) described.add(`${method} ${prefix}${target}`);
+    }
+  }
+  assert.deepEqual([...described].sort(), [...served].sort());
+});
+
+const deletions = `arazzo: 1.0.1
+info: {title: Deletions, version: 0.1.0}
+sourceDescriptions:
+- {name: deletionApi, type: openapi, url: ../openapi/cairn-deletion-openapi.yml}
+workflows:
+- workflowId: delete
+  inputs:
+    type: object
+    properties:
+      token: {type: string}
+      project: {type: integer}
+      event: {type: string}
+  steps:
+  - stepId: asMixpanel
+    operationId: createDataDeletion
+    parameters: [{name: token, in: query, value: $inputs.token}]
+    requestBody:
+      contentType: application/json
+      payload: {distinct_ids: [gone], compliance_type: GDPR}
+    successCriteria: [{condition: $statusCode == 201}, {condition: $response.body#/results/status == "SUCCESS"}]
+    outputs: {id: $response.body#/results/task_id}
+  - stepId: status
+    operationId: getDataDeletion
+    parameters:
+    - {name: token, in: query, value: $inputs.token}
+    - {name: id, in: path, value: $steps.asMixpanel.outputs.id}
+    successCriteria: [{condition: $statusCode == 200}, {condition: $response.body#/results/events == 2}]
+  - stepId: tooLate
+    operationId: cancelDataDeletion
+    parameters:
+    - {name: token, in: query, value: $inputs.token}
+    - {name: id, in: path, value: $steps.asMixpanel.outputs.id}
+    successCriteria: [{condition: $statusCode == 409}]
+  - stepId: byFilter
+    operationId: createDeletion
+    parameters: [{name: project_id, in: path, value: $inputs.project}]
+    requestBody:
+      contentType: application/json
+      payload: {event: $inputs.event, where: 'properties["n"] == 1', dry_run: true}
+    successCriteria: [{condition: $statusCode == 201}, {condition: $response.body#/results/events == 1}]
+    outputs: {id: $response.body#/results/id}
+  - stepId: report
+    operationId: getDeletion
+    parameters:
+    - {name: project_id, in: path, value: $inputs.project}
+    - {name: id, in: path, value: $steps.byFilter.outputs.id}
+    successCriteria: [{condition: $statusCode == 200}, {condition: $response.body#/results/dry_run == true}]
+  - stepId: all
+    operationId: listDeletions
+    parameters: [{name: project_id, in: path, value: $inputs.project}]
+    successCriteria: [{condition: $statusCode == 200}, {condition: $response.body#/results/0/kind == "events"}]
+  - stepId: tooLateAgain
+    operationId: cancelDeletion
+    parameters:
+    - {name: project_id, in: path, value: $inputs.project}
+    - {name: id, in: path, value: $steps.byFilter.outputs.id}
+    successCriteria: [{condition: $statusCode == 409}]
+  - stepId: unknown
+    operationId: getDeletion
+    parameters: [{name: project_id, in: path, value: $inputs.project}, {name: id, in: path, value: 99999}]
+    successCriteria: [{condition: $statusCode == 404}]
+`;
+
+test('deletions are answered as described', { skip }, async () => {
+  const eventName = freshName(),
+    file = path.join(root, 'arazzo', 'deletions.yml');
+  writeFileSync(file, deletions);
+  await world.send(
+    world.event(eventName, { distinct_id: 'gone' }),
+    world.event(eventName, { distinct_id: 'gone', n: 1 }),
+    world.event(eventName, { distinct_id: 'stays', n: 1 }),
+  );
+  const inputs = { token: world.token, project: world.project.project_id, event: eventName };
+  const run = await respect(file, inputs, ['deletionApi'], 'error');
+  assert.equal(run.code, 0, run.output);
+  assert.equal(await world.count(eventName), 1);
 });
 
 test('it notices when something is wrong', { skip }, async () => {
