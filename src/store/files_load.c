@@ -3,7 +3,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "os/clock.h"
-#include "os/workers.h"
+#include "os/machine.h"
 #include "store/catalog.h"
 #include "store/wal.h"
 

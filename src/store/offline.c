@@ -2,7 +2,7 @@
 
 #include "base/hash.h"
 #include "os/peek.h"
-#include "os/workers.h"
+#include "os/machine.h"
 #include "store/catalog.h"
 #include "store/store.h"
 #include "store/wal.h"
