@@ -12,6 +12,8 @@
  *   3. The number that absorbed another has at least its weight at that time, so chains of them are logarithmic.
  *   4. A person that is not touched, nor being saved, weighs what the catalog says.
  */
+#include "store/ids.h"
+
 #include "store/ids_int.h"
 
 #include <assert.h>
