@@ -19,7 +19,11 @@ enum os_open_flags {
     OS_WRITE = 1,     /* read and write; the file must exist */
     OS_CREATE = 2,    /* with OS_WRITE: make it, or open it when it exists */
     OS_EXCLUSIVE = 4, /* with OS_CREATE: CONFLICT when it exists */
+    OS_DIRECT = 8,    /* with OS_WRITE: large writes go past the page cache where that is possible, for bytes that are
+                       * hardly ever read: where the address of the data agrees with the offset modulo OS_DIRECT_ALIGN */
 };
+#define OS_DIRECT_ALIGN     ((size_t)4096)
+#define OS_DIRECT_BYTES_MIN ((size_t)64 << 10) /* what is large */
 
 struct os_fs_ops {
     enum status (*open)(struct os_fs *, const char *name, unsigned flags, struct error *, struct os_file **ret_file);

@@ -17,6 +17,7 @@ struct posix_fs {
 struct posix_file {
     struct os_file base;
     int fd;
+    int direct;     /* the same file past the page cache; -1: not possible */
     char name[128]; /* for error texts */
 };
 
@@ -46,6 +47,7 @@ static enum status posix_open(struct os_fs *base, const char *name, unsigned fla
     }
     file->base.fs = base;
     file->fd = fd;
+    file->direct = flags & OS_DIRECT ? openat(fs->directory, name, O_RDWR | O_DIRECT | O_CLOEXEC) : -1;
     snprintf(file->name, sizeof file->name, "%s", name);
     *ret_file = &file->base;
     return STATUS_OK;
@@ -55,6 +57,7 @@ static void posix_close(struct os_file *base)
 {
     struct posix_file *file = (struct posix_file *)base;
     close(file->fd);
+    if (file->direct >= 0) close(file->direct);
     free(file);
 }
 
@@ -76,20 +79,44 @@ static enum status posix_pread(struct os_file *base, void *data, size_t size, ui
     return STATUS_OK;
 }
 
-static enum status posix_pwrite(struct os_file *base, const void *data, size_t size, uint64_t offset,
-                                struct error *error)
+/* 0, or why not. */
+static int write_all(int fd, const char *from, size_t size, uint64_t offset)
 {
-    struct posix_file *file = (struct posix_file *)base;
-    const char *from = data;
     while (size) {
-        ssize_t put = pwrite(file->fd, from, size, (off_t)offset);
+        ssize_t put = pwrite(fd, from, size, (off_t)offset);
         if (put < 0 && errno == EINTR) continue;
-        if (put <= 0) return os_failure(error, put < 0 ? errno : ENOSPC, "write", file->name);
+        if (put <= 0) return put < 0 ? errno : ENOSPC;
         from += put;
         offset += (uint64_t)put;
         size -= (size_t)put;
     }
-    return STATUS_OK;
+    return 0;
+}
+
+/* The whole blocks of a write. EINVAL: the file system or the device does not take it like this. */
+static int write_direct(struct posix_file *file, const char *from, size_t size, uint64_t offset)
+{
+    size_t head = (size_t)(-offset % OS_DIRECT_ALIGN), blocks = (size - head) / OS_DIRECT_ALIGN * OS_DIRECT_ALIGN;
+    int failed = write_all(file->fd, from, head, offset);
+    if (!failed) failed = write_all(file->direct, from + head, blocks, offset + head);
+    head += blocks;
+    return failed ? failed : write_all(file->fd, from + head, size - head, offset + head);
+}
+
+static enum status posix_pwrite(struct os_file *base, const void *data, size_t size, uint64_t offset,
+                                struct error *error)
+{
+    struct posix_file *file = (struct posix_file *)base;
+    int failed = EINVAL;
+    if (file->direct >= 0 && size >= OS_DIRECT_BYTES_MIN && ((uintptr_t)data - offset) % OS_DIRECT_ALIGN == 0) {
+        failed = write_direct(file, data, size, offset);
+        if (failed == EINVAL) {
+            close(file->direct);
+            file->direct = -1;
+        }
+    }
+    if (failed == EINVAL) failed = write_all(file->fd, data, size, offset);
+    return failed ? os_failure(error, failed, "write", file->name) : STATUS_OK;
 }
 
 static enum status posix_sync(struct os_file *base, struct error *error)
@@ -122,7 +149,7 @@ static enum status posix_allocate(struct os_file *base, uint64_t size, struct er
     /* fallocate alone leaves "unwritten" extents, whose first write changes metadata again: hence the zeros. */
     int failed = posix_fallocate(file->fd, 0, (off_t)size);
     if (failed && failed != EOPNOTSUPP && failed != EINVAL) return os_failure(error, failed, "allocate", file->name);
-    static const char zeros[1 << 18];
+    static _Alignas(OS_DIRECT_ALIGN) char zeros[1 << 20];
     for (uint64_t at = 0; at < size; at += sizeof zeros) {
         size_t piece = size - at < sizeof zeros ? (size_t)(size - at) : sizeof zeros;
         TRY(posix_pwrite(base, zeros, piece, at, error));

@@ -123,10 +123,43 @@ static void one_process_holds_the_lock(void **state)
     close(ready[1]);
 }
 
+/* Large writes that may go past the page cache leave the same bytes as all others, wherever they begin and end. */
+static void direct_writes(void **state)
+{
+    (void)state;
+    enum { SIZE = 400000 };
+    struct error error;
+    struct os_fs *fs;
+    struct os_file *file;
+    char *expected = calloc(1, SIZE), *found = malloc(SIZE);
+    char *block = aligned_alloc(OS_DIRECT_ALIGN, 512 << 10);
+    assert_true(expected && found && block);
+    assert_int_equal(os_posix_new(directory, &error, &fs), STATUS_OK);
+    assert_int_equal(os_open(fs, "direct", OS_WRITE | OS_CREATE | OS_DIRECT, &error, &file), STATUS_OK);
+    assert_int_equal(os_allocate(file, SIZE, &error), STATUS_OK);
+    static const size_t offsets[] = {0, 64, 4096, 5000, 12345, 100000}, sizes[] = {100, 70000, 65536, 131071, 250000};
+    for (size_t i = 0; i < 60; i++) {
+        size_t offset = offsets[i % 6], size = sizes[i % 5], shift = i % 7 ? 0 : 64;
+        char *data = block + offset % OS_DIRECT_ALIGN + shift;
+        for (size_t k = 0; k < size; k++) data[k] = (char)(k * 31 + i);
+        memcpy(expected + offset, data, size);
+        assert_int_equal(os_pwrite(file, data, size, offset, &error), STATUS_OK);
+        if (i % 3 == 0) assert_int_equal(os_sync(file, &error), STATUS_OK);
+        assert_int_equal(os_pread(file, found, SIZE, 0, &error), STATUS_OK);
+        assert_memory_equal(found, expected, SIZE);
+    }
+    os_close(file);
+    os_fs_free(fs);
+    free(expected);
+    free(found);
+    free(block);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(files_and_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(direct_writes, setup, teardown),
         cmocka_unit_test_setup_teardown(directories_with_parents, setup, teardown),
         cmocka_unit_test_setup_teardown(one_process_holds_the_lock, setup, teardown),
     };

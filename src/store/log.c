@@ -54,7 +54,7 @@ static void finish_requests(struct request *list, enum status status)
 static enum status commit(struct store *store, struct request *list, size_t size, uint32_t count, struct error *error)
 {
     struct message *message = store_message_try(MESSAGE_FRAME);
-    if (message) message->frame = frame_bytes_new(wal_frame_size(size));
+    if (message) message->frame = frame_bytes_new_at(wal_frame_size(size), wal_next_offset(store->wal, size));
     if (!message || !message->frame) {
         free(message);
         return error_set(error, STATUS_UNAVAILABLE, "out of memory for a log frame");

@@ -2,6 +2,7 @@
 
 #include "base/civil.h"
 #include "base/radix.h"
+#include "os/fs.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -10,11 +11,19 @@
 
 struct frame_bytes *frame_bytes_new(size_t size)
 {
-    struct frame_bytes *frame = malloc(sizeof *frame + size);
+    return frame_bytes_new_at(size, 0);
+}
+
+struct frame_bytes *frame_bytes_new_at(size_t size, uint64_t offset)
+{
+    size_t spare = size >= OS_DIRECT_BYTES_MIN ? OS_DIRECT_ALIGN : 0; /* small ones would be mostly that */
+    struct frame_bytes *frame = malloc(sizeof *frame + spare + size);
     if (!frame) return NULL;
+    char *first = (char *)(frame + 1);
     frame->refs = 1;
     frame->trusted = false;
     frame->size = size;
+    frame->data = first + (spare ? (offset - (uintptr_t)first) % spare : 0);
     return frame;
 }
 

@@ -14,9 +14,11 @@ struct frame_bytes {
     uint32_t refs;
     bool trusted; /* its records were made by this process: they need not be checked again */
     size_t size;
-    char data[];
+    char *data;
 };
 struct frame_bytes *frame_bytes_new(size_t size); /* NULL: out of memory */
+/* With the address that OS_DIRECT wants of data that goes to this offset of a file. */
+struct frame_bytes *frame_bytes_new_at(size_t size, uint64_t offset);
 void frame_bytes_ref(struct frame_bytes *frame);
 void frame_bytes_unref(struct frame_bytes *frame);
 

@@ -523,7 +523,7 @@ static enum status make_spare(struct wal *wal, struct error *error, unsigned *re
     char name[64];
     spare_name(name, number);
     struct os_file *file;
-    TRY(os_open(wal->options.fs, name, OS_WRITE | OS_CREATE, error, &file));
+    TRY(os_open(wal->options.fs, name, OS_WRITE | OS_CREATE | OS_DIRECT, error, &file));
     enum status status = os_allocate(file, wal->options.file_bytes, error);
     if (status == STATUS_OK) status = os_sync(file, error);
     os_close(file);
@@ -578,7 +578,7 @@ enum status wal_reopen(struct wal *wal, struct error *error)
     put_u64(header + HEADER_SIZE_AT, wal->options.file_bytes);
     put_u64(header + HEADER_CHECK_AT, hash_bytes(header, HEADER_CHECK_AT, 0));
     struct os_file *file = NULL;
-    enum status status = os_open(wal->options.fs, from, OS_WRITE, error, &file);
+    enum status status = os_open(wal->options.fs, from, OS_WRITE | OS_DIRECT, error, &file);
     if (status == STATUS_OK) status = os_pwrite(file, header, sizeof header, 0, error);
     if (status == STATUS_OK) status = os_sync(file, error);
     if (status == STATUS_OK) status = os_rename(wal->options.fs, from, to, error);
@@ -626,12 +626,22 @@ static enum status write_frame(struct wal *wal, char *frame, size_t records_size
     return STATUS_OK;
 }
 
+/* Whether the current file has room for the frame. */
+static bool has_room(const struct wal *wal, size_t records_size)
+{
+    return wal->file && wal_frame_size(records_size) <= wal->options.file_bytes - FILE_HEADER - (wal->lsn - wal->base);
+}
+
+uint64_t wal_next_offset(const struct wal *wal, size_t records_size)
+{
+    return FILE_HEADER + (has_room(wal, records_size) ? wal->lsn - wal->base : 0);
+}
+
 enum status wal_write(struct wal *wal, char *frame, size_t records_size, uint32_t record_count, int64_t wall_ms,
                       struct error *error, uint64_t *ret_lsn, uint64_t *ret_end_lsn)
 {
     assert(records_size <= wal_records_max(wal));
-    uint64_t left = wal->file ? wal->options.file_bytes - FILE_HEADER - (wal->lsn - wal->base) : 0;
-    if (wal_frame_size(records_size) > left) TRY(wal_reopen(wal, error));
+    if (!has_room(wal, records_size)) TRY(wal_reopen(wal, error));
     uint64_t lsn = wal->lsn;
     TRY(write_frame(wal, frame, records_size, record_count, FRAME_DATA, wall_ms, error));
     wal->durable_lsn = wal->lsn;

@@ -47,6 +47,9 @@ bool wal_failed(const struct wal *wal);
 size_t wal_records_max(const struct wal *wal);
 /* Room to be allocated for a frame with that many bytes of records, which go to offset WAL_FRAME_HEADER. */
 size_t wal_frame_size(size_t records_size);
+/* Where in its file the next frame will be, if it has that many bytes of records: large ones are written fastest from
+ * an address that agrees with it modulo OS_DIRECT_ALIGN. */
+uint64_t wal_next_offset(const struct wal *wal, size_t records_size);
 /* Fills in the header of `frame`, writes and syncs it. On failure nothing of it will be replayed once wal_reopen
  * succeeded. */
 enum status wal_write(struct wal *wal, char *frame, size_t records_size, uint32_t record_count, int64_t wall_ms,
