@@ -35,6 +35,9 @@ static void show(const struct simulation_outcome *o)
            " checks of everything\n",
            c->records, c->refused, c->adopted, c->events, c->deleted, c->flushes, c->compactions, c->questions,
            c->checks);
+    printf("%" PRIu64 " feeds and exports, %" PRIu64 " purges of the log, %" PRIu64 " projects dropped, %" PRIu64
+           " stores salvaged\n",
+           c->feeds, c->log_purges, c->drops, c->salvages);
     printf("%" PRIu64 " files damaged, %" PRIu64 " silent faults of writes, %" PRIu64 " errors that named them\n",
            c->damaged, c->silent, c->damage_reported);
 }
@@ -56,6 +59,7 @@ static void every_seed_keeps_the_contract(void **state)
     assert_true(outcome.counts.crashes > plan.count / 4);
     assert_true(outcome.counts.adopted > 0);
     assert_true(outcome.counts.damage_reported > 0);
+    assert_true(outcome.counts.feeds && outcome.counts.log_purges && outcome.counts.drops && outcome.counts.salvages);
 }
 
 /* The same on a disk that says "synced" and did nothing: the checks can fail. */

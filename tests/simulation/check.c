@@ -95,6 +95,31 @@ static void compare_pictures(struct world *w, struct side *side, const struct sn
     side->picture_count = side->log_count;
 }
 
+static void count_row(void *ctx, const struct row_seen *row)
+{
+    (void)row;
+    ++*(uint64_t *)ctx;
+}
+
+static void check_dropped(struct world *w, struct dropped *dropped)
+{
+    struct error error = ERROR_INIT;
+    struct snapshot *snapshot;
+    uint64_t rows = 0;
+    enum status status = store_snapshot(w->store, dropped->project, &error, &snapshot);
+    if (status == STATUS_OK) {
+        status = rows_read(w, snapshot, count_row, &rows, &error);
+        snapshot_free(snapshot);
+    }
+    if (status != STATUS_OK)
+        fail_unless_excused(w, "a dropped project cannot be read", status, &error);
+    else if (rows && (dropped->certain || rows != dropped->rows))
+        fail(w, "project %" PRIu64 " was dropped%s and has %" PRIu64 " rows of %" PRIu64, dropped->project,
+             dropped->certain ? "" : ", perhaps,", rows, dropped->rows);
+    else if (!rows)
+        dropped->certain = true;
+}
+
 static void check_side(struct world *w, unsigned side)
 {
     struct error error = ERROR_INIT;
@@ -125,9 +150,59 @@ void check_everything(struct world *w)
     uint64_t reported = w->report->counts.damage_reported;
     w->report->counts.checks++;
     for (unsigned side = 0; side < SIDES && !failed(w); side++) check_side(w, side);
+    for (unsigned i = 0; i < w->drop_count && !failed(w); i++) check_dropped(w, &w->dropped[i]);
     for (unsigned i = 0; w->swarm.questions && i < 4 && !failed(w); i++) question_compare(w, (unsigned)draw(w, SIDES));
     /* When a read failed or the power went off in between, what is there is not known yet. */
     if (!sim_halted(w->disk) && reported == w->report->counts.damage_reported) w->after_crash = false;
+}
+
+/* Adds up what all sides show; false when something was reported instead. */
+static bool look(struct world *w, uint64_t sums[SIDES])
+{
+    for (unsigned side = 0; side < SIDES; side++) {
+        struct error error = ERROR_INIT;
+        struct snapshot *snapshot;
+        struct tally tally;
+        enum status status = store_snapshot(w->store, w->sides[side].project, &error, &snapshot);
+        tally_init(&tally, w->serial);
+        if (status == STATUS_OK) {
+            status = rows_read(w, snapshot, tally_add, &tally, &error);
+            snapshot_free(snapshot);
+        }
+        sums[side] = tally.sum + tally.rows;
+        if (tally.strangers) fail(w, "after salvage project %u has rows that were never sent", side);
+        tally_fini(&tally);
+        if (status == STATUS_OK) continue;
+        fail_unless_excused(w, "a salvaged store cannot be read", status, &error);
+        return false;
+    }
+    return true;
+}
+
+/* What is left was sent, can be asked about and added to, and is the same when the store is opened as usual. */
+void check_salvage(struct world *w)
+{
+    struct error error = ERROR_INIT;
+    uint64_t sums[SIDES], again[SIDES];
+    enum status status = world_open_salvaging(w, &error);
+    w->report->counts.salvages++;
+    w->salvaged = true;
+    if (status != STATUS_OK) {
+        fail_unless_excused(w, "a damaged store cannot be salvaged", status,
+                            &error); /* damage elsewhere than in the log */
+        return;
+    }
+    bool whole = look(w, sums);
+    for (unsigned i = 0; i < 3; i++) question_ask(w, (unsigned)draw(w, SIDES));
+    if (!failed(w)) world_expect_writing(w);
+    whole = whole && !failed(w) && look(w, sums);
+    world_close(w);
+    if (failed(w)) return;
+    status = world_open(w, &error);
+    if (status != STATUS_OK)
+        fail_unless_excused(w, "a salvaged store does not open again", status, &error);
+    else if (whole && look(w, again) && memcmp(sums, again, sizeof sums) != 0)
+        fail(w, "a salvaged store shows something else after it was opened again");
 }
 
 /* Whatever was acknowledged before is in a snapshot, nothing that was refused is, and it never changes. */
@@ -136,11 +211,12 @@ void check_snapshot(struct world *w, unsigned side)
     struct error error = ERROR_INIT;
     struct snapshot *snapshot;
     uint32_t before = w->sent_count;
+    uint64_t project = w->sides[side].project;
     uint8_t *acked = calloc(before + 1, 1);
     if (!acked) abort();
     for (uint32_t i = 0; i < before; i++)
-        acked[i] = w->sent[i]->fate == IN_LOG && w->sent[i]->side == side && w->sent[i]->kind == SENT_EVENTS;
-    enum status status = store_snapshot(w->store, w->sides[side].project, &error, &snapshot);
+        acked[i] = w->sent[i]->fate == IN_LOG && w->sent[i]->project == project && w->sent[i]->kind == SENT_EVENTS;
+    enum status status = store_snapshot(w->store, project, &error, &snapshot);
     if (status != STATUS_OK) {
         fail_unless_excused(w, "no snapshot", status, &error);
         free(acked);
@@ -154,7 +230,7 @@ void check_snapshot(struct world *w, unsigned side)
     if (status != STATUS_OK) fail_unless_excused(w, "a scan failed", status, &error);
     for (uint32_t i = 0; i < w->sent_count && status == STATUS_OK && !w->after_crash; i++) {
         const struct sent *sent = w->sent[i];
-        if (sent->side != side || sent->kind != SENT_EVENTS || sent->marker >= serials) continue;
+        if (sent->project != project || sent->kind != SENT_EVENTS || sent->marker >= serials) continue;
         if (i < before && acked[i] && first.counts[sent->marker] != 1)
             fail(w, "a snapshot lacks record %u, which was acknowledged before", i);
         if ((sent->fate == REFUSED || sent->fate == GONE) && first.counts[sent->marker])

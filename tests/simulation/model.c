@@ -13,7 +13,7 @@ struct sent *model_sent(struct world *w, unsigned side, enum sent_kind kind)
     }
     struct sent *sent = arena_new_array(w->arena, struct sent, 1);
     if (!sent) abort();
-    *sent = (struct sent){.world = w, .side = side, .kind = kind};
+    *sent = (struct sent){.world = w, .side = side, .project = w->sides[side].project, .kind = kind};
     w->sent[w->sent_count++] = sent;
     w->report->counts.records++;
     os_mutex_lock(&w->lock);
@@ -42,7 +42,10 @@ void model_settled(void *arg, enum status status)
     if (sent->fate != IN_AIR) fail(w, "a record was answered twice");
     sent->settled = ++w->settled;
     if (status == STATUS_OK) {
-        enter_log(w, sent);
+        if (sent->kind == SENT_DROP)
+            sent->fate = IN_LOG; /* model_drop does the rest */
+        else
+            enter_log(w, sent);
         w->last_acked = sent->settled;
     } else {
         sent->fate = REFUSED;
@@ -53,6 +56,40 @@ void model_settled(void *arg, enum status status)
     w->in_air--;
     os_cond_broadcast(&w->changed);
     os_mutex_unlock(&w->lock);
+}
+
+void model_side_init(struct world *w, unsigned number, uint64_t project)
+{
+    struct side *side = &w->sides[number];
+    *side = (struct side){.project = project, .arena = arena_new((size_t)256 << 20)};
+    side->reference = reference_new(side->arena, REFERENCE_SIMPLIFIED);
+    side->executor = reference_executor_new(side->reference);
+}
+
+void model_side_fini(struct side *side)
+{
+    executor_free(side->executor);
+    arena_free(side->arena);
+}
+
+static void count_row(void *ctx, const struct row_seen *row)
+{
+    (void)row;
+    ++*(uint64_t *)ctx;
+}
+
+void model_drop(struct world *w, unsigned number, bool certain)
+{
+    struct side *side = &w->sides[number];
+    struct dropped *dropped = &w->dropped[w->drop_count++];
+    *dropped = (struct dropped){.project = side->project, .certain = certain};
+    rows_expected(side, count_row, &dropped->rows);
+    /* Whether what was refused there is in the log does not matter any more. */
+    for (uint32_t i = 0; i < w->sent_count; i++) {
+        if (w->sent[i]->side == number && w->sent[i]->fate == REFUSED) w->sent[i]->fate = GONE;
+    }
+    model_side_fini(side);
+    model_side_init(w, number, side->project + SIDES);
 }
 
 void model_wait(struct world *w)

@@ -22,6 +22,7 @@ struct simulation_options {
 struct simulation_counts {
     uint64_t steps, switches, virtual_ms;
     uint64_t lives, crashes, records, refused, adopted, events, deleted, flushes, compactions, questions, checks;
+    uint64_t feeds, log_purges, drops, salvages;
     uint64_t faults, silent, damaged, damage_reported;
 };
 

@@ -186,11 +186,25 @@ static void send_delete(struct world *w, unsigned side)
     }
 }
 
+void workload_drop(struct world *w, unsigned side)
+{
+    struct buf record = BUF_INIT(4096);
+    struct sent *sent = model_sent(w, side, SENT_DROP);
+    if (record_project_drop(&record, w->sides[side].project) != STATUS_OK) abort();
+    store_append(w->store, &record, model_settled, sent);
+    wait_for(w, sent);
+    model_drop(w, side, sent->fate == IN_LOG);
+    w->report->counts.drops++;
+}
+
 static void flush(struct world *w)
 {
     struct error error = ERROR_INIT;
-    bool compact = w->swarm.compaction && once_in(w, 3);
-    enum status status = compact ? store_compact_wait(w->store, &error) : store_flush(w->store, &error);
+    bool purge = w->swarm.log_purges && once_in(w, 2), compact = w->swarm.compaction && once_in(w, 3);
+    enum status status = purge     ? store_purge_log(w->store, &error)
+                         : compact ? store_compact_wait(w->store, &error)
+                                   : store_flush(w->store, &error);
+    w->report->counts.log_purges += purge;
     w->report->counts.flushes++;
     bool trouble = w->swarm.errors || w->swarm.drops || w->swarm.no_space || w->swarm.directory_errors;
     if (status != STATUS_OK && !trouble) fail_unless_excused(w, "a flush failed", status, &error);
@@ -222,7 +236,7 @@ void workload_client(void *arg)
             if (w->swarm.links) send_link(w, side);
             break;
         case 1:
-            if (w->swarm.flushes) flush(w);
+            if (w->swarm.flushes || w->swarm.log_purges) flush(w);
             break;
         case 2:
             if (w->swarm.snapshots) check_snapshot(w, side);

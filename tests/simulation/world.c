@@ -77,6 +77,10 @@ static void draw_swarm(struct world *w)
         .read_faults = once_in(w, 4),
         .damage = once_in(w, 4),
         .deletes = once_in(w, 3),
+        .feeds = once_in(w, 2),
+        .log_purges = once_in(w, 4),
+        .project_drops = once_in(w, 4),
+        .salvage = once_in(w, 3),
     };
     if (once_in(w, 2)) {
         s->errors = once_in(w, 2);
@@ -102,7 +106,7 @@ static void draw_swarm(struct world *w)
 
 /* --- the store's lives --- */
 
-enum status world_open(struct world *w, struct error *error)
+static enum status open_store(struct world *w, bool salvage, struct error *error)
 {
     struct store_options options;
     struct store_report report;
@@ -130,11 +134,22 @@ enum status world_open(struct world *w, struct error *error)
     }
     if (once_in(w, 4)) options.queue_bytes_max = 20000;
     if (once_in(w, 4)) options.memory_bytes_max = 200000;
+    options.salvage = salvage;
     w->store = NULL;
     w->report->counts.lives++;
     TRY(store_open(&options, error, &report, &w->store));
     w->executor = executor_native_new(w->store);
     return STATUS_OK;
+}
+
+enum status world_open(struct world *w, struct error *error)
+{
+    return open_store(w, false, error);
+}
+
+enum status world_open_salvaging(struct world *w, struct error *error)
+{
+    return open_store(w, true, error);
 }
 
 void world_close(struct world *w)
@@ -258,6 +273,10 @@ static void round_of_work(struct world *w, bool faults)
     }
     pause_clients(w);
     if (!failed(w) && !sim_halted(w->disk)) check_everything(w);
+    if (!failed(w) && !sim_halted(w->disk) && w->swarm.project_drops && w->drop_count < DROPS_MAX && once_in(w, 2)) {
+        workload_drop(w, (unsigned)draw(w, SIDES));
+        if (!failed(w) && !sim_halted(w->disk)) check_everything(w);
+    }
     if (!failed(w) && !sim_halted(w->disk) && faults && !once_in(w, 3)) world_expect_writing(w);
     if (!failed(w) && !sim_halted(w->disk) && w->swarm.read_faults && once_in(w, 2)) {
         struct error error = ERROR_INIT;
@@ -312,6 +331,10 @@ static void damage_at_rest(struct world *w)
     uint64_t reported = w->report->counts.damage_reported;
     w->report->counts.damaged++;
     w->damaged = true;
+    if (w->swarm.salvage) {
+        check_salvage(w);
+        return;
+    }
     if (begin_life(w)) {
         check_everything(w);
         close_in_order(w);
@@ -342,7 +365,7 @@ static void end_life(struct world *w)
 
 static void live(struct world *w)
 {
-    for (unsigned life = 0; life < w->swarm.lives && !failed(w); life++) {
+    for (unsigned life = 0; life < w->swarm.lives && !failed(w) && !w->salvaged; life++) {
         if (!begin_life(w)) return;
         check_everything(w);
         if (!failed(w) && !w->damaged) check_everything(w); /* the same again */
@@ -355,7 +378,7 @@ static void live(struct world *w)
         if (!w->store && w->may_damage && !w->after_crash) damage_at_rest(w);
         w->may_damage = false;
     }
-    if (failed(w) || !begin_life(w)) return;
+    if (failed(w) || w->salvaged || !begin_life(w)) return;
     check_everything(w);
     if (!w->damaged && !failed(w)) world_expect_writing(w);
     world_close(w);
@@ -370,13 +393,7 @@ static void world_main(void *arg)
     w->generator = generator_of(w->random);
     w->generator.insert_ids = w->swarm.keys;
     w->arena = arena_new(MEMORY);
-    for (unsigned i = 0; i < SIDES; i++) {
-        struct side *side = &w->sides[i];
-        side->project = 7 + i;
-        side->arena = arena_new(MEMORY);
-        side->reference = reference_new(side->arena, REFERENCE_SIMPLIFIED);
-        side->executor = reference_executor_new(side->reference);
-    }
+    for (unsigned i = 0; i < SIDES; i++) model_side_init(w, i, 7 + i);
     w->disk = sim_new(w->options.seed);
     if (w->options.io.on)
         io_errors_course(w);
@@ -388,10 +405,7 @@ static void world_main(void *arg)
         world_close(w);
     }
     os_fs_free(sim_fs(w->disk));
-    for (unsigned i = 0; i < SIDES; i++) {
-        executor_free(w->sides[i].executor);
-        arena_free(w->sides[i].arena);
-    }
+    for (unsigned i = 0; i < SIDES; i++) model_side_fini(&w->sides[i]);
     arena_free(w->arena);
     free(w->sent);
     os_cond_destroy(&w->changed);

@@ -11,14 +11,16 @@
 #include "store/delete_record.h"
 #include "store/store.h"
 
-#define SIDES       2 /* projects */
+#define SIDES       2 /* each has a project */
 #define CLIENTS_MAX 4
+#define DROPS_MAX   16
 
 /* Which features and faults take part: each seed draws a random subset. */
 struct swarm {
     unsigned clients, lives, rounds; /* rounds: checks of everything in a life */
     unsigned batch_events_max;
-    bool resends, keys, links, late, deletes, flushes, compaction, snapshots, questions;
+    bool resends, keys, links, late, deletes, flushes, compaction, snapshots, questions, feeds, log_purges;
+    bool project_drops, salvage;
     bool kill, power, crash_in_recovery, fault_in_recovery;
     bool errors, drops, no_space, directory_errors, read_faults, silent, damage;
 };
@@ -30,7 +32,14 @@ enum fate {
     GONE     /* was not found: it must never be */
 };
 
-enum sent_kind { SENT_EVENTS, SENT_LINK, SENT_DELETE_PERSON, SENT_DELETE_BEFORE, SENT_DELETE_ROWS };
+enum sent_kind {
+    SENT_EVENTS,
+    SENT_LINK,
+    SENT_DELETE_PERSON,
+    SENT_DELETE_BEFORE,
+    SENT_DELETE_ROWS,
+    SENT_DROP, /* of the side's project, which goes on with another */
+};
 
 #define ROWS_MAX 4
 
@@ -38,6 +47,7 @@ enum sent_kind { SENT_EVENTS, SENT_LINK, SENT_DELETE_PERSON, SENT_DELETE_BEFORE,
 struct sent {
     struct world *world;
     unsigned side;
+    uint64_t project; /* the side's at that time */
     enum sent_kind kind;
     enum fate fate;
     uint32_t settled; /* which answer in a row, from 1 */
@@ -64,6 +74,12 @@ struct side {
     bool pictured;
 };
 
+/* A project that was dropped: it is empty for ever, or whole where the drop was refused. */
+struct dropped {
+    uint64_t project, rows;
+    bool certain;
+};
+
 struct world {
     struct simulation_options options;
     struct simulation_report *report;
@@ -80,10 +96,13 @@ struct world {
     struct sent **sent;
     uint32_t sent_count, sent_capacity, settled, last_acked; /* last_acked: the number of an answer */
     uint32_t serial;                                         /* of events */
-    bool after_crash;                                        /* refused records may be found, once */
-    bool damaged;    /* bytes on disk are wrong: reads may fail with CORRUPT or IO, but must not be wrong */
-    bool may_damage; /* nothing stands in the way of damaging what lies on disk now */
-    bool reads_fail; /* the disk refuses or spoils reads at present */
+    struct dropped dropped[DROPS_MAX];
+    unsigned drop_count;
+    bool after_crash; /* refused records may be found, once */
+    bool damaged;     /* bytes on disk are wrong: reads may fail with CORRUPT or IO, but must not be wrong */
+    bool may_damage;  /* nothing stands in the way of damaging what lies on disk now */
+    bool reads_fail;  /* the disk refuses or spoils reads at present */
+    bool salvaged;    /* what is in the store is not what was acknowledged: the seed ends */
 
     struct os_mutex lock;
     struct os_cond changed;
@@ -111,6 +130,10 @@ void model_settled(void *sent, enum status status);
 void model_wait(struct world *w); /* until nothing is in the air */
 /* Brings the reference of a side up to the log. */
 void model_feed(struct world *w, struct side *side);
+/* With nothing in the air, after all was checked: the side gets another project, and the old one's past is over. */
+void model_drop(struct world *w, unsigned side, bool certain);
+void model_side_init(struct world *w, unsigned side, uint64_t project);
+void model_side_fini(struct side *side);
 /* After a crash: what was found stays, what was not never comes. `found` by serial. */
 void model_adopt(struct world *w, unsigned side, const uint32_t *found, struct snapshot *snapshot);
 
@@ -122,6 +145,8 @@ size_t model_choose_rows(struct world *w, unsigned side, struct row_key rows[ROW
 void workload_client(void *world); /* main of a thread */
 /* Sends one batch and waits; false when it was refused. */
 bool workload_send(struct world *w, unsigned side);
+/* Drops the side's project and waits. */
+void workload_drop(struct world *w, unsigned side);
 
 /* --- rows.c --- */
 struct row_seen {
@@ -136,6 +161,8 @@ void rows_expected(struct side *side, void (*each)(void *ctx, const struct row_s
 
 /* --- check.c: with nothing in the air --- */
 void check_everything(struct world *w);
+/* Opens what lies on disk, damaged as it is, without what cannot be trusted, and lives with the rest. */
+void check_salvage(struct world *w);
 /* What a single client can tell at any time. */
 void check_snapshot(struct world *w, unsigned side);
 
@@ -150,6 +177,7 @@ void io_errors_course(struct world *w);
 
 /* --- world.c, for courses --- */
 enum status world_open(struct world *w, struct error *error) MUST_USE;
+enum status world_open_salvaging(struct world *w, struct error *error) MUST_USE;
 void world_close(struct world *w);
 /* Kills or cuts the power, and closes. */
 void world_crash(struct world *w, bool power);
