@@ -7,11 +7,20 @@
 
 #include <math.h>
 
+static struct section_ref ref_at(const unsigned char *refs, uint32_t index)
+{
+    struct reader reader = reader_of(str_from(refs + (size_t)index * SECTION_REF_BYTES, SECTION_REF_BYTES));
+    return section_ref_read(&reader);
+}
+
 struct section_ref chunk_block(const struct chunk *chunk, uint32_t index)
 {
-    struct reader reader =
-        reader_of(str_from(chunk->block_refs + (size_t)index * SECTION_REF_BYTES, SECTION_REF_BYTES));
-    return section_ref_read(&reader);
+    return ref_at(chunk->block_refs, index);
+}
+
+struct section_ref chunk_exception_block(const struct chunk *chunk, uint32_t index)
+{
+    return ref_at(chunk->exception_refs, index);
 }
 
 enum status chunk_read(struct reader *table, struct chunk *ret_chunk)
@@ -26,21 +35,27 @@ enum status chunk_read(struct reader *table, struct chunk *ret_chunk)
     chunk.distinct = read_u32(table);
     chunk.block_count = read_u32(table);
     chunk.dictionary = section_ref_read(table);
+    if (chunk.per_person) {
+        chunk.exceptions = read_u32(table);
+        chunk.exception_block_count = read_u32(table);
+    }
     if (table->failed || chunk.encoding < CHUNK_CONST || chunk.encoding > CHUNK_ENCODING_MAX) return STATUS_CORRUPT;
     bool blockless = chunk.encoding == CHUNK_CONST || chunk.encoding == CHUNK_SPARSE;
     uint32_t expected = blockless ? 0 : chunk.items / BLOCK_ITEMS + (chunk.items % BLOCK_ITEMS != 0);
     if (chunk.block_count != expected) return STATUS_CORRUPT;
-    bool shareable = chunk.encoding == CHUNK_DICT || chunk.encoding == CHUNK_INT || chunk.encoding == CHUNK_DECIMAL ||
-                     chunk.encoding == CHUNK_DOUBLE;
-    if (chunk.per_person && !shareable) return STATUS_CORRUPT;
+    if (chunk.per_person && (blockless || chunk.encoding == CHUNK_PERSON_ID)) return STATUS_CORRUPT;
+    if (chunk.exceptions > chunk.items || (chunk.exceptions == 0) != (chunk.exception_block_count == 0))
+        return STATUS_CORRUPT;
     uint8_t parameter_max = chunk.encoding == CHUNK_DECIMAL ? CHUNK_EXPONENT_MAX
                             : chunk.encoding == CHUNK_FIXED ? CHUNK_FIXED_BYTES_MAX
                                                             : 0;
     if (chunk.parameter > parameter_max || (chunk.encoding == CHUNK_FIXED && chunk.parameter == 0))
         return STATUS_CORRUPT;
     struct str refs = read_bytes(table, (size_t)chunk.block_count * SECTION_REF_BYTES);
+    struct str exception_refs = read_bytes(table, (size_t)chunk.exception_block_count * SECTION_REF_BYTES);
     if (table->failed) return STATUS_CORRUPT;
     chunk.block_refs = (const unsigned char *)refs.data;
+    chunk.exception_refs = (const unsigned char *)exception_refs.data;
     *ret_chunk = chunk;
     return STATUS_OK;
 }

@@ -57,8 +57,8 @@ enum core_stream {
 struct chunk {
     uint32_t property;
     uint8_t encoding;
-    bool per_person;   /* the items are the run's persons (in the order of CORE_PERSON), not its rows: all rows of a
-                          person have the same value. With DICT, INT, DECIMAL and DOUBLE only. */
+    bool per_person;   /* the items are the run's persons (in the order of CORE_PERSON), not its rows; behind them come
+                          the exceptions. See chunk_exceptions.h */
     uint8_t parameter; /* DECIMAL: exponent of ten; FIXED: bytes of a string */
     uint16_t types;    /* bit = enum value_type, of the items (ABSENT as well) */
     uint32_t items;
@@ -67,8 +67,12 @@ struct chunk {
     uint32_t block_count;
     struct section_ref dictionary;   /* CONST, DICT, SPARSE; else empty */
     const unsigned char *block_refs; /* block_count × SECTION_REF_BYTES inside the chunk table */
+    uint32_t exceptions;             /* per_person: the last so many items are of ranges of rows */
+    uint32_t exception_block_count;  /* one for each BLOCK_ITEMS rows, or none */
+    const unsigned char *exception_refs;
 };
 struct section_ref chunk_block(const struct chunk *chunk, uint32_t index);
+struct section_ref chunk_exception_block(const struct chunk *chunk, uint32_t index);
 /* Parses the descriptor at the reader. */
 enum status chunk_read(struct reader *table, struct chunk *ret_chunk) MUST_USE;
 /* Items of a vector, 0 behind the last. */

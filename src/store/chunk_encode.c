@@ -3,7 +3,7 @@
  * as codes; each way ends in one of the encodings of chunk.h, all of which are written by write_column():
  *
  *   few rows have a value                       SPARSE
- *   all rows of each person agree               the same choice for one item per person
+ *   most rows of most persons agree             the same choice for one item per person, and exceptions (chunk_share.h)
  *   one value everywhere                        CONST
  *   numbers, few distinct                       DICT (it counts, and knows all groups beforehand)
  *   integers                                    INT
@@ -17,6 +17,7 @@
 
 #include "store/bitpack.h"
 #include "store/chunk_int.h"
+#include "store/chunk_share.h"
 #include "store/dictionary.h"
 #include "store/fixed.h"
 
@@ -29,7 +30,7 @@
 struct column {
     uint32_t property;
     enum chunk_encoding encoding;
-    bool per_person;
+    const struct chunk_shares *shares; /* once per person; else NULL */
     uint8_t parameter;
     uint16_t types;
     uint32_t items, present, distinct;
@@ -292,13 +293,17 @@ static enum status write_column(const struct column *column, struct str dictiona
     struct buf *table = column->table;
     buf_u32(table, column->property);
     buf_byte(table, (char)column->encoding);
-    buf_byte(table, (char)(column->parameter | (unsigned)column->per_person << 7));
+    buf_byte(table, (char)(column->parameter | (unsigned)(column->shares != NULL) << 7));
     buf_u16(table, column->types);
     buf_u32(table, column->items);
     buf_u32(table, column->present);
     buf_u32(table, column->distinct);
     buf_u32(table, blocks);
     section_ref_write(table, dict_ref);
+    if (column->shares) {
+        buf_u32(table, column->shares->exceptions);
+        buf_u32(table, column->shares->exceptions ? (column->shares->rows + BLOCK_ITEMS - 1) / BLOCK_ITEMS : 0);
+    }
     struct buf block = BUF_INIT(column->out->buf.size_max);
     for (uint32_t b = 0; b < blocks; b++) {
         uint32_t first = b * BLOCK_ITEMS, left = column->items - first;
@@ -321,6 +326,7 @@ static enum status write_column(const struct column *column, struct str dictiona
         section_ref_write(table, section_append(column->out, buf_str(&block)));
     }
     buf_fini(&block);
+    if (column->shares) TRY(chunk_share_write(column->shares, column->out, table));
     TRY(section_out_status(column->out));
     return buf_status(table);
 }
@@ -331,7 +337,7 @@ static enum status write_const(struct column *column, struct value value, uint32
     struct buf dictionary = BUF_INIT(column->out->buf.size_max);
     column->encoding = CHUNK_CONST;
     column->distinct = 1;
-    column->per_person = false;
+    column->shares = NULL;
     column->items = rows;
     value_encode(&dictionary, value);
     enum status status = buf_status(&dictionary);
@@ -388,10 +394,15 @@ enum status chunk_encode_sparse(uint32_t property, const uint32_t *items, const 
 
 /* --- persons --- */
 
-/* Once per person must save something. */
-static bool persons_pay(const struct chunk_persons *persons, uint32_t count)
+/* *ret_shares is `memory`, or NULL when the column is better written by row. */
+static enum status find_shares(const struct chunk_source *source, const struct chunk_persons *persons, unsigned width,
+                               struct arena *scratch, struct chunk_shares *memory,
+                               const struct chunk_shares **ret_shares)
 {
-    return persons && (uint64_t)persons->count * 4 <= (uint64_t)count * 3;
+    bool pays = false;
+    TRY(chunk_share(source, persons, width, scratch, &pays, memory));
+    *ret_shares = pays ? memory : NULL;
+    return STATUS_OK;
 }
 
 /* --- words --- */
@@ -404,30 +415,20 @@ static struct value word_value(uint64_t word, bool doubles)
     return value_number(number);
 }
 
-/* One word (and presence bit) per person if all rows of each agree. */
-static bool reduce_words(const uint64_t **words, const uint64_t **presence, const struct chunk_persons *persons,
-                         struct arena *scratch, bool *ret_memory)
+/* One word (and presence bit) per item. */
+static enum status reduce_words(const uint64_t **words, const uint64_t **presence, const struct chunk_shares *shares,
+                                struct arena *scratch)
 {
-    uint32_t at = 0;
-    for (uint32_t p = 0; p < persons->count; p++) {
-        uint64_t first = (*words)[at];
-        bool present = bit_at(*presence, at);
-        for (uint32_t end = at + persons->rows[p]; at < end; at++) {
-            if (bit_at(*presence, at) != present || (present && (*words)[at] != first)) return false;
-        }
-    }
-    uint64_t *reduced = arena_alloc(scratch, ((size_t)persons->count + 1) * sizeof *reduced);
-    uint64_t *bits = *presence ? arena_new_array(scratch, uint64_t, (size_t)persons->count / 64 + 1) : NULL;
-    *ret_memory = reduced && (bits || !*presence);
-    if (!*ret_memory) return false;
-    at = 0;
-    for (uint32_t p = 0; p < persons->count; at += persons->rows[p++]) {
-        reduced[p] = (*words)[at];
-        if (bits) bits[p / 64] |= (uint64_t)bit_at(*presence, at) << p % 64;
+    uint64_t *reduced = arena_alloc(scratch, ((size_t)shares->items + 1) * sizeof *reduced);
+    uint64_t *bits = *presence ? arena_new_array(scratch, uint64_t, (size_t)shares->items / 64 + 1) : NULL;
+    if (!reduced || (*presence && !bits)) return STATUS_LIMIT;
+    for (uint32_t i = 0; i < shares->items; i++) {
+        reduced[i] = (*words)[shares->item_rows[i]];
+        if (bits) bits[i / 64] |= (uint64_t)bit_at(*presence, shares->item_rows[i]) << i % 64;
     }
     *words = reduced;
     *presence = bits;
-    return true;
+    return STATUS_OK;
 }
 
 /* The integer that a number is over 10^exponent, if the nearest double to that quotient is the number. */
@@ -498,15 +499,14 @@ static enum status encode_words(uint32_t property, bool doubles, const uint64_t 
         }
         return chunk_encode_sparse(property, items, some, n, count, out, table);
     }
+    struct chunk_source source = {.words = words, .presence = presence, .count = count};
+    struct chunk_shares shares;
     const uint32_t *weights = NULL;
-    bool memory = true;
-    if (persons_pay(persons, count)) {
-        column.per_person = reduce_words(&words, &presence, persons, scratch, &memory);
-        if (!memory) return STATUS_LIMIT;
-        if (column.per_person) {
-            column.items = persons->count;
-            weights = persons->rows;
-        }
+    if (persons) TRY(find_shares(&source, persons, chunk_share_width(&source), scratch, &shares, &column.shares));
+    if (column.shares) {
+        TRY(reduce_words(&words, &presence, &shares, scratch));
+        column.items = shares.items;
+        weights = shares.weights;
     }
     column.words = words;
     column.presence = presence;
@@ -565,48 +565,6 @@ static bool all_types(uint16_t types, uint16_t allowed)
     return (types & ~(allowed | 1u << VALUE_ABSENT)) == 0;
 }
 
-static bool reduce_values(const struct value **values, uint32_t count, const struct chunk_persons *persons,
-                          struct arena *scratch, bool *ret_memory)
-{
-    uint32_t at = 0;
-    for (uint32_t p = 0; p < persons->count; p++) {
-        struct value first = (*values)[at++];
-        for (uint32_t end = at + persons->rows[p] - 1; at < end; at++) {
-            value_prefetch(*values, at + PREFETCH_AHEAD, count);
-            if (!dictionary_same((*values)[at], first)) return false;
-        }
-    }
-    struct value *reduced = arena_alloc(scratch, ((size_t)persons->count + 1) * sizeof *reduced);
-    *ret_memory = reduced != NULL;
-    if (!reduced) return false;
-    at = 0;
-    for (uint32_t p = 0; p < persons->count; at += persons->rows[p++]) reduced[p] = (*values)[at];
-    *values = reduced;
-    return true;
-}
-
-/* A dictionary with one code per person, if all rows of each agree; also when every person has an own value: what is
- * shared is then the person's rows. */
-static enum status encode_shared(struct column column, const struct value *values, const struct chunk_persons *persons,
-                                 struct arena *scratch, bool *ret_done)
-{
-    struct distinct distinct;
-    uint32_t rows = column.items;
-    bool memory = true;
-    if (!reduce_values(&values, rows, persons, scratch, &memory)) return memory ? STATUS_OK : STATUS_LIMIT;
-    uint32_t *codes = arena_alloc(scratch, ((size_t)persons->count + 1) * sizeof *codes);
-    if (!codes) return STATUS_LIMIT;
-    enum collected collected =
-        dictionary_collect(values, persons->rows, persons->count, persons->count, false, scratch, codes, &distinct);
-    if (collected == COLLECT_NO_MEMORY) return STATUS_LIMIT;
-    if (collected == COLLECT_MANY) return STATUS_OK;
-    *ret_done = true;
-    if (distinct.count == 1 && column.present == rows) return write_const(&column, distinct.entries[0], rows);
-    column.per_person = true;
-    column.items = persons->count;
-    return write_dict(&column, &distinct, codes, scratch);
-}
-
 /* All numbers, and none that a double would change. */
 static enum status encode_numbers(uint32_t property, const struct value *values, uint32_t count, bool doubles,
                                   bool absent, const struct chunk_persons *persons, struct arena *scratch,
@@ -626,6 +584,13 @@ static enum status encode_numbers(uint32_t property, const struct value *values,
             words[i] = (uint64_t)values[i].integer;
     }
     return encode_words(property, doubles, words, presence, count, persons, scratch, out, table);
+}
+
+/* Values must repeat twice on average to be worth a dictionary; strings of one length, which take less elsewhere, three
+ * times. */
+static uint32_t distinct_max(uint32_t items, bool fixed)
+{
+    return items / (fixed ? 3 : 2) + 1;
 }
 
 static enum status encode_sparse_values(uint32_t property, const struct value *values, uint32_t present, uint32_t count,
@@ -669,14 +634,29 @@ enum status chunk_encode_values(uint32_t property, const struct value *values, u
     if (integers || (doubles_exact && all_types(column.types, 1u << VALUE_INT | 1u << VALUE_DOUBLE)))
         return encode_numbers(property, values, count, !integers, absent, persons, scratch, out, table);
 
-    bool done = false;
-    if (persons_pay(persons, count)) TRY(encode_shared(column, values, persons, scratch, &done));
-    if (done) return STATUS_OK;
-    uint32_t *codes = arena_alloc(scratch, (size_t)count * sizeof *codes);
+    bool fixed = all_types(column.types, 1u << VALUE_STRING) && one_size && size > 0 && size <= CHUNK_FIXED_BYTES_MAX;
+    struct chunk_source source = {.values = values, .count = count};
+    struct chunk_shares shares;
+    const uint32_t *weights = NULL;
+    uint32_t items = column.present;
+    if (persons) TRY(find_shares(&source, persons, chunk_share_width(&source), scratch, &shares, &column.shares));
+    if (column.shares) {
+        struct value *reduced = arena_alloc(scratch, ((size_t)shares.items + 1) * sizeof *reduced);
+        if (!reduced) return STATUS_LIMIT;
+        items = 0;
+        for (uint32_t i = 0; i < shares.items; i++) {
+            reduced[i] = values[shares.item_rows[i]];
+            items += reduced[i].type != VALUE_ABSENT;
+        }
+        values = reduced;
+        column.items = shares.items;
+        weights = shares.weights;
+    }
+    uint32_t *codes = arena_alloc(scratch, (size_t)column.items * sizeof *codes);
     struct distinct distinct;
     if (!codes) return STATUS_LIMIT;
     enum collected collected =
-        dictionary_collect(values, NULL, count, column.present / 2 + 1, true, scratch, codes, &distinct);
+        dictionary_collect(values, weights, column.items, distinct_max(items, fixed), true, scratch, codes, &distinct);
     if (collected == COLLECT_NO_MEMORY) return STATUS_LIMIT;
     if (collected == COLLECTED && distinct.count == 1 && !absent)
         return write_const(&column, distinct.entries[0], count);
@@ -684,7 +664,6 @@ enum status chunk_encode_values(uint32_t property, const struct value *values, u
     column.values = values;
     column.encoding = CHUNK_VARIANT;
     if (all_types(column.types, 1u << VALUE_STRING)) {
-        bool fixed = one_size && size > 0 && size <= CHUNK_FIXED_BYTES_MAX;
         column.encoding = fixed ? CHUNK_FIXED : CHUNK_BYTES;
         column.parameter = fixed ? (uint8_t)size : 0;
     }
@@ -692,18 +671,6 @@ enum status chunk_encode_values(uint32_t property, const struct value *values, u
 }
 
 /* --- codes --- */
-
-static bool reduce_codes(const uint32_t *codes, const struct chunk_persons *persons)
-{
-    uint32_t at = 0;
-    for (uint32_t p = 0; p < persons->count; p++) {
-        uint32_t first = codes[at++];
-        for (uint32_t end = at + persons->rows[p] - 1; at < end; at++) {
-            if (codes[at] != first) return false;
-        }
-    }
-    return true;
-}
 
 /* As values again, for what a dictionary does not suit. */
 static enum status encode_expanded(uint32_t property, const struct value *entries, const uint32_t *codes,
@@ -733,26 +700,32 @@ enum status chunk_encode_codes(uint32_t property, const struct value *entries, u
     assert(column.present);
     if (rows[0]) column.types |= 1u << VALUE_ABSENT;
     renumber[0] = 0;
+    bool one_size = true;
     for (uint32_t e = 0; e < entry_count; e++) {
         if (!rows[e + 1]) continue;
+        one_size &= entries[e].type == VALUE_STRING && entries[e].size == entries[used ? order[0] : e].size;
         column.types |= (uint16_t)(1u << entries[e].type);
         order[used++] = e;
         renumber[e + 1] = used;
     }
     if (used == 1 && column.present == count) return write_const(&column, entries[order[0]], count);
     bool numbers = all_types(column.types, 1u << VALUE_INT | 1u << VALUE_DOUBLE);
-    uint32_t used_max = numbers ? NUMBERS_DISTINCT_MAX : column.present / 2 + 1;
-    if (used_max > CHUNK_DICTIONARY_MAX) used_max = CHUNK_DICTIONARY_MAX;
-    if (chunk_is_sparse(column.present, count) || used > used_max)
+    bool fixed = one_size && entries[order[0]].size > 0 && entries[order[0]].size <= CHUNK_FIXED_BYTES_MAX;
+    if (chunk_is_sparse(column.present, count))
         return encode_expanded(property, entries, codes, count, persons, scratch, out, table);
-    column.per_person = persons_pay(persons, count) && reduce_codes(codes, persons);
-    if (column.per_person) column.items = persons->count;
-    uint32_t *kept = arena_alloc(scratch, (size_t)column.items * sizeof *kept);
+    struct chunk_source source = {.codes = codes, .count = count};
+    struct chunk_shares shares;
+    if (persons) TRY(find_shares(&source, persons, bitpack_width(used - !rows[0]), scratch, &shares, &column.shares));
+    if (column.shares) column.items = shares.items;
+    uint32_t *kept = arena_alloc(scratch, (size_t)column.items * sizeof *kept), items = 0;
     if (!kept) return STATUS_LIMIT;
-    for (uint32_t i = 0, at = 0; i < column.items; i++) {
-        kept[i] = renumber[codes[at]];
-        at += column.per_person ? persons->rows[i] : 1;
+    for (uint32_t i = 0; i < column.items; i++) {
+        kept[i] = renumber[codes[column.shares ? shares.item_rows[i] : i]];
+        items += kept[i] != 0;
     }
+    uint32_t used_max = numbers ? NUMBERS_DISTINCT_MAX : distinct_max(items, fixed);
+    if (used > used_max || used > CHUNK_DICTIONARY_MAX)
+        return encode_expanded(property, entries, codes, count, persons, scratch, out, table);
     struct buf dictionary = BUF_INIT(out->buf.size_max);
     enum status status = dictionary_write(&dictionary, entries, rows + 1, order, used, scratch);
     column.encoding = CHUNK_DICT;

@@ -1,7 +1,7 @@
 #pragma once
 /*
  * Single items of a vector, for readers who want few of them (chunk.h decodes whole vectors). The same trust: none, and
- * the same checks, for the items that are picked. `items` are places within the vector, ascending, at most
+ * the same checks, for the items that are picked. `items` are places within the vector, strictly ascending, at most
  * CHUNK_PICKS_MAX of them; a place behind the vector's last item gives CORRUPT. No DICT, CONST, SPARSE here but codes.
  */
 #include "store/chunk.h"

@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "store/chunk_encode.h"
+#include "store/chunk_exceptions.h"
 #include "store/chunk_pick.h"
 
 #include <stdio.h>
@@ -61,13 +62,38 @@ static bool same(struct value a, struct value b)
 /* A column read back: its descriptor and objects. */
 struct readable {
     struct chunk chunk;
-    struct str dictionary, *blocks;
-    const struct chunk_persons *persons;
+    struct str dictionary, *blocks, *exceptions;
+    uint32_t *items, *weights; /* per person: which item each row has; how many rows have each */
+    bool whole;                /* the exceptions could be read */
 };
+
+static enum status read_exceptions(struct readable *r, const struct chunk_persons *persons)
+{
+    uint32_t rows = 0, next = persons->count;
+    memset(r->weights, 0, (r->chunk.items + 1) * sizeof *r->weights);
+    for (uint32_t p = 0; p < persons->count; p++) {
+        for (uint32_t i = 0; i < persons->rows[p]; i++) r->items[rows++] = p;
+    }
+    for (uint32_t v = 0; r->chunk.exceptions && v * VECTOR_ROWS_MAX < rows; v++) {
+        struct chunk_exceptions found;
+        TRY(chunk_decode_exceptions(&r->chunk, r->exceptions[v / BLOCK_VECTORS], rows, v, &found));
+        for (uint32_t i = 0; i < found.count; i++) {
+            assert_true(found.starts[i] < found.ends[i] && v * VECTOR_ROWS_MAX + found.ends[i] <= rows);
+            assert_true(i == 0 || found.starts[i] >= found.ends[i - 1]);
+            assert_true(found.first + i < r->chunk.items);
+            if (r->whole) assert_int_equal(found.first + i, next++);
+            for (uint32_t row = found.starts[i]; row < found.ends[i]; row++)
+                r->items[v * VECTOR_ROWS_MAX + row] = found.first + i;
+        }
+    }
+    if (r->whole) assert_int_equal(r->chunk.exceptions ? next : r->chunk.items, r->chunk.items);
+    for (uint32_t i = 0; i < rows; i++) r->weights[r->items[i]]++;
+    return STATUS_OK;
+}
 
 static struct readable open_column(const struct column *c, const struct chunk_persons *persons)
 {
-    struct readable r = {.persons = persons};
+    struct readable r = {.whole = true};
     struct reader reader = reader_of(buf_str(&c->table));
     assert_int_equal(chunk_read(&reader, &r.chunk), STATUS_OK);
     assert_int_equal(reader_left(&reader), 0);
@@ -75,14 +101,30 @@ static struct readable open_column(const struct column *c, const struct chunk_pe
     r.blocks = calloc(r.chunk.block_count + 1, sizeof *r.blocks);
     assert_non_null(r.blocks);
     for (uint32_t b = 0; b < r.chunk.block_count; b++) r.blocks[b] = object(c, chunk_block(&r.chunk, b));
+    r.exceptions = calloc(r.chunk.exception_block_count + 1, sizeof *r.exceptions);
+    assert_non_null(r.exceptions);
+    for (uint32_t b = 0; b < r.chunk.exception_block_count; b++)
+        r.exceptions[b] = object(c, chunk_exception_block(&r.chunk, b));
+    if (!r.chunk.per_person) return r;
+    uint32_t rows = 0;
+    for (uint32_t p = 0; p < persons->count; p++) rows += persons->rows[p];
+    r.items = calloc(rows + 1, sizeof *r.items);
+    r.weights = calloc(r.chunk.items + 1, sizeof *r.weights);
+    assert_true(r.items && r.weights);
+    assert_int_equal(chunk_exception_items(&r.chunk), persons->count);
+    assert_int_equal(read_exceptions(&r, persons), STATUS_OK);
     return r;
 }
 
 static void close_column(struct readable *r)
 {
     for (uint32_t b = 0; b < r->chunk.block_count; b++) drop(r->blocks[b]);
+    for (uint32_t b = 0; b < r->chunk.exception_block_count; b++) drop(r->exceptions[b]);
     drop(r->dictionary);
     free(r->blocks);
+    free(r->exceptions);
+    free(r->items);
+    free(r->weights);
 }
 
 /* Some items of a vector, others each time. */
@@ -136,14 +178,14 @@ static enum status decode(const struct column *c, const struct readable *r, cons
 {
     const struct chunk *chunk = &r->chunk;
     struct value *entries = NULL, out[VECTOR_ROWS_MAX];
-    uint32_t entry_count = 0, *items = NULL, codes[VECTOR_ROWS_MAX], sparse_at = 0, row = 0, *counts = NULL, counted;
+    uint32_t entry_count = 0, *items = NULL, codes[VECTOR_ROWS_MAX], sparse_at = 0, *counts = NULL, counted;
     bool dict = chunk->encoding == CHUNK_DICT, constant = chunk->encoding == CHUNK_CONST,
          sparse = chunk->encoding == CHUNK_SPARSE;
     bool number = chunk->encoding == CHUNK_INT || chunk->encoding == CHUNK_DECIMAL || chunk->encoding == CHUNK_DOUBLE;
-    char *text = malloc(chunk_text_bytes(chunk) + 1);
+    struct value *all = arena_new_array(c->arena, struct value, chunk->items + 1);
     uint32_t *seen = NULL;
     enum status status = STATUS_OK;
-    assert_non_null(text);
+    assert_non_null(all);
     if (dict || constant || sparse)
         status = chunk_dictionary(chunk, r->dictionary, c->arena, &entries, &entry_count, &items);
     if (dict && status == STATUS_OK) {
@@ -169,10 +211,11 @@ static enum status decode(const struct column *c, const struct readable *r, cons
             for (uint32_t i = 0; i < count; i++) {
                 assert_true(codes[i] < entry_count && codes[i] >= low && codes[i] <= high);
                 if (entry_count <= 65536) assert_int_equal(codes[i], narrow[i]);
-                seen[codes[i]] +=
-                    r->persons && chunk->per_person && at + i < r->persons->count ? r->persons->rows[at + i] : 1;
+                seen[codes[i]] += r->weights ? r->weights[at + i] : 1;
             }
         } else if (!constant && !sparse) {
+            char *text = arena_alloc(c->arena, chunk_text_bytes(chunk) + 1);
+            assert_non_null(text);
             status = chunk_decode_values(chunk, block, v, text, out);
             check_picks(chunk, block, v, 0, NULL, status == STATUS_OK ? out : NULL);
             if (status != STATUS_OK) break;
@@ -225,16 +268,14 @@ static enum status decode(const struct column *c, const struct readable *r, cons
             if (sparse && sparse_at < entry_count && items[sparse_at] == at + i) value = entries[sparse_at++];
             if (!constant && !dict && !sparse) value = out[i];
             (void)value_hash(value);
-            uint32_t repeat = chunk->per_person && r->persons ? r->persons->rows[at + i] : 1;
-            for (; values && repeat; repeat--, row++) {
-                if (!same(value, values[row]))
-                    fail_msg("row %u of %u differs, encoding %d", row, rows, chunk->encoding);
-            }
+            all[at + i] = value;
         }
     }
-    if (values) assert_int_equal(row, rows);
+    for (uint32_t row = 0; values && row < rows; row++) {
+        if (!same(all[r->items ? r->items[row] : row], values[row]))
+            fail_msg("row %u of %u differs, encoding %d", row, rows, chunk->encoding);
+    }
     for (uint32_t e = 0; values && counts && e < entry_count; e++) assert_int_equal(counts[e], seen[e]);
-    free(text);
     free(seen);
     return status;
 }
@@ -260,7 +301,7 @@ static struct chunk read_back(const struct column *c, const struct value *values
         assert_true(r.chunk.types >> values[i].type & 1);
     }
     assert_int_equal(r.chunk.present, present);
-    assert_int_equal(r.chunk.items, r.chunk.per_person ? persons->count : count);
+    if (!r.chunk.per_person) assert_int_equal(r.chunk.items, count);
     assert_int_equal(decode(c, &r, values, count), STATUS_OK);
     for (uint32_t i = 0; damage && i < 150; i++) {
         uint64_t h = hash_u64(i, count);
@@ -270,6 +311,13 @@ static struct chunk read_back(const struct column *c, const struct value *values
         /* heads more often */
         size_t at = h & 2 ? h / 64 % target.size : h / 64 % (target.size < 80 ? target.size : 80);
         damage_byte(c, &r, count, target, at, h & 4 ? 0xFF : (unsigned char)(1 << h / 8 % 8));
+        if (!r.chunk.exceptions) continue;
+        target = r.exceptions[h / 2 % r.chunk.exception_block_count];
+        char *byte = (char *)(uintptr_t)target.data + h / 64 % target.size, old = *byte;
+        *byte = (char)(old ^ (1 << h / 8 % 8));
+        r.whole = false;
+        (void)!read_exceptions(&r, persons);
+        *byte = old;
     }
     struct chunk chunk = r.chunk;
     close_column(&r);
@@ -491,15 +539,86 @@ static void columns_of_persons(void **state)
                 if (chunk.encoding != CHUNK_CONST && (uint64_t)count * 4 <= (uint64_t)rows * 3)
                     assert_true(chunk.per_person);
                 met[chunk.encoding] = true;
-                if (count > 1 && lengths[count - 1] > 1) {
-                    values[rows - 1] = value_str(STR("another"));
-                    assert_false(round_trip_persons(values, rows, &persons, false).per_person);
+                assert_int_equal(chunk.exceptions, 0);
+                /* every row for itself */
+                for (uint32_t i = 0; i < rows; i++) {
+                    if (kinds[k] != BOOLS) values[i] = make(arena, kinds[k], hash_u64(i, 9));
                 }
+                if (rows > 100 && kinds[k] != BOOLS)
+                    assert_false(round_trip_persons(values, rows, &persons, false).per_person);
                 arena_free(arena);
             }
         }
     }
     assert_true(met[CHUNK_DICT] && met[CHUNK_INT] && met[CHUNK_DECIMAL] && met[CHUNK_DOUBLE]);
+}
+
+/* Rows `from` and `from` + `size` - 1 of a person's, or all between them, have another value. */
+struct odd {
+    uint32_t from, size;
+    bool ends_only;
+};
+
+static void check_odd(enum kind kind, struct odd odd, uint32_t count, bool absent, bool damage, bool *met)
+{
+    enum { LENGTH = 7 };
+    struct arena *arena = arena_new(1 << 28);
+    uint32_t rows = count * LENGTH, *lengths = arena_new_array(arena, uint32_t, count);
+    struct value *values = arena_new_array(arena, struct value, rows);
+    assert_true(odd.from + odd.size <= rows);
+    for (uint32_t p = 0; p < count; p++) {
+        lengths[p] = LENGTH;
+        struct value value = absent && p % 3 == 1 ? value_absent() : make(arena, kind, hash_u64(p, kind));
+        for (uint32_t i = 0; i < LENGTH; i++) values[p * LENGTH + i] = value;
+    }
+    for (uint32_t i = odd.from; i < odd.from + odd.size; i++) {
+        if (!odd.ends_only || i == odd.from || i == odd.from + odd.size - 1)
+            values[i] = absent && i % 2 ? value_absent() : make(arena, kind, hash_u64(i, 77));
+    }
+    struct chunk_persons persons = {lengths, count};
+    struct chunk chunk = round_trip_persons(values, rows, &persons, damage);
+    if (kind != BOOLS && !chunk.per_person) fail_msg("kind %d, rows %u to %u", kind, odd.from, odd.from + odd.size);
+    if (chunk.exceptions) met[chunk.encoding] = true;
+    arena_free(arena);
+}
+
+/* Few rows differ from the others of their persons: at the first and last rows, at edges of vectors and blocks. */
+static void columns_with_exceptions(void **state)
+{
+    (void)state;
+    static const enum kind kinds[] = {LARGE_INTS, PRICES, DOUBLES, FEW_STRINGS, MANY_STRINGS, NESTED, BOOLS, UUIDS};
+    static const struct odd odds[] = {{0, 1, 0},       {6, 1, 0},     {7, 1, 0},     {1023, 1, 0},  {1023, 2, 0},
+                                      {1024, 1, 0},    {1020, 14, 0}, {2000, 90, 1}, {16383, 2, 0}, {16384, 1, 0},
+                                      {16300, 500, 0}, {27999, 1, 0}, {0, 28000, 1}, {0, 3000, 0}};
+    bool met[CHUNK_ENCODING_MAX + 1] = {false};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        for (size_t o = 0; o < sizeof odds / sizeof *odds; o++) {
+            for (unsigned absent = 0; absent < 2; absent++)
+                check_odd(kinds[k], odds[o], 4000, absent, o % 5 == absent, met);
+        }
+    }
+    for (int encoding = CHUNK_DICT; encoding <= CHUNK_FIXED; encoding++)
+        if (!met[encoding] && encoding != CHUNK_SPARSE) fail_msg("encoding %d", encoding);
+}
+
+/* One person with all rows; the value of most pieces, and of a majority of very many. */
+static void one_person_with_exceptions(void **state)
+{
+    (void)state;
+    static const uint32_t every[] = {2, 3, 50, 1000, 1024, 20000};
+    for (size_t e = 0; e < sizeof every / sizeof *every; e++) {
+        struct arena *arena = arena_new(1 << 28);
+        enum { ONE_ROWS = 40000 };
+        uint32_t rows = ONE_ROWS;
+        struct value *values = arena_new_array(arena, struct value, ONE_ROWS);
+        for (uint32_t i = 0; i < ONE_ROWS; i++)
+            values[i] = make(arena, MANY_STRINGS, i % every[e] == every[e] - 1 ? hash_u64(i, 1) : 5);
+        struct chunk_persons persons = {&rows, 1};
+        struct chunk chunk = round_trip_persons(values, ONE_ROWS, &persons, every[e] == 50);
+        if (every[e] <= 50) assert_int_equal(chunk.per_person, every[e] > 2);
+        if (chunk.per_person) assert_int_equal(chunk.exceptions, ONE_ROWS / every[e]);
+        arena_free(arena);
+    }
 }
 
 /* Typed input gives the bytes that the same values give. */
@@ -737,6 +856,8 @@ int main(void)
         cmocka_unit_test(sparse_columns),
         cmocka_unit_test(integer_columns),
         cmocka_unit_test(columns_of_persons),
+        cmocka_unit_test(columns_with_exceptions),
+        cmocka_unit_test(one_person_with_exceptions),
         cmocka_unit_test(typed_input_gives_the_same),
         cmocka_unit_test(dictionaries_that_do_not_pay),
         cmocka_unit_test(ids_of_persons),

@@ -66,6 +66,7 @@ static int64_t column_bytes(const struct chunk *chunk)
 {
     int64_t bytes = chunk->dictionary.size;
     for (uint32_t b = 0; b < chunk->block_count; b++) bytes += chunk_block(chunk, b).size;
+    for (uint32_t b = 0; b < chunk->exception_block_count; b++) bytes += chunk_exception_block(chunk, b).size;
     return bytes;
 }
 

@@ -5,6 +5,8 @@
  */
 #include "store/world_testing.h"
 
+#include "base/hash.h"
+
 #include <float.h>
 
 #define BIG_BYTES 10000000u
@@ -47,6 +49,8 @@ static void begin(struct batch *batch)
 }
 
 /* --- values --- */
+
+#define DEVICES 48 /* texts of one size, the last values */
 
 struct values {
     struct arena *arena;
@@ -114,12 +118,14 @@ static struct values tricky_values(void)
     add(&v, json_null());
     static const size_t sizes[] = {1, 7, 8, 63, 64, 65, 127, 128, 254, 255, 256, 257, 1023, 65535, 65536, 70000};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) add(&v, text(&v, sizes[i], (char)('a' + i)));
+    for (uint64_t i = 0; i < DEVICES; i++)
+        add(&v, json_string(arena_printf(v.arena, "%016llx%04x", (unsigned long long)hash_u64(i, 1), (unsigned)i)));
     assert_true(v.count <= 128);
     return v;
 }
 
 /* Row n has, in column c, the value number value_of(n, c); SIZE_MAX: none. Columns are of one type, of all types, rare,
- * the same for a person, or different in every row. */
+ * the same for a person (of whom there are ten), nearly so, or different in every row. */
 static size_t value_of(size_t n, unsigned c, size_t count)
 {
     switch (c) {
@@ -129,11 +135,14 @@ static size_t value_of(size_t n, unsigned c, size_t count)
     case 3: return n % 10 % count;                     /* doubles, by person */
     case 4: return 14 + n % 10;                        /* ints */
     case 5: return 36;                                 /* constant */
-    default: return hash_u64(n, 3) % count;
+    case 6: return hash_u64(n, 3) % count;
+    case 7: return n % 41 == 7 ? hash_u64(n, 4) % count : count - DEVICES - 1 - n % 10; /* long texts */
+    case 8: return n % 10 == 3 ? SIZE_MAX : count - 1 - (n % 23 == 7 ? hash_u64(n, 5) % DEVICES : n % 10);
+    default: return n % 29 == 3 ? SIZE_MAX : n % 31 == 4 ? 14 + n / 31 % 10 : n % 10; /* doubles, some are ints */
     }
 }
 
-#define COLUMNS 7
+#define COLUMNS 10
 
 static void check_value(const struct values *values, size_t n, unsigned c, struct value found)
 {
@@ -146,6 +155,30 @@ static void check_value(const struct values *values, size_t n, unsigned c, struc
                  expected.size, actual.size, found.type);
     buf_fini(&expected);
     buf_fini(&actual);
+}
+
+/* Some rows by themselves are what they are in whole columns: numbers[] tells which they are, SIZE_MAX: none. */
+static void check_picks(struct world *w, struct scan *scan, const struct values *values, const uint32_t *properties,
+                        const size_t *numbers, uint32_t count, uint32_t step)
+{
+    uint32_t rows[SCAN_PICKS_MAX], picked = 0;
+    const uint32_t *ids;
+    size_t id_count;
+    struct value found[SCAN_PICKS_MAX];
+    struct arena *arena = arena_new((size_t)64 << 20);
+    for (uint32_t i = step / 2; i < count && picked < SCAN_PICKS_MAX; i += step) rows[picked++] = i;
+    assert_int_equal(scan_pick(scan, rows, picked, &w->error), STATUS_OK);
+    assert_int_equal(scan_properties(scan, &w->error, &ids, &id_count), STATUS_OK);
+    for (size_t place = 0; place < id_count; place++) {
+        unsigned c = 0;
+        while (c < COLUMNS && properties[c] != ids[place]) c++;
+        assert_true(c < COLUMNS);
+        assert_int_equal(scan_pick_property(scan, place, arena, &w->error, found), STATUS_OK);
+        for (uint32_t i = 0; i < picked; i++) {
+            if (numbers[rows[i]] != SIZE_MAX) check_value(values, numbers[rows[i]], c, found[i]);
+        }
+    }
+    arena_free(arena);
 }
 
 /* Every row is there once, by its insert id, with its values. */
@@ -196,6 +229,8 @@ static void check_values(struct world *w, const struct values *values, size_t ro
                     if (live[i]) check_value(values, numbers[i], c, vector_at(&vector, i));
                 }
             }
+            for (uint32_t step = 1; step < 64; step = step * 3 + 1)
+                check_picks(w, scan, values, properties, numbers, count, step);
         }
     }
     for (size_t n = 0; n < rows; n++) assert_true(seen[n]);

@@ -2,6 +2,7 @@
 
 #include "base/civil.h"
 #include "store/run_int.h"
+#include "store/run_shared.h"
 
 #include <stdatomic.h>
 
@@ -10,7 +11,12 @@ static _Atomic uint64_t next_dict_id = 1;
 enum status run_open(struct run *run, const struct section *section, const struct section_event *event,
                      struct arena *arena, struct error *error)
 {
-    *run = (struct run){.section = section, .event = event, .arena = arena, .owners_vector = UINT32_MAX};
+    *run = (struct run){.section = section,
+                        .event = event,
+                        .arena = arena,
+                        .owners_vector = UINT32_MAX,
+                        .lengths_vector = UINT32_MAX,
+                        .ends_vector = UINT32_MAX};
     TRY(section_fetch(section, event->table, error, &run->table));
     struct reader reader = reader_of(run->table.bytes);
     uint32_t count = read_u32(&reader);
@@ -21,15 +27,15 @@ enum status run_open(struct run *run, const struct section *section, const struc
     }
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
         status = chunk_read(&reader, &run->columns[i].chunk);
-        run->columns[i].block_index = run->columns[i].shared_vector = UINT32_MAX;
+        run->columns[i].block_index = UINT32_MAX;
         uint32_t property = run->columns[i].chunk.property;
         uint32_t items = property == CORE_PERSON || property == CORE_RUN ? event->persons
                          : property == CORE_VECTOR                       ? run_vectors(run)
                                                                          : event->rows;
-        bool per_person = run->columns[i].chunk.per_person;
-        if (per_person) items = event->persons;
-        if (status == STATUS_OK && run->columns[i].chunk.items != items) status = STATUS_CORRUPT;
-        if (status == STATUS_OK && per_person && property >= CORE_PERSON) status = STATUS_CORRUPT;
+        if (status == STATUS_OK && run->columns[i].chunk.per_person)
+            status = run_shared_check(run, &run->columns[i].chunk);
+        else if (status == STATUS_OK && run->columns[i].chunk.items != items)
+            status = STATUS_CORRUPT;
         run->column_count = i + 1;
     }
     if (status != STATUS_OK) {
@@ -44,6 +50,7 @@ void run_close(struct run *run)
     for (uint32_t i = 0; i < run->column_count; i++) {
         pinned_release(&run->columns[i].dictionary);
         pinned_release(&run->columns[i].block);
+        run_shared_release(&run->columns[i]);
     }
     pinned_release(&run->table);
     run->column_count = 0;
@@ -53,9 +60,10 @@ void run_forget(struct run *run, struct run_column *column)
 {
     pinned_release(&column->dictionary);
     pinned_release(&column->block);
-    *column = (struct run_column){.chunk = column->chunk, .block_index = UINT32_MAX, .shared_vector = UINT32_MAX};
-    run->owners = run->lengths = NULL;
-    run->owners_vector = UINT32_MAX;
+    run_shared_release(column);
+    *column = (struct run_column){.chunk = column->chunk, .block_index = UINT32_MAX};
+    run->owners = run->lengths = run->ends = NULL;
+    run->owners_vector = run->lengths_vector = run->ends_vector = UINT32_MAX;
 }
 
 struct run_column *run_column(struct run *run, uint32_t property)
@@ -151,8 +159,8 @@ enum status run_read_sparse(struct run *run, struct run_column *column, struct e
 
 /* Where the strings of a FIXED vector go. They stay as long as those of other encodings, which point into the block:
  * until another block is read, or as long as the run when the block is in RAM for good. */
-static enum status place_text(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
-                              char **ret_text)
+enum status run_place_text(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
+                           char **ret_text)
 {
     size_t bytes = chunk_text_bytes(&column->chunk);
     bool in_ram = run->section->image;
@@ -166,42 +174,11 @@ static enum status place_text(struct run *run, struct run_column *column, uint32
     return STATUS_OK;
 }
 
-/* A column that is written once per person. */
-static enum status read_shared(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
-                               struct vector *ret)
-{
-    uint32_t rows = run_vector_rows(run, vector);
-    if (column->chunk.encoding == CHUNK_DICT) {
-        TRY(run_read_codes(run, column, vector, error, column->codes));
-        *ret = (struct vector){.kind = VECTOR_DICT,
-                               .count = rows,
-                               .dict_count = column->dict_count,
-                               .dict_id = column->dict_id,
-                               .values = column->values,
-                               .codes = column->codes};
-        return STATUS_OK;
-    }
-    uint32_t ordinals[VECTOR_ROWS_MAX], loaded = UINT32_MAX;
-    struct value values[VECTOR_ROWS_MAX]; /* numbers: nothing in it points into the block */
-    TRY(run_read_ordinals(run, vector, error, ordinals));
-    for (uint32_t i = 0; i < rows; i++) {
-        if (ordinals[i] / VECTOR_ROWS_MAX != loaded) {
-            loaded = ordinals[i] / VECTOR_ROWS_MAX;
-            TRY(run_pin_block(run, column, loaded, error));
-            TRY(run_damaged(run, chunk_decode_values(&column->chunk, column->block.bytes, loaded, NULL, values),
-                            error));
-        }
-        column->values[i] = values[ordinals[i] % VECTOR_ROWS_MAX];
-    }
-    *ret = (struct vector){.kind = VECTOR_FLAT, .count = rows, .values = column->values};
-    return STATUS_OK;
-}
-
 enum status run_read(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
                      struct vector *ret)
 {
     TRY(run_prepare(run, column, error));
-    if (column->chunk.per_person) return read_shared(run, column, vector, error, ret);
+    if (column->chunk.per_person) return run_shared_read(run, column, vector, error, ret);
     struct vector result = {.count = chunk_vector_items(&column->chunk, vector), .values = column->values};
     enum status status = STATUS_OK;
     switch (column->chunk.encoding) {
@@ -238,7 +215,7 @@ enum status run_read(struct run *run, struct run_column *column, uint32_t vector
         TRY(run_pin_block(run, column, vector, error));
         result.kind = VECTOR_FLAT;
         char *text = NULL;
-        if (column->chunk.encoding == CHUNK_FIXED) TRY(place_text(run, column, vector, error, &text));
+        if (column->chunk.encoding == CHUNK_FIXED) TRY(run_place_text(run, column, vector, error, &text));
         status = chunk_decode_values(&column->chunk, column->block.bytes, vector, text, column->values);
     }
     }
@@ -263,29 +240,33 @@ enum status run_read_ints(struct run *run, enum core_stream stream, uint32_t vec
     return run_damaged(run, chunk_decode_ints(&column->chunk, column->block.bytes, vector, ret_values), error);
 }
 
-/* Decodes the vector of the list of persons in which this one stands. */
-static enum status load_owners(struct run *run, uint32_t ordinal, struct error *error)
+/* One vector of a stream of the list of persons, decoded into *array, which is allocated when it is not there yet. */
+static enum status load_persons(struct run *run, enum core_stream stream, uint32_t vector, struct error *error,
+                                uint32_t *loaded, uint32_t **array)
 {
-    uint32_t vector = ordinal / VECTOR_ROWS_MAX;
-    if (run->owners_vector == vector) return STATUS_OK;
-    if (!run->owners) {
-        run->owners = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *run->owners);
-        run->lengths = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *run->lengths);
-        if (!run->owners || !run->lengths) {
-            run->owners = NULL;
-            return run_damaged(run, STATUS_LIMIT, error);
-        }
-    }
-    run->owners_vector = UINT32_MAX;
-    TRY(run_read_u32(run, CORE_PERSON, vector, error, run->owners));
-    TRY(run_read_u32(run, CORE_RUN, vector, error, run->lengths));
-    run->owners_vector = vector;
+    if (*loaded == vector) return STATUS_OK;
+    if (!*array) *array = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof **array);
+    if (!*array) return run_damaged(run, STATUS_LIMIT, error);
+    *loaded = UINT32_MAX;
+    TRY(run_read_u32(run, stream, vector, error, *array));
+    *loaded = vector;
     return STATUS_OK;
 }
 
-/* Where in the list of persons the vector begins, and how many rows of that person lie before it. */
-static enum status vector_start(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_ordinal,
-                                uint32_t *ret_skip)
+enum status run_load_lengths(struct run *run, uint32_t ordinal, struct error *error)
+{
+    return load_persons(run, CORE_RUN, ordinal / VECTOR_ROWS_MAX, error, &run->lengths_vector, &run->lengths);
+}
+
+/* Decodes the vector of the list of persons in which this one stands. */
+static enum status load_owners(struct run *run, uint32_t ordinal, struct error *error)
+{
+    TRY(load_persons(run, CORE_PERSON, ordinal / VECTOR_ROWS_MAX, error, &run->owners_vector, &run->owners));
+    return run_load_lengths(run, ordinal, error);
+}
+
+enum status run_vector_start(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_ordinal,
+                             uint32_t *ret_skip)
 {
     struct run_column *starts = run_column(run, CORE_VECTOR);
     int64_t start;
@@ -298,11 +279,10 @@ static enum status vector_start(struct run *run, uint32_t vector, struct error *
     return STATUS_OK;
 }
 
-/* Walks the persons of a vector's rows: their numbers, or their places in the list. */
-static enum status read_owners(struct run *run, uint32_t vector, bool numbers, struct error *error, uint32_t *ret)
+enum status run_read_persons(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons)
 {
     uint32_t ordinal, skip;
-    TRY(vector_start(run, vector, error, &ordinal, &skip));
+    TRY(run_vector_start(run, vector, error, &ordinal, &skip));
     uint32_t rows = run_vector_rows(run, vector), done = 0;
     while (done < rows) {
         if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
@@ -314,8 +294,8 @@ static enum status read_owners(struct run *run, uint32_t vector, bool numbers, s
             if (left <= skip || left > run->event->rows) return run_damaged(run, STATUS_CORRUPT, error);
             left -= skip;
             skip = 0;
-            uint32_t owner = numbers ? run->owners[i] : ordinal, stop = rows - done < left ? rows : done + left;
-            while (done < stop) ret[done++] = owner;
+            uint32_t owner = run->owners[i], stop = rows - done < left ? rows : done + left;
+            while (done < stop) ret_persons[done++] = owner;
         }
     }
     return STATUS_OK;
@@ -326,7 +306,7 @@ enum status run_pick_owners(struct run *run, uint32_t vector, const uint32_t *ro
 {
     uint32_t ordinal, skip, picked = 0;
     uint64_t done = 0; /* rows of the vector */
-    TRY(vector_start(run, vector, error, &ordinal, &skip));
+    TRY(run_vector_start(run, vector, error, &ordinal, &skip));
     while (picked < count) {
         if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
         TRY(load_owners(run, ordinal, error));
@@ -349,7 +329,7 @@ enum status run_pick_owners(struct run *run, uint32_t vector, const uint32_t *ro
 enum status run_read_starts(struct run *run, uint32_t vector, struct error *error, uint8_t *ret_starts)
 {
     uint32_t ordinal, skip, rows = run_vector_rows(run, vector), done = 0;
-    TRY(vector_start(run, vector, error, &ordinal, &skip));
+    TRY(run_vector_start(run, vector, error, &ordinal, &skip));
     memset(ret_starts, 0, rows);
     while (done < rows) {
         if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
@@ -371,7 +351,7 @@ enum status run_read_segments(struct run *run, uint32_t vector, struct error *er
                               uint32_t *ret_ends, uint32_t *ret_count)
 {
     uint32_t ordinal, skip, rows = run_vector_rows(run, vector), done = 0, count = 0;
-    TRY(vector_start(run, vector, error, &ordinal, &skip));
+    TRY(run_vector_start(run, vector, error, &ordinal, &skip));
     while (done < rows) {
         if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
         TRY(load_owners(run, ordinal, error));
@@ -388,16 +368,6 @@ enum status run_read_segments(struct run *run, uint32_t vector, struct error *er
     }
     *ret_count = count;
     return STATUS_OK;
-}
-
-enum status run_read_persons(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons)
-{
-    return read_owners(run, vector, true, error, ret_persons);
-}
-
-enum status run_read_ordinals(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_ordinals)
-{
-    return read_owners(run, vector, false, error, ret_ordinals);
 }
 
 enum status run_read_times(struct run *run, uint32_t vector, struct error *error, int64_t *ret_times_ms)

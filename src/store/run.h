@@ -16,10 +16,8 @@ struct run_column {
     uint32_t dict_count;
     uint64_t dict_id;
     uint32_t *codes;
-    uint32_t shared_vector; /* per person: which vector of items is in shared_*; UINT32_MAX: none */
-    uint32_t *shared_codes;
-    double *shared_numbers;
-    char **texts; /* FIXED: the strings of a block's vectors; of RAM images each block's by itself */
+    struct run_shared *shared; /* per person: what run_shared.c keeps */
+    char **texts;              /* FIXED: the strings of a block's vectors; of RAM images each block's by itself */
 };
 
 struct run {
@@ -30,8 +28,12 @@ struct run {
     struct run_column *columns; /* in the order of the chunk table: core streams first, then ascending properties */
     uint32_t column_count;
     /* one vector of the list of persons, decoded: the next row vector needs it again, mostly */
-    uint32_t owners_vector; /* UINT32_MAX: none */
+    uint32_t owners_vector, lengths_vector; /* UINT32_MAX: none */
     uint32_t *owners, *lengths;
+    /* where the rows of the persons of one vector of rows end; several columns ask for the same */
+    uint32_t ends_vector; /* UINT32_MAX: none */
+    uint32_t ends_ordinal, ends_count;
+    uint32_t *ends;
 };
 
 /* `section` must outlive the run. */
@@ -51,7 +53,9 @@ static inline uint32_t run_vector_rows(const struct run *run, uint32_t vector)
 struct run_column *run_column(struct run *run, uint32_t property);
 /* Forgets what reading the column has allocated in run->arena, and its pins: it may be read again from the start. */
 void run_forget(struct run *run, struct run_column *column);
-/* One vector of any column; a DICT keeps its dictionary and dict_id for the life of the run. */
+/* One vector of any column. Strings stay until a vector from another block is read, or any other vector when the column
+ * is per person; those of sections in RAM as long as the run. A DICT keeps its dictionary and dict_id for the life of
+ * the run. */
 enum status run_read(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
                      struct vector *ret) MUST_USE;
 /* The items and values of a SPARSE column; false for other columns (use run_read). */
@@ -76,11 +80,9 @@ enum status run_read_u32(struct run *run, enum core_stream stream, uint32_t vect
 /* One vector of a core stream of integers, into ret_values[VECTOR_ROWS_MAX]. */
 enum status run_read_ints(struct run *run, enum core_stream stream, uint32_t vector, struct error *error,
                           int64_t *ret_values) MUST_USE;
-/* Per row of the vector: the place of its person in CORE_PERSON, which is its item in a column that is per_person. */
-enum status run_read_ordinals(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_ordinals) MUST_USE;
 /* Of some rows of the vector, ascending: the place of the person, and under which number it is stored. */
-enum status run_pick_owners(struct run *run, uint32_t vector, const uint32_t *rows, uint32_t count,
-                            struct error *error, uint32_t *ret_ordinals, uint32_t *ret_persons) MUST_USE;
+enum status run_pick_owners(struct run *run, uint32_t vector, const uint32_t *rows, uint32_t count, struct error *error,
+                            uint32_t *ret_ordinals, uint32_t *ret_persons) MUST_USE;
 /* Per row of the vector: the person under whose number it is stored; the time. */
 enum status run_read_persons(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons) MUST_USE;
 /* 1 for each row of the vector whose person is another than that of the row before it in the run. */

@@ -1,7 +1,7 @@
 /*
  * Reading columns as codes and numbers, for those who do not need values.
  */
-#include "store/run_int.h"
+#include "store/run_shared.h"
 #include "store/store.h"
 
 #include <math.h>
@@ -35,73 +35,22 @@ enum status run_value_rows(struct run *run, struct run_column *column, struct er
     return run_damaged(run, status, error);
 }
 
-/* Per person: the items are the persons in the order of the list. A vector's rows belong to one or two vectors of
- * items, and the next vector's to the same or the following: what is decoded is kept. */
-static enum status load_shared(struct run *run, struct run_column *column, uint32_t vector, struct error *error)
-{
-    bool codes = column->chunk.encoding == CHUNK_DICT;
-    uint64_t present[CHUNK_PRESENCE_WORDS];
-    if (column->shared_vector == vector) return STATUS_OK;
-    if (codes && !column->shared_codes)
-        column->shared_codes = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *column->shared_codes);
-    if (!codes && !column->shared_numbers)
-        column->shared_numbers = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *column->shared_numbers);
-    if (codes ? !column->shared_codes : !column->shared_numbers) return run_damaged(run, STATUS_LIMIT, error);
-    column->shared_vector = UINT32_MAX;
-    TRY(run_pin_block(run, column, vector, error));
-    struct str block = column->block.bytes;
-    if (codes) {
-        TRY(run_damaged(
-            run, chunk_decode_codes32(&column->chunk, block, vector, column->dict_count, column->shared_codes), error));
-    } else {
-        TRY(run_damaged(run, chunk_decode_doubles(&column->chunk, block, vector, column->shared_numbers, present),
-                        error));
-        uint32_t items = chunk_vector_items(&column->chunk, vector);
-        for (uint32_t i = 0; i < items; i++) {
-            if (!(present[i / 64] >> (i % 64) & 1)) column->shared_numbers[i] = NAN;
-        }
-    }
-    column->shared_vector = vector;
-    return STATUS_OK;
-}
-
 enum status run_read_codes(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
                            uint32_t *ret_codes)
 {
     TRY(run_prepare(run, column, error));
     if (column->chunk.encoding != CHUNK_DICT) return error_set(error, STATUS_INTERNAL, "the column has no codes");
-    if (!column->chunk.per_person) {
-        TRY(run_pin_block(run, column, vector, error));
-        return run_damaged(
-            run, chunk_decode_codes32(&column->chunk, column->block.bytes, vector, column->dict_count, ret_codes),
-            error);
-    }
-    uint32_t ordinals[VECTOR_ROWS_MAX], rows = run_vector_rows(run, vector);
-    TRY(run_read_ordinals(run, vector, error, ordinals));
-    for (uint32_t i = 0; i < rows;) {
-        uint32_t items = ordinals[i] / VECTOR_ROWS_MAX;
-        TRY(load_shared(run, column, items, error));
-        for (; i < rows && ordinals[i] / VECTOR_ROWS_MAX == items; i++)
-            ret_codes[i] = column->shared_codes[ordinals[i] % VECTOR_ROWS_MAX];
-    }
-    return STATUS_OK;
+    if (column->chunk.per_person) return run_shared_codes(run, column, vector, error, ret_codes);
+    TRY(run_pin_block(run, column, vector, error));
+    return run_damaged(
+        run, chunk_decode_codes32(&column->chunk, column->block.bytes, vector, column->dict_count, ret_codes), error);
 }
 
 enum status run_read_numbers(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
                              double *ret_numbers)
 {
     uint32_t rows = run_vector_rows(run, vector);
-    if (column->chunk.per_person) {
-        uint32_t ordinals[VECTOR_ROWS_MAX];
-        TRY(run_read_ordinals(run, vector, error, ordinals));
-        for (uint32_t i = 0; i < rows;) {
-            uint32_t items = ordinals[i] / VECTOR_ROWS_MAX;
-            TRY(load_shared(run, column, items, error));
-            for (; i < rows && ordinals[i] / VECTOR_ROWS_MAX == items; i++)
-                ret_numbers[i] = column->shared_numbers[ordinals[i] % VECTOR_ROWS_MAX];
-        }
-        return STATUS_OK;
-    }
+    if (column->chunk.per_person) return run_shared_numbers(run, column, vector, error, ret_numbers);
     uint64_t present[CHUNK_PRESENCE_WORDS];
     TRY(run_pin_block(run, column, vector, error));
     TRY(run_damaged(run, chunk_decode_doubles(&column->chunk, column->block.bytes, vector, ret_numbers, present),

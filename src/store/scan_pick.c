@@ -4,7 +4,7 @@
  */
 #include "base/civil.h"
 #include "store/chunk_pick.h"
-#include "store/run_int.h"
+#include "store/run_shared.h"
 #include "store/scan_int.h"
 
 _Static_assert(SCAN_PICKS_MAX == CHUNK_PICKS_MAX, "picks of a vector");
@@ -113,21 +113,6 @@ static enum status pick_items(struct run *run, struct run_column *column, uint32
     return STATUS_OK;
 }
 
-/* The items are the run's persons. */
-static enum status pick_shared(struct scan *scan, struct run_column *column, struct error *error,
-                               struct value *ret_values)
-{
-    uint32_t items[SCAN_PICKS_MAX], count = scan->picked_count;
-    for (uint32_t i = 0; i < count; i++) items[i] = scan->picked_ordinals[i] % VECTOR_ROWS_MAX;
-    for (uint32_t i = 0, end; i < count; i = end) {
-        uint32_t vector = scan->picked_ordinals[i] / VECTOR_ROWS_MAX;
-        for (end = i + 1; end < count && scan->picked_ordinals[end] / VECTOR_ROWS_MAX == vector;) end++;
-        struct chunk_picks picks = {items + i, end - i};
-        TRY(pick_items(&scan->run, column, vector, picks, NULL, error, ret_values + i));
-    }
-    return STATUS_OK;
-}
-
 static void pick_sparse(const struct scan *scan, const struct run_column *column, struct value *ret_values)
 {
     uint32_t first = scan->vector * VECTOR_ROWS_MAX, from = 0;
@@ -146,18 +131,53 @@ static void pick_sparse(const struct scan *scan, const struct run_column *column
     }
 }
 
-static enum status copy_texts(struct scan *scan, struct arena *arena, struct error *error, struct value *values)
+/* Strings that lie where they may not stay. */
+static enum status copy_texts(struct scan *scan, struct arena *arena, uint32_t count, struct error *error,
+                              struct value *values)
 {
     size_t bytes = 0;
-    for (uint32_t i = 0; i < scan->picked_count; i++) bytes += values[i].type >= VALUE_STRING ? values[i].size : 0;
+    for (uint32_t i = 0; i < count; i++) bytes += values[i].type >= VALUE_STRING ? values[i].size : 0;
     if (!bytes) return STATUS_OK;
     char *to = arena_alloc(arena, bytes);
     if (!to) return run_damaged(&scan->run, STATUS_LIMIT, error);
-    for (uint32_t i = 0; i < scan->picked_count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         if (values[i].type < VALUE_STRING || values[i].size == 0) continue;
         memcpy(to, values[i].data, values[i].size);
         values[i].data = to;
         to += values[i].size;
+    }
+    return STATUS_OK;
+}
+
+/* A column that is written once per person: its items are the run's persons and the exceptions. Both ascend, so they
+ * are picked one after the other, each vector of items by itself. */
+static enum status pick_shared(struct scan *scan, struct run_column *column, struct arena *arena, char *text,
+                               struct error *error, struct value *ret_values)
+{
+    uint32_t items[SCAN_PICKS_MAX], exception_items = chunk_exception_items(&column->chunk);
+    TRY(run_shared_items(&scan->run, column, scan->vector, scan->picked, scan->picked_ordinals, scan->picked_count,
+                         error, items));
+    for (unsigned exceptions = 0; exceptions < 2; exceptions++) {
+        for (uint32_t i = 0; i < scan->picked_count;) {
+            uint32_t inside[SCAN_PICKS_MAX], to[SCAN_PICKS_MAX], from[SCAN_PICKS_MAX], rows = 0, n = 0, vector = 0;
+            struct value values[SCAN_PICKS_MAX];
+            for (; i < scan->picked_count; i++) {
+                uint32_t item = items[i];
+                if ((item >= exception_items) != exceptions) continue;
+                if (n && item / VECTOR_ROWS_MAX != vector) break;
+                vector = item / VECTOR_ROWS_MAX;
+                if (n == 0 || inside[n - 1] != item % VECTOR_ROWS_MAX) inside[n++] = item % VECTOR_ROWS_MAX;
+                to[rows] = i;
+                from[rows++] = n - 1;
+            }
+            if (!n) break;
+            TRY(pick_items(&scan->run, column, vector, (struct chunk_picks){inside, n}, text, error, values));
+            if (text)
+                text += (size_t)n * column->chunk.parameter;
+            else
+                TRY(copy_texts(scan, arena, n, error, values)); /* the next vector may be in another block */
+            for (uint32_t k = 0; k < rows; k++) ret_values[to[k]] = values[from[k]];
+        }
     }
     return STATUS_OK;
 }
@@ -170,6 +190,7 @@ static enum status pick_column(struct scan *scan, struct run_column *column, str
     if (encoding == CHUNK_FIXED) {
         char *text = arena_alloc(arena, (size_t)column->chunk.parameter * (scan->picked_count + 1));
         if (!text) return run_damaged(run, STATUS_LIMIT, error);
+        if (column->chunk.per_person) return pick_shared(scan, column, arena, text, error, ret_values);
         return pick_items(run, column, scan->vector, picks_of(scan), text, error, ret_values);
     }
     if (encoding == CHUNK_CONST || encoding == CHUNK_DICT || encoding == CHUNK_SPARSE)
@@ -179,10 +200,10 @@ static enum status pick_column(struct scan *scan, struct run_column *column, str
     else if (encoding == CHUNK_SPARSE)
         pick_sparse(scan, column, ret_values);
     else if (column->chunk.per_person)
-        TRY(pick_shared(scan, column, error, ret_values));
+        return pick_shared(scan, column, arena, NULL, error, ret_values);
     else
         TRY(pick_items(run, column, scan->vector, picks_of(scan), NULL, error, ret_values));
-    return copy_texts(scan, arena, error, ret_values);
+    return copy_texts(scan, arena, scan->picked_count, error, ret_values);
 }
 
 enum status scan_pick_insert_ids(struct scan *scan, struct arena *arena, struct error *error, struct value *ret_values)

@@ -3,4 +3,4 @@
 #include "store/section.h"
 
 #define SECTION_DIRECTORY_MAGIC   0x44434553u
-#define SECTION_DIRECTORY_VERSION 2
+#define SECTION_DIRECTORY_VERSION 3

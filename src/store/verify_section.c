@@ -118,6 +118,8 @@ static bool verify_chunks(struct section_check *check, struct run *run)
         good &= verify_object(check, run->event, "the dictionary", chunk->property, chunk->dictionary);
         for (uint32_t b = 0; b < chunk->block_count; b++)
             good &= verify_object(check, run->event, "a block", chunk->property, chunk_block(chunk, b));
+        for (uint32_t b = 0; b < chunk->exception_block_count; b++)
+            good &= verify_object(check, run->event, "exceptions", chunk->property, chunk_exception_block(chunk, b));
         bool ascending = c == 0 || (chunk[0].property > run->columns[c - 1].chunk.property) ||
                          (run->columns[c - 1].chunk.property >= CORE_PERSON && chunk->property < CORE_PERSON);
         if (!ascending) section_finding(check, run->event->table.offset, "the chunk table is not in order");

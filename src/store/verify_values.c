@@ -1,3 +1,4 @@
+#include "store/run_shared.h"
 #include "store/verify_int.h"
 
 #include <stdio.h>
@@ -44,6 +45,25 @@ static void verify_dictionary(const struct section_check *check, struct run *run
         value_finding(check, run, chunk, "the dictionary has more or less entries than there are distinct values");
 }
 
+/* Exceptions are told in the order of their items, each once. */
+static void verify_exceptions(const struct section_check *check, struct run *run, struct run_column *column)
+{
+    const struct chunk *chunk = &column->chunk;
+    struct error error = ERROR_INIT;
+    uint32_t next = chunk_exception_items(chunk);
+    if (!chunk->exceptions) return;
+    for (uint32_t v = 0; v < run_vectors(run); v++) {
+        const struct chunk_exceptions *exceptions;
+        if (run_shared_exceptions(run, column, v, &error, &exceptions) != STATUS_OK) {
+            value_finding(check, run, chunk, error.primary);
+            return;
+        }
+        if (exceptions->first != next) break;
+        next += exceptions->count;
+    }
+    if (next != chunk->items) value_finding(check, run, chunk, "its exceptions are not told one after the other");
+}
+
 static void verify_column(const struct section_check *check, struct run *run, struct run_column *column)
 {
     const struct chunk *chunk = &column->chunk;
@@ -72,6 +92,7 @@ static void verify_column(const struct section_check *check, struct run *run, st
             present++;
         }
     }
+    verify_exceptions(check, run, column);
     if (counted) verify_counts(check, run, column, counted, dict_count);
     free(counted);
     if (present != chunk->present) value_finding(check, run, chunk, "more or fewer rows have it than the table says");

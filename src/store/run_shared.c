@@ -1,0 +1,288 @@
+#include "store/run_shared.h"
+
+#include <math.h>
+
+#define SPREAD_ROWS 8 /* rows that are written at once: few persons have more rows in a run */
+
+enum form {
+    FORM_CODES,
+    FORM_NUMBERS,
+    FORM_VALUES,
+    FORMS,
+};
+
+/* One vector of items, decoded. */
+struct slot {
+    struct pinned block;
+    uint32_t block_index, vectors[FORMS]; /* UINT32_MAX: none */
+    uint32_t *codes;
+    double *numbers;
+    struct value *values;
+    char *text; /* FIXED, of files */
+};
+
+/* Neighbouring vectors of items never share a slot: two are for persons, two for exceptions. */
+struct run_shared {
+    struct slot slots[4];
+    struct pinned ranges;
+    uint32_t ranges_index, vector; /* block of exceptions that is pinned; vector whose exceptions these are */
+    struct chunk_exceptions exceptions;
+};
+
+enum status run_shared_check(const struct run *run, const struct chunk *chunk)
+{
+    uint32_t blocks = chunk->exceptions ? (run->event->rows + BLOCK_ITEMS - 1) / BLOCK_ITEMS : 0;
+    bool fits = chunk->property < CORE_PERSON && chunk_exception_items(chunk) == run->event->persons &&
+                chunk->exception_block_count == blocks;
+    return fits ? STATUS_OK : STATUS_CORRUPT;
+}
+
+void run_shared_release(struct run_column *column)
+{
+    struct run_shared *shared = column->shared;
+    if (!shared) return;
+    for (size_t i = 0; i < sizeof shared->slots / sizeof *shared->slots; i++) pinned_release(&shared->slots[i].block);
+    pinned_release(&shared->ranges);
+    column->shared = NULL;
+}
+
+static enum status prepare(struct run *run, struct run_column *column, struct error *error)
+{
+    if (column->shared) return STATUS_OK;
+    struct run_shared *shared = arena_new_array(run->arena, struct run_shared, 1);
+    if (!shared) return run_damaged(run, STATUS_LIMIT, error);
+    shared->ranges_index = shared->vector = UINT32_MAX;
+    for (size_t i = 0; i < sizeof shared->slots / sizeof *shared->slots; i++) {
+        struct slot *slot = &shared->slots[i];
+        slot->block_index = slot->vectors[FORM_CODES] = slot->vectors[FORM_NUMBERS] = slot->vectors[FORM_VALUES] =
+            UINT32_MAX;
+    }
+    column->shared = shared;
+    return STATUS_OK;
+}
+
+/* --- items --- */
+
+static enum status place_items(struct run *run, struct run_column *column, enum form form, uint32_t vector,
+                               struct error *error, struct slot *slot, char **ret_text)
+{
+    size_t n = VECTOR_ROWS_MAX, text = chunk_text_bytes(&column->chunk);
+    if (form == FORM_CODES && !slot->codes) slot->codes = arena_alloc(run->arena, n * sizeof *slot->codes);
+    if (form == FORM_NUMBERS && !slot->numbers) slot->numbers = arena_alloc(run->arena, n * sizeof *slot->numbers);
+    if (form == FORM_VALUES && !slot->values) slot->values = arena_alloc(run->arena, n * sizeof *slot->values);
+    bool placed = form == FORM_CODES ? slot->codes : form == FORM_NUMBERS ? (void *)slot->numbers : slot->values;
+    *ret_text = NULL;
+    if (placed && form == FORM_VALUES && text) {
+        if (run->section->image) return run_place_text(run, column, vector, error, ret_text);
+        if (!slot->text) slot->text = arena_alloc(run->arena, text);
+        *ret_text = slot->text;
+        placed = slot->text;
+    }
+    return placed ? STATUS_OK : run_damaged(run, STATUS_LIMIT, error);
+}
+
+static enum status decode_numbers(const struct chunk *chunk, struct str block, uint32_t vector, double *ret_numbers)
+{
+    uint64_t present[CHUNK_PRESENCE_WORDS];
+    TRY(chunk_decode_doubles(chunk, block, vector, ret_numbers, present));
+    uint32_t items = chunk_vector_items(chunk, vector);
+    for (uint32_t at = 0; at < items; at += 64) {
+        uint64_t absent = ~present[at / 64];
+        if (items - at < 64) absent &= ((uint64_t)1 << (items - at)) - 1;
+        for (; absent; absent &= absent - 1) ret_numbers[at + (uint32_t)__builtin_ctzll(absent)] = NAN;
+    }
+    return STATUS_OK;
+}
+
+/* The slot that holds the vector of items, decoded. */
+static enum status load_items(struct run *run, struct run_column *column, enum form form, uint32_t vector,
+                              bool exceptions, struct error *error, const struct slot **ret_slot)
+{
+    struct slot *slot = &column->shared->slots[(exceptions ? 2 : 0) + vector % 2];
+    uint32_t index = vector / BLOCK_VECTORS;
+    const struct chunk *chunk = &column->chunk;
+    *ret_slot = slot;
+    if (slot->vectors[form] == vector) return STATUS_OK;
+    if (slot->block_index != index) {
+        /* whatever was decoded from the block before may point into it */
+        slot->block_index = slot->vectors[FORM_CODES] = slot->vectors[FORM_NUMBERS] = slot->vectors[FORM_VALUES] =
+            UINT32_MAX;
+        pinned_release(&slot->block);
+        if (index >= chunk->block_count) return run_damaged(run, STATUS_CORRUPT, error);
+        TRY(section_fetch(run->section, chunk_block(chunk, index), error, &slot->block));
+        slot->block_index = index;
+    }
+    char *text;
+    slot->vectors[form] = UINT32_MAX;
+    TRY(place_items(run, column, form, vector, error, slot, &text));
+    enum status status;
+    switch (form) {
+    case FORM_CODES:
+        status = chunk_decode_codes32(chunk, slot->block.bytes, vector, column->dict_count, slot->codes);
+        break;
+    case FORM_NUMBERS: status = decode_numbers(chunk, slot->block.bytes, vector, slot->numbers); break;
+    default: status = chunk_decode_values(chunk, slot->block.bytes, vector, text, slot->values);
+    }
+    if (status != STATUS_OK) return run_damaged(run, status, error);
+    slot->vectors[form] = vector;
+    return STATUS_OK;
+}
+
+enum status run_shared_exceptions(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
+                                  const struct chunk_exceptions **ret_exceptions)
+{
+    TRY(prepare(run, column, error));
+    struct run_shared *shared = column->shared;
+    *ret_exceptions = &shared->exceptions;
+    if (!column->chunk.exceptions || shared->vector == vector) return STATUS_OK;
+    shared->vector = UINT32_MAX;
+    if (shared->ranges_index != vector / BLOCK_VECTORS) {
+        shared->ranges_index = UINT32_MAX;
+        pinned_release(&shared->ranges);
+        struct section_ref ref = chunk_exception_block(&column->chunk, vector / BLOCK_VECTORS);
+        TRY(section_fetch(run->section, ref, error, &shared->ranges));
+        shared->ranges_index = vector / BLOCK_VECTORS;
+    }
+    TRY(run_damaged(
+        run,
+        chunk_decode_exceptions(&column->chunk, shared->ranges.bytes, run->event->rows, vector, &shared->exceptions),
+        error));
+    shared->vector = vector;
+    return STATUS_OK;
+}
+
+/* --- rows --- */
+
+/* Where the rows of each person of the vector end. */
+static enum status load_ends(struct run *run, uint32_t vector, struct error *error)
+{
+    uint32_t ordinal, skip, rows = run_vector_rows(run, vector), done = 0, count = 0;
+    if (run->ends_vector == vector) return STATUS_OK;
+    if (!run->ends) run->ends = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *run->ends);
+    if (!run->ends) return run_damaged(run, STATUS_LIMIT, error);
+    run->ends_vector = UINT32_MAX;
+    TRY(run_vector_start(run, vector, error, &ordinal, &skip));
+    run->ends_ordinal = ordinal;
+    while (done < rows) {
+        if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
+        TRY(run_load_lengths(run, ordinal, error));
+        uint32_t end = run->event->persons - ordinal / VECTOR_ROWS_MAX * VECTOR_ROWS_MAX;
+        if (end > VECTOR_ROWS_MAX) end = VECTOR_ROWS_MAX;
+        for (uint32_t i = ordinal % VECTOR_ROWS_MAX; i < end && done < rows; i++, ordinal++) {
+            uint32_t length = run->lengths[i];
+            if (length <= skip || length > run->event->rows) return run_damaged(run, STATUS_CORRUPT, error);
+            done = rows - done < length - skip ? rows : done + length - skip;
+            skip = 0;
+            run->ends[count++] = done;
+        }
+    }
+    run->ends_count = count;
+    run->ends_vector = vector;
+    return STATUS_OK;
+}
+
+/* items[s] for the rows up to ends[s]. Most persons have few rows: as many are written at once, whether or not they are
+ * this person's, which costs less than to guess how many there are. */
+#define SPREAD(items, ends, count, from, ret)                                                                          \
+    for (uint32_t s = 0, at = (from); s < (count); at = (ends)[s++]) {                                                 \
+        uint32_t row = at;                                                                                             \
+        if (row + SPREAD_ROWS <= VECTOR_ROWS_MAX) {                                                                    \
+            for (unsigned k = 0; k < SPREAD_ROWS; k++) (ret)[row + k] = (items)[s];                                    \
+            row += SPREAD_ROWS;                                                                                        \
+        }                                                                                                              \
+        while (row < (ends)[s]) (ret)[row++] = (items)[s];                                                             \
+    }
+
+union rows {
+    uint32_t *codes;
+    double *numbers;
+    struct value *values;
+};
+
+static void spread_codes(const uint32_t *items, const uint32_t *ends, uint32_t count, uint32_t from, uint32_t *ret)
+{
+    SPREAD(items, ends, count, from, ret)
+}
+
+static void spread_numbers(const double *items, const uint32_t *ends, uint32_t count, uint32_t from, double *ret)
+{
+    SPREAD(items, ends, count, from, ret)
+}
+
+static void spread_values(const struct value *items, const uint32_t *ends, uint32_t count, uint32_t from,
+                          struct value *ret)
+{
+    for (uint32_t s = 0, row = from; s < count; s++) {
+        while (row < ends[s]) ret[row++] = items[s];
+    }
+}
+
+static enum status read_rows(struct run *run, struct run_column *column, enum form form, uint32_t vector,
+                             struct error *error, union rows ret)
+{
+    const struct slot *slot;
+    const struct chunk_exceptions *exceptions;
+    TRY(prepare(run, column, error));
+    TRY(load_ends(run, vector, error));
+    for (uint32_t s = 0, from = 0, count; s < run->ends_count; s += count) {
+        uint32_t item = run->ends_ordinal + s, inside = item % VECTOR_ROWS_MAX;
+        const uint32_t *ends = run->ends + s;
+        TRY(load_items(run, column, form, item / VECTOR_ROWS_MAX, false, error, &slot));
+        count = VECTOR_ROWS_MAX - inside < run->ends_count - s ? VECTOR_ROWS_MAX - inside : run->ends_count - s;
+        if (form == FORM_CODES) spread_codes(slot->codes + inside, ends, count, from, ret.codes);
+        if (form == FORM_NUMBERS) spread_numbers(slot->numbers + inside, ends, count, from, ret.numbers);
+        if (form == FORM_VALUES) spread_values(slot->values + inside, ends, count, from, ret.values);
+        from = ends[count - 1];
+    }
+    TRY(run_shared_exceptions(run, column, vector, error, &exceptions));
+    for (uint32_t r = 0; column->chunk.exceptions && r < exceptions->count; r++) {
+        uint32_t item = exceptions->first + r, inside = item % VECTOR_ROWS_MAX, end = exceptions->ends[r];
+        if (r == 0 || inside == 0) TRY(load_items(run, column, form, item / VECTOR_ROWS_MAX, true, error, &slot));
+        for (uint32_t row = exceptions->starts[r]; row < end; row++) {
+            if (form == FORM_CODES) ret.codes[row] = slot->codes[inside];
+            if (form == FORM_NUMBERS) ret.numbers[row] = slot->numbers[inside];
+            if (form == FORM_VALUES) ret.values[row] = slot->values[inside];
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status run_shared_codes(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
+                             uint32_t *ret_codes)
+{
+    return read_rows(run, column, FORM_CODES, vector, error, (union rows){.codes = ret_codes});
+}
+
+enum status run_shared_numbers(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
+                               double *ret_numbers)
+{
+    return read_rows(run, column, FORM_NUMBERS, vector, error, (union rows){.numbers = ret_numbers});
+}
+
+enum status run_shared_read(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
+                            struct vector *ret)
+{
+    *ret = (struct vector){.kind = VECTOR_FLAT, .count = run_vector_rows(run, vector), .values = column->values};
+    if (column->chunk.encoding != CHUNK_DICT)
+        return read_rows(run, column, FORM_VALUES, vector, error, (union rows){.values = column->values});
+    ret->kind = VECTOR_DICT;
+    ret->dict_count = column->dict_count;
+    ret->dict_id = column->dict_id;
+    ret->codes = column->codes;
+    return run_shared_codes(run, column, vector, error, column->codes);
+}
+
+enum status run_shared_items(struct run *run, struct run_column *column, uint32_t vector, const uint32_t *rows,
+                             const uint32_t *ordinals, uint32_t count, struct error *error, uint32_t *ret_items)
+{
+    const struct chunk_exceptions *exceptions;
+    memcpy(ret_items, ordinals, count * sizeof *ret_items);
+    if (!column->chunk.exceptions) return STATUS_OK;
+    TRY(run_shared_exceptions(run, column, vector, error, &exceptions));
+    for (uint32_t i = 0, r = 0; i < count; i++) {
+        while (r < exceptions->count && exceptions->ends[r] <= rows[i]) r++;
+        if (r == exceptions->count) break;
+        if (exceptions->starts[r] <= rows[i]) ret_items[i] = exceptions->first + r;
+    }
+    return STATUS_OK;
+}
