@@ -126,6 +126,20 @@ static void helpers_agree_at_every_level(void **state)
                 assert_true(x[i] == -1e6 + 10.0 * a[i]);
                 assert_true(y[i] == (b[i] - 12345.0) / 100);
             }
+            uint32_t ints[150], same[150], low = b_max, high = b_max;
+            table->ints16(a, count, 70000, 60, ints);
+            memcpy(same, b, sizeof same);
+            table->ints32(same, count, 7, 3);
+            for (uint32_t i = 0; i < count; i++) {
+                assert_int_equal(ints[i], 70000 + 60 * (uint32_t)a[i]);
+                assert_int_equal(same[i], 7 + 3 * b[i]);
+                low = b[i] < low ? b[i] : low;
+            }
+            assert_false(table->outside32(b, count, low, high));
+            if (count > 1 && low < high) {
+                assert_true(table->outside32(b, count, low + 1, high));
+                assert_true(table->outside32(b, count, low, high - 1));
+            }
             table->add16(a, count, 1000);
             table->add32(b, count, 70000);
             for (uint32_t i = 0; i < count; i++) {
@@ -136,12 +150,38 @@ static void helpers_agree_at_every_level(void **state)
     }
 }
 
+/* Values are repeated, from any row on and up to any row, and nothing behind the vector is touched. */
+static void spreading_repeats_values(void **state)
+{
+    (void)state;
+    static const uint32_t lengths_max[] = {1, 2, 4, 9, 40, 3000};
+    for (int level = CPU_PLAIN; level <= (int)cpu_level(); level++) {
+        const struct unpack_table *table = CPU_AT(unpack_table, level);
+        for (uint32_t round = 0; round < 600; round++) {
+            uint32_t values[UNPACK_ITEMS], lengths[UNPACK_ITEMS], out[UNPACK_ITEMS + 16], expected[UNPACK_ITEMS];
+            uint32_t rows = round % 3 ? UNPACK_ITEMS - round % 17 : 1 + (uint32_t)(hash_u64(round, 1) % UNPACK_ITEMS);
+            uint32_t done = round % 2 ? (uint32_t)(hash_u64(round, 2) % rows) : 0, fill = done;
+            uint32_t count = round % 5 ? UNPACK_ITEMS : (uint32_t)(hash_u64(round, 3) % 64);
+            for (uint32_t i = 0; i < count; i++) {
+                values[i] = (uint32_t)hash_u64(i, round);
+                lengths[i] = 1 + (uint32_t)(hash_u64(i, round + 1) % lengths_max[round % 6]);
+                for (uint32_t k = 0; k < lengths[i] && fill < rows; k++) expected[fill++] = values[i];
+            }
+            memset(out, 0xEE, sizeof out);
+            assert_int_equal(table->spread(values, lengths, count, rows, done, out), fill);
+            for (uint32_t i = 0; i < done; i++) assert_int_equal(out[i], 0xEEEEEEEE);
+            for (uint32_t i = done; i < fill; i++) assert_int_equal(out[i], expected[i]);
+            for (uint32_t i = 0; i < 16; i++) assert_int_equal(out[UNPACK_ITEMS + i], 0xEEEEEEEE);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_width_comes_back),       cmocka_unit_test(width_is_the_least_that_holds),
         cmocka_unit_test(the_layout_is_as_documented),  cmocka_unit_test(packed_vectors_come_back),
-        cmocka_unit_test(helpers_agree_at_every_level),
+        cmocka_unit_test(helpers_agree_at_every_level), cmocka_unit_test(spreading_repeats_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

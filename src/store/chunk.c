@@ -196,7 +196,7 @@ static uint64_t offset_max(const struct chunk_ints *head)
     return ((uint64_t)head->max - (uint64_t)head->min) / head->scale;
 }
 
-static enum status offsets16(const struct chunk_open_ints *ints, uint16_t *ret_offsets)
+enum status chunk_unpack_offsets16(const struct chunk_open_ints *ints, uint16_t *ret_offsets)
 {
     if (ints->head.width > 16) return STATUS_CORRUPT;
     bitpack_read16(ints->packed, ints->head.items, ints->head.width, ret_offsets);
@@ -204,7 +204,7 @@ static enum status offsets16(const struct chunk_open_ints *ints, uint16_t *ret_o
                                                                                                      : STATUS_CORRUPT;
 }
 
-static enum status offsets32(const struct chunk_open_ints *ints, uint32_t *ret_offsets)
+enum status chunk_unpack_offsets32(const struct chunk_open_ints *ints, uint32_t *ret_offsets)
 {
     if (ints->head.width > 32) return STATUS_CORRUPT;
     bitpack_read32(ints->packed, ints->head.items, ints->head.width, ret_offsets);
@@ -217,7 +217,7 @@ enum status chunk_decode_offsets16(const struct chunk *chunk, struct str block, 
 {
     struct chunk_open_ints ints;
     TRY(chunk_open_ints(chunk, block, vector, &ints));
-    TRY(offsets16(&ints, ret_offsets));
+    TRY(chunk_unpack_offsets16(&ints, ret_offsets));
     *ret_head = ints.head;
     return STATUS_OK;
 }
@@ -227,7 +227,7 @@ enum status chunk_decode_offsets32(const struct chunk *chunk, struct str block, 
 {
     struct chunk_open_ints ints;
     TRY(chunk_open_ints(chunk, block, vector, &ints));
-    TRY(offsets32(&ints, ret_offsets));
+    TRY(chunk_unpack_offsets32(&ints, ret_offsets));
     *ret_head = ints.head;
     return STATUS_OK;
 }
@@ -238,13 +238,13 @@ enum status chunk_unpack_ints(const struct chunk_open_ints *ints, int64_t *ret_v
     uint64_t min = (uint64_t)head->min;
     if (head->width <= 16) {
         uint16_t offsets[VECTOR_ROWS_MAX];
-        TRY(offsets16(ints, offsets));
+        TRY(chunk_unpack_offsets16(ints, offsets));
         for (uint32_t i = 0; i < head->items; i++) ret_values[i] = (int64_t)(min + (uint64_t)offsets[i] * head->scale);
         return STATUS_OK;
     }
     if (head->width <= 32) {
         uint32_t offsets[VECTOR_ROWS_MAX];
-        TRY(offsets32(ints, offsets));
+        TRY(chunk_unpack_offsets32(ints, offsets));
         for (uint32_t i = 0; i < head->items; i++) ret_values[i] = (int64_t)(min + (uint64_t)offsets[i] * head->scale);
         return STATUS_OK;
     }
@@ -372,13 +372,13 @@ enum status chunk_decode_doubles(const struct chunk *chunk, struct str block, ui
     bool exact = head->min >= -CHUNK_DECIMAL_MAX && head->max <= CHUNK_DECIMAL_MAX;
     if (exact && head->width <= 16) {
         uint16_t offsets[VECTOR_ROWS_MAX];
-        TRY(offsets16(&ints, offsets));
+        TRY(chunk_unpack_offsets16(&ints, offsets));
         CPU_SELECT(unpack_table)->doubles16(offsets, head->items, (double)head->min, head->scale, power, ret_values);
         return STATUS_OK;
     }
     if (exact && head->width <= 32) {
         uint32_t offsets[VECTOR_ROWS_MAX];
-        TRY(offsets32(&ints, offsets));
+        TRY(chunk_unpack_offsets32(&ints, offsets));
         CPU_SELECT(unpack_table)->doubles32(offsets, head->items, (double)head->min, head->scale, power, ret_values);
         return STATUS_OK;
     }

@@ -24,6 +24,9 @@ struct chunk_open_ints {
 };
 enum status chunk_open_ints(const struct chunk *chunk, struct str block, uint32_t vector,
                             struct chunk_open_ints *ret) MUST_USE;
+/* The packed offsets, checked against the head's range; CORRUPT also when they are wider than that. */
+enum status chunk_unpack_offsets16(const struct chunk_open_ints *ints, uint16_t *ret_offsets) MUST_USE;
+enum status chunk_unpack_offsets32(const struct chunk_open_ints *ints, uint32_t *ret_offsets) MUST_USE;
 /* All integers of it; any of the two encodings, absent items included (as min). */
 enum status chunk_unpack_ints(const struct chunk_open_ints *ints, int64_t *ret_values) MUST_USE;
 /* 10^exponent, exactly; up to CHUNK_EXPONENT_MAX. */

@@ -3,6 +3,7 @@
 #include "base/civil.h"
 #include "store/run_int.h"
 #include "store/run_shared.h"
+#include "store/unpack.h"
 
 #include <stdatomic.h>
 
@@ -240,6 +241,13 @@ enum status run_read_ints(struct run *run, enum core_stream stream, uint32_t vec
     return run_damaged(run, chunk_decode_ints(&column->chunk, column->block.bytes, vector, ret_values), error);
 }
 
+/* How many persons stand in a vector of the list. */
+static uint32_t list_items(const struct run *run, uint32_t vector)
+{
+    uint32_t left = run->event->persons - vector * VECTOR_ROWS_MAX;
+    return left < VECTOR_ROWS_MAX ? left : VECTOR_ROWS_MAX;
+}
+
 /* One vector of a stream of the list of persons, decoded into *array, which is allocated when it is not there yet. */
 static enum status load_persons(struct run *run, enum core_stream stream, uint32_t vector, struct error *error,
                                 uint32_t *loaded, uint32_t **array)
@@ -249,6 +257,8 @@ static enum status load_persons(struct run *run, enum core_stream stream, uint32
     if (!*array) return run_damaged(run, STATUS_LIMIT, error);
     *loaded = UINT32_MAX;
     TRY(run_read_u32(run, stream, vector, error, *array));
+    if (stream == CORE_RUN && CPU_SELECT(unpack_table)->outside32(*array, list_items(run, vector), 1, run->event->rows))
+        return run_damaged(run, STATUS_CORRUPT, error);
     *loaded = vector;
     return STATUS_OK;
 }
@@ -258,10 +268,15 @@ enum status run_load_lengths(struct run *run, uint32_t ordinal, struct error *er
     return load_persons(run, CORE_RUN, ordinal / VECTOR_ROWS_MAX, error, &run->lengths_vector, &run->lengths);
 }
 
-/* Decodes the vector of the list of persons in which this one stands. */
-static enum status load_owners(struct run *run, uint32_t ordinal, struct error *error)
+static enum status load_owners(struct run *run, uint32_t vector, struct error *error)
 {
-    TRY(load_persons(run, CORE_PERSON, ordinal / VECTOR_ROWS_MAX, error, &run->owners_vector, &run->owners));
+    return load_persons(run, CORE_PERSON, vector, error, &run->owners_vector, &run->owners);
+}
+
+static enum status load_list(struct run *run, uint32_t ordinal, struct error *error)
+{
+    if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
+    TRY(load_owners(run, ordinal / VECTOR_ROWS_MAX, error));
     return run_load_lengths(run, ordinal, error);
 }
 
@@ -281,22 +296,19 @@ enum status run_vector_start(struct run *run, uint32_t vector, struct error *err
 
 enum status run_read_persons(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons)
 {
-    uint32_t ordinal, skip;
+    const struct unpack_table *table = CPU_SELECT(unpack_table);
+    uint32_t ordinal, skip, rows = run_vector_rows(run, vector), done = 0;
     TRY(run_vector_start(run, vector, error, &ordinal, &skip));
-    uint32_t rows = run_vector_rows(run, vector), done = 0;
     while (done < rows) {
-        if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
-        TRY(load_owners(run, ordinal, error));
-        uint32_t end = run->event->persons - ordinal / VECTOR_ROWS_MAX * VECTOR_ROWS_MAX;
-        if (end > VECTOR_ROWS_MAX) end = VECTOR_ROWS_MAX;
-        for (uint32_t i = ordinal % VECTOR_ROWS_MAX; i < end && done < rows; i++, ordinal++) {
-            uint32_t left = run->lengths[i];
-            if (left <= skip || left > run->event->rows) return run_damaged(run, STATUS_CORRUPT, error);
-            left -= skip;
-            skip = 0;
-            uint32_t owner = run->owners[i], stop = rows - done < left ? rows : done + left;
-            while (done < stop) ret_persons[done++] = owner;
-        }
+        TRY(load_list(run, ordinal, error));
+        uint32_t at = ordinal % VECTOR_ROWS_MAX, items = list_items(run, ordinal / VECTOR_ROWS_MAX) - at;
+        uint32_t *lengths = run->lengths + at, whole = lengths[0];
+        if (whole <= skip) return run_damaged(run, STATUS_CORRUPT, error);
+        lengths[0] = whole - skip;
+        done = table->spread(run->owners + at, lengths, items, rows, done, ret_persons);
+        lengths[0] = whole;
+        skip = 0;
+        ordinal += items;
     }
     return STATUS_OK;
 }
@@ -308,13 +320,11 @@ enum status run_pick_owners(struct run *run, uint32_t vector, const uint32_t *ro
     uint64_t done = 0; /* rows of the vector */
     TRY(run_vector_start(run, vector, error, &ordinal, &skip));
     while (picked < count) {
-        if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
-        TRY(load_owners(run, ordinal, error));
-        uint32_t end = run->event->persons - ordinal / VECTOR_ROWS_MAX * VECTOR_ROWS_MAX;
-        if (end > VECTOR_ROWS_MAX) end = VECTOR_ROWS_MAX;
+        TRY(load_list(run, ordinal, error));
+        uint32_t end = list_items(run, ordinal / VECTOR_ROWS_MAX);
         for (uint32_t i = ordinal % VECTOR_ROWS_MAX; i < end && picked < count; i++, ordinal++) {
             uint32_t length = run->lengths[i];
-            if (length <= skip || length > run->event->rows) return run_damaged(run, STATUS_CORRUPT, error);
+            if (length <= skip) return run_damaged(run, STATUS_CORRUPT, error);
             done += length - skip;
             skip = 0;
             for (; picked < count && rows[picked] < done; picked++) {
@@ -332,13 +342,11 @@ enum status run_read_starts(struct run *run, uint32_t vector, struct error *erro
     TRY(run_vector_start(run, vector, error, &ordinal, &skip));
     memset(ret_starts, 0, rows);
     while (done < rows) {
-        if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
-        TRY(load_owners(run, ordinal, error));
-        uint32_t end = run->event->persons - ordinal / VECTOR_ROWS_MAX * VECTOR_ROWS_MAX;
-        if (end > VECTOR_ROWS_MAX) end = VECTOR_ROWS_MAX;
+        TRY(load_list(run, ordinal, error));
+        uint32_t end = list_items(run, ordinal / VECTOR_ROWS_MAX);
         for (uint32_t i = ordinal % VECTOR_ROWS_MAX; i < end && done < rows; i++, ordinal++) {
             uint32_t length = run->lengths[i];
-            if (length <= skip || length > run->event->rows) return run_damaged(run, STATUS_CORRUPT, error);
+            if (length <= skip) return run_damaged(run, STATUS_CORRUPT, error);
             ret_starts[done] = skip == 0;
             done += length - skip;
             skip = 0;
@@ -353,13 +361,11 @@ enum status run_read_segments(struct run *run, uint32_t vector, struct error *er
     uint32_t ordinal, skip, rows = run_vector_rows(run, vector), done = 0, count = 0;
     TRY(run_vector_start(run, vector, error, &ordinal, &skip));
     while (done < rows) {
-        if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
-        TRY(load_owners(run, ordinal, error));
-        uint32_t end = run->event->persons - ordinal / VECTOR_ROWS_MAX * VECTOR_ROWS_MAX;
-        if (end > VECTOR_ROWS_MAX) end = VECTOR_ROWS_MAX;
+        TRY(load_list(run, ordinal, error));
+        uint32_t end = list_items(run, ordinal / VECTOR_ROWS_MAX);
         for (uint32_t i = ordinal % VECTOR_ROWS_MAX; i < end && done < rows; i++, ordinal++) {
             uint32_t length = run->lengths[i];
-            if (length <= skip || length > run->event->rows) return run_damaged(run, STATUS_CORRUPT, error);
+            if (length <= skip) return run_damaged(run, STATUS_CORRUPT, error);
             done = rows - done < length - skip ? rows : done + length - skip;
             skip = 0;
             ret_persons[count] = run->owners[i];
@@ -475,7 +481,7 @@ enum status run_seek_owner(struct run *run, uint32_t person, struct error *error
 
 enum status run_read_owners(struct run *run, uint32_t vector, struct error *error, const uint32_t **ret_persons)
 {
-    TRY(load_owners(run, vector * VECTOR_ROWS_MAX, error));
+    TRY(load_owners(run, vector, error));
     *ret_persons = run->owners;
     return STATUS_OK;
 }

@@ -1,8 +1,10 @@
 /*
  * Reading columns as codes and numbers, for those who do not need values.
  */
+#include "store/chunk_int.h"
 #include "store/run_shared.h"
 #include "store/store.h"
+#include "store/unpack.h"
 
 #include <math.h>
 
@@ -86,21 +88,21 @@ enum status run_number_range(struct run *run, struct run_column *column, uint32_
 enum status run_read_u32(struct run *run, enum core_stream stream, uint32_t vector, struct error *error,
                          uint32_t *ret_values)
 {
+    const struct unpack_table *table = CPU_SELECT(unpack_table);
     struct run_column *column = run_column(run, stream);
-    struct chunk_ints head;
-    if (!column) return run_damaged(run, STATUS_CORRUPT, error);
+    struct chunk_open_ints ints;
+    if (!column || column->chunk.encoding != CHUNK_INT) return run_damaged(run, STATUS_CORRUPT, error);
     TRY(run_pin_block(run, column, vector, error));
-    struct str block = column->block.bytes;
-    TRY(run_damaged(run, chunk_ints(&column->chunk, block, vector, &head), error));
-    if (!head.all_present || head.min < 0 || head.max > UINT32_MAX) return run_damaged(run, STATUS_CORRUPT, error);
-    uint32_t min = (uint32_t)head.min, scale = head.scale;
-    if (head.width <= 16) {
+    TRY(run_damaged(run, chunk_open_ints(&column->chunk, column->block.bytes, vector, &ints), error));
+    const struct chunk_ints *head = &ints.head;
+    if (ints.presence || head->min < 0 || head->max > UINT32_MAX) return run_damaged(run, STATUS_CORRUPT, error);
+    if (head->width <= 16) {
         uint16_t offsets[VECTOR_ROWS_MAX];
-        TRY(run_damaged(run, chunk_decode_offsets16(&column->chunk, block, vector, &head, offsets), error));
-        for (uint32_t i = 0; i < head.items; i++) ret_values[i] = min + scale * offsets[i];
+        TRY(run_damaged(run, chunk_unpack_offsets16(&ints, offsets), error));
+        table->ints16(offsets, head->items, (uint32_t)head->min, head->scale, ret_values);
         return STATUS_OK;
     }
-    TRY(run_damaged(run, chunk_decode_offsets32(&column->chunk, block, vector, &head, ret_values), error));
-    for (uint32_t i = 0; i < head.items; i++) ret_values[i] = min + scale * ret_values[i];
+    TRY(run_damaged(run, chunk_unpack_offsets32(&ints, ret_values), error));
+    table->ints32(ret_values, head->items, (uint32_t)head->min, head->scale);
     return STATUS_OK;
 }

@@ -9,7 +9,8 @@ enum status run_pin_block(struct run *run, struct run_column *column, uint32_t v
 /* Loads the dictionary, and makes room for what a vector decodes to. */
 enum status run_prepare(struct run *run, struct run_column *column, struct error *error) MUST_USE;
 
-/* run->lengths becomes that of the vector of the list of persons in which this one stands. */
+/* run->lengths becomes that of the vector of the list of persons in which this one stands: each at least 1, and at most
+ * the run's rows. */
 enum status run_load_lengths(struct run *run, uint32_t ordinal, struct error *error) MUST_USE;
 /* Where in the list of persons the vector begins, and how many rows of that person lie before it. */
 enum status run_vector_start(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_ordinal,

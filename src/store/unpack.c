@@ -13,6 +13,8 @@
 typedef uint16_t __attribute__((aligned(1), may_alias)) word16;
 typedef uint32_t __attribute__((aligned(1), may_alias)) word32;
 
+typedef uint32_t __attribute__((vector_size(32), aligned(4), may_alias)) eight32;
+
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* The items [64 row, 64 row + 64). */
@@ -169,6 +171,52 @@ static void doubles32(const uint32_t *restrict offsets, uint32_t count, double b
         for (uint32_t i = 0; i < count; i++) out[i] = (base + (double)offsets[i] * scale) / divisor;
 }
 
+/* Eight copies at once; what is too much is overwritten by those of the next value. */
+static uint32_t spread(const uint32_t *restrict values, const uint32_t *restrict lengths, uint32_t count, uint32_t rows,
+                       uint32_t done, uint32_t *restrict out)
+{
+    uint32_t limit = rows < UNPACK_ITEMS - 7 ? rows : UNPACK_ITEMS - 7, i = 0;
+    for (; i < count && done < limit; i++) {
+        uint32_t length = lengths[i];
+        *(eight32 *)(out + done) = (eight32){0} + values[i];
+        if (length > 8) {
+            uint32_t end = length < rows - done ? done + length : rows;
+            for (uint32_t j = done + 8; j < end; j++) out[j] = values[i];
+        }
+        done += length;
+    }
+    for (; i < count && done < rows; i++) {
+        uint32_t end = lengths[i] < rows - done ? done + lengths[i] : rows;
+        while (done < end) out[done++] = values[i];
+    }
+    return done < rows ? done : rows;
+}
+
+/* (offset * scale + base); 32 bits suffice, the caller has checked the greatest. */
+static void ints16(const uint16_t *restrict offsets, uint32_t count, uint32_t base, uint32_t scale,
+                   uint32_t *restrict out)
+{
+    if (scale == 1)
+        for (uint32_t i = 0; i < count; i++) out[i] = base + offsets[i];
+    else
+        for (uint32_t i = 0; i < count; i++) out[i] = base + scale * offsets[i];
+}
+
+static void ints32(uint32_t *values, uint32_t count, uint32_t base, uint32_t scale)
+{
+    if (scale == 1)
+        for (uint32_t i = 0; i < count; i++) values[i] += base;
+    else
+        for (uint32_t i = 0; i < count; i++) values[i] = base + scale * values[i];
+}
+
+static uint32_t outside32(const uint32_t *values, uint32_t count, uint32_t min, uint32_t max)
+{
+    uint32_t outside = 0;
+    for (uint32_t i = 0; i < count; i++) outside |= values[i] - min > max - min;
+    return outside;
+}
+
 const struct unpack_table CPU_NAME(unpack_table) = {
     .u16 = unpack16,
     .u32 = unpack32,
@@ -178,4 +226,8 @@ const struct unpack_table CPU_NAME(unpack_table) = {
     .add32 = add32,
     .doubles16 = doubles16,
     .doubles32 = doubles32,
+    .spread = spread,
+    .ints16 = ints16,
+    .ints32 = ints32,
+    .outside32 = outside32,
 };

@@ -6,6 +6,7 @@
  */
 #include "base/cpu.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define UNPACK_ITEMS 1024
@@ -20,6 +21,15 @@ struct unpack_table {
     void (*add32)(uint32_t *values, uint32_t count, uint32_t base);
     void (*doubles16)(const uint16_t *offsets, uint32_t count, double base, double scale, double divisor, double *out);
     void (*doubles32)(const uint32_t *offsets, uint32_t count, double base, double scale, double divisor, double *out);
+    /* Fills out[done..rows) with values[0] lengths[0] times, values[1] lengths[1] times, ... Returns the row behind the
+     * last filled. At most UNPACK_ITEMS rows: out has as many, and what lies behind `rows` may be overwritten. */
+    uint32_t (*spread)(const uint32_t *values, const uint32_t *lengths, uint32_t count, uint32_t rows, uint32_t done,
+                       uint32_t *out);
+    /* base + scale * offset, modulo 2^32. */
+    void (*ints16)(const uint16_t *offsets, uint32_t count, uint32_t base, uint32_t scale, uint32_t *out);
+    void (*ints32)(uint32_t *values, uint32_t count, uint32_t base, uint32_t scale);
+    /* Whether a value lies outside [min, max]. */
+    uint32_t (*outside32)(const uint32_t *values, uint32_t count, uint32_t min, uint32_t max);
 };
 CPU_DECLARE(const struct unpack_table, unpack_table);
 

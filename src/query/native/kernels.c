@@ -26,5 +26,66 @@ static void count_changes(const uint16_t *restrict cells, const uint8_t *restric
     for (; i < count; i++) tables[cells[i]] += change[i];
 }
 
+/* Neighbouring rows often set a bit of the same word, of one person or of persons close to each other, and would wait
+ * for each other. So in blocks of LANES stretches the rows are taken in the order 0, STRETCH, 2 STRETCH, ..., 1, ... */
+#define LANES   8
+#define STRETCH 64
+
+#define EACH_ROW(count, row, statement)                                                                                \
+    do {                                                                                                               \
+        uint32_t block_ = 0;                                                                                           \
+        for (; block_ + LANES * STRETCH <= (count); block_ += LANES * STRETCH) {                                       \
+            for (uint32_t at_ = block_; at_ < block_ + STRETCH; at_++) {                                               \
+                for (uint32_t lane_ = 0; lane_ < LANES; lane_++) {                                                     \
+                    uint32_t row = at_ + lane_ * STRETCH;                                                              \
+                    statement;                                                                                         \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        for (uint32_t row = block_; row < (count); row++) {                                                            \
+            statement;                                                                                                 \
+        }                                                                                                              \
+    } while (0)
+
+static bool mark_times(const struct mark_times *m, const uint32_t *restrict minutes, const uint32_t *restrict persons,
+                       uint32_t count)
+{
+    uint32_t places[VECTOR_ROWS_MAX], people[VECTOR_ROWS_MAX], last_place = 0, last_person = 0;
+    uint32_t shift = m->shift, first = m->first_place, base = m->base;
+    const uint32_t *rows = m->rows;
+    uint64_t *bits = m->bits;
+    for (uint32_t i = 0; i < count; i++) {
+        places[i] = (minutes[i] >> shift) - first;
+        last_place = places[i] > last_place ? places[i] : last_place;
+        people[i] = persons[i] - base;
+        last_person = people[i] > last_person ? people[i] : last_person;
+    }
+    if (last_place >= m->place_count || last_person >= m->person_count) return false;
+    EACH_ROW(count, row, bits[rows[places[row]] + people[row] / 64] |= (uint64_t)1 << (people[row] % 64));
+    return true;
+}
+
+static bool mark_persons(uint64_t *bits, const uint32_t *persons, uint32_t count, uint32_t base, uint32_t person_count)
+{
+    uint32_t last = 0;
+    for (uint32_t i = 0; i < count; i++) last = persons[i] - base > last ? persons[i] - base : last;
+    if (last >= person_count) return false;
+    EACH_ROW(count, row, bits[(persons[row] - base) / 64] |= (uint64_t)1 << ((persons[row] - base) % 64));
+    return true;
+}
+
+static uint64_t count_bits(const uint64_t *words, size_t count)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < count; i++) bits += (uint64_t)__builtin_popcountll(words[i]);
+    return bits;
+}
+
 extern const struct kernels CPU_NAME(kernels);
-const struct kernels CPU_NAME(kernels) = {cells_of_minutes, count_changes};
+const struct kernels CPU_NAME(kernels) = {
+    .cells_of_minutes = cells_of_minutes,
+    .count_changes = count_changes,
+    .mark_times = mark_times,
+    .mark_persons = mark_persons,
+    .count_bits = count_bits,
+};

@@ -18,6 +18,7 @@
  *
  * Rows of nobody (person 0) are events without a user.
  */
+#include "query/native/kernels.h"
 #include "query/native/people.h"
 
 #include <stdlib.h>
@@ -36,7 +37,7 @@ static enum status mark_segments(struct worker *worker, const uint16_t *rows, co
     size_t words = worker->words;
     uint32_t low = 0, high = segments->count;
     (void)rows;
-    if (survey->plan->measure == MEASURE_AVERAGE)
+    if (survey->count_rows_too)
         for (uint32_t i = 0; i < count; i++) worker->counts[cells[i]]++;
     while (low < high) { /* the segment in which `from` lies */
         uint32_t middle = low + (high - low) / 2;
@@ -58,66 +59,20 @@ static enum status mark_segments(struct worker *worker, const uint16_t *rows, co
     return STATUS_OK;
 }
 
-/* All rows of the run go to one cell: the list of its persons tells who, and nothing else needs to be read. */
-static bool is_list_enough(const struct survey *survey, const struct bound *bound)
-{
-    if (!bound->one_bucket || bound->run.deleted || may_hold_moved(survey, bound)) return false;
-    for (size_t t = 0; t < survey->term_count; t++) {
-        if (bound->terms[t].form != TERM_ALWAYS) return false;
-    }
-    return bound->labels.form == SOURCE_NONE || bound->labels.form == SOURCE_ONE;
-}
-
-static enum status visit_list(struct worker *worker, const struct bound *bound, uint64_t low, uint64_t high)
-{
-    const struct survey *survey = worker->survey;
-    uint32_t cell = bound->bucket, from = 0, to = bound->run.persons, first_row = 0, last_row = bound->run.rows;
-    if (bound->labels.form == SOURCE_ONE) {
-        uint32_t slot = survey->slots ? survey->slots[bound->labels.label] : bound->labels.label;
-        if (slot >= survey->slot_count) return STATUS_OK;
-        cell += slot * survey->bucket_count;
-    }
-    TRY(worker_open(worker, bound));
-    if (survey->range_count > 1) {
-        TRY(scan_seek_owner(worker->scan, (uint32_t)low, &worker->error, &from));
-        TRY(scan_seek_person(worker->scan, (uint32_t)low, &worker->error, &first_row));
-        if (high <= UINT32_MAX) {
-            TRY(scan_seek_owner(worker->scan, (uint32_t)high, &worker->error, &to));
-            TRY(scan_seek_person(worker->scan, (uint32_t)high, &worker->error, &last_row));
-        }
-    }
-    worker->counts[cell] += last_row - first_row;
-    uint64_t *bits = worker->bits ? worker->bits + cell * worker->words : NULL;
-    while (from < to) {
-        const uint32_t *persons;
-        uint32_t start = from / VECTOR_ROWS_MAX * VECTOR_ROWS_MAX;
-        uint32_t end = to - start < VECTOR_ROWS_MAX ? to : start + VECTOR_ROWS_MAX;
-        TRY(survey_interrupted(worker->survey, &worker->error));
-        TRY(scan_owners(worker->scan, from / VECTOR_ROWS_MAX, &worker->error, &persons));
-        if (persons[from - start] < low || persons[end - 1 - start] >= high)
-            return error_set(&worker->error, STATUS_CORRUPT, "the persons of a run are not in order");
-        for (; from < end; from++) {
-            uint32_t person = persons[from - start], bit = person - worker->person_base;
-            if (!survey->use_set)
-                bits[bit / 64] |= (uint64_t)1 << (bit % 64);
-            else if (person)
-                TRY(people_add_to_set(worker, cell, person));
-        }
-    }
-    return STATUS_OK;
-}
-
 /* The rows of persons [low, high) of a run. */
 static enum status visit(struct worker *worker, const struct bound *bound, uint64_t low, uint64_t high)
 {
     const struct survey *survey = worker->survey;
     uint32_t from = 0, to = bound->run.rows;
-    if (is_list_enough(survey, bound)) return visit_list(worker, bound, low, high);
+    if (people_is_list_enough(survey, bound)) return people_visit_list(worker, bound, low, high);
     TRY(worker_open(worker, bound));
     if (survey->range_count > 1) {
         if (low) TRY(scan_seek_person(worker->scan, (uint32_t)low, &worker->error, &from));
         if (high <= UINT32_MAX) TRY(scan_seek_person(worker->scan, (uint32_t)high, &worker->error, &to));
     }
+    bool by_times;
+    TRY(people_can_mark_times(worker, bound, &by_times));
+    if (by_times) return people_mark_times(worker, from, to);
     if (people_can_count_changes(survey, worker, bound)) return people_visit_alone(worker, bound, from, to);
     for (uint32_t v = from / VECTOR_ROWS_MAX; from < to; v++) {
         uint32_t start = v * VECTOR_ROWS_MAX, end = start + VECTOR_ROWS_MAX < to ? start + VECTOR_ROWS_MAX : to;
@@ -147,6 +102,7 @@ static enum status visit(struct worker *worker, const struct bound *bound, uint6
 static enum status range_task(void *ctx, unsigned slot, uint32_t index)
 {
     struct survey *survey = ctx;
+    const struct kernels *kernels = CPU_SELECT(kernels);
     struct worker *worker = &survey->workers[slot];
     uint64_t low = index * survey->range_persons, high = low + survey->range_persons;
     if (index + 1 == survey->range_count) high = (uint64_t)UINT32_MAX + 1;
@@ -180,10 +136,9 @@ static enum status range_task(void *ctx, unsigned slot, uint32_t index)
         if (!survey->runs[i].never) TRY(visit(worker, &survey->runs[i], low, high));
     }
     for (uint32_t cell = 0; !survey->use_set && cell < survey->cell_count; cell++) {
-        uint64_t *words = worker->bits + cell * worker->words, users = 0;
+        uint64_t *words = worker->bits + cell * worker->words;
         if (low == 0) words[0] &= ~(uint64_t)1; /* nobody */
-        for (size_t i = 0; i < worker->words; i++) users += (uint64_t)__builtin_popcountll(words[i]);
-        worker->users[cell] += users;
+        worker->users[cell] += kernels->count_bits(words, worker->words);
     }
     return STATUS_OK;
 }

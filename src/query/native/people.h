@@ -25,6 +25,14 @@ enum status people_add_to_set(struct worker *worker, uint32_t cell, uint32_t per
 enum status people_mark_labelled(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
                                  uint32_t count) MUST_USE;
 
+/* --- people_times.c --- */
+/* All rows of the run go to one cell: the list of its persons tells who, and nothing else needs to be read. */
+bool people_is_list_enough(const struct survey *survey, const struct bound *bound);
+enum status people_visit_list(struct worker *worker, const struct bound *bound, uint64_t low, uint64_t high) MUST_USE;
+/* Only time decides where a row of the open run goes. */
+enum status people_can_mark_times(struct worker *worker, const struct bound *bound, bool *ret_can) MUST_USE;
+enum status people_mark_times(struct worker *worker, uint32_t from, uint32_t to) MUST_USE;
+
 /* --- people_alone.c --- */
 /* Which runs have their buckets to themselves, and which buckets are not any run's alone. */
 enum status people_find_alone(struct survey *survey) MUST_USE;

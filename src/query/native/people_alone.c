@@ -22,35 +22,32 @@ static enum status count_changes(struct worker *worker, const uint16_t *rows, co
         users[cell] += (cell != last) & (cell != none);
         last = cell == none ? last : cell;
     }
-    if (worker->survey->plan->measure == MEASURE_AVERAGE)
+    if (worker->survey->count_rows_too)
         for (uint32_t i = 0; i < count; i++) counts[cells[i]]++;
     worker->last_cell = last;
     worker->visited = true;
     return STATUS_OK;
 }
 
-/* Every row in the range counts, and how many rows a cell has does not matter. */
+/* Every row counts but for its time, and how many rows a cell has does not matter. */
 static bool is_plain(const struct worker *worker, const struct bound *bound)
 {
     const struct survey *survey = worker->survey;
     return survey->term_count == 0 && bound->run.deleted == 0 && !bound->one_bucket && worker->minutes_count &&
-           survey->plan->measure == MEASURE_UNIQUE && survey->cell_count <= PLAIN_CELLS_MAX;
+           !survey->count_rows_too && survey->cell_count <= PLAIN_CELLS_MAX;
 }
 
-/* Bits for the rows in buckets that other runs have, too; cell i is that of row from + i. */
-static enum status mark_shared(struct worker *worker, const uint16_t *cells, uint32_t from, uint32_t count)
+/* The rows in buckets that other runs have, too; cell i is that of row from + i. */
+static enum status add_shared(struct worker *worker, const uint16_t *cells, uint32_t from, uint32_t count)
 {
     const uint8_t *shared = worker->survey->shared; /* the entry behind the last is 0 */
-    struct scan_segments segments;
-    uint32_t any = 0, segment = 0;
+    const uint32_t *persons;
+    uint32_t any = 0;
     for (uint32_t i = 0; i < count; i++) any |= shared[cells[i]];
     if (!any) return STATUS_OK;
-    TRY(scan_segments(worker->scan, &worker->error, &segments));
+    TRY(scan_stored_persons(worker->scan, &worker->error, &persons));
     for (uint32_t i = 0; i < count; i++) {
-        if (!shared[cells[i]]) continue;
-        while (segments.ends[segment] <= from + i) segment++;
-        uint32_t place = segments.persons[segment] - worker->person_base;
-        worker->bits[cells[i] * worker->words + place / 64] |= (uint64_t)1 << (place % 64);
+        if (shared[cells[i]]) TRY(people_add_to_set(worker, cells[i], persons[from + i]));
     }
     return STATUS_OK;
 }
@@ -82,13 +79,13 @@ static enum status visit_plain(struct worker *worker, uint32_t from, uint32_t to
         }
         kernels->cells_of_minutes(minutes + low, rows, first, worker->minute_buckets, none, cells);
         kernels->count_changes(cells, starts + low, rows, last, tables, stride);
-        if (!alone) status = mark_shared(worker, cells, low, rows);
+        if (!alone) status = add_shared(worker, cells, low, rows);
         last = cells[rows - 1];
         from = end;
     }
     for (size_t i = 0; tables && i < (size_t)stride * CHANGE_TABLES; i++) {
         uint32_t cell = (uint32_t)(i % stride);
-        if (cell < worker->survey->cell_count && worker->survey->shared[cell]) continue; /* by bits */
+        if (cell < worker->survey->cell_count && worker->survey->shared[cell]) continue; /* by the set */
         worker->users[cell] += tables[i];
     }
     free(tables);
@@ -104,6 +101,7 @@ enum status people_visit_alone(struct worker *worker, const struct bound *bound,
         uint32_t nobody = bound->run.rows;
         if (bound->run.persons > 1) TRY(scan_seek_person(worker->scan, 1, &worker->error, &nobody));
         if (nobody > to) nobody = to;
+        if (!worker->survey->count_rows_too) from = nobody;
         for (uint32_t v = 0; from < nobody; v++) {
             uint32_t start = v * VECTOR_ROWS_MAX,
                      end = start + VECTOR_ROWS_MAX < nobody ? start + VECTOR_ROWS_MAX : nobody;
@@ -132,7 +130,7 @@ enum status people_visit_alone(struct worker *worker, const struct bound *bound,
 bool people_can_count_changes(const struct survey *survey, const struct worker *worker, const struct bound *bound)
 {
     if (!bound->ascends || survey->on || may_hold_moved(survey, bound)) return false;
-    return bound->alone || (is_plain(worker, bound) && !survey->use_set);
+    return bound->alone || is_plain(worker, bound);
 }
 
 /* Which runs have their buckets to themselves, and which buckets are not any run's alone. */

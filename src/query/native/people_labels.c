@@ -8,7 +8,7 @@ enum status people_mark_labelled(struct worker *worker, const uint16_t *rows, co
     const uint32_t *persons = worker->persons;
     uint32_t base = worker->person_base, none = survey->cell_count;
     bool moved = may_hold_moved(survey, worker->open);
-    if (survey->on || survey->plan->measure == MEASURE_AVERAGE) {
+    if (survey->count_rows_too) {
         for (uint32_t i = 0; i < count; i++) worker->counts[cells[i]]++;
     }
     if (survey->use_set || moved) {

@@ -168,9 +168,10 @@ static enum status count(struct survey *survey)
         if (!worker->counts) return survey_out_of_memory(survey, survey->error);
         if (survey->of) TRY(worker_numbers_init(worker));
     }
-    if (survey->users)
-        TRY(survey_count_people(survey));
-    else
+    /* An average needs rows as well; mostly statistics know them. */
+    survey->count_rows_too = survey->on || (survey->plan->measure == MEASURE_AVERAGE && survey->term_count);
+    if (survey->users) TRY(survey_count_people(survey));
+    if (!survey->users || (survey->plan->measure == MEASURE_AVERAGE && !survey->count_rows_too))
         TRY(count_rows(survey));
     for (unsigned w = 0; w < survey->worker_count; w++) TRY(narrow_flush(&survey->workers[w]));
     survey->counts = survey->workers[0].counts;
@@ -300,7 +301,8 @@ static enum status make_worker(struct survey *survey, struct worker *worker)
 {
     size_t share = survey->worker_bytes_max / 8 / (survey->term_count + 2);
     if (share < EXPR_BUDGET_MIN) share = EXPR_BUDGET_MIN;
-    *worker = (struct worker){.survey = survey, .error = ERROR_INIT, .minutes_section = UINT32_MAX};
+    *worker = (struct worker){
+        .survey = survey, .error = ERROR_INIT, .minutes_section = UINT32_MAX, .places_section = UINT32_MAX};
     label_list_init(&worker->list);
     worker->arena = arena_new(survey->worker_bytes_max);
     worker->sums = arena_new(survey->worker_bytes_max);
@@ -336,6 +338,7 @@ static void free_worker(struct survey *survey, struct worker *worker)
     arena_free(worker->sums);
     narrow_free(worker);
     free(worker->minute_buckets);
+    free(worker->place_rows);
     free(worker->code_cells);
     free(worker->totals);
     free(worker->bits);

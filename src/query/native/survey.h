@@ -106,7 +106,12 @@ struct worker {
     uint32_t person_base; /* of the range in which users are counted */
     uint64_t *bits;       /* cells × persons */
     size_t words;         /* of a cell's row */
-    uint64_t *set;        /* or: a hash set of cell and person */
+    /* of the section with number places_section: see people_times.c */
+    uint32_t *place_rows, places_section;
+    size_t place_capacity;
+    unsigned place_shift;
+    uint32_t first_place, place_count;
+    uint64_t *set; /* or: a hash set of cell and person */
     size_t set_capacity, set_count;
     /* results of this worker */
     uint64_t *counts, *users;
@@ -160,6 +165,7 @@ struct survey {
     uint32_t range_count;
     uint64_t range_persons;
     bool use_set;
+    bool count_rows_too; /* the pass that counts people counts rows as well */
     /* results */
     uint64_t *counts, *people;
     struct exact_sum *exact;
@@ -216,6 +222,7 @@ enum status worker_count(struct worker *worker, const uint16_t *rows, const uint
                          uint32_t count) MUST_USE;
 
 /* --- people.c --- */
+/* Fills survey->people; and counts rows, too, where survey->count_rows_too. */
 enum status survey_count_people(struct survey *survey) MUST_USE;
 
 /* --- numbers.c --- */
