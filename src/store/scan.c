@@ -22,7 +22,7 @@ enum status scan_new(struct snapshot *snapshot, const struct scan_options *optio
     scan->live = malloc(n);
     scan->minutes = malloc(n * sizeof *scan->minutes);
     scan->codes = malloc(n * sizeof *scan->codes);
-    scan->stored_persons = malloc(n * sizeof *scan->stored_persons);
+    scan->stored_persons = calloc(n + SCAN_PAD, sizeof *scan->stored_persons);
     scan->numbers = malloc(n * sizeof *scan->numbers);
     if (options->events) {
         scan->events = malloc((options->event_count + 1) * sizeof *scan->events);
@@ -31,7 +31,8 @@ enum status scan_new(struct snapshot *snapshot, const struct scan_options *optio
         scan->options.events = scan->events;
     }
     if (!scan->persons || !scan->ids || !scan->times || !scan->received || !scan->scratch || !scan->flags ||
-        !scan->live || !scan->minutes || !scan->codes || !scan->stored_persons || !scan->numbers || (options->events && !scan->events)) {
+        !scan->live || !scan->minutes || !scan->codes || !scan->stored_persons || !scan->numbers ||
+        (options->events && !scan->events)) {
         scan_free(scan);
         return error_set(error, STATUS_LIMIT, "out of memory for a scan");
     }

@@ -195,7 +195,8 @@ enum status scan_minutes(struct scan *scan, struct error *error, const uint32_t 
  * where snapshot_moved says so. */
 enum status scan_stored_persons(struct scan *scan, struct error *error, const uint32_t **ret_persons) MUST_USE;
 /* The stored persons of the vector's rows, each once, ascending: rows [ends[i - 1], ends[i]) are those of persons[i].
- */
+ * Behind the last person there are SCAN_PAD more entries that may be read. */
+#define SCAN_PAD 16
 struct scan_segments {
     const uint32_t *persons, *ends;
     uint32_t count;

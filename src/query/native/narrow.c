@@ -46,41 +46,53 @@ static enum status grow(struct worker *worker, uint16_t **table, uint32_t *capac
     return STATUS_OK;
 }
 
-/* The table unit -> cell of a section. */
-static enum status make_units(struct worker *worker, const struct bound *bound, bool *ret_usable)
+/* The grid on which all edges lie, and where a section's minutes stand on it. All are minutes, absolute ones but for
+ * `unit`, and how many units. */
+struct grid {
+    int64_t window, first, last, from, unit, count;
+};
+
+static bool make_grid(const struct survey *survey, const struct bound *bound, struct grid *ret)
 {
-    const struct survey *survey = worker->survey;
     const struct scan_run *run = &bound->run;
-    struct narrow *narrow = worker->narrow;
-    int64_t window = floor_div(run->window_ms, 60000);
-    int64_t first = floor_div(run->section_min_ms, 60000), last = floor_div(run->section_max_ms, 60000);
-    *ret_usable = false;
-    if (!survey->whole_minutes || first < window || last - first >= MINUTES_MAX || last - window > UINT32_MAX)
-        return STATUS_OK;
+    struct grid grid = {.window = floor_div(run->window_ms, 60000),
+                        .first = floor_div(run->section_min_ms, 60000),
+                        .last = floor_div(run->section_max_ms, 60000)};
+    if (!survey->whole_minutes || grid.first < grid.window || grid.last - grid.first >= MINUTES_MAX ||
+        grid.last - grid.window > UINT32_MAX)
+        return false;
     int64_t edge = survey->edges[0].from_ms / 60000;
     uint64_t unit = 0;
     for (size_t i = 1; i < survey->edge_count; i++)
         unit = gcd((uint64_t)(survey->edges[i].from_ms / 60000 - edge), unit);
     if (unit == 0 || unit > (uint64_t)MINUTES_MAX) unit = gcd(unit, DAY_MINUTES);
-    int64_t from = edge + floor_div(first - edge, (int64_t)unit) * (int64_t)unit;
-    int64_t count = (last - from) / (int64_t)unit + 1;
-    if (count > UINT16_MAX) return STATUS_OK;
-    TRY(grow(worker, &narrow->unit_cells, &narrow->unit_capacity, (uint32_t)count));
+    grid.unit = (int64_t)unit;
+    grid.from = edge + floor_div(grid.first - edge, grid.unit) * grid.unit;
+    grid.count = (grid.last - grid.from) / grid.unit + 1;
+    *ret = grid;
+    return grid.count <= UINT16_MAX;
+}
+
+/* The table unit -> cell of a section. */
+static enum status make_units(struct worker *worker, const struct grid *grid)
+{
+    const struct survey *survey = worker->survey;
+    struct narrow *narrow = worker->narrow;
+    TRY(grow(worker, &narrow->unit_cells, &narrow->unit_capacity, (uint32_t)grid->count));
     size_t at = SIZE_MAX;
-    for (int64_t i = 0; i < count; i++) {
-        int64_t time_ms = (from + i * (int64_t)unit) * 60000;
+    for (int64_t i = 0; i < grid->count; i++) {
+        int64_t time_ms = (grid->from + i * grid->unit) * 60000;
         while (at + 1 < survey->edge_count && survey->edges[at + 1].from_ms <= time_ms) at++;
         uint32_t bucket = at == SIZE_MAX ? BUCKET_NONE : survey->edges[at].bucket;
         narrow->unit_cells[i] = bucket == BUCKET_NONE          ? narrow->none
                                 : narrow->kind == NARROW_CELLS ? (uint16_t)bucket
                                                                : 0;
     }
-    narrow->minute_from = (uint32_t)(first - window);
-    narrow->minute_last = (uint32_t)(last - window);
-    narrow->units_from = (uint32_t)(first - from); /* of the first minute, in its unit */
-    narrow->unit = (uint32_t)unit;
-    narrow->unit_count = (uint32_t)count;
-    *ret_usable = true;
+    narrow->minute_from = (uint32_t)(grid->first - grid->window);
+    narrow->minute_last = (uint32_t)(grid->last - grid->window);
+    narrow->units_from = (uint32_t)(grid->first - grid->from); /* of the first minute, in its unit */
+    narrow->unit = (uint32_t)grid->unit;
+    narrow->unit_count = (uint32_t)grid->count;
     return STATUS_OK;
 }
 
@@ -177,39 +189,46 @@ void narrow_free(struct worker *worker)
     free(narrow);
 }
 
-/* Whether 16 bits are enough, and what `none` is then. */
-static bool fits(const struct survey *survey, const struct bound *bound, enum narrow_kind kind, uint32_t *ret_none)
+static bool needs_times(const struct bound *bound, enum narrow_kind kind)
+{
+    return !bound->one_bucket && (kind == NARROW_CELLS || !bound->in_range);
+}
+
+/* What does not count, behind all that does. */
+static uint32_t none_of(const struct survey *survey, const struct bound *bound, enum narrow_kind kind)
+{
+    if (kind == NARROW_CELLS) return survey->cell_count;
+    return bound->labels.form == SOURCE_TABLE ? bound->labels.code_count : 1;
+}
+
+bool narrow_fits(const struct survey *survey, const struct bound *bound, enum narrow_kind kind)
 {
     const struct bound_labels *labels = &bound->labels;
+    struct grid grid;
     if (labels->form != SOURCE_NONE && labels->form != SOURCE_ONE && labels->form != SOURCE_TABLE) return false;
     if (labels->form == SOURCE_TABLE && labels->code_count > NONE_MAX) return false;
-    *ret_none = kind == NARROW_CELLS ? survey->cell_count : labels->form == SOURCE_TABLE ? labels->code_count : 1;
-    return *ret_none <= NONE_MAX;
+    if (none_of(survey, bound, kind) > NONE_MAX) return false;
+    return !needs_times(bound, kind) || make_grid(survey, bound, &grid);
 }
 
 enum status narrow_open(struct worker *worker, const struct bound *bound, enum narrow_kind kind, bool *ret_usable)
 {
-    uint32_t none;
-    *ret_usable = false;
-    if (!fits(worker->survey, bound, kind, &none)) return STATUS_OK;
     if (!worker->narrow) TRY(make_narrow(worker));
     struct narrow *narrow = worker->narrow;
-    if (narrow->bound == bound && narrow->kind == kind && worker->open == bound) {
-        *ret_usable = narrow->usable;
-        return STATUS_OK;
-    }
+    *ret_usable = true;
+    if (narrow->bound == bound && narrow->kind == kind && worker->open == bound) return STATUS_OK;
+    *ret_usable = narrow_fits(worker->survey, bound, kind);
+    if (!*ret_usable) return STATUS_OK;
     if (narrow->bound && (narrow->kind == NARROW_CODES || narrow->kind != kind)) TRY(narrow_flush(worker));
     narrow->bound = NULL;
     TRY(worker_open_run(worker, bound));
     narrow->kind = kind;
-    narrow->none = (uint16_t)none;
-    narrow->usable = true;
-    bool times = !bound->one_bucket && (kind == NARROW_CELLS || !bound->in_range);
-    if (times) TRY(make_units(worker, bound, &narrow->usable));
-    if (narrow->usable) TRY(open_terms(worker, bound));
-    if (narrow->usable) TRY(open_labels(worker, bound));
+    narrow->none = (uint16_t)none_of(worker->survey, bound, kind);
+    struct grid grid;
+    if (needs_times(bound, kind) && make_grid(worker->survey, bound, &grid)) TRY(make_units(worker, &grid));
+    TRY(open_terms(worker, bound));
+    TRY(open_labels(worker, bound));
     narrow->bound = bound;
-    *ret_usable = narrow->usable;
     return STATUS_OK;
 }
 
@@ -329,7 +348,7 @@ enum status narrow_vector(struct worker *worker, uint32_t vector, uint32_t from,
     const struct bound *bound = worker->open;
     struct narrow *narrow = worker->narrow;
     const struct mask_kernels *kernels = narrow->kernels;
-    bool times = !bound->one_bucket && (narrow->kind == NARROW_CELLS || !bound->in_range), have_times = false;
+    bool times = needs_times(bound, narrow->kind), have_times = false;
     uint32_t left = to - from;
     *ret_left = 0;
     worker->vector = vector;

@@ -29,7 +29,6 @@ struct narrow {
     /* of the run at hand */
     const struct bound *bound;
     enum narrow_kind kind;
-    bool usable;
     uint16_t none;
     struct narrow_range *ranges;           /* by term */
     uint32_t minute_from, minute_last;     /* of the section: rows have no others */
@@ -50,6 +49,8 @@ struct narrow {
     uint32_t stride, vectors;
 };
 
+/* Whether a run can be read so. */
+bool narrow_fits(const struct survey *survey, const struct bound *bound, enum narrow_kind kind);
 /* Opens the run for the functions below; *ret_usable is false when it must be read in the general way. */
 enum status narrow_open(struct worker *worker, const struct bound *bound, enum narrow_kind kind,
                         bool *ret_usable) MUST_USE;

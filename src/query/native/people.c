@@ -14,7 +14,8 @@
  * pass (people_moved.c) collects, for these rows alone, the person whose they are now and the cell; the ranges start
  * with those, and skip the rows where they meet them.
  *
- * A run whose buckets no other run has may need no bits: people_alone.c.
+ * A run whose buckets no other run has may need no bits: people_alone.c. Labels and filters of the usual kinds are
+ * counted in 16 bits: people_labels.c.
  *
  * Rows of nobody (person 0) are events without a user.
  */
@@ -143,10 +144,8 @@ static enum status range_task(void *ctx, unsigned slot, uint32_t index)
     return STATUS_OK;
 }
 
-enum status survey_count_people(struct survey *survey)
+static enum status count_ranges(struct survey *survey)
 {
-    TRY(people_find_moved(survey));
-    TRY(people_find_alone(survey));
     uint64_t persons = (uint64_t)snapshot_id_count(survey->snapshot) + 1, cells = (uint64_t)survey->cell_count + 1;
     uint64_t wanted = survey->row_count / ROWS_PER_RANGE + 1;
     if (survey->worker_count > 1 && wanted > 1 && wanted < survey->worker_count * 4) wanted = survey->worker_count * 4;
@@ -163,12 +162,21 @@ enum status survey_count_people(struct survey *survey)
     }
     survey->range_persons = (persons / ranges / 64 + 1) * 64;
     survey->range_count = (uint32_t)((persons + survey->range_persons - 1) / survey->range_persons);
+    return pool_run(survey->pool, survey->range_count, range_task, survey);
+}
+
+enum status survey_count_people(struct survey *survey)
+{
+    bool done;
+    TRY(people_find_moved(survey));
+    TRY(people_find_alone(survey));
     for (unsigned w = 0; w < survey->worker_count; w++) {
         struct worker *worker = &survey->workers[w];
         worker->users = arena_new_array(worker->arena, uint64_t, (size_t)survey->cell_count + 1);
         if (!worker->users) return survey_out_of_memory(survey, survey->error);
     }
-    TRY(pool_run(survey->pool, survey->range_count, range_task, survey));
+    TRY(people_count_labelled(survey, &done));
+    if (!done) TRY(count_ranges(survey));
     survey->people = survey->workers[0].users;
     for (unsigned w = 1; w < survey->worker_count; w++) {
         for (uint32_t c = 0; c < survey->cell_count; c++) survey->people[c] += survey->workers[w].users[c];

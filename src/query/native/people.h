@@ -21,6 +21,9 @@ enum status people_find_moved(struct survey *survey) MUST_USE;
 enum status people_add_to_set(struct worker *worker, uint32_t cell, uint32_t person) MUST_USE;
 
 /* --- people_labels.c --- */
+/* Counts all people, with their rows, where there are labels or filters of the usual kinds; *ret_done is false when
+ * there are others. After people_find_moved and people_find_alone. */
+enum status people_count_labelled(struct survey *survey, bool *ret_done) MUST_USE;
 /* Marks the vector's rows in the bits or the set of the range: for worker_cells, after scan_stored_persons. */
 enum status people_mark_labelled(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
                                  uint32_t count) MUST_USE;

@@ -78,9 +78,10 @@ struct worker {
     struct arena *arena; /* kept for the whole query */
     struct arena *sums;  /* wide parts of sums */
     struct scan *scan;
-    const struct bound *open; /* the run in `scan` */
-    bool tables_ready;        /* for it: minute_buckets, code_cells */
-    struct narrow *narrow;    /* narrow.h */
+    const struct bound *open;         /* the run in `scan` */
+    bool tables_ready;                /* for it: minute_buckets, code_cells */
+    struct narrow *narrow;            /* narrow.h */
+    struct labelled_worker *labelled; /* people_labels.c */
     struct expr_state **term_states, *on_state, *of_state;
     struct columns **term_columns, *on_columns, *of_columns;
     struct label_list list;
@@ -164,6 +165,7 @@ struct survey {
     size_t moved_count;
     uint32_t range_count;
     uint64_t range_persons;
+    struct labelled *labelled; /* people_labels.c */
     bool use_set;
     bool count_rows_too; /* the pass that counts people counts rows as well */
     /* results */

@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "query/native/narrow.h"
+#include "query/native/pair_kernels.h"
 
 #include <math.h>
 
@@ -163,6 +164,92 @@ static void counts_agree(void **state)
     }
 }
 
+/* Persons in segments of all lengths, ascending. */
+static uint32_t make_segments(uint64_t seed, uint32_t count, uint32_t length, uint32_t *persons, uint32_t *ends)
+{
+    uint32_t segments = 0;
+    for (uint32_t i = 0, person = 1; i < count; segments++) {
+        uint32_t some = 1 + (uint32_t)(hash_u64(segments, seed) % length);
+        person += 1 + (uint32_t)(hash_u64(segments, seed + 1) % 7);
+        i = some < count - i ? i + some : count;
+        persons[segments] = person;
+        ends[segments] = i;
+    }
+    return segments;
+}
+
+static void expanding_agrees(void **state)
+{
+    (void)state;
+    static const uint32_t lengths[] = {1, 2, 5, 20, 400};
+    for (int level = CPU_PLAIN; level <= (int)cpu_level(); level++) {
+        const struct pair_kernels *k = CPU_AT(pair_kernels, level);
+        for (uint64_t c = 0; c < COUNTS * 5; c++) {
+            uint32_t segments[VECTOR_ROWS_MAX + EXPAND_PAD] = {0}, ends[VECTOR_ROWS_MAX], count = counts[c % COUNTS];
+            uint32_t persons[VECTOR_ROWS_MAX + EXPAND_PAD], s = 0;
+            uint32_t segment_count = make_segments(c, count, lengths[c / COUNTS], segments, ends);
+            k->expand(segments, ends, segment_count, persons);
+            for (uint32_t i = 0; i < count; i++) {
+                s += i == ends[s];
+                assert_int_equal(persons[i], segments[s]);
+            }
+        }
+    }
+}
+
+#define CELLS   90
+#define PERSONS (PAIR_BLOCK * 20)
+
+/* What pairs and bits say of the rows in `only`, beside a table of who was seen where. */
+static void check_people(const struct pair_kernels *k, const uint32_t *persons, uint32_t count, const uint64_t *only)
+{
+    static uint8_t seen[CELLS][PERSONS];
+    static uint64_t bits[(size_t)PERSONS / 64 * CELLS];
+    uint32_t all[CELLS] = {0}, users[CELLS] = {0};
+    uint64_t pairs[CELLS] = {0}, taken[CELLS] = {0};
+    memset(seen, 0, sizeof seen);
+    for (uint32_t i = 0; i < count; i++) {
+        if (only && !(only[i / 64] >> (i % 64) & 1)) continue;
+        all[rows.narrow[i]]++;
+        users[rows.narrow[i]] += !seen[rows.narrow[i]][persons[i]];
+        seen[rows.narrow[i]][persons[i]] = 1;
+    }
+    for (int again = 0; again < 2; again++) { /* the second time nothing is new */
+        if (only) {
+            k->pairs_kept(rows.narrow, persons, only, pairs);
+            k->mark_kept(rows.narrow, persons, only, 1, CELLS, bits);
+        } else {
+            k->pairs(rows.narrow, persons, count, pairs);
+            k->mark(rows.narrow, persons, count, 1, CELLS, bits);
+        }
+        for (uint32_t cell = 0; cell < CELLS && !again; cell++) {
+            assert_int_equal(PAIR_ROWS(pairs[cell]), all[cell]);
+            assert_int_equal(PAIR_USERS(pairs[cell]), users[cell]);
+        }
+    }
+    k->take(bits, PERSONS / PAIR_BLOCK, CELLS, taken);
+    for (uint32_t cell = 0; cell < CELLS; cell++) assert_int_equal(taken[cell], users[cell]);
+    k->take(bits, PERSONS / PAIR_BLOCK, CELLS, taken); /* they are cleared */
+    for (uint32_t cell = 0; cell < CELLS; cell++) assert_int_equal(taken[cell], users[cell]);
+}
+
+static void people_agree(void **state)
+{
+    (void)state;
+    for (int level = CPU_PLAIN; level <= (int)cpu_level(); level++) {
+        const struct pair_kernels *k = CPU_AT(pair_kernels, level);
+        for (uint64_t c = 0; c < COUNTS * 2; c++) {
+            uint32_t segments[VECTOR_ROWS_MAX + EXPAND_PAD] = {0}, ends[VECTOR_ROWS_MAX], count = counts[c % COUNTS];
+            uint32_t persons[VECTOR_ROWS_MAX + EXPAND_PAD];
+            uint32_t segment_count = make_segments(c, count, c < COUNTS ? 5 : 100, segments, ends);
+            k->expand(segments, ends, segment_count, persons);
+            fill(c, count, c % 3 ? CELLS : 2);
+            check_people(k, persons, count, NULL);
+            check_people(k, persons, count, rows.mask);
+        }
+    }
+}
+
 static bool compares(enum expr_comparison comparison, double number, double bound)
 {
     switch (comparison) {
@@ -209,6 +296,8 @@ int main(void)
         cmocka_unit_test(cells_agree),
         cmocka_unit_test(units_agree),
         cmocka_unit_test(counts_agree),
+        cmocka_unit_test(expanding_agrees),
+        cmocka_unit_test(people_agree),
         cmocka_unit_test(comparisons_are_ranges_of_integers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
