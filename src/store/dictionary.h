@@ -20,6 +20,8 @@ static inline void value_prefetch(const struct value *values, uint32_t i, uint32
 
 /* Strictly the same: -0.0 and 0, or equal objects with other key order, are different entries. */
 bool dictionary_same(struct value a, struct value b);
+/* In memory only. */
+uint64_t dictionary_hash(struct value v);
 
 /* The distinct values of a column in the order of first sight, and the rows that have each. */
 struct distinct {

@@ -89,7 +89,7 @@ static bool same_text(const char *a, const char *b, uint32_t size)
     return size <= 16 || memcmp(a + 8, b + 8, size - 16) == 0;
 }
 
-static uint64_t hash_value(struct value v)
+uint64_t dictionary_hash(struct value v)
 {
     switch (v.type) {
     case VALUE_BOOL: return mix(v.boolean, v.type);
@@ -188,7 +188,7 @@ enum collected dictionary_collect(const struct value *values, const uint32_t *we
         value_prefetch(values, i + PREFETCH_AHEAD, count);
         if (values[i].type == VALUE_ABSENT) continue;
         if (!dictionary_same(values[i], last)) {
-            enum collected found = table_find(&table, values[i], hash_value(values[i]), distinct_max, &last_code);
+            enum collected found = table_find(&table, values[i], dictionary_hash(values[i]), distinct_max, &last_code);
             if (found != COLLECTED) return found;
             last = values[i];
         }
@@ -217,7 +217,7 @@ enum collected dictionary_collect_words(const uint64_t *words, bool doubles, con
             double number;
             memcpy(&number, &words[i], 8);
             struct value value = doubles ? value_number(number) : value_int((int64_t)words[i]);
-            enum collected found = table_find(&table, value, hash_value(value), distinct_max, &last_code);
+            enum collected found = table_find(&table, value, dictionary_hash(value), distinct_max, &last_code);
             if (found != COLLECTED) return found;
             last = words[i];
         }

@@ -56,6 +56,10 @@ enum status memtable_batch(struct memtable *mem, struct frame_bytes *frame, uint
 /* Adds a row to the newest batch. A row with the same key becomes dead; *ret_duplicate says so. */
 enum status memtable_add(struct memtable *mem, const struct mem_row *row, bool *ret_duplicate) MUST_USE;
 
+void memtable_clear(struct memtable *mem);
+
+/* --- sealing (seal.c) --- */
+
 struct memtable_seal {
     const struct id_graph *ids;
     const char *const *reasons; /* identity failure texts */

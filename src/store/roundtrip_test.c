@@ -138,11 +138,13 @@ static size_t value_of(size_t n, unsigned c, size_t count)
     case 6: return hash_u64(n, 3) % count;
     case 7: return n % 41 == 7 ? hash_u64(n, 4) % count : count - DEVICES - 1 - n % 10; /* long texts */
     case 8: return n % 10 == 3 ? SIZE_MAX : count - 1 - (n % 23 == 7 ? hash_u64(n, 5) % DEVICES : n % 10);
+    case 9: return n % 24;                             /* numbers, some of which are no doubles */
+    case 10: return n < 50 || n % 3 ? 14 + n % 5 : 10; /* small ints, then fractions between them */
     default: return n % 29 == 3 ? SIZE_MAX : n % 31 == 4 ? 14 + n / 31 % 10 : n % 10; /* doubles, some are ints */
     }
 }
 
-#define COLUMNS 10
+#define COLUMNS 12
 
 static void check_value(const struct values *values, size_t n, unsigned c, struct value found)
 {
