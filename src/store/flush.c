@@ -74,7 +74,8 @@ static enum status save_catalog(struct flush_job *job, struct flush_project *par
     part->saved_events = names_count(project->events);
     part->saved_properties = names_count(project->properties);
     part->saved_ids = id_graph_mark(project->ids);
-    if (job->renew_catalog && project->dropped) return STATUS_OK;
+    /* What a flush wrote while the project was dropped is not noted as saved: it must not be written again. */
+    if (project->dropped) return STATUS_OK;
     bool all = job->renew_catalog;
     save_names(&job->catalog, project->id, CATALOG_EVENTS, project->events, all ? 0 : project->saved_events);
     save_names(&job->catalog, project->id, CATALOG_PROPERTIES, project->properties,

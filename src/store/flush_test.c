@@ -329,6 +329,44 @@ static void a_duplicate_during_a_flush(void **state)
     }
 }
 
+/* A project that is dropped while a flush writes its names: the flush after it must not write them again, or the
+ * directory cannot be opened any more. */
+static void dropped_during_a_flush(void **state)
+{
+    (void)state;
+    struct error error;
+    struct world w = new_world(1);
+    apply(&w, 40);
+    struct flush_job *job = flush_job_new(w.lsn, T0);
+    assert_int_equal(project_seal(w.project, &w.context, &error), STATUS_OK);
+    assert_int_equal(flush_job_project(job, w.project, &no_compaction), STATUS_OK);
+    project_clear(w.project);
+    w.project->dropped = true;
+    flush_job_run(job, sim_fs(w.sim), &w.manifest, w.cache, (size_t)1 << 28);
+    assert_int_equal(job->status, STATUS_OK);
+    flush_job_free(job); /* nothing is taken in */
+    for (int renew = 0; renew < 2; renew++) {
+        job = flush_job_new(w.lsn, T0);
+        job->renew_catalog = renew;
+        uint64_t dropped = 1;
+        job->dropped = malloc(sizeof *job->dropped);
+        assert_non_null(job->dropped);
+        memcpy(job->dropped, &dropped, sizeof dropped);
+        job->dropped_count = 1;
+        assert_int_equal(flush_job_project(job, w.project, &no_compaction), STATUS_OK);
+        flush_job_run(job, sim_fs(w.sim), &w.manifest, w.cache, (size_t)1 << 28);
+        assert_int_equal(job->status, STATUS_OK);
+        assert_int_equal(flush_job_finish(&job->projects[0], job, w.project, &error), STATUS_OK);
+        flush_job_free(job);
+        stop(&w);
+        start(&w);
+        w.project->dropped = true; /* as opening a store does */
+        assert_int_equal(w.manifest.dropped_count, 1);
+        assert_int_equal(w.project->live_count, 0);
+    }
+    end_world(&w);
+}
+
 /* Any flipped bit of a file that counts is noticed: at opening, or by the read that meets it. */
 static void damage_is_noticed(void **state)
 {
@@ -416,6 +454,7 @@ int main(void)
         cmocka_unit_test(a_crash_in_the_attempt_after_a_failed_one),
         cmocka_unit_test(an_edit_that_only_the_cache_has),
         cmocka_unit_test(a_duplicate_during_a_flush),
+        cmocka_unit_test(dropped_during_a_flush),
         cmocka_unit_test(damage_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
