@@ -107,7 +107,7 @@ static void cut_short(void **state)
 static void other_versions(void **state)
 {
     (void)state;
-    static const char *const kinds[] = {"MANIFEST", ".sec", ".cat", ".wal"};
+    static const char *const kinds[] = {"MANIFEST", ".sec", ".cat", ".wal", ".del"};
     struct world_image image = full_image(13);
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         for (int newer = 0; newer < 2; newer++) {
@@ -139,20 +139,24 @@ static void swap(struct world_image *image, size_t a, size_t b)
 static void wrong_files(void **state)
 {
     (void)state;
-    static const char *const kinds[] = {".sec", ".cat"};
+    static const char *const kinds[] = {".sec", ".cat", ".del", ".wal", "MANIFEST"};
     struct world_image image = full_image(14), other = full_image(15);
-    for (size_t k = 0; k < 2; k++) {
-        size_t a = world_image_find(&image, kinds[k], 0), b = world_image_find(&image, kinds[k], 1);
-        swap(&image, a, b);
-        struct outcome outcome = meet(&image, "exchanged");
-        assert_true(outcome.refused);
-        assert_non_null(strstr(outcome.text, "file"));
-        swap(&image, a, b);
-
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        size_t a = world_image_find(&image, kinds[k], 0);
+        struct outcome outcome;
+        if (k < 3) {
+            size_t b = world_image_find(&image, kinds[k], 1);
+            swap(&image, a, b);
+            outcome = meet(&image, "exchanged");
+            assert_true(outcome.refused);
+            assert_non_null(strstr(outcome.text, image.names[a]));
+            swap(&image, a, b);
+        }
         struct buf mine = image.files[a];
         image.files[a] = other.files[world_image_find(&other, kinds[k], 0)];
         outcome = meet(&image, "foreign");
         assert_true(outcome.refused);
+        assert_non_null(strstr(outcome.text, "the file belongs to another data directory"));
         image.files[a] = mine;
 
         char name[64];
@@ -160,13 +164,39 @@ static void wrong_files(void **state)
         snprintf(image.names[a], 64, "somewhere-else");
         outcome = meet(&image, "missing");
         assert_true(outcome.refused);
-        assert_non_null(strstr(outcome.text, name));
+        if (k < 3)
+            assert_non_null(strstr(outcome.text, name));
+        else /* without a manifest, the log seems to be another directory's */
+            assert_non_null(strstr(outcome.text, k == 3 ? "is missing" : "log file"));
+        assert_true(k == 4 || strstr(outcome.text, "restore"));
         memcpy(image.names[a], name, 64);
     }
     struct outcome outcome = meet(&image, "as it was");
     assert_false(outcome.refused || outcome.failed);
     world_image_fini(&image);
     world_image_fini(&other);
+}
+
+/* Shows: a start without the manifest is refused and takes nothing away: when it is put back, all is there. */
+static void lost_manifest(void **state)
+{
+    (void)state;
+    struct world_image image = full_image(18);
+    size_t f = world_image_find(&image, "MANIFEST", 0);
+    char name[64];
+    memcpy(name, image.names[f], 64);
+    snprintf(image.names[f], 64, "somewhere-else");
+    struct world w = world_of_image(&image);
+    assert_int_not_equal(world_try_open(&w), STATUS_OK);
+    world_write(&w, name, buf_str(&image.files[f]));
+    world_open(&w);
+    for (uint64_t project = 1; project <= 2; project++) {
+        struct world_digest digest = world_digest(&w, project);
+        assert_int_equal(digest.rows, w.sent[project].rows);
+        assert_true(digest.sum == w.sent[project].sum);
+    }
+    world_end(&w);
+    world_image_fini(&image);
 }
 
 /* Shows: two blocks of a section exchanged, aligned as they are, is noticed by what reads them. */
@@ -291,9 +321,9 @@ static void full_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(flipped_bits),   cmocka_unit_test(cut_short),        cmocka_unit_test(other_versions),
-        cmocka_unit_test(wrong_files),    cmocka_unit_test(exchanged_blocks), cmocka_unit_test(unknown_files),
-        cmocka_unit_test(older_manifest), cmocka_unit_test(full_disk),
+        cmocka_unit_test(flipped_bits),  cmocka_unit_test(cut_short),      cmocka_unit_test(other_versions),
+        cmocka_unit_test(wrong_files),   cmocka_unit_test(lost_manifest),  cmocka_unit_test(exchanged_blocks),
+        cmocka_unit_test(unknown_files), cmocka_unit_test(older_manifest), cmocka_unit_test(full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,20 +97,27 @@ static const struct manifest_deletes *find_deletes(const struct manifest *manife
     return NULL;
 }
 
-static enum status load_deletes(struct os_fs *fs, const struct manifest_deletes *entry, uint32_t rows,
-                                struct error *error, struct deletes **ret_deletes)
+static enum status load_deletes(struct os_fs *fs, const struct manifest *manifest, const struct manifest_deletes *entry,
+                                uint32_t rows, struct error *error, struct deletes **ret_deletes)
 {
     *ret_deletes = NULL;
     if (!entry) return STATUS_OK;
     char name[64];
+    unsigned char header[FILE_HEADER];
+    uint64_t id, lsn;
     struct os_file *file;
     event_file_name(name, entry->delete_file, "del");
     TRY(os_open(fs, name, OS_READ, error, &file));
     char *bytes = malloc(entry->size ? entry->size : 1);
     enum status status = bytes ? os_pread(file, bytes, entry->size, entry->offset, error)
                                : error_set(error, STATUS_LIMIT, "out of memory for file %s", name);
+    if (status == STATUS_OK) status = os_pread(file, header, sizeof header, 0, error);
     os_close(file);
     roaring_bitmap_t *bitmap = NULL;
+    if (status == STATUS_OK) {
+        status = file_header_check(header, delete_magic, manifest->node, error, &id, &lsn);
+        if (status != STATUS_OK) error_prefix(error, "file %s", name);
+    }
     if (status == STATUS_OK && hash_bytes(bytes, entry->size, 0) == entry->check)
         bitmap = roaring_bitmap_portable_deserialize_safe(bytes, entry->size);
     free(bytes);
@@ -228,7 +235,7 @@ static enum status load_sections(struct os_fs *fs, struct manifest *manifest, co
         section->made_ms = at.made_ms;
         file->sections_live++;
         file->bytes_live += at.size;
-        status = load_deletes(fs, deleted, section->rows, error, &deletes);
+        status = load_deletes(fs, manifest, deleted, section->rows, error, &deletes);
         if (status != STATUS_OK) {
             section_unref(section);
             break;
