@@ -33,8 +33,8 @@
  *   {0:l}              of a list, the array of its items' canonical texts; empty for other types
  *   {0:r}              the representation that is asked of the whole
  *
- * A template is given only where ClickHouse's answer is ours (tried with version 26.7 on some ten thousand combinations of
- * values of all types), for numbers that a double holds exactly: a printer has to refuse plans over larger integers or
+ * A template is given only where ClickHouse's answer is ours (tests/sql tries every template on combinations of values
+ * of all types), for numbers that a double holds exactly: a printer has to refuse plans over larger integers or
  * read those otherwise. `types` of SQL_BOOL names what the arguments may be at
  * most where that matters. Nothing prints templates yet; they are here so that a new operator is thought of for all.
  */
