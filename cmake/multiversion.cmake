@@ -5,7 +5,8 @@ set(cairn_multiversion_files
   src/store/unpack.c
   src/query/native/kernels.c
   src/query/native/mask_kernels.c
-  src/query/native/pair_kernels.c)
+  src/query/native/pair_kernels.c
+  src/query/native/number_kernels.c)
 
 # Adds `file` to the library `target` in every version. Always with -O3: what is tested is what runs.
 function(cairn_multiversion target file)

@@ -28,10 +28,15 @@ static void add_at(uint64_t *limbs, unsigned position, unsigned __int128 value, 
     }
 }
 
+static void add_signed(uint64_t *limbs, unsigned position, __int128 value)
+{
+    unsigned __int128 size = value < 0 ? -(unsigned __int128)value : (unsigned __int128)value;
+    add_at(limbs, position, size, value < 0);
+}
+
 static void add_near(uint64_t *limbs, __int128 near)
 {
-    unsigned __int128 size = near < 0 ? -(unsigned __int128)near : (unsigned __int128)near;
-    add_at(limbs, NEAR_SHIFT, size, near < 0);
+    add_signed(limbs, NEAR_SHIFT, near);
 }
 
 static enum status need_wide(struct exact_sum *sum, struct arena *arena)
@@ -55,6 +60,19 @@ enum status exact_sum_add_wide(struct exact_sum *sum, double number, struct aren
     }
     if (exponent) mantissa |= (uint64_t)1 << 52;
     add_at(sum->wide, exponent ? exponent - 1 : 0, mantissa, bits >> 63);
+    return STATUS_OK;
+}
+
+enum status exact_sum_add_many(struct exact_sum *sum, __int128 value, unsigned shift, uint64_t count,
+                               struct arena *arena)
+{
+    if (count <= EXACT_SUM_NEAR_MAX - sum->near_count) {
+        sum->near += (__int128)((unsigned __int128)value << (EXACT_SUM_SHIFT_MAX - shift));
+        sum->near_count += count;
+        return STATUS_OK;
+    }
+    TRY(need_wide(sum, arena));
+    add_signed(sum->wide, UNIT_BITS - shift, value);
     return STATUS_OK;
 }
 

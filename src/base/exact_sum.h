@@ -34,6 +34,10 @@ static inline enum status MUST_USE exact_sum_add(struct exact_sum *sum, double n
     sum->near_count++;
     return STATUS_OK;
 }
+/* Adds value · 2^-shift, which is the sum of `count` numbers below 2^32 in size; shift up to EXACT_SUM_SHIFT_MAX. */
+#define EXACT_SUM_SHIFT_MAX 64u
+enum status exact_sum_add_many(struct exact_sum *sum, __int128 value, unsigned shift, uint64_t count,
+                               struct arena *arena) MUST_USE;
 enum status exact_sum_merge(struct exact_sum *sum, const struct exact_sum *other, struct arena *arena) MUST_USE;
 
 /* The sum divided by `divisor` (1: the sum itself), rounded to the nearest double, ties to even; infinite beyond the

@@ -102,10 +102,37 @@ static void test_near_overflows_into_wide(void **state)
     arena_free(arena);
 }
 
+/* Many numbers in one step, in parts that fit the near integer and in one that does not: as one by one. */
+static void test_many_at_once(void **state)
+{
+    (void)state;
+    struct arena *arena = arena_new((size_t)1 << 20);
+    uint64_t random = 7;
+    for (unsigned shift = 0; shift <= EXACT_SUM_SHIFT_MAX; shift += 4) {
+        struct exact_sum many = {0}, single = {0};
+        for (int part = 0; part < 5; part++) {
+            __int128 total = 0;
+            for (int i = 0; i < 100; i++) {
+                int64_t number = (int64_t)(next(&random) >> 12) - ((int64_t)1 << 51);
+                if (shift < 24) number >>= 24; /* below 2^32 */
+                total += number;
+                double part_of_it = ldexp((double)number, -(int)shift);
+                assert_int_equal(exact_sum_add(&single, part_of_it, arena), STATUS_OK);
+            }
+            uint64_t count = part == 2 ? EXACT_SUM_NEAR_MAX : 100;
+            assert_int_equal(exact_sum_add_many(&many, total, shift, count, arena), STATUS_OK);
+        }
+        assert_true(exact_sum_over(&many, 1) == exact_sum_over(&single, 1));
+        assert_true(exact_sum_over(&many, 7) == exact_sum_over(&single, 7));
+    }
+    arena_free(arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hand_written),
+        cmocka_unit_test(test_many_at_once),
         cmocka_unit_test(test_order_does_not_matter),
         cmocka_unit_test(test_near_overflows_into_wide),
     };

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 
 #include <float.h>
+#include <math.h>
 
 #define BIG_BYTES 10000000u
 
@@ -183,6 +184,29 @@ static void check_picks(struct world *w, struct scan *scan, const struct values 
     arena_free(arena);
 }
 
+/* A column of numbers as integers over a power of ten says the same as its numbers. */
+static void check_integers(struct scan *scan, uint32_t property, uint32_t rows)
+{
+    struct scan_integers integers;
+    uint32_t offsets[VECTOR_ROWS_MAX];
+    uint64_t present[SCAN_MASK_WORDS];
+    const double *numbers;
+    double divisor;
+    if (!scan_has_integers(scan, property, &divisor)) return;
+    assert_int_equal(scan_integers(scan, property, NULL, &integers), STATUS_OK);
+    if (integers.width > 32) return;
+    assert_int_equal(scan_offsets32(scan, property, NULL, offsets), STATUS_OK);
+    assert_int_equal(scan_presence(scan, property, NULL, present), STATUS_OK);
+    assert_int_equal(scan_numbers(scan, property, NULL, &numbers), STATUS_OK);
+    for (uint32_t i = 0; i < rows; i++) {
+        bool here = present[i / 64] >> (i % 64) & 1;
+        int64_t integer = integers.min + (int64_t)integers.scale * offsets[i];
+        assert_true(here == !isnan(numbers[i]) && (here || !integers.all_present));
+        assert_true(integer >= integers.min && integer <= integers.max);
+        if (here) assert_true((double)integer / divisor == numbers[i]);
+    }
+}
+
 /* Every row is there once, by its insert id, with its values. */
 static void check_values(struct world *w, const struct values *values, size_t rows)
 {
@@ -226,6 +250,7 @@ static void check_values(struct world *w, const struct values *values, size_t ro
                 assert_int_equal(times[i], WORLD_T0 - (int64_t)numbers[i] * 777);
             }
             for (unsigned c = 0; c < COLUMNS; c++) {
+                check_integers(scan, properties[c], count);
                 assert_int_equal(scan_property(scan, properties[c], &w->error, &vector), STATUS_OK);
                 for (uint32_t i = 0; i < count; i++) {
                     if (live[i]) check_value(values, numbers[i], c, vector_at(&vector, i));

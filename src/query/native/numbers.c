@@ -2,25 +2,79 @@
  * Sums, means, extremes and percentiles per cell. Sums are exact (base/exact_sum.h) and percentiles are picked from all
  * numbers, so that no answer depends on the order in which rows are read.
  *
- * Percentiles keep every number with its cell. When those would not fit into the query's budget, the query fails with
- * a LIMIT that says so.
+ * Columns of integers and decimals are left to sums.c and ranks.c where these can do it. Here is what is always right:
+ * numbers are added one by one, and percentiles keep every number with its cell. When those would not fit into the
+ * query's budget, the query fails with a LIMIT that says so.
  */
-#include "query/native/survey.h"
+#include "query/native/decimals.h"
+#include "query/native/narrow.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-enum status worker_numbers_init(struct worker *worker)
+static enum status worker_init(struct worker *worker)
 {
     const struct survey *survey = worker->survey;
     size_t cells = (size_t)survey->cell_count + 1;
     worker->number_counts = arena_new_array(worker->arena, uint64_t, cells);
+    worker->decimals = calloc(1, sizeof *worker->decimals);
     bool sums = survey->plan->measure == MEASURE_SUM || survey->plan->measure == MEASURE_MEAN;
     if (sums) worker->exact = arena_new_array(worker->arena, struct exact_sum, cells);
     bool extremes = survey->plan->measure == MEASURE_MIN || survey->plan->measure == MEASURE_MAX;
     if (extremes) worker->extremes = arena_new_array(worker->arena, double, cells);
-    if (!worker->number_counts || (sums && !worker->exact) || (extremes && !worker->extremes))
+    if (!worker->number_counts || !worker->decimals || (sums && !worker->exact) || (extremes && !worker->extremes))
         return survey_out_of_memory(worker->survey, &worker->error);
+    return STATUS_OK;
+}
+
+enum status survey_prepare_numbers(struct survey *survey)
+{
+    for (unsigned w = 0; w < survey->worker_count; w++) TRY(worker_init(&survey->workers[w]));
+    return survey->plan->measure == MEASURE_PERCENTILE ? ranks_prepare(survey, &survey->ranks) : STATUS_OK;
+}
+
+void worker_free_numbers(struct worker *worker)
+{
+    ranks_free_worker(worker);
+    free(worker->decimals);
+    free(worker->values);
+}
+
+int64_t decimals_power(unsigned exponent)
+{
+    int64_t power = 1;
+    while (exponent--) power *= 10;
+    return power;
+}
+
+enum status decimals_head(struct worker *worker, uint32_t property, bool *ret_any, struct decimals_head *ret)
+{
+    static const int64_t limit = (int64_t)1 << 52;
+    struct scan_integers integers;
+    double divisor, power = 1;
+    unsigned exponent = 0;
+    *ret_any = false;
+    if (!scan_has_integers(worker->scan, property, &divisor)) return STATUS_OK;
+    for (; power < divisor; power *= 10) exponent++;
+    if (exponent > DECIMALS_EXPONENT_MAX) return STATUS_OK;
+    TRY(scan_integers(worker->scan, property, &worker->error, &integers));
+    *ret_any = integers.width <= 32 && integers.min >= -limit && integers.max <= limit;
+    *ret = (struct decimals_head){integers.min, integers.max, integers.scale, exponent, integers.all_present};
+    return STATUS_OK;
+}
+
+/* Leaves the numbers of the vector as they are stored, if they can be measured so. */
+static enum status read_decimals(struct worker *worker)
+{
+    struct decimals *d = worker->decimals;
+    uint32_t property = worker->open->numbers.property;
+    bool any;
+    if (!worker->exact && !worker->survey->ranks) return STATUS_OK;
+    TRY(decimals_head(worker, property, &any, &d->head));
+    if (!any || (worker->exact && !sums_take(worker, &d->head))) return STATUS_OK;
+    TRY(scan_offsets32(worker->scan, property, &worker->error, d->offsets));
+    if (!d->head.all_present) TRY(scan_presence(worker->scan, property, &worker->error, d->present));
+    d->at_hand = true;
     return STATUS_OK;
 }
 
@@ -31,9 +85,12 @@ enum status worker_read_numbers(struct worker *worker, uint32_t vector)
     double *to = worker->numbers_buffer;
     TRY(scan_vector(worker->scan, vector, &worker->error, &worker->rows));
     worker->numbers = to;
+    worker->decimals->at_hand = false;
     switch (numbers->form) {
     case SOURCE_NUMBERS: {
         const double *stored;
+        TRY(read_decimals(worker));
+        if (worker->decimals->at_hand) return STATUS_OK;
         TRY(scan_numbers(worker->scan, numbers->property, &worker->error, &stored));
         memcpy(to, stored, worker->rows * sizeof *to);
         return STATUS_OK;
@@ -93,9 +150,32 @@ static void keep_extreme(double *extreme, bool first, double number, enum plan_m
     if (first || (measure == MEASURE_MIN ? number < *extreme : number > *extreme)) *extreme = number;
 }
 
+static enum status measure_decimals(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
+                                    uint32_t count)
+{
+    struct decimals *d = worker->decimals;
+    const uint32_t *items = d->offsets + from;
+    if (rows) {
+        for (uint32_t i = 0; i < count; i++) d->items[i] = d->offsets[rows[i]];
+        items = d->items;
+    }
+    if (!d->head.all_present) {
+        uint32_t none = worker->survey->cell_count;
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t row = rows ? rows[i] : from + i;
+            bool present = d->present[row / 64] >> (row % 64) & 1;
+            worker->counts[cells[i]] += !present; /* the others are counted by what follows */
+            d->cells[i] = present ? cells[i] : none;
+        }
+        cells = d->cells;
+    }
+    return worker->survey->ranks ? ranks_add(worker, cells, items, count) : sums_add(worker, cells, items, count);
+}
+
 enum status worker_measure(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
                            uint32_t count)
 {
+    if (worker->decimals->at_hand) return measure_decimals(worker, rows, cells, from, count);
     enum plan_measure measure = worker->survey->plan->measure;
     uint32_t none = worker->survey->cell_count;
     bool row_numbers = worker->open->numbers.form == SOURCE_ROWS;
@@ -117,6 +197,27 @@ enum status worker_measure(struct worker *worker, const uint16_t *rows, const ui
     }
     if (row_numbers) worker->numbers = NULL; /* the next call may bring other rows */
     return STATUS_OK;
+}
+
+enum status worker_measure_narrow(struct worker *worker, uint32_t left)
+{
+    struct narrow *narrow = worker->narrow;
+    uint32_t count = 0;
+    if (left == 0) return STATUS_OK;
+    TRY(worker_read_numbers(worker, worker->vector));
+    if (left * 4 < worker->rows) {
+        for (uint32_t w = 0; w < MASK_WORDS; w++) {
+            for (uint64_t bits = narrow->mask[w]; bits; bits &= bits - 1) {
+                uint32_t row = w * 64 + (uint32_t)__builtin_ctzll(bits);
+                worker->cell_rows[count] = (uint16_t)row;
+                worker->cells[count++] = narrow->cells[row];
+            }
+        }
+        return worker_measure(worker, worker->cell_rows, worker->cells, 0, count);
+    }
+    if (left < worker->rows) narrow->kernels->hide(narrow->mask, worker->rows, narrow->none, narrow->cells);
+    for (uint32_t i = 0; i < worker->rows; i++) worker->cells[i] = narrow->cells[i];
+    return worker_measure(worker, NULL, worker->cells, 0, worker->rows);
 }
 
 /* The number at place `rank` (from 0) of numbers[0..count) in ascending order; reorders them. */
@@ -181,6 +282,10 @@ static double select_of_many(double *numbers, size_t count, size_t rank, uint32_
 static enum status merge_percentiles(struct survey *survey)
 {
     size_t total = 0;
+    if (survey->ranks) {
+        survey->extremes = arena_new_array(survey->arena, double, (size_t)survey->cell_count + 1);
+        return survey->extremes ? ranks_pick(survey, survey->extremes) : survey_out_of_memory(survey, survey->error);
+    }
     for (unsigned w = 0; w < survey->worker_count; w++) total += survey->workers[w].value_count;
     survey->extremes = arena_new_array(survey->arena, double, (size_t)survey->cell_count + 1);
     uint64_t *starts = arena_new_array(survey->arena, uint64_t, (size_t)survey->cell_count + 2);
@@ -208,6 +313,12 @@ static enum status merge_percentiles(struct survey *survey)
     free(numbers);
     free(bins);
     return STATUS_OK;
+}
+
+enum status worker_finish_numbers(struct worker *worker)
+{
+    if (worker->survey->ranks) ranks_finish(worker);
+    return worker->exact ? sums_finish(worker) : STATUS_OK;
 }
 
 enum status survey_merge_numbers(struct survey *survey)

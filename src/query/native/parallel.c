@@ -13,8 +13,6 @@ struct pool {
     struct os_thread helpers[];
 };
 
-#define SLOTS_MAX 64
-
 static void link_job(struct pool *pool, struct pool_job *job)
 {
     if (!pool->ring) {
@@ -84,7 +82,7 @@ static void helper_main(void *arg)
 struct pool *pool_new(unsigned threads)
 {
     if (threads < 1) threads = 1;
-    if (threads > SLOTS_MAX) threads = SLOTS_MAX;
+    if (threads > POOL_SLOTS_MAX) threads = POOL_SLOTS_MAX;
     struct pool *pool = calloc(1, sizeof *pool + threads * sizeof pool->helpers[0]);
     if (!pool) abort();
     os_mutex_init(&pool->lock, "query pool");
@@ -149,6 +147,6 @@ enum status pool_run(struct pool *pool, uint32_t count, enum status (*task)(void
     struct pool_job job;
     if (count == 0) return STATUS_OK;
     if (count == 1) return task(ctx, 0, 0);
-    pool_start(pool, &job, SLOTS_MAX, count, task, ctx);
+    pool_start(pool, &job, POOL_SLOTS_MAX, count, task, ctx);
     return pool_finish(pool, &job);
 }

@@ -11,6 +11,8 @@
 
 #include <stdint.h>
 
+#define POOL_SLOTS_MAX 64
+
 struct pool;
 
 /* A job between pool_start and pool_finish. Its owner's memory, the pool's content. */

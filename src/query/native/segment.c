@@ -123,7 +123,7 @@ static enum status count_task(void *ctx, unsigned slot, uint32_t index)
         const struct bound *bound = &survey->runs[slice->run];
         if (bound->known) continue;
         bool narrow = false;
-        if (!survey->of) TRY(narrow_open(worker, bound, NARROW_CELLS, &narrow));
+        TRY(narrow_open(worker, bound, NARROW_CELLS, &narrow));
         if (!narrow) TRY(worker_open(worker, bound));
         for (uint32_t v = slice->from_vector; v < slice->to_vector; v++) {
             uint32_t rows = bound->run.rows - v * VECTOR_ROWS_MAX;
@@ -131,7 +131,7 @@ static enum status count_task(void *ctx, unsigned slot, uint32_t index)
             if (narrow) {
                 uint32_t left;
                 TRY(narrow_vector(worker, v, 0, rows, &left));
-                TRY(narrow_count(worker, left));
+                TRY(survey->of ? worker_measure_narrow(worker, left) : narrow_count(worker, left));
                 continue;
             }
             if (survey->of) TRY(worker_read_numbers(worker, v));
@@ -166,14 +166,15 @@ static enum status count(struct survey *survey)
         struct worker *worker = &survey->workers[w];
         worker->counts = arena_new_array(worker->arena, uint64_t, cells + 1);
         if (!worker->counts) return survey_out_of_memory(survey, survey->error);
-        if (survey->of) TRY(worker_numbers_init(worker));
     }
+    if (survey->of) TRY(survey_prepare_numbers(survey));
     /* An average needs rows as well; mostly statistics know them. */
     survey->count_rows_too = survey->on || (survey->plan->measure == MEASURE_AVERAGE && survey->term_count);
     if (survey->users) TRY(survey_count_people(survey));
     if (!survey->users || (survey->plan->measure == MEASURE_AVERAGE && !survey->count_rows_too))
         TRY(count_rows(survey));
     for (unsigned w = 0; w < survey->worker_count; w++) TRY(narrow_flush(&survey->workers[w]));
+    for (unsigned w = 0; survey->of && w < survey->worker_count; w++) TRY(worker_finish_numbers(&survey->workers[w]));
     survey->counts = survey->workers[0].counts;
     for (unsigned w = 1; w < survey->worker_count; w++) {
         for (uint64_t c = 0; c < cells; c++) survey->counts[c] += survey->workers[w].counts[c];
@@ -343,7 +344,7 @@ static void free_worker(struct survey *survey, struct worker *worker)
     free(worker->totals);
     free(worker->bits);
     free(worker->set);
-    free(worker->values);
+    worker_free_numbers(worker);
     free(worker->moved);
 }
 

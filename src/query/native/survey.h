@@ -123,7 +123,8 @@ struct worker {
     uint64_t *number_counts;
     struct percentile_value *values;
     size_t value_count, value_capacity;
-    uint64_t *moved; /* people.c: cell and person of rows that belong to somebody else now */
+    struct decimals *decimals; /* decimals.h; NULL unless numbers are measured */
+    uint64_t *moved;           /* people.c: cell and person of rows that belong to somebody else now */
     size_t moved_count, moved_capacity;
 };
 
@@ -168,6 +169,7 @@ struct survey {
     struct labelled *labelled; /* people_labels.c */
     bool use_set;
     bool count_rows_too; /* the pass that counts people counts rows as well */
+    struct ranks *ranks; /* ranks.c: percentiles are counted */
     /* results */
     uint64_t *counts, *people;
     struct exact_sum *exact;
@@ -228,10 +230,16 @@ enum status worker_count(struct worker *worker, const uint16_t *rows, const uint
 enum status survey_count_people(struct survey *survey) MUST_USE;
 
 /* --- numbers.c --- */
-enum status worker_numbers_init(struct worker *worker) MUST_USE;
+/* When the cells are known: makes the workers ready. */
+enum status survey_prepare_numbers(struct survey *survey) MUST_USE;
+void worker_free_numbers(struct worker *worker);
 /* To be called before worker_cells of a vector. */
 enum status worker_read_numbers(struct worker *worker, uint32_t vector) MUST_USE;
 enum status worker_measure(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
                            uint32_t count) MUST_USE;
+/* The same for the vector that narrow_vector has selected rows of. */
+enum status worker_measure_narrow(struct worker *worker, uint32_t left) MUST_USE;
+/* Completes the worker's own results, counts as well. */
+enum status worker_finish_numbers(struct worker *worker) MUST_USE;
 enum status survey_merge_numbers(struct survey *survey) MUST_USE;
 double survey_number(const struct survey *survey, uint64_t cell);
