@@ -1,7 +1,7 @@
 /*
- * Sums, means and percentiles of numbers of all kinds on a real store, against plain evaluation of the same numbers:
- * prices in cents, tenths, whole ones, wide and narrow, negative, missing, in memory and in several files, so that runs
- * with different powers of ten meet in one answer; counted by one thread and by several.
+ * Sums, means, percentiles and labels of numbers of all kinds on a real store, against plain evaluation of the same
+ * numbers: prices in cents, tenths, whole ones, wide and narrow, negative, missing, in memory and in several files, so
+ * that runs with different powers of ten meet in one answer; counted by one thread and by several.
  */
 #include "query/backend.h"
 
@@ -156,6 +156,48 @@ static void check_plan(const struct plan *plan, const struct sample *samples, si
     free(numbers);
 }
 
+static double label_number(double number)
+{
+    return isnan(number) ? INFINITY : floor(number / 10);
+}
+
+/* Events by floor(price / 10), all of them and those above 1, in one bucket and by day. */
+static void check_labels(const struct sample *samples, size_t count, const struct plan *base, unsigned threads)
+{
+    struct plan_limits limits = {.memory_bytes_max = (size_t)256 << 20, .buckets_max = 10000, .deadline_ns = INT64_MAX};
+    struct executor *executor = executor_native_new_threads(store, threads);
+    struct plan plan = *base;
+    plan.measure = MEASURE_COUNT;
+    plan.on = STR("floor(properties[\"price\"] / 10)");
+    plan.of = STR_NULL;
+    plan.limit = 20;
+    struct segmentation result;
+    double *labels = malloc((count + 1) * sizeof *labels);
+    assert_non_null(labels);
+    assert_int_equal(executor->segment(executor, &plan, &limits, &error, &result), STATUS_OK);
+    for (uint32_t s = 0; s < result.series_count; s++) {
+        uint64_t wanted[DAYS] = {0};
+        double label = INFINITY; /* of events without a number */
+        if (!number_parse(result.series[s].label, &label)) assert_true(str_is(result.series[s].label, "undefined"));
+        for (size_t i = 0; i < count; i++) {
+            bool counts = !plan.where.data || samples[i].number > 1;
+            if (counts && label_number(samples[i].number) == label)
+                wanted[plan.unit == UNIT_RANGE ? 0 : samples[i].day]++;
+        }
+        for (uint32_t b = 0; b < result.bucket_count; b++) assert_int_equal(result.series[s].counts[b], wanted[b]);
+    }
+    size_t different = 0, here = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!plan.where.data || samples[i].number > 1) labels[here++] = label_number(samples[i].number);
+    }
+    qsort(labels, here, sizeof *labels, by_number);
+    for (size_t i = 0; i < here; i++) different += i == 0 || labels[i] != labels[i - 1];
+    assert_int_equal(result.label_count, different);
+    segmentation_free(&result);
+    executor_free(executor);
+    free(labels);
+}
+
 static void check_all(const struct sample *samples, size_t count)
 {
     static const double percentiles[] = {50, 90, 0.1, 100};
@@ -175,6 +217,7 @@ static void check_all(const struct sample *samples, size_t count)
         plan.measure = i < 4 ? MEASURE_SUM : i < 8 ? MEASURE_MEAN : MEASURE_PERCENTILE;
         plan.percentile = i < 8 ? 0 : percentiles[(i - 8) / 4];
         check_plan(&plan, samples, count, i % 3 == 2 ? 1 : 3);
+        if (i < 4) check_labels(samples, count, &plan, i % 3 == 2 ? 1 : 3);
     }
 }
 

@@ -2,13 +2,10 @@
  * From the rows of a vector to cells. A cell is label · buckets + bucket; what does not count goes to the cell behind
  * the last, so that loops need no branches.
  */
-#include "base/hash.h"
 #include "query/native/survey.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-#define EXACT_MAX 9007199254740992.0 /* 2^53: below it, a double is the integer that was stored */
 
 /* Row -> bucket, BUCKET_NONE outside the range. */
 static enum status read_buckets(struct worker *worker, const struct bound *bound, uint32_t from, uint32_t to,
@@ -191,50 +188,6 @@ static enum status evaluate_labels(struct worker *worker, uint32_t from, uint32_
     return count ? each(worker, worker->cell_rows, worker->cells, 0, count) : STATUS_OK;
 }
 
-/* Labels of an `on` that reads one numeric column: most numbers have been met before. *ret_done is false when the
- * vector must be evaluated row by row after all: a list or an error came out, or integers that doubles do not hold. */
-static enum status number_labels(struct worker *worker, uint32_t from, uint32_t to, const uint8_t *keep,
-                                 uint32_t *labels, bool *ret_done)
-{
-    struct survey *survey = worker->survey;
-    uint32_t property = worker->open->labels.property;
-    const double *numbers;
-    double min, max;
-    *ret_done = false;
-    TRY(scan_number_range(worker->scan, property, &worker->error, &min, &max));
-    if (!(min > -EXACT_MAX && max < EXACT_MAX) && min <= max) return STATUS_OK;
-    if (!worker->number_labels) {
-        worker->number_labels = arena_alloc(worker->arena, NUMBER_LABELS * sizeof *worker->number_labels);
-        if (!worker->number_labels) return survey_out_of_memory(survey, &worker->error);
-        for (size_t i = 0; i < NUMBER_LABELS; i++) worker->number_labels[i].label = LABEL_UNKNOWN;
-    }
-    TRY(scan_numbers(worker->scan, property, &worker->error, &numbers));
-    for (uint32_t row = from; row < to; row++) {
-        uint64_t bits;
-        if (!keep[row]) continue;
-        memcpy(&bits, &numbers[row], 8);
-        struct number_label *known = &worker->number_labels[hash_u64(bits, 0) % NUMBER_LABELS];
-        if (known->label == LABEL_UNKNOWN || known->bits != bits) {
-            struct error ignored = ERROR_INIT;
-            struct value value =
-                isnan(numbers[row])                  ? value_absent()
-                : bits == (uint64_t)1 << 63 /* -0 */ ? (struct value){.type = VALUE_DOUBLE, .number = -0.0}
-                                                     : value_number(numbers[row]);
-            struct vector input = {.kind = VECTOR_FLAT, .count = 1, .values = &value}, result;
-            if (expr_eval(worker->on_state, &input, 1, &ignored, &result) != STATUS_OK) return STATUS_OK;
-            struct value on = vector_at(&result, 0);
-            uint32_t label;
-            if (on.type == VALUE_LIST) return STATUS_OK;
-            if (labels_one(&survey->labels, &worker->list, on, &label) != STATUS_OK)
-                return survey_out_of_memory(survey, &worker->error);
-            *known = (struct number_label){bits, label};
-        }
-        labels[row] = known->label;
-    }
-    *ret_done = true;
-    return STATUS_OK;
-}
-
 /* Every row counts but for its time, and only the time decides where. */
 static bool is_plain(const struct survey *survey, const struct worker *worker)
 {
@@ -273,7 +226,7 @@ enum status worker_cells(struct worker *worker, uint32_t vector, uint32_t from, 
     switch (labels->form) {
     case SOURCE_NUMBERS: {
         bool done;
-        TRY(number_labels(worker, from, to, keep, cells, &done));
+        TRY(worker_number_labels(worker, from, to, keep, cells, &done));
         if (!done) return evaluate_labels(worker, from, to, buckets, keep, true, each);
         for (uint32_t i = from; i < to; i++) {
             uint32_t slot = !keep[i] ? LABEL_UNKNOWN : survey->slots ? survey->slots[cells[i]] : cells[i];
@@ -314,7 +267,7 @@ enum status worker_labels(struct worker *worker, uint32_t vector, uint32_t from,
     uint32_t *cells = worker->cells;
     bool done = false;
     if (labels->form == SOURCE_NUMBERS) {
-        TRY(number_labels(worker, from, to, keep, cells, &done));
+        TRY(worker_number_labels(worker, from, to, keep, cells, &done));
         for (uint32_t i = from; i < to; i++) cells[i] = keep[i] ? cells[i] : LABEL_UNKNOWN;
     }
     if (labels->form >= SOURCE_NUMBERS) {

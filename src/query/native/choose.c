@@ -48,15 +48,18 @@ static enum status label_task(void *ctx, unsigned slot, uint32_t index)
         }
         bool narrow;
         TRY(narrow_open(worker, bound, NARROW_CODES, &narrow));
-        if (!narrow) TRY(worker_open(worker, bound));
         for (uint32_t v = slice->from_vector; v < slice->to_vector; v++) {
             uint32_t rows = bound->run.rows - v * VECTOR_ROWS_MAX, left;
-            if (narrow) {
-                TRY(narrow_vector(worker, v, 0, rows < VECTOR_ROWS_MAX ? rows : VECTOR_ROWS_MAX, &left));
+            bool done = narrow;
+            if (rows > VECTOR_ROWS_MAX) rows = VECTOR_ROWS_MAX;
+            if (narrow) TRY(narrow_vector(worker, v, 0, rows, &left));
+            if (narrow && bound->labels.form == SOURCE_NUMBERS)
+                TRY(worker_count_number_labels(worker, left, &done));
+            else if (narrow)
                 TRY(narrow_count(worker, left));
-                continue;
-            }
-            TRY(worker_labels(worker, v, 0, rows < VECTOR_ROWS_MAX ? rows : VECTOR_ROWS_MAX, count_labels));
+            if (done) continue;
+            TRY(worker_open(worker, bound));
+            TRY(worker_labels(worker, v, 0, rows, count_labels));
         }
     }
     return STATUS_OK;
@@ -88,7 +91,10 @@ static void rank(struct survey *survey, struct ranked *ranked, uint32_t *ret_cou
 enum status survey_choose_labels(struct survey *survey, struct ranked **ret_ranked, uint32_t *ret_count)
 {
     TRY(pool_run(survey->pool, survey->task_count, label_task, survey));
-    for (unsigned w = 0; w < survey->worker_count; w++) TRY(narrow_flush(&survey->workers[w]));
+    for (unsigned w = 0; w < survey->worker_count; w++) {
+        TRY(narrow_flush(&survey->workers[w]));
+        TRY(worker_flush_number_labels(&survey->workers[w]));
+    }
     struct ranked *ranked = calloc((size_t)survey->labels.count + 1, sizeof *ranked);
     survey->slots = arena_alloc(survey->arena, ((size_t)survey->labels.count + 1) * sizeof *survey->slots);
     *ret_ranked = ranked;

@@ -205,7 +205,9 @@ bool narrow_fits(const struct survey *survey, const struct bound *bound, enum na
 {
     const struct bound_labels *labels = &bound->labels;
     struct grid grid;
-    if (labels->form != SOURCE_NONE && labels->form != SOURCE_ONE && labels->form != SOURCE_TABLE) return false;
+    bool numbers = labels->form == SOURCE_NUMBERS && kind == NARROW_CODES; /* see number_labels.c */
+    if (labels->form != SOURCE_NONE && labels->form != SOURCE_ONE && labels->form != SOURCE_TABLE && !numbers)
+        return false;
     if (labels->form == SOURCE_TABLE && labels->code_count > NONE_MAX) return false;
     if (none_of(survey, bound, kind) > NONE_MAX) return false;
     return !needs_times(bound, kind) || make_grid(survey, bound, &grid);

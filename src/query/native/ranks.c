@@ -50,7 +50,7 @@ static enum status range_task(void *ctx, unsigned slot, uint32_t index)
         const struct slice *slice = &survey->slices[s];
         const struct bound *bound = &survey->runs[slice->run];
         if (bound->numbers.form != SOURCE_NUMBERS) continue;
-        TRY(worker_open(worker, bound));
+        TRY(worker_open_run(worker, bound));
         for (uint32_t v = slice->from_vector; v < slice->to_vector && !range->other; v++) {
             struct decimals_head head;
             bool any;

@@ -345,6 +345,7 @@ static void free_worker(struct survey *survey, struct worker *worker)
     free(worker->bits);
     free(worker->set);
     worker_free_numbers(worker);
+    worker_free_number_labels(worker);
     free(worker->moved);
 }
 

@@ -85,7 +85,8 @@ struct worker {
     struct expr_state **term_states, *on_state, *of_state;
     struct columns **term_columns, *on_columns, *of_columns;
     struct label_list list;
-    struct number_label *number_labels; /* labels of numbers met before: see number_labels() in cells.c */
+    struct number_label *number_labels; /* number_labels.c */
+    struct integer_labels *integer_labels;
     /* minute of the section's window -> bucket, for the section with number minutes_section */
     uint16_t *minute_buckets;
     size_t minute_capacity;
@@ -204,6 +205,17 @@ enum status worker_labels(struct worker *worker, uint32_t vector, uint32_t from,
 
 /* Keeps the rows of [from, to) of the vector at hand for which a term is true. */
 enum status worker_apply_term(struct worker *worker, size_t term, uint32_t from, uint32_t to, uint8_t *keep) MUST_USE;
+
+/* --- number_labels.c --- */
+/* Labels of an `on` that reads one column of numbers, of the rows of [from, to) that are kept. *ret_done is false when
+ * the vector must be evaluated row by row: a list or an error came out, or integers that doubles do not hold. */
+enum status worker_number_labels(struct worker *worker, uint32_t from, uint32_t to, const uint8_t *keep,
+                                 uint32_t *labels, bool *ret_done) MUST_USE;
+/* Counts the `left` rows that narrow_vector has selected by number; *ret_done is false when that is not possible. */
+enum status worker_count_number_labels(struct worker *worker, uint32_t left, bool *ret_done) MUST_USE;
+/* Adds them to worker->totals; to be called when all rows are counted. */
+enum status worker_flush_number_labels(struct worker *worker) MUST_USE;
+void worker_free_number_labels(struct worker *worker);
 
 /* --- choose.c --- */
 /* A label that occurs. */
