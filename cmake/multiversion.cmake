@@ -2,6 +2,7 @@
 # everywhere else; these must be named, because they are left out of their room's ordinary sources.
 set(cairn_multiversion_files
   src/ingest/express_read.c
+  src/store/spread.c
   src/store/unpack.c
   src/query/native/kernels.c
   src/query/native/mask_kernels.c

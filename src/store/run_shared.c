@@ -1,8 +1,8 @@
 #include "store/run_shared.h"
 
-#include <math.h>
+#include "store/spread.h"
 
-#define SPREAD_ROWS 8 /* rows that are written at once: few persons have more rows in a run */
+#include <math.h>
 
 enum form {
     FORM_CODES,
@@ -168,30 +168,19 @@ static enum status load_ends(struct run *run, uint32_t vector, struct error *err
         TRY(run_load_lengths(run, ordinal, error));
         uint32_t end = run->event->persons - ordinal / VECTOR_ROWS_MAX * VECTOR_ROWS_MAX;
         if (end > VECTOR_ROWS_MAX) end = VECTOR_ROWS_MAX;
-        for (uint32_t i = ordinal % VECTOR_ROWS_MAX; i < end && done < rows; i++, ordinal++) {
-            uint32_t length = run->lengths[i];
-            if (length <= skip || length > run->event->rows) return run_damaged(run, STATUS_CORRUPT, error);
-            done = rows - done < length - skip ? rows : done + length - skip;
-            skip = 0;
-            run->ends[count++] = done;
-        }
+        uint32_t i = ordinal % VECTOR_ROWS_MAX, from = i;
+        if (run->lengths[i] <= skip) return run_damaged(run, STATUS_CORRUPT, error);
+        done -= skip; /* may be below 0, until the first length is added */
+        skip = 0;
+        do run->ends[count++] = done += run->lengths[i++];
+        while (i < end && done < rows);
+        ordinal += i - from;
     }
+    run->ends[count - 1] = rows;
     run->ends_count = count;
     run->ends_vector = vector;
     return STATUS_OK;
 }
-
-/* items[s] for the rows up to ends[s]. Most persons have few rows: as many are written at once, whether or not they are
- * this person's, which costs less than to guess how many there are. */
-#define SPREAD(items, ends, count, from, ret)                                                                          \
-    for (uint32_t s = 0, at = (from); s < (count); at = (ends)[s++]) {                                                 \
-        uint32_t row = at;                                                                                             \
-        if (row + SPREAD_ROWS <= VECTOR_ROWS_MAX) {                                                                    \
-            for (unsigned k = 0; k < SPREAD_ROWS; k++) (ret)[row + k] = (items)[s];                                    \
-            row += SPREAD_ROWS;                                                                                        \
-        }                                                                                                              \
-        while (row < (ends)[s]) (ret)[row++] = (items)[s];                                                             \
-    }
 
 union rows {
     uint32_t *codes;
@@ -199,22 +188,41 @@ union rows {
     struct value *values;
 };
 
-static void spread_codes(const uint32_t *items, const uint32_t *ends, uint32_t count, uint32_t from, uint32_t *ret)
+/* The items from `inside` on, for the rows up to ends[0], ends[1], ... */
+static void spread(enum form form, const struct slot *slot, uint32_t inside, const uint32_t *ends, uint32_t count,
+                   uint32_t from, union rows ret)
 {
-    SPREAD(items, ends, count, from, ret)
-}
-
-static void spread_numbers(const double *items, const uint32_t *ends, uint32_t count, uint32_t from, double *ret)
-{
-    SPREAD(items, ends, count, from, ret)
-}
-
-static void spread_values(const struct value *items, const uint32_t *ends, uint32_t count, uint32_t from,
-                          struct value *ret)
-{
-    for (uint32_t s = 0, row = from; s < count; s++) {
-        while (row < ends[s]) ret[row++] = items[s];
+    switch (form) {
+    case FORM_CODES: CPU_SELECT(spread_table)->codes(slot->codes + inside, ends, count, from, ret.codes); break;
+    case FORM_NUMBERS: CPU_SELECT(spread_table)->numbers(slot->numbers + inside, ends, count, from, ret.numbers); break;
+    default:
+        for (uint32_t s = 0, row = from; s < count; s++) {
+            while (row < ends[s]) ret.values[row++] = slot->values[inside + s];
+        }
     }
+}
+
+/* The items from `inside` on, for the ranges from r on. */
+static void put(enum form form, const struct slot *slot, uint32_t inside, const struct chunk_exceptions *exceptions,
+                uint32_t r, uint32_t count, union rows ret)
+{
+    const uint16_t *starts = exceptions->starts + r, *ends = exceptions->ends + r;
+    switch (form) {
+    case FORM_CODES: CPU_SELECT(spread_table)->put_codes(slot->codes + inside, starts, ends, count, ret.codes); break;
+    case FORM_NUMBERS:
+        CPU_SELECT(spread_table)->put_numbers(slot->numbers + inside, starts, ends, count, ret.numbers);
+        break;
+    default:
+        for (uint32_t i = 0; i < count; i++) {
+            for (uint32_t row = starts[i]; row < ends[i]; row++) ret.values[row] = slot->values[inside + i];
+        }
+    }
+}
+
+/* How many of `left` neighbouring items, of which the first is at place `inside` of its vector, lie in that vector. */
+static uint32_t items_of_vector(uint32_t inside, uint32_t left)
+{
+    return VECTOR_ROWS_MAX - inside < left ? VECTOR_ROWS_MAX - inside : left;
 }
 
 static enum status read_rows(struct run *run, struct run_column *column, enum form form, uint32_t vector,
@@ -224,25 +232,19 @@ static enum status read_rows(struct run *run, struct run_column *column, enum fo
     const struct chunk_exceptions *exceptions;
     TRY(prepare(run, column, error));
     TRY(load_ends(run, vector, error));
-    for (uint32_t s = 0, from = 0, count; s < run->ends_count; s += count) {
+    for (uint32_t s = 0, count; s < run->ends_count; s += count) {
         uint32_t item = run->ends_ordinal + s, inside = item % VECTOR_ROWS_MAX;
-        const uint32_t *ends = run->ends + s;
         TRY(load_items(run, column, form, item / VECTOR_ROWS_MAX, false, error, &slot));
-        count = VECTOR_ROWS_MAX - inside < run->ends_count - s ? VECTOR_ROWS_MAX - inside : run->ends_count - s;
-        if (form == FORM_CODES) spread_codes(slot->codes + inside, ends, count, from, ret.codes);
-        if (form == FORM_NUMBERS) spread_numbers(slot->numbers + inside, ends, count, from, ret.numbers);
-        if (form == FORM_VALUES) spread_values(slot->values + inside, ends, count, from, ret.values);
-        from = ends[count - 1];
+        count = items_of_vector(inside, run->ends_count - s);
+        spread(form, slot, inside, run->ends + s, count, s ? run->ends[s - 1] : 0, ret);
     }
+    if (!column->chunk.exceptions) return STATUS_OK;
     TRY(run_shared_exceptions(run, column, vector, error, &exceptions));
-    for (uint32_t r = 0; column->chunk.exceptions && r < exceptions->count; r++) {
-        uint32_t item = exceptions->first + r, inside = item % VECTOR_ROWS_MAX, end = exceptions->ends[r];
-        if (r == 0 || inside == 0) TRY(load_items(run, column, form, item / VECTOR_ROWS_MAX, true, error, &slot));
-        for (uint32_t row = exceptions->starts[r]; row < end; row++) {
-            if (form == FORM_CODES) ret.codes[row] = slot->codes[inside];
-            if (form == FORM_NUMBERS) ret.numbers[row] = slot->numbers[inside];
-            if (form == FORM_VALUES) ret.values[row] = slot->values[inside];
-        }
+    for (uint32_t r = 0, count; r < exceptions->count; r += count) {
+        uint32_t item = exceptions->first + r, inside = item % VECTOR_ROWS_MAX;
+        TRY(load_items(run, column, form, item / VECTOR_ROWS_MAX, true, error, &slot));
+        count = items_of_vector(inside, exceptions->count - r);
+        put(form, slot, inside, exceptions, r, count, ret);
     }
     return STATUS_OK;
 }
