@@ -19,8 +19,9 @@
  *
  * Rows of nobody (person 0) are events without a user.
  */
-#include "query/native/kernels.h"
 #include "query/native/people.h"
+
+#include "query/native/kernels.h"
 
 #include <stdlib.h>
 
