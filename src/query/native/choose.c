@@ -72,7 +72,35 @@ static int rank_cmp(const void *a, const void *b)
     return str_cmp(x->text, y->text);
 }
 
-/* Puts the labels that occur in order, most events first. TOP_VALUES leaves out rows without a value. */
+/* Sinks the entry at `at` of a heap with the least of `count` entries on top. */
+static void sink(struct ranked *heap, size_t count, size_t at)
+{
+    struct ranked entry = heap[at];
+    for (size_t child; (child = 2 * at + 1) < count; at = child) {
+        if (child + 1 < count && rank_cmp(&heap[child + 1], &heap[child]) > 0) child++;
+        if (rank_cmp(&heap[child], &entry) <= 0) break;
+        heap[at] = heap[child];
+    }
+    heap[at] = entry;
+}
+
+/* Puts the `limit` first ones in front, in order; the others come in any. */
+static void sort_first(struct ranked *ranked, size_t count, size_t limit)
+{
+    if (limit > count) limit = count;
+    if (limit < count) {
+        for (size_t i = limit / 2; i-- > 0;) sink(ranked, limit, i);
+        for (size_t i = limit; limit && i < count; i++) {
+            if (rank_cmp(&ranked[i], &ranked[0]) >= 0) continue;
+            ranked[0] = ranked[i];
+            sink(ranked, limit, 0);
+        }
+    }
+    qsort(ranked, limit, sizeof *ranked, rank_cmp);
+}
+
+/* Puts the labels that are answered in front, most events first; *ret_count is how many occur. TOP_VALUES leaves out
+ * rows without a value. */
 static void rank(struct survey *survey, struct ranked *ranked, uint32_t *ret_count)
 {
     uint32_t count = 0;
@@ -84,7 +112,7 @@ static void rank(struct survey *survey, struct ranked *ranked, uint32_t *ret_cou
         ranked[count].text = text;
         count++;
     }
-    qsort(ranked, count, sizeof *ranked, rank_cmp);
+    sort_first(ranked, count, survey->plan->limit);
     *ret_count = count;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #define LABEL_BYTES_MAX ((size_t)1 << 24)
+#define STRINGS_AT_ONCE 128 /* others wait for the lock meanwhile */
 
 void labels_init(struct labels *labels, size_t memory_bytes_max)
 {
@@ -75,6 +76,25 @@ static enum status label_of(struct labels *labels, struct label_list *list, stru
 enum status labels_one(struct labels *labels, struct label_list *list, struct value value, uint32_t *ret_label)
 {
     return label_of(labels, list, value, labels->absent, ret_label);
+}
+
+enum status labels_many(struct labels *labels, struct label_list *list, const struct value *values, uint32_t count,
+                        uint32_t *ret_labels)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < count && status == STATUS_OK;) {
+        if (values[i].type != VALUE_STRING) {
+            status = labels_one(labels, list, values[i], &ret_labels[i]);
+            i++;
+            continue;
+        }
+        uint32_t end = i + STRINGS_AT_ONCE < count ? i + STRINGS_AT_ONCE : count;
+        os_mutex_lock(&labels->lock);
+        for (; i < end && values[i].type == VALUE_STRING && status == STATUS_OK; i++)
+            status = intern(labels, value_text(values[i]), &ret_labels[i]);
+        os_mutex_unlock(&labels->lock);
+    }
+    return status;
 }
 
 static enum status add(struct label_list *list, uint32_t label)

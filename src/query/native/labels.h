@@ -34,6 +34,9 @@ void label_list_fini(struct label_list *list);
 /* The label of a value that is no list. LIMIT when memory or the number of labels is exhausted. */
 enum status labels_one(struct labels *labels, struct label_list *list, struct value value,
                        uint32_t *ret_label) MUST_USE;
+/* The same of many values. */
+enum status labels_many(struct labels *labels, struct label_list *list, const struct value *values, uint32_t count,
+                        uint32_t *ret_labels) MUST_USE;
 /* The labels of any value, each once, in `list`: one, but for lists those of their items; the one of `undefined` for an
  * empty list. */
 enum status labels_all(struct labels *labels, struct label_list *list, struct value value) MUST_USE;

@@ -148,17 +148,18 @@ static enum status bind_labels(struct worker *worker, struct bound *bound)
             return survey_out_of_memory(survey, &worker->error);
         bound->labels.form = SOURCE_ONE;
     } else if (input.kind == INPUT_CODES) {
+        struct value values[VECTOR_ROWS_MAX];
         uint32_t *labels = arena_alloc(worker->arena, input.column.value_count * sizeof *labels);
         if (!labels) return STATUS_OK;
         for (uint32_t from = 0, count; from < input.column.value_count; from += count) {
             struct vector vector = entries(&input.column, from, &count);
             if (expr_eval(worker->on_state, &vector, count, &ignored, &result) != STATUS_OK) return STATUS_OK;
             for (uint32_t i = 0; i < count; i++) {
-                struct value value = vector_at(&result, i);
-                if (value.type == VALUE_LIST ||
-                    labels_one(&survey->labels, &worker->list, value, &labels[from + i]) != STATUS_OK)
-                    return STATUS_OK;
+                values[i] = vector_at(&result, i);
+                if (values[i].type == VALUE_LIST) return STATUS_OK;
             }
+            if (labels_many(&survey->labels, &worker->list, values, count, labels + from) != STATUS_OK)
+                return STATUS_OK;
         }
         bound->labels.form = SOURCE_TABLE;
         bound->labels.code_count = input.column.value_count;
