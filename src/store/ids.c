@@ -146,11 +146,36 @@ static enum status append(struct id_graph *graph, struct str text, uint32_t tag,
 
 enum status id_graph_intern(struct id_graph *graph, struct str text, uint32_t *ret_id)
 {
+    return id_graph_intern_tagged(graph, text, id_tag(text), ret_id);
+}
+
+enum status id_graph_intern_tagged(struct id_graph *graph, struct str text, uint32_t tag, uint32_t *ret_id)
+{
     assert(text.size); /* "" stands for those that were forgotten */
-    uint32_t tag = id_tag(text), id = find(graph, &graph->person, graph->count, text, tag);
+    uint32_t id = find(graph, &graph->person, graph->count, text, tag);
     if (!id) return append(graph, text, tag, ret_id);
     *ret_id = id;
     return STATUS_OK;
+}
+
+uint32_t id_graph_tag(struct str text)
+{
+    return id_tag(text);
+}
+
+void id_graph_ask(const struct id_graph *graph, uint32_t tag)
+{
+    if (graph->capacity) __builtin_prefetch(&graph->slots[id_home(tag, graph->capacity)]);
+}
+
+void id_graph_ask_again(const struct id_graph *graph, uint32_t tag)
+{
+    if (!graph->capacity) return;
+    struct slot slot = graph->slots[id_home(tag, graph->capacity)];
+    if (!slot.id || slot.tag != tag) return; /* a new id, or one that had to move on: rare enough */
+    __builtin_prefetch(id_graph_text(graph, slot.id).data);
+    __builtin_prefetch(&graph->weight[slot.id]);
+    __builtin_prefetch(&graph->person.table->pages[slot.id / COW_PAGE]->values[slot.id % COW_PAGE]);
 }
 
 uint32_t id_graph_person(const struct id_graph *graph, uint32_t id)

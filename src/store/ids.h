@@ -26,6 +26,12 @@ void id_graph_free(struct id_graph *graph);
 uint32_t id_graph_count(const struct id_graph *graph); /* ids are 1..count */
 /* The number of an id, given out now if it is new. LIMIT past 2^31 ids or when memory refuses. */
 enum status id_graph_intern(struct id_graph *graph, struct str text, uint32_t *ret_id) MUST_USE;
+/* The same for many ids, whose look-ups would else each wait for memory several times: the tag of every text and
+ * id_graph_ask, then id_graph_ask_again with every tag, then this one. Asking changes nothing. */
+uint32_t id_graph_tag(struct str text);
+void id_graph_ask(const struct id_graph *graph, uint32_t tag);
+void id_graph_ask_again(const struct id_graph *graph, uint32_t tag);
+enum status id_graph_intern_tagged(struct id_graph *graph, struct str text, uint32_t tag, uint32_t *ret_id) MUST_USE;
 uint32_t id_graph_find(const struct id_graph *graph, struct str text); /* 0: unknown */
 struct str id_graph_text(const struct id_graph *graph, uint32_t id);   /* stable for the graph's life */
 uint32_t id_graph_person(const struct id_graph *graph, uint32_t id);

@@ -6,6 +6,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define KEYS_FIRST 256u
+#define KEYS_KEPT  (1u << 19) /* slots that stay for the next rows */
+
 struct frame_bytes *frame_bytes_new(size_t size)
 {
     return frame_bytes_new_at(size, 0);
@@ -36,7 +39,7 @@ void frame_bytes_unref(struct frame_bytes *frame)
 
 void memtable_init(struct memtable *mem)
 {
-    *mem = (struct memtable){.keys = U64MAP_INIT(1u << 24)};
+    *mem = (struct memtable){0};
 }
 
 void memtable_clear(struct memtable *mem)
@@ -47,10 +50,13 @@ void memtable_clear(struct memtable *mem)
     }
     mem->batch_count = mem->count = mem->dead = 0;
     mem->bytes = 0;
-    if (mem->keys.capacity > 1u << 18)
-        u64map_fini(&mem->keys);
-    else
-        u64map_clear(&mem->keys);
+    if (mem->key_capacity > KEYS_KEPT) {
+        free(mem->keys);
+        mem->keys = NULL;
+        mem->key_capacity = 0;
+    }
+    if (mem->key_count) memset(mem->keys, 0, mem->key_capacity * sizeof *mem->keys);
+    mem->key_count = 0;
 }
 
 void memtable_fini(struct memtable *mem)
@@ -58,7 +64,7 @@ void memtable_fini(struct memtable *mem)
     memtable_clear(mem);
     free(mem->rows);
     free(mem->batches);
-    u64map_fini(&mem->keys);
+    free(mem->keys);
     *mem = (struct memtable){0};
 }
 
@@ -83,7 +89,57 @@ enum status memtable_batch(struct memtable *mem, struct frame_bytes *frame, uint
     return STATUS_OK;
 }
 
-enum status memtable_add(struct memtable *mem, const struct mem_row *row, bool *ret_duplicate)
+/* --- duplicates --- */
+
+static inline uint32_t home(uint32_t tag, uint32_t capacity)
+{
+    return (uint32_t)((uint64_t)tag * capacity >> 32);
+}
+
+void memtable_ask(const struct memtable *mem, uint64_t key)
+{
+    if (mem->key_capacity) __builtin_prefetch(&mem->keys[home((uint32_t)(key >> 32), mem->key_capacity)]);
+}
+
+static enum status grow_keys(struct memtable *mem)
+{
+    uint32_t capacity = mem->key_capacity ? mem->key_capacity * 2 : KEYS_FIRST;
+    struct mem_slot *keys = capacity ? calloc(capacity, sizeof *keys) : NULL;
+    if (!keys) return STATUS_LIMIT;
+    for (uint32_t i = 0; i < mem->key_capacity; i++) {
+        if (!mem->keys[i].row) continue;
+        uint32_t at = home(mem->keys[i].tag, capacity);
+        while (keys[at].row) at = at + 1 == capacity ? 0 : at + 1;
+        keys[at] = mem->keys[i];
+    }
+    free(mem->keys);
+    mem->keys = keys;
+    mem->key_capacity = capacity;
+    return STATUS_OK;
+}
+
+/* Puts the row that comes next into the table, in the place of one with the same fields, which becomes dead. */
+static enum status put_key(struct memtable *mem, const struct mem_row *row, uint32_t tag, bool *ret_duplicate)
+{
+    if (mem->key_count >= mem->key_capacity / 2) TRY(grow_keys(mem));
+    struct mem_slot *slot = &mem->keys[home(tag, mem->key_capacity)];
+    for (; slot->row; slot = slot + 1 == mem->keys + mem->key_capacity ? mem->keys : slot + 1) {
+        struct mem_row *old = &mem->rows[slot->row - 1];
+        if (slot->tag != tag || old->event != row->event || old->id != row->id || old->time_ms != row->time_ms ||
+            !str_eq(str_from(old->insert_id, old->insert_size), str_from(row->insert_id, row->insert_size)))
+            continue;
+        *ret_duplicate = !old->dead;
+        mem->dead += !old->dead;
+        old->dead = true;
+        slot->row = mem->count + 1;
+        return STATUS_OK;
+    }
+    *slot = (struct mem_slot){tag, mem->count + 1};
+    mem->key_count++;
+    return STATUS_OK;
+}
+
+enum status memtable_add(struct memtable *mem, const struct mem_row *row, uint64_t key, bool *ret_duplicate)
 {
     if (mem->count == mem->capacity) {
         uint32_t capacity = mem->capacity ? mem->capacity * 2 : 256;
@@ -93,24 +149,7 @@ enum status memtable_add(struct memtable *mem, const struct mem_row *row, bool *
         mem->capacity = capacity;
     }
     bool duplicate = false;
-    if (row->insert_id) {
-        struct str insert = str_from(row->insert_id, row->insert_size);
-        bool added;
-        uint64_t *at = u64map_at(&mem->keys, dedup_key(row->event, row->id, row->time_ms, insert), mem->count, &added);
-        if (!at) return STATUS_LIMIT;
-        if (!added) {
-            struct mem_row *old = &mem->rows[*at];
-            /* Equal keys of different fields would be a hash collision: the newer row takes the entry, the old one
-             * stays. */
-            if (old->event == row->event && old->id == row->id && old->time_ms == row->time_ms &&
-                str_eq(str_from(old->insert_id, old->insert_size), insert) && !old->dead) {
-                old->dead = true;
-                mem->dead++;
-                duplicate = true;
-            }
-            *at = mem->count;
-        }
-    }
+    if (row->insert_id) TRY(put_key(mem, row, (uint32_t)(key >> 32), &duplicate));
     mem->rows[mem->count] = *row;
     mem->rows[mem->count++].batch = mem->batch_count - 1;
     mem->bytes += sizeof *row + row->properties_size + row->insert_size;

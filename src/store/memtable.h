@@ -4,7 +4,6 @@
  * points into the log frame it came from, which the memtable keeps alive; only what the sort and the duplicate probe
  * need is unpacked.
  */
-#include "base/map.h"
 #include "store/batch.h"
 #include "store/ids.h"
 #include "store/section.h"
@@ -39,12 +38,19 @@ struct mem_batch {
     int64_t received_ms;
 };
 
+/* A row by its duplicate key. */
+struct mem_slot {
+    uint32_t tag; /* the upper half of the key */
+    uint32_t row; /* plus 1; 0: free */
+};
+
 struct memtable {
     struct mem_row *rows;
     uint32_t count, capacity, dead;
     struct mem_batch *batches;
     uint32_t batch_count, batch_capacity;
-    struct u64map keys; /* duplicate key -> row */
+    struct mem_slot *keys; /* in the order of tags, but for collisions */
+    uint32_t key_count, key_capacity;
     size_t bytes;
 };
 
@@ -53,8 +59,11 @@ void memtable_fini(struct memtable *mem);
 /* Starts a batch; takes a reference to the frame and takes over property_ids (malloc'd). */
 enum status memtable_batch(struct memtable *mem, struct frame_bytes *frame, uint32_t *property_ids, uint32_t name_count,
                            int64_t received_ms) MUST_USE;
-/* Adds a row to the newest batch. A row with the same key becomes dead; *ret_duplicate says so. */
-enum status memtable_add(struct memtable *mem, const struct mem_row *row, bool *ret_duplicate) MUST_USE;
+/* Adds a row to the newest batch. `key` is its dedup_key, if it has an insert id: then an older row with the same
+ * fields becomes dead; *ret_duplicate says so. */
+enum status memtable_add(struct memtable *mem, const struct mem_row *row, uint64_t key, bool *ret_duplicate) MUST_USE;
+/* Fetches what memtable_add of this key will read. */
+void memtable_ask(const struct memtable *mem, uint64_t key);
 
 void memtable_clear(struct memtable *mem);
 

@@ -146,7 +146,9 @@ static void add_batch(struct world *w, uint32_t count)
             old->dead = expected = true;
         }
         id_graph_add_rows(w->ids, row->id, 1);
-        assert_int_equal(memtable_add(&w->mem, &mem, &duplicate), STATUS_OK);
+        struct str insert = str_from(mem.insert_id, mem.insert_size);
+        uint64_t key = mem.insert_id ? dedup_key(mem.event, mem.id, mem.time_ms, insert) : 0;
+        assert_int_equal(memtable_add(&w->mem, &mem, key, &duplicate), STATUS_OK);
         assert_int_equal(duplicate, expected);
     }
     w->count += count;

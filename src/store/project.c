@@ -199,12 +199,14 @@ static void repeat_marks(struct project *project)
 }
 
 /* Deletes the stored row with these four fields, if there is one. At most one can live. */
-static enum status replace_stored(struct project *project, struct project_context *context, uint32_t event, uint32_t id,
-                                  int64_t time_ms, struct str insert_id, uint64_t lsn, bool *ret_replaced)
+static enum status replace_stored(struct project *project, struct project_context *context, const struct mem_row *new,
+                                  uint64_t key, bool *ret_replaced)
 {
+    uint32_t event = new->event, id = new->id;
+    int64_t time_ms = new->time_ms;
+    struct str insert_id = str_from(new->insert_id, new->insert_size);
     uint32_t persons[ID_HISTORY_MAX];
     size_t person_count = 0;
-    uint64_t key = dedup_key(event, id, time_ms, insert_id);
     *ret_replaced = false;
     for (size_t i = project->live_count; i-- > 0;) {
         const struct section *section = project->live[i].section;
@@ -222,7 +224,7 @@ static enum status replace_stored(struct project *project, struct project_contex
             continue;
         }
         if (is_dead(&project->live[i], row)) continue;
-        TRY(mark(project, i, row, lsn));
+        TRY(mark(project, i, row, new->seq));
         if (project->flushing && i >= project->flush_first && i < project->flush_first + project->flush_count)
             TRY(remember(project, event, id, time_ms, insert_id));
         *ret_replaced = true;
@@ -263,39 +265,95 @@ static enum status intern_event(struct project *project, const struct project_co
     return names_intern(project->events, STR(STORE_OTHER_EVENTS), ret);
 }
 
-static enum status apply_event(struct project *project, struct project_context *context,
-                               const struct batch_reader *batch, const struct event_view *event, uint32_t *event_ids,
-                               uint64_t seq)
+/* Events are applied some at a time, in steps: each step asks for the memory that the next one reads, for all of them,
+ * so that they wait for it together. What counts happens in the order of the events: numbers are given and links are
+ * made in one step, rows are compared with older ones and added in another, which no number depends on. */
+#define TOGETHER 32
+
+struct applying {
+    struct event_view view;
+    uint32_t id_tag, device_tag;
+    struct mem_row row;
+    uint64_t key; /* dedup_key, if it has an insert id */
+};
+
+/* Bytes that batch_next will read in a while. */
+static inline void ask_ahead(const struct batch_reader *batch)
 {
-    if (event_ids[event->name] == UINT32_MAX)
-        TRY(intern_event(project, context, batch->names[event->name], &event_ids[event->name]));
-    struct mem_row row = {.time_ms = event->time_ms,
-                          .seq = seq,
-                          .insert_id = event->insert_id.data,
-                          .insert_size = (uint32_t)event->insert_id.size,
-                          .properties = event->properties.data,
-                          .properties_size = (uint32_t)event->properties.size,
-                          .event = event_ids[event->name],
-                          .flags = batch->flags};
-    if (event->id.size) TRY(id_graph_intern(project->ids, event->id, &row.id));
-    if (event->device.size) {
+    for (size_t i = 0; i < 4; i++) __builtin_prefetch((const void *)((uintptr_t)batch->reader.at + 1024 + 64 * i));
+}
+
+static size_t take_events(const struct project *project, struct batch_reader *batch, struct applying events[TOGETHER])
+{
+    size_t count = 0;
+    while (count < TOGETHER && batch_next(batch, &events[count].view)) {
+        struct applying *event = &events[count++];
+        ask_ahead(batch);
+        if (event->view.id.size) id_graph_ask(project->ids, event->id_tag = id_graph_tag(event->view.id));
+        if (event->view.device.size) id_graph_ask(project->ids, event->device_tag = id_graph_tag(event->view.device));
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (events[i].view.id.size) id_graph_ask_again(project->ids, events[i].id_tag);
+        if (events[i].view.device.size) id_graph_ask_again(project->ids, events[i].device_tag);
+    }
+    return count;
+}
+
+/* The row of an event; numbers what it names, and makes its link. */
+static enum status make_row(struct project *project, const struct project_context *context,
+                            const struct batch_reader *batch, struct applying *event, uint32_t *event_ids, uint64_t seq)
+{
+    const struct event_view *view = &event->view;
+    struct mem_row *row = &event->row;
+    if (event_ids[view->name] == UINT32_MAX)
+        TRY(intern_event(project, context, batch->names[view->name], &event_ids[view->name]));
+    *row = (struct mem_row){.time_ms = view->time_ms,
+                            .seq = seq,
+                            .insert_id = view->insert_id.data,
+                            .insert_size = (uint32_t)view->insert_id.size,
+                            .properties = view->properties.data,
+                            .properties_size = (uint32_t)view->properties.size,
+                            .event = event_ids[view->name],
+                            .flags = batch->flags};
+    if (view->id.size) TRY(id_graph_intern_tagged(project->ids, view->id, event->id_tag, &row->id));
+    if (view->device.size) {
         uint32_t device;
-        TRY(id_graph_intern(project->ids, event->device, &device));
-        unsigned reason = context->options->link(project->ids, batch->mode, LINK_CREATE, device, row.id);
-        row.reason = (uint8_t)reason;
+        TRY(id_graph_intern_tagged(project->ids, view->device, event->device_tag, &device));
+        unsigned reason = context->options->link(project->ids, batch->mode, LINK_CREATE, device, row->id);
+        row->reason = (uint8_t)reason;
         if (reason && project->reason_property == UINT32_MAX)
             TRY(intern_property(project, context, STR("$identity_failure_reason"), &project->reason_property));
     }
-    id_graph_add_rows(project->ids, row.id, 1);
+    id_graph_add_rows(project->ids, row->id, 1);
+    if (row->insert_id) {
+        event->key = dedup_key(row->event, row->id, row->time_ms, view->insert_id);
+        memtable_ask(&project->mem, event->key);
+    }
+    return STATUS_OK;
+}
+
+static enum status add_row(struct project *project, struct project_context *context, const struct applying *event)
+{
     bool duplicate = false;
-    if (row.insert_id) {
-        TRY(replace_stored(project, context, row.event, row.id, row.time_ms, event->insert_id, seq, &duplicate));
+    if (event->row.insert_id) {
+        TRY(replace_stored(project, context, &event->row, event->key, &duplicate));
         context->duplicates += duplicate;
     }
-    TRY(memtable_add(&project->mem, &row, &duplicate));
+    TRY(memtable_add(&project->mem, &event->row, event->key, &duplicate));
     context->duplicates += duplicate;
     context->events++;
     project->changed = true;
+    return STATUS_OK;
+}
+
+static enum status apply_events(struct project *project, struct project_context *context, struct batch_reader *batch,
+                                uint32_t *event_ids, uint64_t seq)
+{
+    struct applying events[TOGETHER];
+    for (size_t count; (count = take_events(project, batch, events)) > 0; seq += count) {
+        for (size_t i = 0; i < count; i++) TRY(make_row(project, context, batch, &events[i], event_ids, seq + i));
+        for (size_t i = 0; i < count; i++) TRY(add_row(project, context, &events[i]));
+    }
     return STATUS_OK;
 }
 
@@ -321,9 +379,7 @@ enum status project_apply_events(struct project *project, struct project_context
         return error_set(error, status, "out of memory while applying events");
     }
     status = memtable_batch(&project->mem, frame, property_ids, batch.name_count, batch.received_ms);
-    struct event_view event;
-    for (uint64_t index = 0; status == STATUS_OK && batch_next(&batch, &event); index++)
-        status = apply_event(project, context, &batch, &event, event_ids, seq + index);
+    if (status == STATUS_OK) status = apply_events(project, context, &batch, event_ids, seq);
     if (status != STATUS_OK) return error_set(error, status, "out of memory while applying events");
     return project->mem.count >= SEAL_ROWS ? project_seal(project, context, error) : STATUS_OK;
 }
