@@ -211,6 +211,8 @@ static void *signal_main(void *arg)
 #define PENDING_PAUSE_MS 10000
 #define RETAIN_PAUSE_MS  3600000
 
+#define FLUSH_AT_STOP_ROWS 50000
+
 /* Requests that the command line writes show as a change of the control plane; those that wait for something are tried
  * again now and then. What follows physically is looked after a few hundred times before the deadline. */
 static void *deletion_main(void *arg)
@@ -282,6 +284,18 @@ static enum status start(struct server *server, struct error *error)
     return STATUS_OK;
 }
 
+/* What is not in files by now, the next start would read from the log and put into files before it answers. A few
+ * events are read in no time, and would make a small file with every stop. */
+static void flush_at_stop(struct server *server)
+{
+    struct store_stats stats;
+    struct error error = ERROR_INIT;
+    if (!server->store) return;
+    store_stats(server->store, &stats);
+    if (stats.rows_in_memory < FLUSH_AT_STOP_ROWS) return;
+    if (store_flush(server->store, &error) != STATUS_OK) log_failure(LOG_WARN, "cannot_flush_at_stop", &error);
+}
+
 static void stop(struct server *server)
 {
     if (server->signal_thread_started) {
@@ -297,6 +311,7 @@ static void stop(struct server *server)
     for (unsigned i = 0; server->api.readers && i < server->loops; i++) meta_reader_free(server->api.readers[i]);
     free(server->api.readers);
     executor_free(server->executor);
+    flush_at_stop(server);
     store_close(server->store);
     meta_close(server->meta);
     os_fs_free(server->fs);

@@ -68,6 +68,26 @@ test('a second server on the same data directory is refused and says why', async
   assert.equal(await world.count(name), 1);
 });
 
+test('what a server has in memory when it stops is in files when it starts again', async () => {
+  const world = await start();
+  const name = freshName();
+  const replayed = () => Number(/recovered.*?\bevents"?[=:] ?(\d+)/.exec(world.server.log)?.[1]);
+  for (let i = 0; i < 30; i++) {
+    const events = [];
+    for (let k = 0; k < 2000; k++) events.push(world.event(name, { distinct_id: `u${k}`, $insert_id: `${i}-${k}` }));
+    await world.send(...events);
+  }
+  assert.equal(await world.count(name), 60_000);
+  await sleep(1000); // the store counts what it has when it has nothing else to do, four times a second
+  await world.restart();
+  assert.equal(replayed(), 0, world.server.log);
+  assert.equal(await world.count(name), 60_000);
+  await world.send(world.event(name)); // a few make no file
+  await world.restart();
+  assert.equal(replayed(), 1, world.server.log);
+  assert.equal(await world.count(name), 60_001);
+});
+
 test('the lock does not outlive a killed server', async () => {
   const world = await start();
   const name = freshName();
