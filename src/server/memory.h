@@ -10,7 +10,7 @@
  *     queries     1/5     all threads together
  *     the rest    1/5     ids and names, which grow with the data; the program; what the allocator keeps
  *
- * So a server stays inside memory.max while the ids of its projects fit into the rest: about 100 bytes each.
+ * So a server stays inside memory.max while the ids of its projects fit into the rest: about 60 bytes each.
  */
 #include <stdint.h>
 
