@@ -129,7 +129,7 @@ static enum status add_project(struct arena *arena, const struct inspect_project
 static enum status put_directory(struct arena *arena, const struct inspection *all, struct json *object)
 {
     struct json manifest = JSON_OBJECT_EMPTY, dropped = JSON_ARRAY_EMPTY, log = JSON_ARRAY_EMPTY,
-                catalogs = JSON_ARRAY_EMPTY, deletes = JSON_ARRAY_EMPTY;
+                catalogs = JSON_ARRAY_EMPTY, deletes = JSON_ARRAY_EMPTY, kinds = JSON_OBJECT_EMPTY;
     TRY(put(arena, &manifest, "number", all->manifest_number));
     TRY(put(arena, &manifest, "edits", all->edits));
     TRY(put(arena, &manifest, "bytes", all->manifest_bytes));
@@ -165,6 +165,9 @@ static enum status put_directory(struct arena *arena, const struct inspection *a
         TRY(json_push(arena, &catalogs, item));
     }
     TRY(json_put(arena, object, STR("catalogs"), catalogs));
+    for (unsigned k = 1; k < CATALOG_KINDS; k++)
+        TRY(put(arena, &kinds, inspect_catalog_kind(k), all->catalog_bytes[k]));
+    TRY(json_put(arena, object, STR("catalog_bytes"), kinds));
     for (size_t i = 0; i < all->delete_count; i++) {
         struct json item = JSON_OBJECT_EMPTY;
         TRY(put(arena, &item, "file_id", all->deletes[i].delete_file));

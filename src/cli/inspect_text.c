@@ -45,8 +45,16 @@ static void print_manifest(const struct inspect_view *view)
            (unsigned long long)all->next_file_id);
     uint64_t bytes = 0;
     for (size_t i = 0; i < all->catalog_count; i++) bytes += all->catalogs[i].size;
-    printf("catalogs   " STR_FMT " files, " STR_FMT "\n", STR_ARG(count_cell(view, all->catalog_count)),
+    printf("catalogs   " STR_FMT " files, " STR_FMT, STR_ARG(count_cell(view, all->catalog_count)),
            STR_ARG(figure_bytes(view->arena, bytes)));
+    const char *separator = ": ";
+    for (unsigned k = 1; k < CATALOG_KINDS; k++) {
+        if (!all->catalog_bytes[k]) continue;
+        printf("%s%s " STR_FMT, separator, inspect_catalog_kind(k),
+               STR_ARG(figure_bytes(view->arena, all->catalog_bytes[k])));
+        separator = ", ";
+    }
+    printf("\n");
     if (all->delete_count) printf("deletes    in " STR_FMT " sections\n", STR_ARG(count_cell(view, all->delete_count)));
     for (size_t i = 0; i < all->dropped_count; i++)
         printf("deleted    project %llu: its events do not count\n", (unsigned long long)all->dropped_projects[i]);

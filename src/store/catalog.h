@@ -19,6 +19,8 @@ enum catalog_kind {
     CATALOG_FORGOTTEN
 };
 
+#define CATALOG_KINDS (CATALOG_FORGOTTEN + 1)
+
 /* Blocks end before they are larger than this, unless one entry is. */
 #define CATALOG_BLOCK_BYTES ((size_t)1 << 20)
 

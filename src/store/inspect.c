@@ -327,6 +327,15 @@ static void *copy(struct arena *arena, const void *from, size_t count, size_t si
     return to;
 }
 
+const char *inspect_catalog_kind(unsigned kind)
+{
+    static const char *const names[CATALOG_KINDS] = {
+        [CATALOG_EVENTS] = "event_names", [CATALOG_PROPERTIES] = "property_names", [CATALOG_IDS] = "ids",
+        [CATALOG_LINKS] = "links",        [CATALOG_WEIGHTS] = "weights",           [CATALOG_FORGOTTEN] = "forgotten",
+    };
+    return names[kind];
+}
+
 static enum status describe_manifest(struct inspection *all, const struct offline *offline, struct arena *arena)
 {
     const struct manifest *m = &offline->manifest;
@@ -343,6 +352,7 @@ static enum status describe_manifest(struct inspection *all, const struct offlin
     if (!all->dropped_projects || !all->catalogs || !all->deletes) return STATUS_LIMIT;
     all->dropped_count = m->dropped_count;
     all->catalog_count = m->catalog_count;
+    memcpy(all->catalog_bytes, offline->catalog_bytes, sizeof all->catalog_bytes);
     all->delete_count = m->delete_count;
     return STATUS_OK;
 }

@@ -64,6 +64,7 @@ struct inspection {
     struct inspect_log_file *log_files; /* ascending; spares last */
     size_t log_file_count;
     struct manifest_file *catalogs;
+    uint64_t catalog_bytes[CATALOG_KINDS]; /* by enum catalog_kind */
     struct manifest_deletes *deletes;
     size_t catalog_count, delete_count;
     struct inspect_section *sections;
@@ -72,6 +73,8 @@ struct inspection {
     size_t project_count;
     uint64_t rows, deleted, bytes; /* bytes: of section files */
 };
+/* What blocks of a catalog hold: "ids", "links". */
+const char *inspect_catalog_kind(unsigned kind);
 struct inspect_options {
     struct os_fs *fs;
     int64_t project; /* only this one; -1: all */

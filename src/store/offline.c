@@ -291,6 +291,8 @@ static void load_catalogs(struct offline *offline, struct os_file *const *handle
                 finding_report_error(&offline->sink, FINDING_DAMAGE, name, FINDING_NO_OFFSET, &error);
         }
         if (status != STATUS_OK) offline->catalogs_damaged = true;
+        for (size_t b = 0; b < files[i].count; b++)
+            offline->catalog_bytes[files[i].blocks[b].kind] += files[i].blocks[b].size;
     }
     if (!offline->catalogs_damaged) {
         struct catalog_load load = {

@@ -7,6 +7,7 @@
  * opened; when one has been replaced meanwhile, it starts anew with the newer manifest. Once open, a file keeps its
  * content, whatever the server removes. One thread.
  */
+#include "store/catalog.h"
 #include "store/manifest.h"
 #include "store/version.h"
 
@@ -61,6 +62,7 @@ struct offline {
     size_t file_count;
     struct offline_project *projects; /* ascending by id */
     size_t project_count;
+    uint64_t catalog_bytes[CATALOG_KINDS]; /* by enum catalog_kind */
     bool catalogs_damaged; /* names and ids are not complete: nothing can be said about numbers in rows */
 };
 

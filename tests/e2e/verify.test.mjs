@@ -95,6 +95,10 @@ test('a directory at rest', async () => {
       );
       for (const event of section.events) assert.ok(event.columns.some((column) => column.stream === 'person'));
     }
+    const catalogs = all.catalogs.reduce((sum, file) => sum + file.bytes, 0);
+    const blocks = Object.values(all.catalog_bytes).reduce((sum, size) => sum + size, 0);
+    for (const kind of ['event_names', 'property_names', 'ids', 'weights']) assert.ok(all.catalog_bytes[kind] > 0, kind);
+    assert.ok(blocks < catalogs, `${blocks} bytes of blocks in ${catalogs} of files`);
     const bytes = project.columns.map((column) => column.bytes);
     assert.deepEqual(
       bytes,
@@ -106,6 +110,7 @@ test('a directory at rest', async () => {
     const text = cairn(['inspect', '--data', world.data]);
     assert.equal(text.code, 0);
     assert.match(text.stdout, /manifest +MANIFEST-[0-9a-f]{16}/);
+    assert.match(text.stdout, /catalogs +\d+ files, .*: event_names .*, ids /);
     assert.match(text.stdout, /SECTION FILE/);
     assert.match(text.stdout, /\n {2}plan /);
 
