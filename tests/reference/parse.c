@@ -441,7 +441,7 @@ static struct ref_node *parse_cmp(struct parser *p)
     }
     if (take_word(p, "in")) return binary(p, "in", left, parse_add(p));
     size_t start = p->at;
-    if (take_word(p, "not")) {
+    if (take_word(p, "not") || take_sign(p, "!")) {
         if (take_word(p, "in")) {
             struct ref_node *negated = node_new(p, REF_NOT);
             add_part(p, negated, binary(p, "in", left, parse_add(p)));
