@@ -392,7 +392,7 @@ static void dribbling_clients_are_cut(void **state)
 static void idle_connections_are_closed(void **state)
 {
     (void)state;
-    server.options.idle_timeout_ms = 50;
+    server.options.idle_timeout_ms = 1000; /* the request below must not be later */
     testing_start(&server);
     int silent = testing_dial(&server), fd = testing_dial(&server);
     testing_send_text(fd, "GET /echo?one HTTP/1.1\r\n" H "\r\n");

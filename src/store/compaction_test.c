@@ -176,7 +176,7 @@ static void by_itself(void **state)
     open_with(&w, without_waiting);
     fill(&w, 8);
     struct world_digest one = world_digest(&w, 1);
-    for (int i = 0; i < 2000 && stats(&w).compactions == 0; i++) os_sleep_ns(5000000);
+    for (int i = 0; i < 20000 && stats(&w).compactions == 0; i++) os_sleep_ns(5000000);
     assert_true(stats(&w).compactions > 0);
     expect(&w, 1, one);
     expect_clean(&w);
@@ -299,7 +299,7 @@ static void beside_everything(void **state)
 static void compact_in_the_end(struct world *w)
 {
     enum status status = STATUS_UNAVAILABLE;
-    for (int i = 0; i < 100 && status != STATUS_OK; i++) { /* it backs off after failures */
+    for (int i = 0; i < 1000 && status != STATUS_OK; i++) { /* it backs off after failures */
         status = store_compact_wait(w->store, &w->error);
         if (status != STATUS_OK) os_sleep_ns(100000000);
     }

@@ -185,7 +185,7 @@ static void a_disk_that_fails_for_a_while(void **state)
         assert_int_equal(count(&f, 1, "a"), 1);
         uint64_t kept = count(&f, 1, "large");
         sim_heal(f.sim);
-        for (int tries = 0; tries < 1000 && send(&f, 1, "b") != STATUS_OK; tries++) usleep(10000);
+        for (int tries = 0; tries < 10000 && send(&f, 1, "b") != STATUS_OK; tries++) usleep(10000);
         assert_int_equal(store_writable(f.store, &f.error), STATUS_OK);
         assert_int_equal(store_flush(f.store, &f.error), STATUS_OK);
         for (int look = 0; look < 2; look++) {
@@ -212,7 +212,7 @@ static void a_full_disk_at_start(void **state)
     assert_int_equal(store_writable(f.store, &f.error), STATUS_UNAVAILABLE);
     assert_int_equal(send(&f, 1, "b"), STATUS_UNAVAILABLE);
     sim_heal(f.sim);
-    for (int tries = 0; tries < 1000 && send(&f, 1, "b") != STATUS_OK; tries++) usleep(10000);
+    for (int tries = 0; tries < 10000 && send(&f, 1, "b") != STATUS_OK; tries++) usleep(10000);
     assert_int_equal(count(&f, 1, "b"), 1);
     end_fixture(&f);
 }

@@ -139,8 +139,9 @@ for (const [kind, args] of Object.entries(kinds))
         });
         for (const how of ['ENOSPC', 'EIO', 'SHORT', 'EIO', 'SHORT', 'ENOSPC']) {
           await sleep(300);
+          const before = refused;
           fail(how);
-          await sleep(300);
+          for (let tries = 0; refused < before + 3 && tries < 50; tries++) await sleep(100);
           heal();
         }
         await sleep(500);

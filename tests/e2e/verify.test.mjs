@@ -130,7 +130,10 @@ test('a directory at rest', async () => {
 // Shows: a section file by itself, far from its directory, can be looked at: with numbers for names.
 test('a file without its directory', async () => {
   await world.send(...some(freshName(), 120));
-  await sleep(500);
+  for (let tries = 0; !files('.sec').length; tries++) {
+    assert.ok(tries < 300, 'it is flushed');
+    await sleep(100);
+  }
   const copy = path.join(temporaryDirectory('copy'), 'lost.sec');
   writeFileSync(copy, readFileSync(files('.sec')[0]));
   const result = cairn(['inspect', copy]);
