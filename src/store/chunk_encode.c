@@ -749,6 +749,9 @@ enum status chunk_encode_stream(uint32_t property, const uint64_t *values, uint3
                             .words = values,
                             .out = out,
                             .table = table};
+    bool constant = property == CORE_RECEIVED || property == CORE_FLAGS;
+    for (uint32_t i = 1; constant && i < count; i++) constant = values[i] == values[0];
+    if (constant) return write_const(&column, value_int((int64_t)values[0]), count);
     return write_column(&column, STR_NULL);
 }
 

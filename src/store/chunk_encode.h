@@ -38,7 +38,7 @@ enum status chunk_encode_codes(uint32_t property, const struct value *entries, u
                                const uint32_t *codes, uint32_t count, const struct chunk_persons *persons,
                                struct arena *scratch, struct section_out *out, struct buf *table) MUST_USE;
 
-/* Core streams: always INT, all present. */
+/* Core streams: always INT, all present; CORE_RECEIVED and CORE_FLAGS are CONST where they can be. */
 enum status chunk_encode_stream(uint32_t property, const uint64_t *values, uint32_t count, struct section_out *out,
                                 struct buf *table) MUST_USE;
 /* CORE_ID, given the persons of the rows: PERSON_ID, or INT where that is smaller. */

@@ -225,11 +225,29 @@ enum status run_read(struct run *run, struct run_column *column, uint32_t vector
     return STATUS_OK;
 }
 
+enum status run_read_constant(struct run *run, struct run_column *column, struct error *error, int64_t *ret_number)
+{
+    struct value value;
+    if (!column->dictionary.bytes.data)
+        TRY(section_fetch(run->section, column->chunk.dictionary, error, &column->dictionary));
+    struct reader reader = reader_of(column->dictionary.bytes);
+    if (value_decode(&reader, &value) != STATUS_OK || reader_left(&reader) || value.type != VALUE_INT)
+        return run_damaged(run, STATUS_CORRUPT, error);
+    *ret_number = value.integer;
+    return STATUS_OK;
+}
+
 enum status run_read_ints(struct run *run, enum core_stream stream, uint32_t vector, struct error *error,
                           int64_t *ret_values)
 {
     struct run_column *column = run_column(run, stream);
     if (!column) return run_damaged(run, STATUS_CORRUPT, error);
+    if (column->chunk.encoding == CHUNK_CONST) {
+        uint32_t items = chunk_vector_items(&column->chunk, vector);
+        TRY(run_read_constant(run, column, error, &ret_values[0]));
+        for (uint32_t i = 1; i < items; i++) ret_values[i] = ret_values[0];
+        return STATUS_OK;
+    }
     TRY(run_pin_block(run, column, vector, error));
     if (column->chunk.encoding == CHUNK_PERSON_ID && stream == CORE_ID) {
         uint32_t ids[VECTOR_ROWS_MAX], rows = run_vector_rows(run, vector);

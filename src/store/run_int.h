@@ -18,3 +18,6 @@ enum status run_vector_start(struct run *run, uint32_t vector, struct error *err
 /* Where the strings of a FIXED vector of items go in a section in RAM, or of a column that is not per person. */
 enum status run_place_text(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
                            char **ret_text) MUST_USE;
+/* The number of a core stream that is CONST. */
+enum status run_read_constant(struct run *run, struct run_column *column, struct error *error,
+                              int64_t *ret_number) MUST_USE;

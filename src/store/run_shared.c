@@ -6,6 +6,7 @@
 
 enum form {
     FORM_CODES,
+    FORM_CODES16,
     FORM_NUMBERS,
     FORM_VALUES,
     FORMS,
@@ -16,6 +17,7 @@ struct slot {
     struct pinned block;
     uint32_t block_index, vectors[FORMS]; /* UINT32_MAX: none */
     uint32_t *codes;
+    uint16_t *codes16;
     double *numbers;
     struct value *values;
     char *text; /* FIXED, of files */
@@ -46,17 +48,19 @@ void run_shared_release(struct run_column *column)
     column->shared = NULL;
 }
 
+static void empty(struct slot *slot)
+{
+    slot->block_index = UINT32_MAX;
+    for (int form = 0; form < FORMS; form++) slot->vectors[form] = UINT32_MAX;
+}
+
 static enum status prepare(struct run *run, struct run_column *column, struct error *error)
 {
     if (column->shared) return STATUS_OK;
     struct run_shared *shared = arena_new_array(run->arena, struct run_shared, 1);
     if (!shared) return run_damaged(run, STATUS_LIMIT, error);
     shared->ranges_index = shared->vector = UINT32_MAX;
-    for (size_t i = 0; i < sizeof shared->slots / sizeof *shared->slots; i++) {
-        struct slot *slot = &shared->slots[i];
-        slot->block_index = slot->vectors[FORM_CODES] = slot->vectors[FORM_NUMBERS] = slot->vectors[FORM_VALUES] =
-            UINT32_MAX;
-    }
+    for (size_t i = 0; i < sizeof shared->slots / sizeof *shared->slots; i++) empty(&shared->slots[i]);
     column->shared = shared;
     return STATUS_OK;
 }
@@ -67,10 +71,24 @@ static enum status place_items(struct run *run, struct run_column *column, enum 
                                struct error *error, struct slot *slot, char **ret_text)
 {
     size_t n = VECTOR_ROWS_MAX, text = chunk_text_bytes(&column->chunk);
-    if (form == FORM_CODES && !slot->codes) slot->codes = arena_alloc(run->arena, n * sizeof *slot->codes);
-    if (form == FORM_NUMBERS && !slot->numbers) slot->numbers = arena_alloc(run->arena, n * sizeof *slot->numbers);
-    if (form == FORM_VALUES && !slot->values) slot->values = arena_alloc(run->arena, n * sizeof *slot->values);
-    bool placed = form == FORM_CODES ? slot->codes : form == FORM_NUMBERS ? (void *)slot->numbers : slot->values;
+    bool placed;
+    switch (form) {
+    case FORM_CODES:
+        if (!slot->codes) slot->codes = arena_alloc(run->arena, n * sizeof *slot->codes);
+        placed = slot->codes;
+        break;
+    case FORM_CODES16:
+        if (!slot->codes16) slot->codes16 = arena_alloc(run->arena, n * sizeof *slot->codes16);
+        placed = slot->codes16;
+        break;
+    case FORM_NUMBERS:
+        if (!slot->numbers) slot->numbers = arena_alloc(run->arena, n * sizeof *slot->numbers);
+        placed = slot->numbers;
+        break;
+    default:
+        if (!slot->values) slot->values = arena_alloc(run->arena, n * sizeof *slot->values);
+        placed = slot->values;
+    }
     *ret_text = NULL;
     if (placed && form == FORM_VALUES && text) {
         if (run->section->image) return run_place_text(run, column, vector, error, ret_text);
@@ -105,8 +123,7 @@ static enum status load_items(struct run *run, struct run_column *column, enum f
     if (slot->vectors[form] == vector) return STATUS_OK;
     if (slot->block_index != index) {
         /* whatever was decoded from the block before may point into it */
-        slot->block_index = slot->vectors[FORM_CODES] = slot->vectors[FORM_NUMBERS] = slot->vectors[FORM_VALUES] =
-            UINT32_MAX;
+        empty(slot);
         pinned_release(&slot->block);
         if (index >= chunk->block_count) return run_damaged(run, STATUS_CORRUPT, error);
         TRY(section_fetch(run->section, chunk_block(chunk, index), error, &slot->block));
@@ -119,6 +136,9 @@ static enum status load_items(struct run *run, struct run_column *column, enum f
     switch (form) {
     case FORM_CODES:
         status = chunk_decode_codes32(chunk, slot->block.bytes, vector, column->dict_count, slot->codes);
+        break;
+    case FORM_CODES16:
+        status = chunk_decode_codes16(chunk, slot->block.bytes, vector, column->dict_count, slot->codes16);
         break;
     case FORM_NUMBERS: status = decode_numbers(chunk, slot->block.bytes, vector, slot->numbers); break;
     default: status = chunk_decode_values(chunk, slot->block.bytes, vector, text, slot->values);
@@ -161,6 +181,7 @@ static enum status load_ends(struct run *run, uint32_t vector, struct error *err
     if (!run->ends) run->ends = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *run->ends);
     if (!run->ends) return run_damaged(run, STATUS_LIMIT, error);
     run->ends_vector = UINT32_MAX;
+    uint32_t *ends = run->ends;
     TRY(run_vector_start(run, vector, error, &ordinal, &skip));
     run->ends_ordinal = ordinal;
     while (done < rows) {
@@ -169,14 +190,15 @@ static enum status load_ends(struct run *run, uint32_t vector, struct error *err
         uint32_t end = run->event->persons - ordinal / VECTOR_ROWS_MAX * VECTOR_ROWS_MAX;
         if (end > VECTOR_ROWS_MAX) end = VECTOR_ROWS_MAX;
         uint32_t i = ordinal % VECTOR_ROWS_MAX, from = i;
-        if (run->lengths[i] <= skip) return run_damaged(run, STATUS_CORRUPT, error);
+        const uint32_t *lengths = run->lengths;
+        if (lengths[i] <= skip) return run_damaged(run, STATUS_CORRUPT, error);
         done -= skip; /* may be below 0, until the first length is added */
         skip = 0;
-        do run->ends[count++] = done += run->lengths[i++];
+        do ends[count++] = done += lengths[i++];
         while (i < end && done < rows);
         ordinal += i - from;
     }
-    run->ends[count - 1] = rows;
+    ends[count - 1] = rows;
     run->ends_count = count;
     run->ends_vector = vector;
     return STATUS_OK;
@@ -184,6 +206,7 @@ static enum status load_ends(struct run *run, uint32_t vector, struct error *err
 
 union rows {
     uint32_t *codes;
+    uint16_t *codes16;
     double *numbers;
     struct value *values;
 };
@@ -194,6 +217,7 @@ static void spread(enum form form, const struct slot *slot, uint32_t inside, con
 {
     switch (form) {
     case FORM_CODES: CPU_SELECT(spread_table)->codes(slot->codes + inside, ends, count, from, ret.codes); break;
+    case FORM_CODES16: CPU_SELECT(spread_table)->codes16(slot->codes16 + inside, ends, count, from, ret.codes16); break;
     case FORM_NUMBERS: CPU_SELECT(spread_table)->numbers(slot->numbers + inside, ends, count, from, ret.numbers); break;
     default:
         for (uint32_t s = 0, row = from; s < count; s++) {
@@ -209,6 +233,9 @@ static void put(enum form form, const struct slot *slot, uint32_t inside, const 
     const uint16_t *starts = exceptions->starts + r, *ends = exceptions->ends + r;
     switch (form) {
     case FORM_CODES: CPU_SELECT(spread_table)->put_codes(slot->codes + inside, starts, ends, count, ret.codes); break;
+    case FORM_CODES16:
+        CPU_SELECT(spread_table)->put_codes16(slot->codes16 + inside, starts, ends, count, ret.codes16);
+        break;
     case FORM_NUMBERS:
         CPU_SELECT(spread_table)->put_numbers(slot->numbers + inside, starts, ends, count, ret.numbers);
         break;
@@ -253,6 +280,12 @@ enum status run_shared_codes(struct run *run, struct run_column *column, uint32_
                              uint32_t *ret_codes)
 {
     return read_rows(run, column, FORM_CODES, vector, error, (union rows){.codes = ret_codes});
+}
+
+enum status run_shared_codes16(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
+                               uint16_t *ret_codes)
+{
+    return read_rows(run, column, FORM_CODES16, vector, error, (union rows){.codes16 = ret_codes});
 }
 
 enum status run_shared_numbers(struct run *run, struct run_column *column, uint32_t vector, struct error *error,

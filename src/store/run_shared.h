@@ -19,6 +19,9 @@ enum status run_shared_read(struct run *run, struct run_column *column, uint32_t
                             struct vector *ret) MUST_USE;
 enum status run_shared_codes(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
                              uint32_t *ret_codes) MUST_USE;
+/* Of a dictionary of at most 65536 entries. */
+enum status run_shared_codes16(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
+                               uint16_t *ret_codes) MUST_USE;
 /* NAN where a row has none. */
 enum status run_shared_numbers(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
                                double *ret_numbers) MUST_USE;

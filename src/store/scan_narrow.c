@@ -3,7 +3,7 @@
  * vector's least.
  */
 #include "store/chunk_int.h"
-#include "store/run_int.h"
+#include "store/run_shared.h"
 #include "store/scan_int.h"
 
 static struct run_column *find(struct scan *scan, uint32_t property)
@@ -20,12 +20,9 @@ enum status scan_codes16(struct scan *scan, uint32_t property_id, uint32_t code_
     if (!column || column->chunk.encoding != CHUNK_DICT || code_count > UINT16_MAX)
         return error_set(error, STATUS_INTERNAL, "the column has no codes of 16 bits");
     if (column->chunk.per_person) {
-        TRY(run_read_codes(run, column, scan->vector, error, scan->codes));
-        uint32_t high = 0;
-        for (uint32_t i = 0; i < scan->rows; i++) high = scan->codes[i] > high ? scan->codes[i] : high;
-        if (high >= code_count) return run_damaged(run, STATUS_CORRUPT, error);
-        for (uint32_t i = 0; i < scan->rows; i++) ret_codes[i] = (uint16_t)scan->codes[i];
-        return STATUS_OK;
+        TRY(run_prepare(run, column, error));
+        if (column->dict_count > code_count) return run_damaged(run, STATUS_CORRUPT, error);
+        return run_shared_codes16(run, column, scan->vector, error, ret_codes);
     }
     TRY(run_pin_block(run, column, scan->vector, error));
     return run_damaged(

@@ -30,6 +30,12 @@ static enum status pick_stream(struct scan *scan, enum core_stream stream, struc
     struct run *run = &scan->run;
     struct run_column *column = run_column(run, stream);
     if (!column) return run_damaged(run, STATUS_CORRUPT, error);
+    if (column->chunk.encoding == CHUNK_CONST) {
+        int64_t number;
+        TRY(run_read_constant(run, column, error, &number));
+        for (uint32_t i = 0; i < scan->picked_count; i++) ret_values[i] = number;
+        return STATUS_OK;
+    }
     TRY(run_pin_block(run, column, scan->vector, error));
     return run_damaged(
         run, chunk_pick_ints(&column->chunk, column->block.bytes, scan->vector, picks_of(scan), ret_values), error);

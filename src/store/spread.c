@@ -8,15 +8,15 @@
 #define AT_ONCE 16
 
 #define SPREAD(type)                                                                                                   \
-    for (uint32_t s = 0, row = from; s < count; row = ends[s++]) {                                                     \
+    for (size_t s = 0, at = from; s < count; at = ends[s++]) {                                                         \
         type value = values[s];                                                                                        \
-        for (uint32_t at = row; at == row || at < ends[s]; at += AT_ONCE) {                                            \
-            if (at + AT_ONCE > VECTOR_ROWS_MAX) {                                                                      \
-                while (at < ends[s]) ret[at++] = value;                                                                \
-                break;                                                                                                 \
-            }                                                                                                          \
-            for (unsigned k = 0; k < AT_ONCE; k++) ret[at + k] = value;                                                \
+        size_t end = ends[s];                                                                                          \
+        for (bool first = true; (first || at < end) && at + AT_ONCE <= VECTOR_ROWS_MAX; first = false) {               \
+            type *to = ret + at;                                                                                       \
+            for (size_t k = 0; k < AT_ONCE; k++) to[k] = value;                                                        \
+            at += AT_ONCE;                                                                                             \
         }                                                                                                              \
+        while (at < end) ret[at++] = value;                                                                            \
     }
 
 #define PUT()                                                                                                          \
@@ -32,6 +32,12 @@ static void codes(const uint32_t *restrict values, const uint32_t *restrict ends
     SPREAD(uint32_t)
 }
 
+static void codes16(const uint16_t *restrict values, const uint32_t *restrict ends, uint32_t count, uint32_t from,
+                    uint16_t *restrict ret)
+{
+    SPREAD(uint16_t)
+}
+
 static void numbers(const double *restrict values, const uint32_t *restrict ends, uint32_t count, uint32_t from,
                     double *restrict ret)
 {
@@ -44,6 +50,12 @@ static void put_codes(const uint32_t *restrict values, const uint16_t *restrict 
     PUT()
 }
 
+static void put_codes16(const uint16_t *restrict values, const uint16_t *restrict starts, const uint16_t *restrict ends,
+                        uint32_t count, uint16_t *restrict ret)
+{
+    PUT()
+}
+
 static void put_numbers(const double *restrict values, const uint16_t *restrict starts, const uint16_t *restrict ends,
                         uint32_t count, double *restrict ret)
 {
@@ -52,7 +64,9 @@ static void put_numbers(const double *restrict values, const uint16_t *restrict 
 
 const struct spread_table CPU_NAME(spread_table) = {
     .codes = codes,
+    .codes16 = codes16,
     .numbers = numbers,
     .put_codes = put_codes,
+    .put_codes16 = put_codes16,
     .put_numbers = put_numbers,
 };

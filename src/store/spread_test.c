@@ -26,18 +26,21 @@ static void check(const struct spread_table *table, uint32_t rows, uint32_t long
 {
     uint32_t codes[ROWS], ends[ROWS], got[ROWS], count = cut(rows, longest, rows, ends);
     double numbers[ROWS], got_numbers[ROWS];
-    uint16_t starts[ROWS], stops[ROWS];
+    uint16_t starts[ROWS], stops[ROWS], narrow[ROWS], got_narrow[ROWS];
     for (uint32_t i = 0; i < ROWS; i++) {
         codes[i] = (uint32_t)hash_u64(i, 1);
         numbers[i] = (double)codes[i] / 7;
+        narrow[i] = (uint16_t)codes[i];
     }
     for (uint32_t first = 0; first < count && first < 40; first += 13) {
         uint32_t from = first ? ends[first - 1] : 0;
         table->codes(codes + first, ends + first, count - first, from, got);
+        table->codes16(narrow + first, ends + first, count - first, from, got_narrow);
         table->numbers(numbers + first, ends + first, count - first, from, got_numbers);
         for (uint32_t s = first, row = from; s < count; s++) {
             for (; row < ends[s]; row++) {
                 assert_int_equal(got[row], codes[s]);
+                assert_int_equal(got_narrow[row], narrow[s]);
                 assert_true(got_numbers[row] == numbers[s]);
             }
         }
@@ -49,12 +52,15 @@ static void check(const struct spread_table *table, uint32_t rows, uint32_t long
         stops[ranges++] = (uint16_t)ends[s];
     }
     memset(got, 0, sizeof got);
+    memset(got_narrow, 0, sizeof got_narrow);
     memset(got_numbers, 0, sizeof got_numbers);
     table->put_codes(codes, starts, stops, ranges, got);
+    table->put_codes16(narrow, starts, stops, ranges, got_narrow);
     table->put_numbers(numbers, starts, stops, ranges, got_numbers);
     for (uint32_t s = 0, row = 0; s < count; s++) {
         for (; row < ends[s]; row++) {
             assert_int_equal(got[row], s % 2 ? 0 : codes[s / 2]);
+            assert_int_equal(got_narrow[row], s % 2 ? 0 : narrow[s / 2]);
             assert_true(got_numbers[row] == (s % 2 ? 0 : numbers[s / 2]));
         }
     }
