@@ -261,12 +261,17 @@ static bool is_plain_str(struct str s)
 void json_write_str(struct buf *buf, struct str s)
 {
     static const char hex[] = "0123456789abcdef";
-    buf_byte(buf, '"');
     if (is_plain_str(s)) {
-        buf_add(buf, s.data, s.size);
-        buf_byte(buf, '"');
+        char *to = buf_spare(buf, s.size + 2);
+        if (!to) to = buf_reserve(buf, s.size + 2);
+        if (!to) return;
+        *to++ = '"';
+        to = raw_bytes(to, s.data, s.size);
+        *to++ = '"';
+        buf_wrote(buf, to);
         return;
     }
+    buf_byte(buf, '"');
     size_t plain = 0;
     for (size_t i = 0; i < s.size;) {
         unsigned char c = (unsigned char)s.data[i];

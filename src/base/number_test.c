@@ -90,6 +90,29 @@ static void test_round_trip(void **state)
     }
 }
 
+/* Shows that decimals of few places are written as they are, and that their neighbours are not taken for them. */
+static void test_decimals(void **state)
+{
+    (void)state;
+    static const double powers[] = {1, 10, 100, 1000, 10000};
+    for (uint64_t i = 0; i < 100000; i++) {
+        unsigned places = (unsigned)(hash_u64(i, 5) % 5);
+        int64_t integer = (int64_t)(hash_u64(i, 6) >> (14 + hash_u64(i, 7) % 50)) * (i % 2 ? 1 : -1);
+        double value = (double)integer / powers[places];
+        char text[NUMBER_TEXT_MAX + 1], expected[64];
+        if (integer == 0 || llabs(integer) >= 1000000000000000) continue;
+        int length = snprintf(expected, sizeof expected, "%.*f", (int)places, value);
+        while (places && expected[length - 1] == '0') length--;
+        if (expected[length - 1] == '.') length--;
+        expected[length] = 0;
+        text[number_format(value, text)] = 0;
+        assert_string_equal(text, expected);
+        double back, beside = nextafter(value, INFINITY);
+        size_t size = number_format(beside, text);
+        assert_true(number_parse(str_from(text, size), &back) && back == beside);
+    }
+}
+
 /* Shows which texts are numbers, and that nothing is written for the others. */
 static void test_parse(void **state)
 {
@@ -298,9 +321,9 @@ static void test_tidy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_format),   cmocka_unit_test(test_round_trip), cmocka_unit_test(test_parse),
-        cmocka_unit_test(test_integers), cmocka_unit_test(test_is_int),     cmocka_unit_test(test_order),
-        cmocka_unit_test(test_exact),    cmocka_unit_test(test_tidy),
+        cmocka_unit_test(test_format), cmocka_unit_test(test_round_trip), cmocka_unit_test(test_decimals),
+        cmocka_unit_test(test_parse),  cmocka_unit_test(test_integers),   cmocka_unit_test(test_is_int),
+        cmocka_unit_test(test_order),  cmocka_unit_test(test_exact),      cmocka_unit_test(test_tidy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -369,6 +369,45 @@ extern "C" enum status json_parse_reference(struct arena *arena, struct str text
     }
 }
 
+// The digits of a number, two at a time from the end; at most 20.
+static size_t format_unsigned(uint64_t value, char *out)
+{
+    static const char pairs[] =
+        "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
+        "5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+    char text[20], *at = text + sizeof text;
+    for (; value >= 100; value /= 100) memcpy(at -= 2, pairs + value % 100 * 2, 2);
+    if (value >= 10)
+        memcpy(at -= 2, pairs + value * 2, 2);
+    else
+        *--at = static_cast<char>('0' + value);
+    size_t size = static_cast<size_t>(text + sizeof text - at);
+    memcpy(out, at, size);
+    return size;
+}
+
+// Whole numbers and those with up to three places behind the point, of at most 15 digits, which most are: no other
+// decimal of so few digits is the same double, so without zeros at the end it is the shortest one. 0 for others.
+static size_t format_short(double value, char *out)
+{
+    static const double powers[] = {1, 10, 100, 1000};
+    double size = std::fabs(value);
+    if (!(size < 1e12)) return 0;
+    for (unsigned places = 0; places <= 3; places++) {
+        uint64_t digits = static_cast<uint64_t>(size * powers[places] + 0.5);
+        if (static_cast<double>(digits) / powers[places] != size) continue;
+        char *to = out;
+        uint64_t power = static_cast<uint64_t>(powers[places]);
+        if (value < 0) *to++ = '-';
+        to += format_unsigned(digits / power, to);
+        if (places) *to++ = '.';
+        uint64_t rest = digits % power;
+        for (unsigned i = places; i-- > 0; rest /= 10) to[i] = static_cast<char>('0' + rest % 10);
+        return static_cast<size_t>(to + places - out);
+    }
+    return 0;
+}
+
 extern "C" size_t number_format(double value, char out[NUMBER_TEXT_MAX])
 {
     if (std::isnan(value)) return memcpy(out, "NaN", 3), 3;
@@ -378,6 +417,8 @@ extern "C" size_t number_format(double value, char out[NUMBER_TEXT_MAX])
         return memcpy(out, text, length), length;
     }
     if (value == 0) return std::signbit(value) ? (memcpy(out, "-0", 2), 2) : (out[0] = '0', 1);
+
+    if (size_t length = format_short(value, out)) return length;
 
     // to_chars finds the shortest digits, d.ddde+xx; where the point goes is ECMAScript's rule. (Its fixed form is no
     // help: above 2^53 it prints the digits of the exact value, 123456789012345683968 for 123456789012345680000.)
@@ -427,7 +468,9 @@ extern "C" size_t number_format_exact(double value, char out[NUMBER_EXACT_MAX])
 
 extern "C" size_t number_format_int(int64_t value, char out[NUMBER_TEXT_MAX])
 {
-    return static_cast<size_t>(std::to_chars(out, out + NUMBER_TEXT_MAX, value).ptr - out);
+    if (value >= 0) return format_unsigned(static_cast<uint64_t>(value), out);
+    out[0] = '-';
+    return 1 + format_unsigned(-static_cast<uint64_t>(value), out + 1);
 }
 
 extern "C" bool number_parse(struct str text, double *ret_value)

@@ -11,7 +11,8 @@ struct buckets {
     const struct timezone_info *zone;
     int64_t cell_ms, first_cell, cell_count;
     uint32_t *table; /* cell -> bucket */
-    struct str *labels;
+    char *texts;     /* label after label, label_size bytes each */
+    size_t label_size;
     uint32_t count;
     int64_t span_from_ms, span_to_ms;
     int64_t piece_from_ms, piece_to_ms, offset_ms; /* where the offset is known */
@@ -40,6 +41,35 @@ static int64_t bucket_start_ms(const struct plan *plan, int64_t cell, int64_t ke
     case UNIT_RANGE: return plan->from_day * DAY_MS;
     default: return cell * cell_ms;
     }
+}
+
+#define DATE_SIZE     10
+#define DATETIME_SIZE 19
+
+/* Most labels differ from the one before in few digits: those of one day, or of the days of a month. */
+static void write_label(struct buckets *b, int64_t start_ms, int64_t *day)
+{
+    char *to = b->texts + (size_t)b->count * b->label_size, *last = to - b->label_size;
+    int64_t here = floor_div(start_ms, DAY_MS), minute = (start_ms - here * DAY_MS) / 60000, before = *day;
+    *day = here;
+    if (b->count && here == before) {
+        memcpy(to, last, b->label_size);
+    } else if (b->label_size == DATE_SIZE && b->count && here == before + 1 && memcmp(last + 8, "28", 2) < 0) {
+        memcpy(to, last, DATE_SIZE);
+        to[8] = (char)(to[8] + (to[9] == '9'));
+        to[9] = (char)(to[9] == '9' ? '0' : to[9] + 1);
+        return;
+    } else if (b->label_size == DATE_SIZE) {
+        civil_format_date(here, to);
+        return;
+    } else {
+        civil_format_datetime(start_ms, to);
+        return;
+    }
+    to[11] = (char)('0' + minute / 600);
+    to[12] = (char)('0' + minute / 60 % 10);
+    to[14] = (char)('0' + minute % 60 / 10);
+    to[15] = (char)('0' + minute % 10);
 }
 
 static void mark_cells(struct buckets *b, unsigned char *exists)
@@ -82,10 +112,11 @@ enum status buckets_new(struct arena *arena, const struct plan *plan, uint32_t b
     }
     unsigned char *exists = arena_calloc(arena, (size_t)b->cell_count, 1);
     b->table = arena_alloc(arena, (size_t)b->cell_count * sizeof *b->table);
-    b->labels = arena_alloc(arena, (size_t)b->cell_count * sizeof *b->labels);
-    if (!exists || !b->table || !b->labels) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+    b->label_size = b->cell_ms == DAY_MS ? DATE_SIZE : DATETIME_SIZE;
+    b->texts = arena_alloc(arena, (size_t)b->cell_count * b->label_size);
+    if (!exists || !b->table || !b->texts) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
     mark_cells(b, exists);
-    int64_t last_key = INT64_MIN;
+    int64_t last_key = INT64_MIN, label_day = 0;
     for (int64_t i = 0; i < b->cell_count; i++) {
         int64_t start_ms = (b->first_cell + i) * b->cell_ms;
         bool narrowed = plan->to_local_ms && (start_ms < plan->from_local_ms || start_ms >= plan->to_local_ms);
@@ -95,10 +126,7 @@ enum status buckets_new(struct arena *arena, const struct plan *plan, uint32_t b
         }
         int64_t key = bucket_key(plan, b->first_cell + i);
         if (b->count == 0 || key != last_key) {
-            char text[19];
-            civil_format_datetime(bucket_start_ms(plan, b->first_cell + i, key, b->cell_ms), text);
-            b->labels[b->count] = arena_str(arena, str_from(text, b->cell_ms == DAY_MS ? 10 : 19));
-            if (!b->labels[b->count].data) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+            write_label(b, bucket_start_ms(plan, b->first_cell + i, key, b->cell_ms), &label_day);
             b->count++;
             last_key = key;
         }
@@ -116,7 +144,7 @@ uint32_t buckets_count(const struct buckets *buckets)
 }
 struct str buckets_label(const struct buckets *buckets, uint32_t index)
 {
-    return buckets->labels[index];
+    return str_from(buckets->texts + (size_t)index * buckets->label_size, buckets->label_size);
 }
 
 uint32_t buckets_find(struct buckets *b, int64_t utc_ms)

@@ -103,11 +103,16 @@ enum status scan_seek_person(struct scan *scan, uint32_t person, struct error *e
     return run_seek_person(&scan->run, person, error, ret_row);
 }
 
-enum status scan_quarters(struct scan *scan, struct error *error, const struct scan_quarter **ret_quarters,
-                          size_t *ret_count)
+enum status scan_quarters(struct scan *scan, const struct scan_run *run, struct error *error,
+                          const struct scan_quarter **ret_quarters, size_t *ret_count)
 {
-    const struct section *section = scan->run.section;
-    const struct section_event *event = scan->run.event;
+    if (scan->open) run_close(&scan->run);
+    scan->open = false;
+    arena_reset(scan->arena);
+    if (run->section >= scan->snapshot->section_count) return error_set(error, STATUS_INTERNAL, "no such run");
+    const struct section *section = scan->snapshot->sections[run->section].section;
+    if (run->event >= section->event_count) return error_set(error, STATUS_INTERNAL, "no such run");
+    const struct section_event *event = &section->events[run->event];
     struct pinned pinned;
     struct scan_quarter *quarters;
     *ret_quarters = NULL;
@@ -118,6 +123,7 @@ enum status scan_quarters(struct scan *scan, struct error *error, const struct s
         statistics_read(pinned.bytes, section->window_log2, event->rows, scan->arena, &quarters, ret_count);
     pinned_release(&pinned);
     if (status == STATUS_LIMIT) return error_set(error, status, "memory budget exceeded");
+    scan->run.section = section; /* for the error */
     if (status != STATUS_OK) return run_damaged(&scan->run, status, error);
     *ret_quarters = quarters;
     return STATUS_OK;

@@ -63,6 +63,45 @@ enum status statistics_write(const int64_t *times_ms, uint32_t count, int64_t wi
     return buf_status(out);
 }
 
+/* Pairs of the common forms, a byte and a byte or two, but for the last few: ends at one that is not. */
+static void read_common(struct reader *r, uint64_t *quarter, uint64_t *left, struct scan_quarter *quarters,
+                        size_t *count, bool *failed)
+{
+    const unsigned char *at = r->at;
+    struct scan_quarter *to = quarters + *count;
+    bool zeros = false;
+    while (r->end - at >= 8) {
+        uint64_t word;
+        memcpy(&word, at, 8);
+        if (!(word & 0x8080808080808080u)) {
+            for (int i = 0; i < 4; i++, word >>= 16) {
+                uint32_t delta = word & 0x7F, here = word >> 8 & 0x7F;
+                zeros |= delta == 0 || here == 0;
+                *quarter += delta;
+                *left -= here;
+                *to++ = (struct scan_quarter){(uint32_t)*quarter, here};
+            }
+            at += 8;
+            continue;
+        }
+        uint32_t delta = word & 0x7F, here = word >> 8 & 0x7F;
+        bool two = word & 0x8000;
+        if ((word & 0x80) || (two && (word & 0x800000))) break;
+        if (two) here |= (uint32_t)(word >> 16 & 0x7F) << 7;
+        zeros |= delta == 0 || here == 0;
+        *quarter += delta;
+        *left -= here;
+        *to++ = (struct scan_quarter){(uint32_t)*quarter, here};
+        if (two)
+            at += 3;
+        else
+            at += 2;
+    }
+    *count = (size_t)(to - quarters);
+    r->at = at;
+    *failed = zeros;
+}
+
 enum status statistics_read(struct str bytes, uint32_t window_log2, uint32_t rows, struct arena *arena,
                             struct scan_quarter **ret_quarters, size_t *ret_count)
 {
@@ -80,6 +119,10 @@ enum status statistics_read(struct str bytes, uint32_t window_log2, uint32_t row
         if (quarter >= (uint64_t)DAY_QUARTERS << window_log2) return STATUS_CORRUPT;
         left -= here;
         quarters[count++] = (struct scan_quarter){(uint32_t)quarter, (uint32_t)here};
+        bool zeros;
+        read_common(&r, &quarter, &left, quarters, &count, &zeros);
+        /* quarters only grow, and more rows than there are leave less than none */
+        if (zeros || quarter >= (uint64_t)DAY_QUARTERS << window_log2 || left > rows) return STATUS_CORRUPT;
     }
     if (r.failed || left) return STATUS_CORRUPT;
     *ret_quarters = quarters;

@@ -294,10 +294,10 @@ enum status scan_pick_insert_ids(struct scan *scan, struct arena *arena, struct 
 enum status scan_pick_property(struct scan *scan, size_t place, struct arena *arena, struct error *error,
                                struct value *ret_values) MUST_USE;
 
-/* Rows of the run by quarter hour since window_ms, deleted ones included: `count` pairs, ascending. NULL when the run
- * has no such statistics. */
+/* Rows of a run by quarter hour since window_ms, deleted ones included: `count` pairs, ascending. NULL when the run has
+ * no such statistics. The scan need not be at the run, and is at none afterwards; good until the next call of it. */
 struct scan_quarter {
     uint32_t quarter, rows;
 };
-enum status scan_quarters(struct scan *scan, struct error *error, const struct scan_quarter **ret_quarters,
-                          size_t *ret_count) MUST_USE;
+enum status scan_quarters(struct scan *scan, const struct scan_run *run, struct error *error,
+                          const struct scan_quarter **ret_quarters, size_t *ret_count) MUST_USE;

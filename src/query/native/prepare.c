@@ -266,7 +266,10 @@ enum status survey_prepare(struct survey *survey)
 {
     survey->whole_minutes = survey->bucket_count < UINT16_MAX;
     for (size_t i = 0; i < survey->edge_count; i++) survey->whole_minutes &= survey->edges[i].from_ms % 60000 == 0;
-    TRY(pool_run(survey->pool, (uint32_t)survey->run_count, bind_run, survey));
+    if (survey->term_count || survey->on || survey->of)
+        TRY(pool_run(survey->pool, (uint32_t)survey->run_count, bind_run, survey));
+    else /* a few comparisons each: not worth waking anybody */
+        for (size_t i = 0; i < survey->run_count; i++) TRY(bind_run(survey, 0, (uint32_t)i));
     for (size_t i = 0; i < survey->run_count; i++) {
         if (survey->runs[i].never) continue;
         survey->row_count += survey->runs[i].run.rows;

@@ -45,6 +45,50 @@ enum status survey_interrupted(struct survey *survey, struct error *error)
     return STATUS_OK;
 }
 
+/* --- workers --- */
+
+static enum status make_worker(struct survey *survey, struct worker *worker)
+{
+    size_t share = survey->worker_bytes_max / 8 / (survey->term_count + 2);
+    if (share < EXPR_BUDGET_MIN) share = EXPR_BUDGET_MIN;
+    *worker = (struct worker){
+        .survey = survey, .error = ERROR_INIT, .minutes_section = UINT32_MAX, .places_section = UINT32_MAX};
+    label_list_init(&worker->list);
+    worker->arena = arena_new(survey->worker_bytes_max);
+    worker->sums = arena_new(survey->worker_bytes_max);
+    struct scan_options options = {.memory_bytes_max = survey->worker_bytes_max};
+    TRY(scan_new(survey->snapshot, &options, survey->error, &worker->scan));
+    worker->term_states = arena_new_array(worker->arena, struct expr_state *, survey->term_count + 1);
+    worker->term_columns = arena_new_array(worker->arena, struct columns *, survey->term_count + 1);
+    if (!worker->term_states || !worker->term_columns) return survey_out_of_memory(survey, survey->error);
+    for (size_t i = 0; i < survey->term_count; i++) {
+        worker->term_states[i] = expr_state_new(survey->terms[i].expr, share);
+        TRY(columns_new(worker->arena, survey->terms[i].expr, survey->snapshot, survey->error,
+                        &worker->term_columns[i]));
+    }
+    if (survey->on) {
+        worker->on_state = expr_state_new(survey->on, share);
+        TRY(columns_new(worker->arena, survey->on, survey->snapshot, survey->error, &worker->on_columns));
+    }
+    if (survey->of) {
+        worker->of_state = expr_state_new(survey->of, share);
+        TRY(columns_new(worker->arena, survey->of, survey->snapshot, survey->error, &worker->of_columns));
+    }
+    return STATUS_OK;
+}
+
+static enum status make_workers(struct survey *survey, unsigned count)
+{
+    while (survey->worker_count < count) TRY(make_worker(survey, &survey->workers[survey->worker_count++]));
+    return STATUS_OK;
+}
+
+static enum status make_counts(struct survey *survey, struct worker *worker)
+{
+    worker->counts = arena_new_array(worker->arena, uint64_t, (size_t)survey->cell_count + 1);
+    return worker->counts ? STATUS_OK : survey_out_of_memory(survey, survey->error);
+}
+
 /* --- from statistics alone --- */
 
 static enum status add_quarters(struct worker *worker, const struct bound *bound, bool *ret_done)
@@ -53,15 +97,17 @@ static enum status add_quarters(struct worker *worker, const struct bound *bound
     const struct scan_quarter *quarters;
     size_t count, edge = 0;
     *ret_done = false;
-    worker->open = NULL; /* scan_open, not worker_open: no tables are needed */
-    TRY(scan_open(worker->scan, &bound->run, &worker->error));
-    TRY(scan_quarters(worker->scan, &worker->error, &quarters, &count));
+    worker->open = NULL;
+    TRY(scan_quarters(worker->scan, &bound->run, &worker->error, &quarters, &count));
     if (!quarters) return STATUS_OK;
-    for (size_t i = 0; i < count; i++) {
-        int64_t time_ms = bound->run.window_ms + (int64_t)quarters[i].quarter * QUARTER_MS;
-        while (edge + 1 < survey->edge_count && survey->edges[edge + 1].from_ms <= time_ms) edge++;
-        uint32_t bucket = time_ms < survey->edges[edge].from_ms ? BUCKET_NONE : survey->edges[edge].bucket;
-        if (bucket != BUCKET_NONE) worker->counts[bucket] += quarters[i].rows;
+    for (size_t i = 0; i < count; edge++) {
+        /* the rows before the first edge, or up to the next one, are those of one bucket */
+        bool last = edge == survey->edge_count;
+        int64_t end = last ? INT64_MAX : (survey->edges[edge].from_ms - bound->run.window_ms) / QUARTER_MS;
+        uint64_t rows = 0;
+        for (; i < count && quarters[i].quarter < end; i++) rows += quarters[i].rows;
+        uint32_t bucket = edge ? survey->edges[edge - 1].bucket : BUCKET_NONE;
+        if (bucket != BUCKET_NONE) worker->counts[bucket] += rows;
     }
     *ret_done = true;
     return STATUS_OK;
@@ -151,7 +197,11 @@ static enum status count_rows(struct survey *survey)
         if (!bound->never) TRY(count_known(worker, bound, &bound->known));
         any |= !bound->known;
     }
-    return any ? pool_run(survey->pool, survey->task_count, count_task, survey) : STATUS_OK;
+    if (!any) return STATUS_OK;
+    unsigned before = survey->worker_count;
+    TRY(make_workers(survey, pool_slots(survey->pool)));
+    for (unsigned w = before; w < survey->worker_count; w++) TRY(make_counts(survey, &survey->workers[w]));
+    return pool_run(survey->pool, survey->task_count, count_task, survey);
 }
 
 /* --- the whole --- */
@@ -162,11 +212,7 @@ static enum status count(struct survey *survey)
     if (cells >= UINT32_MAX || cells * sizeof(uint64_t) > survey->worker_bytes_max)
         return survey_out_of_memory(survey, survey->error);
     survey->cell_count = (uint32_t)cells;
-    for (unsigned w = 0; w < survey->worker_count; w++) {
-        struct worker *worker = &survey->workers[w];
-        worker->counts = arena_new_array(worker->arena, uint64_t, cells + 1);
-        if (!worker->counts) return survey_out_of_memory(survey, survey->error);
-    }
+    for (unsigned w = 0; w < survey->worker_count; w++) TRY(make_counts(survey, &survey->workers[w]));
     if (survey->of) TRY(survey_prepare_numbers(survey));
     /* An average needs rows as well; mostly statistics know them. */
     survey->count_rows_too = survey->on || (survey->plan->measure == MEASURE_AVERAGE && survey->term_count);
@@ -298,36 +344,6 @@ static enum status list_runs(struct survey *survey)
     return STATUS_OK;
 }
 
-static enum status make_worker(struct survey *survey, struct worker *worker)
-{
-    size_t share = survey->worker_bytes_max / 8 / (survey->term_count + 2);
-    if (share < EXPR_BUDGET_MIN) share = EXPR_BUDGET_MIN;
-    *worker = (struct worker){
-        .survey = survey, .error = ERROR_INIT, .minutes_section = UINT32_MAX, .places_section = UINT32_MAX};
-    label_list_init(&worker->list);
-    worker->arena = arena_new(survey->worker_bytes_max);
-    worker->sums = arena_new(survey->worker_bytes_max);
-    struct scan_options options = {.memory_bytes_max = survey->worker_bytes_max};
-    TRY(scan_new(survey->snapshot, &options, survey->error, &worker->scan));
-    worker->term_states = arena_new_array(worker->arena, struct expr_state *, survey->term_count + 1);
-    worker->term_columns = arena_new_array(worker->arena, struct columns *, survey->term_count + 1);
-    if (!worker->term_states || !worker->term_columns) return survey_out_of_memory(survey, survey->error);
-    for (size_t i = 0; i < survey->term_count; i++) {
-        worker->term_states[i] = expr_state_new(survey->terms[i].expr, share);
-        TRY(columns_new(worker->arena, survey->terms[i].expr, survey->snapshot, survey->error,
-                        &worker->term_columns[i]));
-    }
-    if (survey->on) {
-        worker->on_state = expr_state_new(survey->on, share);
-        TRY(columns_new(worker->arena, survey->on, survey->snapshot, survey->error, &worker->on_columns));
-    }
-    if (survey->of) {
-        worker->of_state = expr_state_new(survey->of, share);
-        TRY(columns_new(worker->arena, survey->of, survey->snapshot, survey->error, &worker->of_columns));
-    }
-    return STATUS_OK;
-}
-
 static void free_worker(struct survey *survey, struct worker *worker)
 {
     for (size_t i = 0; worker->term_states && i < survey->term_count; i++) expr_state_free(worker->term_states[i]);
@@ -349,6 +365,22 @@ static void free_worker(struct survey *survey, struct worker *worker)
     free(worker->moved);
 }
 
+/* Copies the buckets' labels into the result's arena. */
+static enum status own_labels(struct survey *survey, struct segmentation *result)
+{
+    size_t size = 0;
+    for (uint32_t i = 0; i < result->bucket_count; i++) size += result->buckets[i].size;
+    char *to = arena_alloc(result->arena, size);
+    if (!to) return survey_out_of_memory(survey, survey->error);
+    for (uint32_t i = 0; i < result->bucket_count; i++) {
+        struct str *label = &result->buckets[i];
+        memcpy(to, label->data, label->size);
+        label->data = to;
+        to += label->size;
+    }
+    return STATUS_OK;
+}
+
 static enum status set_up(struct survey *survey, struct segmentation *result)
 {
     TRY(compile(survey));
@@ -360,14 +392,12 @@ static enum status set_up(struct survey *survey, struct segmentation *result)
         survey->whole_quarters &= survey->edges[i].from_ms % QUARTER_MS == 0;
     result->buckets = arena_new_array(result->arena, struct str, result->bucket_count);
     if (!result->buckets) return survey_out_of_memory(survey, survey->error);
-    for (uint32_t i = 0; i < result->bucket_count; i++) {
-        result->buckets[i] = arena_str(result->arena, buckets_label(survey->buckets, i));
-        if (!result->buckets[i].data) return survey_out_of_memory(survey, survey->error);
-    }
-    survey->workers = arena_new_array(survey->arena, struct worker, pool_slots(survey->pool));
+    for (uint32_t i = 0; i < result->bucket_count; i++) result->buckets[i] = buckets_label(survey->buckets, i);
+    TRY(own_labels(survey, result));
+    survey->workers = arena_alloc(survey->arena, pool_slots(survey->pool) * sizeof *survey->workers);
     if (!survey->workers) return survey_out_of_memory(survey, survey->error);
-    while (survey->worker_count < pool_slots(survey->pool))
-        TRY(make_worker(survey, &survey->workers[survey->worker_count++]));
+    bool one = !survey->term_count && !survey->on && !survey->of && !survey->users; /* statistics may be enough */
+    TRY(make_workers(survey, one ? 1 : pool_slots(survey->pool)));
     return survey_prepare(survey);
 }
 
