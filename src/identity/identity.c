@@ -140,8 +140,9 @@ unsigned identity_link(struct id_graph *graph, enum identity_mode mode, enum lin
                        uint32_t user)
 {
     if (mode != IDENTITY_SIMPLIFIED || device == 0 || user == 0) return IDENTITY_REASON_NONE;
-    bool first = identity_is_device(id_graph_text(graph, device));
-    bool second = identity_is_device(id_graph_text(graph, user));
+    char room[ID_TEXT_ROOM];
+    bool first = identity_is_device(id_graph_text(graph, device, room));
+    bool second = identity_is_device(id_graph_text(graph, user, room));
     if (first == second || (second && operation == LINK_CREATE)) return IDENTITY_REASON_NONE;
     if (second) {
         uint32_t swap = device;

@@ -237,7 +237,8 @@ static unsigned apply(const char *device, const char *user, uint32_t *ret_id)
 
 static struct str shown(uint32_t id)
 {
-    return id_graph_text(graph, id_graph_shown(graph, id_graph_person(graph, id)));
+    static char room[ID_TEXT_ROOM];
+    return id_graph_text(graph, id_graph_shown(graph, id_graph_person(graph, id)), room);
 }
 
 /* The eight events of the reference: what each is stored under, why a link fails, who each is reported as at the
@@ -257,7 +258,7 @@ static void test_eight_events(void **state)
     uint32_t ids[8];
     for (size_t i = 0; i < 8; i++) {
         assert_int_equal(apply(events[i].device, events[i].user, &ids[i]), events[i].reason);
-        is_text(id_graph_text(graph, ids[i]), events[i].stored, "stored");
+        is_text(id_graph_text(graph, ids[i], (char[ID_TEXT_ROOM]){0}), events[i].stored, "stored");
     }
     uint32_t persons[8];
     size_t count = 0;

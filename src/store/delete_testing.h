@@ -185,8 +185,9 @@ static inline enum status model_read(struct snapshot *snapshot, struct error *er
             for (uint32_t i = 0; i < rows && status == STATUS_OK; i++) {
                 struct value insert = vector_at(&inserts, i);
                 bool text = insert.type == VALUE_STRING;
+                char room[ID_TEXT_ROOM];
                 struct row_key key = {.event = snapshot_event_name(snapshot, run.event_id),
-                                      .id = snapshot_id_text(snapshot, ids[i]),
+                                      .id = snapshot_id_text(snapshot, ids[i], room),
                                       .time_ms = times[i],
                                       .insert_id = text ? value_text(insert) : STR_NULL,
                                       .number = text ? 0 : (uint64_t)insert.integer};

@@ -424,7 +424,7 @@ static void damage_is_noticed(void **state)
                         rows++;
                         sum += number;
                         assert_true(str_eq(value_text(vector_at(&inserts, i)), str_of(text)));
-                        assert_true(str_eq(snapshot_id_text(snapshot, ids[i]), str_of(text)));
+                        assert_true(str_eq(snapshot_id_text(snapshot, ids[i], (char[ID_TEXT_ROOM]){0}), str_of(text)));
                         assert_true(persons[i] == ids[i] && received[i] == T0 && flags[i] == 0);
                         assert_int_equal(times[i], T0 + (int64_t)number * 7200000);
                     }

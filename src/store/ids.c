@@ -1,9 +1,10 @@
 /*
- * Layout. A text lies behind its size in a piece of 1 MiB that never moves, 4 bytes an id say where; catalogs have the
- * same form, so that their blocks become pieces as they are read. The hash table holds {32-bit tag, id} slots in the
- * order of tags at a load of 2/3 to 3/4, and compares strings only when tags agree. person[], shown[] are copy-on-write
- * arrays because queries read them in pictures; next[] (circular member lists) and weight[] are the applier's own.
- * weight[] has two uses: a person has rows, and a number that was taken away has somebody who absorbed it.
+ * Layout. Texts lie in the form of id_form.h in pieces of 1 MiB that never move, 4 bytes an id say where; catalogs have
+ * the same form, so that their blocks become pieces as they are read. The hash table holds {32-bit tag, id} slots in
+ * the order of tags at a load of 2/3 to 3/4, and compares strings only when tags agree. person[], shown[] are
+ * copy-on-write arrays because queries read them in pictures; next[] (circular member lists) and weight[] are the
+ * applier's own. weight[] has two uses: a person has rows, and a number that was taken away has somebody who absorbed
+ * it.
  *
  * Invariants
  *   1. person[id] is a member of id's cluster, the same for all members; person[p] == p exactly for such p. Of a
@@ -66,15 +67,15 @@ uint32_t id_graph_count(const struct id_graph *graph)
 }
 
 /* `person` and `count` are the graph's or a view's: what is forgotten there, or came later, is not found. */
-static uint32_t find(const struct id_graph *graph, const struct cow32 *person, uint32_t count, struct str text,
-                     uint32_t tag)
+static uint32_t find(const struct id_graph *graph, const struct cow32 *person, uint32_t count,
+                     const struct id_form *form)
 {
     if (!graph->capacity) return 0;
-    size_t i = id_home(tag, graph->capacity);
+    size_t i = id_home(form->tag, graph->capacity);
     while (graph->slots[i].id) {
         uint32_t id = graph->slots[i].id;
-        if (graph->slots[i].tag == tag && id <= count && cow32_get(person, id) &&
-            str_eq(id_graph_text(graph, id), text))
+        if (graph->slots[i].tag == form->tag && id <= count && cow32_get(person, id) &&
+            id_form_is_at(form, form_at(graph->texts->pages, graph->texts->pieces, id)))
             return id;
         i = i + 1 == graph->capacity ? 0 : i + 1;
     }
@@ -83,7 +84,9 @@ static uint32_t find(const struct id_graph *graph, const struct cow32 *person, u
 
 uint32_t id_graph_find(const struct id_graph *graph, struct str text)
 {
-    return find(graph, &graph->person, graph->count, text, id_tag(text));
+    struct id_form form;
+    id_form_make(text, &form);
+    return find(graph, &graph->person, graph->count, &form);
 }
 
 static bool grow_array(void *array, size_t old, size_t size, size_t element)
@@ -111,7 +114,7 @@ enum status id_arrays_grow(struct id_graph *graph, size_t more)
 }
 
 /* The next number, for this text. The lock is held. */
-static enum status append_locked(struct id_graph *graph, struct str text, uint32_t tag)
+static enum status append_locked(struct id_graph *graph, const struct id_form *form)
 {
     uint32_t id = graph->count + 1;
     TRY(cow32_push(&graph->person, id));
@@ -121,24 +124,24 @@ static enum status append_locked(struct id_graph *graph, struct str text, uint32
     }
     graph->next[id] = id;
     graph->weight[id] = 0;
-    enum status status = id_text_store(graph, text);
+    enum status status = id_text_store(graph, form);
     if (status != STATUS_OK) { /* as if nothing had been pushed */
         graph->person.count--;
         graph->shown.count--;
         return status;
     }
     graph->count = id;
-    id_slot_put(graph->slots, graph->capacity, tag, id);
+    id_slot_put(graph->slots, graph->capacity, form->tag, id);
     return STATUS_OK;
 }
 
-static enum status append(struct id_graph *graph, struct str text, uint32_t tag, uint32_t *ret_id)
+static enum status append(struct id_graph *graph, const struct id_form *form, uint32_t *ret_id)
 {
     if (graph->count >= ID_MAX) return STATUS_LIMIT;
     TRY(id_slots_grow(graph, 1));
     TRY(id_arrays_grow(graph, 1));
     os_rwlock_write(&graph->lock);
-    enum status status = append_locked(graph, text, tag);
+    enum status status = append_locked(graph, form);
     os_rwlock_write_end(&graph->lock);
     if (status == STATUS_OK) *ret_id = graph->count;
     return status;
@@ -146,21 +149,18 @@ static enum status append(struct id_graph *graph, struct str text, uint32_t tag,
 
 enum status id_graph_intern(struct id_graph *graph, struct str text, uint32_t *ret_id)
 {
-    return id_graph_intern_tagged(graph, text, id_tag(text), ret_id);
+    struct id_form form;
+    id_form_make(text, &form);
+    return id_graph_intern_form(graph, &form, ret_id);
 }
 
-enum status id_graph_intern_tagged(struct id_graph *graph, struct str text, uint32_t tag, uint32_t *ret_id)
+enum status id_graph_intern_form(struct id_graph *graph, const struct id_form *form, uint32_t *ret_id)
 {
-    assert(text.size); /* "" stands for those that were forgotten */
-    uint32_t id = find(graph, &graph->person, graph->count, text, tag);
-    if (!id) return append(graph, text, tag, ret_id);
+    assert(id_form_size(form) > 1); /* "" stands for those that were forgotten */
+    uint32_t id = find(graph, &graph->person, graph->count, form);
+    if (!id) return append(graph, form, ret_id);
     *ret_id = id;
     return STATUS_OK;
-}
-
-uint32_t id_graph_tag(struct str text)
-{
-    return id_tag(text);
 }
 
 void id_graph_ask(const struct id_graph *graph, uint32_t tag)
@@ -173,7 +173,7 @@ void id_graph_ask_again(const struct id_graph *graph, uint32_t tag)
     if (!graph->capacity) return;
     struct slot slot = graph->slots[id_home(tag, graph->capacity)];
     if (!slot.id || slot.tag != tag) return; /* a new id, or one that had to move on: rare enough */
-    __builtin_prefetch(id_graph_text(graph, slot.id).data);
+    __builtin_prefetch(form_at(graph->texts->pages, graph->texts->pieces, slot.id));
     __builtin_prefetch(&graph->weight[slot.id]);
     __builtin_prefetch(&graph->person.table->pages[slot.id / COW_PAGE]->values[slot.id % COW_PAGE]);
 }
@@ -390,15 +390,17 @@ bool id_view_absorbed_before(const struct id_view *view, uint32_t *link)
     *link = found - 1;
     return found != 0;
 }
-struct str id_view_text(const struct id_view *view, uint32_t id)
+struct str id_view_text(const struct id_view *view, uint32_t id, char room[ID_TEXT_ROOM])
 {
-    return text_at(view->pages, view->pieces, id);
+    return id ? id_form_text(form_at(view->pages, view->pieces, id), room) : STR("");
 }
 
 uint32_t id_view_find(const struct id_view *view, struct str text)
 {
+    struct id_form form;
+    id_form_make(text, &form);
     os_rwlock_read(&view->graph->lock);
-    uint32_t id = find(view->graph, &view->person, view->count, text, id_tag(text));
+    uint32_t id = find(view->graph, &view->person, view->count, &form);
     os_rwlock_read_end(&view->graph->lock);
     return id;
 }

@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "store/id_form.h"
 
 struct id_graph;
 
@@ -26,14 +27,14 @@ void id_graph_free(struct id_graph *graph);
 uint32_t id_graph_count(const struct id_graph *graph); /* ids are 1..count */
 /* The number of an id, given out now if it is new. LIMIT past 2^31 ids or when memory refuses. */
 enum status id_graph_intern(struct id_graph *graph, struct str text, uint32_t *ret_id) MUST_USE;
-/* The same for many ids, whose look-ups would else each wait for memory several times: the tag of every text and
+/* The same for many ids, whose look-ups would else each wait for memory several times: the form of every text and
  * id_graph_ask, then id_graph_ask_again with every tag, then this one. Asking changes nothing. */
-uint32_t id_graph_tag(struct str text);
 void id_graph_ask(const struct id_graph *graph, uint32_t tag);
 void id_graph_ask_again(const struct id_graph *graph, uint32_t tag);
-enum status id_graph_intern_tagged(struct id_graph *graph, struct str text, uint32_t tag, uint32_t *ret_id) MUST_USE;
+enum status id_graph_intern_form(struct id_graph *graph, const struct id_form *form, uint32_t *ret_id) MUST_USE;
 uint32_t id_graph_find(const struct id_graph *graph, struct str text); /* 0: unknown */
-struct str id_graph_text(const struct id_graph *graph, uint32_t id);   /* stable for the graph's life */
+/* The text of an id, "" of a forgotten one. It is in `room` or lives as long as the graph. */
+struct str id_graph_text(const struct id_graph *graph, uint32_t id, char room[ID_TEXT_ROOM]);
 uint32_t id_graph_person(const struct id_graph *graph, uint32_t id);
 uint32_t id_graph_shown(const struct id_graph *graph, uint32_t person);
 uint32_t id_graph_members(const struct id_graph *graph, uint32_t person); /* size of the cluster */
@@ -97,5 +98,6 @@ uint32_t id_view_moved(const struct id_view *view, uint32_t link);
 /* The links that took numbers away in favour of this one, newest first: false when there is none, or none before. */
 bool id_view_absorbed(const struct id_view *view, uint32_t person, uint32_t *ret_link);
 bool id_view_absorbed_before(const struct id_view *view, uint32_t *link);
-struct str id_view_text(const struct id_view *view, uint32_t id);
+/* In `room`, or living as long as the view. */
+struct str id_view_text(const struct id_view *view, uint32_t id, char room[ID_TEXT_ROOM]);
 uint32_t id_view_find(const struct id_view *view, struct str text);

@@ -95,23 +95,15 @@ enum status texts_piece(struct shared_texts *texts, size_t size, uint64_t *ret_p
 /* Pages for `count` ids in all; `base` is that of those which are added. */
 enum status texts_pages(struct shared_texts *texts, size_t count, uint64_t base) MUST_USE;
 /* Stores the text of id count + 1. */
-enum status id_text_store(struct id_graph *graph, struct str text) MUST_USE;
+enum status id_text_store(struct id_graph *graph, const struct id_form *form) MUST_USE;
 
-static inline struct str text_at(struct text_page *const *pages, char *const *pieces, uint32_t id)
+static inline const char *form_at(struct text_page *const *pages, char *const *pieces, uint32_t id)
 {
-    if (!id) return STR("");
     const struct text_page *page = pages[(id - 1) / TEXTS_PAGE];
     uint64_t place = page->base + page->at[(id - 1) % TEXTS_PAGE];
-    const unsigned char *at = (const unsigned char *)pieces[place >> PIECE_LOG2] + (place & (PIECE_BYTES - 1));
-    size_t size = *at & 0x7f;
-    for (unsigned shift = 7; *at++ & 0x80; shift += 7) size |= (size_t)(*at & 0x7f) << shift;
-    return (struct str){(const char *)at, size};
+    return pieces[place >> PIECE_LOG2] + (place & (PIECE_BYTES - 1));
 }
 
-static inline uint32_t id_tag(struct str text)
-{
-    return (uint32_t)(hash_str(text) >> 32);
-}
 /* Slots are in the order of tags, but for collisions: so that a larger table is filled from one end to the other. */
 static inline size_t id_home(uint32_t tag, size_t capacity)
 {

@@ -72,18 +72,10 @@ static enum status take_texts(struct load *load, struct texts_block *texts, stru
         size_t index = (size_t)(block->first - 1 + i);
         struct text_page *page = pages[index / TEXTS_PAGE];
         uint64_t at = texts->place + (uint64_t)(reader.at - start) - page->base;
-        struct str text;
-        if (reader.at < reader.end && *reader.at < 0x80 && *reader.at < reader.end - reader.at) { /* nearly always */
-            text = (struct str){(const char *)reader.at + 1, *reader.at};
-            reader.at += 1 + text.size;
-        } else {
-            text = read_str(&reader);
-            if (reader.failed) return malformed(texts->ref, "ids", error);
-        }
-        if (at > UINT32_MAX) return malformed(texts->ref, "ids", error);
+        size_t size = id_form_read(&reader, &load->tags[index]);
+        if (reader.failed || at > UINT32_MAX) return malformed(texts->ref, "ids", error);
         page->at[index % TEXTS_PAGE] = (uint32_t)at;
-        load->tags[index] = id_tag(text);
-        texts->empty += text.size == 0;
+        texts->empty += size == 0;
     }
     return reader_left(&reader) ? malformed(texts->ref, "ids", error) : STATUS_OK;
 }
@@ -282,7 +274,8 @@ static enum status forget(struct load *load, const struct catalog_ref *ref, stru
         if (id_graph_person(graph, (uint32_t)id) == id) graph->weight[id] = (uint32_t)id;
         if (cow32_set(&graph->person, (uint32_t)id, 0) != STATUS_OK) return out_of_memory(error);
         graph->forgotten[graph->forgotten_count++] = (uint32_t)id;
-        if (id_graph_text(graph, (uint32_t)id).size)
+        char room[ID_TEXT_ROOM];
+        if (id_graph_text(graph, (uint32_t)id, room).size)
             graph->forgot_texts = true;
         else
             (*empty)++;

@@ -47,13 +47,16 @@ static bool range_entry(struct range *range, uint64_t number, size_t bytes)
 
 static void save_texts(const struct id_graph *graph, uint32_t from, struct range range)
 {
+    struct id_form forgotten;
+    id_form_make(STR(""), &forgotten);
     range.kind = CATALOG_IDS;
     range_begin(&range, (uint64_t)from + 1);
     for (uint32_t id = from + 1; id <= graph->count; id++) {
-        struct str text = id_graph_person(graph, id) ? id_graph_text(graph, id) : STR("");
-        range_entry(&range, id, VARINT_BYTES_MAX + text.size);
-        buf_varint(&range.out->bytes, text.size);
-        buf_str_add(&range.out->bytes, text);
+        const char *form = forgotten.head;
+        if (id_graph_person(graph, id)) form = form_at(graph->texts->pages, graph->texts->pieces, id);
+        size_t size = id_form_size_at(form);
+        range_entry(&range, id, size);
+        buf_add(&range.out->bytes, form, size);
     }
     range_end(&range);
 }

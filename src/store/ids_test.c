@@ -18,9 +18,15 @@ struct model {
     uint32_t cluster[IDS + 1], shown[IDS + 1]; /* shown: by cluster */
 };
 
-static void text_of(char out[40], uint32_t id)
+/* Three kinds of ids, of which one is kept as it is. */
+static void text_of(char out[48], uint32_t id)
 {
-    snprintf(out, 40, id % 3 ? "$device:%u" : "user-%u", id);
+    if (id % 3 == 0)
+        snprintf(out, 48, "$device:%08x-0a1b-0000-ffff-%012u", id, id);
+    else if (id % 3 == 1)
+        snprintf(out, 48, "user-%u", id);
+    else
+        snprintf(out, 48, "%08X-ABCD-0000-0000-%012u", id, id);
 }
 
 static void compare(const struct id_graph *graph, const struct model *model)
@@ -61,7 +67,7 @@ static void model_link(struct model *model, uint32_t a, uint32_t b, uint32_t sho
 
 static uint32_t add(struct id_graph *graph, struct model *model)
 {
-    char text[40];
+    char text[48];
     uint32_t id = ++model->count, got;
     text_of(text, id);
     model->cluster[id] = model->shown[id] = id;
@@ -70,7 +76,8 @@ static uint32_t add(struct id_graph *graph, struct model *model)
     assert_int_equal(got, id);
     assert_int_equal(id_graph_intern(graph, str_of(text), &got), STATUS_OK);
     assert_int_equal(got, id);
-    assert_true(str_eq(id_graph_text(graph, id), str_of(text)));
+    char room[ID_TEXT_ROOM];
+    assert_true(str_eq(id_graph_text(graph, id, room), str_of(text)));
     return id;
 }
 
@@ -205,8 +212,10 @@ static void assert_same(struct id_graph *copy, struct id_graph *graph)
         if (!id_graph_person(graph, id)) continue;
         assert_int_equal(id_graph_shown(copy, id_graph_person(copy, id)),
                          id_graph_shown(graph, id_graph_person(graph, id)));
-        assert_true(str_eq(id_graph_text(copy, id), id_graph_text(graph, id)));
-        assert_int_equal(id_graph_find(copy, id_graph_text(graph, id)), id);
+        char room[2][ID_TEXT_ROOM];
+        struct str text = id_graph_text(graph, id, room[0]);
+        assert_true(str_eq(id_graph_text(copy, id, room[1]), text));
+        assert_int_equal(id_graph_find(copy, text), id);
     }
     id_view_unref(one);
     id_view_unref(two);
@@ -231,7 +240,7 @@ static void live(struct id_graph *graph, uint64_t seed, uint32_t step)
 {
     uint64_t r = hash_u64(step, seed);
     uint32_t ids = id_graph_count(graph), id;
-    char text[40];
+    char text[48];
     if (ids < 3 || r % 8 < 3) {
         text_of(text, ids + 1);
         assert_int_equal(id_graph_intern(graph, str_of(text), &id), STATUS_OK);
@@ -317,7 +326,8 @@ static void damaged_blocks(void **state)
                     for (uint32_t id = 1; id <= id_graph_count(other); id++) {
                         uint32_t history[ID_HISTORY_MAX];
                         (void)id_graph_history(other, id, history);
-                        (void)id_graph_find(other, id_graph_text(other, id));
+                        char room[ID_TEXT_ROOM];
+                        (void)id_graph_find(other, id_graph_text(other, id, room));
                         assert_true(id_graph_members(other, id) <= id_graph_count(other));
                     }
                     id_graph_free(other);
@@ -353,6 +363,7 @@ static void many_ids(void **state)
         uint32_t id, size = i % 100000 == 77 ? 3u << 20 : i % 1000 == 5 ? 300 : 30;
         memset(text, 'x', size);
         snprintf(text, 30, "$device:%020u", i);
+        if (i % 4 == 2) size = (uint32_t)snprintf(text, 48, "$device:%08x-0000-0000-0000-%012u", i, i);
         assert_int_equal(id_graph_intern(graph, str_from(text, size), &id), STATUS_OK);
         assert_int_equal(id, i);
         if (i % 3 == 0) assert_int_equal(id_graph_link(graph, id, 1 + (uint32_t)(hash_u64(i, 1) % i), id), STATUS_OK);
@@ -421,19 +432,20 @@ static void views_do_not_change(void **state)
         assert_int_equal(id_view_count(views[v]), then[v].count);
         check_absorbed(views[v], then[v].count);
         for (uint32_t id = 1; id <= then[v].count; id++) {
-            char text[40];
+            char text[48];
             text_of(text, id);
             uint32_t person = id_view_person(views[v], id);
             assert_int_equal(then[v].cluster[person], then[v].cluster[id]);
             assert_int_equal(id_view_shown(views[v], person), then[v].shown[then[v].cluster[id]]);
-            assert_true(str_eq(id_view_text(views[v], id), str_of(text)));
+            char room[ID_TEXT_ROOM];
+            assert_true(str_eq(id_view_text(views[v], id, room), str_of(text)));
             assert_int_equal(id_view_find(views[v], str_of(text)), id);
         }
-        char later[40];
+        char later[48];
         text_of(later, then[v].count + 1);
         assert_int_equal(id_view_find(views[v], str_of(later)), 0);
         assert_int_equal(id_view_person(views[v], 0), 0);
-        assert_int_equal(id_view_text(views[v], 0).size, 0);
+        assert_int_equal(id_view_text(views[v], 0, later).size, 0);
     }
     for (size_t v = 0; v < 3; v++) id_view_unref(views[v]);
     free(model);

@@ -90,11 +90,10 @@ enum status texts_pages(struct shared_texts *texts, size_t count, uint64_t base)
     return STATUS_OK;
 }
 
-enum status id_text_store(struct id_graph *graph, struct str text)
+enum status id_text_store(struct id_graph *graph, const struct id_form *form)
 {
     struct shared_texts *texts = graph->texts;
-    char prefix[VARINT_BYTES_MAX];
-    size_t prefix_size = (size_t)(raw_varint(prefix, text.size) - prefix), size = prefix_size + text.size;
+    size_t size = id_form_size(form);
     if (graph->place_end - graph->place < size) {
         size_t room = size > PIECE_BYTES / 4 ? size : texts->piece_count ? PIECE_BYTES : PIECE_FIRST;
         char *bytes;
@@ -106,15 +105,15 @@ enum status id_text_store(struct id_graph *graph, struct str text)
     if (graph->place - page->base > UINT32_MAX) return STATUS_LIMIT;
     page->at[graph->count % TEXTS_PAGE] = (uint32_t)(graph->place - page->base);
     char *to = texts->pieces[graph->place >> PIECE_LOG2] + (graph->place & (PIECE_BYTES - 1));
-    memcpy(to, prefix, prefix_size);
-    if (text.size) memcpy(to + prefix_size, text.data, text.size);
+    memcpy(to, form->head, form->head_size);
+    if (form->rest.size) memcpy(to + form->head_size, form->rest.data, form->rest.size);
     graph->place += size;
     return STATUS_OK;
 }
 
-struct str id_graph_text(const struct id_graph *graph, uint32_t id)
+struct str id_graph_text(const struct id_graph *graph, uint32_t id, char room[ID_TEXT_ROOM])
 {
-    return text_at(graph->texts->pages, graph->texts->pieces, id);
+    return id ? id_form_text(form_at(graph->texts->pages, graph->texts->pieces, id), room) : STR("");
 }
 
 /* --- their table --- */

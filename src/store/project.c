@@ -272,7 +272,7 @@ static enum status intern_event(struct project *project, const struct project_co
 
 struct applying {
     struct event_view view;
-    uint32_t id_tag, device_tag;
+    struct id_form id, device;
     struct mem_row row;
     uint64_t key; /* dedup_key, if it has an insert id */
 };
@@ -283,18 +283,24 @@ static inline void ask_ahead(const struct batch_reader *batch)
     for (size_t i = 0; i < 4; i++) __builtin_prefetch((const void *)((uintptr_t)batch->reader.at + 1024 + 64 * i));
 }
 
+static void ask_for_id(const struct id_graph *ids, struct str text, struct id_form *ret_form)
+{
+    id_form_make(text, ret_form);
+    id_graph_ask(ids, ret_form->tag);
+}
+
 static size_t take_events(const struct project *project, struct batch_reader *batch, struct applying events[TOGETHER])
 {
     size_t count = 0;
     while (count < TOGETHER && batch_next(batch, &events[count].view)) {
         struct applying *event = &events[count++];
         ask_ahead(batch);
-        if (event->view.id.size) id_graph_ask(project->ids, event->id_tag = id_graph_tag(event->view.id));
-        if (event->view.device.size) id_graph_ask(project->ids, event->device_tag = id_graph_tag(event->view.device));
+        if (event->view.id.size) ask_for_id(project->ids, event->view.id, &event->id);
+        if (event->view.device.size) ask_for_id(project->ids, event->view.device, &event->device);
     }
     for (size_t i = 0; i < count; i++) {
-        if (events[i].view.id.size) id_graph_ask_again(project->ids, events[i].id_tag);
-        if (events[i].view.device.size) id_graph_ask_again(project->ids, events[i].device_tag);
+        if (events[i].view.id.size) id_graph_ask_again(project->ids, events[i].id.tag);
+        if (events[i].view.device.size) id_graph_ask_again(project->ids, events[i].device.tag);
     }
     return count;
 }
@@ -315,10 +321,10 @@ static enum status make_row(struct project *project, const struct project_contex
                             .properties_size = (uint32_t)view->properties.size,
                             .event = event_ids[view->name],
                             .flags = batch->flags};
-    if (view->id.size) TRY(id_graph_intern_tagged(project->ids, view->id, event->id_tag, &row->id));
+    if (view->id.size) TRY(id_graph_intern_form(project->ids, &event->id, &row->id));
     if (view->device.size) {
         uint32_t device;
-        TRY(id_graph_intern_tagged(project->ids, view->device, event->device_tag, &device));
+        TRY(id_graph_intern_form(project->ids, &event->device, &device));
         unsigned reason = context->options->link(project->ids, batch->mode, LINK_CREATE, device, row->id);
         row->reason = (uint8_t)reason;
         if (reason && project->reason_property == UINT32_MAX)

@@ -10,13 +10,13 @@
 /* A section that counts, and the rows deleted in it. */
 struct live {
     struct section *section;
-    struct deletes *deletes;   /* as published */
-    roaring_bitmap_t *pending; /* marks since then; NULL: none */
-    bool unsaved;              /* marks that no delete file holds */
-    uint64_t marked_lsn;       /* of the oldest mark; 0: not known, and older than any that is */
-    int64_t marked_ms;         /* the clock then; 0: no marks */
-    bool compacting;           /* being merged into another */
-    bool bad;                  /* cannot be read: is not compacted */
+    struct deletes *deletes;    /* as published */
+    roaring_bitmap_t *pending;  /* marks since then; NULL: none */
+    bool unsaved;               /* marks that no delete file holds */
+    uint64_t marked_lsn;        /* of the oldest mark; 0: not known, and older than any that is */
+    int64_t marked_ms;          /* the clock then; 0: no marks */
+    bool compacting;            /* being merged into another */
+    bool bad;                   /* cannot be read: is not compacted */
     uint32_t moved_per_million; /* persons that were merged into others, as of surveyed_links */
     uint32_t surveyed_links;
 };

@@ -374,7 +374,7 @@ static void texts_as_names_and_ids(void **state)
         assert_int_equal(snapshot_id_count(snapshot), count);
         for (size_t i = 0; i < count; i++) {
             uint32_t id = snapshot_id(snapshot, texts[i]);
-            assert_true(id && str_eq(snapshot_id_text(snapshot, id), texts[i]));
+            assert_true(id && str_eq(snapshot_id_text(snapshot, id, (char[ID_TEXT_ROOM]){0}), texts[i]));
             uint32_t property = snapshot_property_id(snapshot, texts[i]);
             assert_true(property != PROPERTY_ID_NONE && str_eq(snapshot_property_name(snapshot, property), texts[i]));
         }

@@ -19,6 +19,7 @@
 #include "os/fs.h"
 #include "store/batch.h"
 #include "store/compact.h"
+#include "store/id_form.h"
 
 struct store;
 struct id_graph;
@@ -128,7 +129,8 @@ uint32_t snapshot_property_count(const struct snapshot *snapshot);
 /* People. Ids and persons are dense numbers from 1; 0 is "no user". A person is a cluster of ids; `person` of an id
  * changes when clusters merge, and a snapshot's answers are consistent. */
 uint32_t snapshot_id(const struct snapshot *snapshot, struct str distinct_id); /* 0 when unknown */
-struct str snapshot_id_text(const struct snapshot *snapshot, uint32_t id);     /* "" for 0 */
+/* "" for 0. It is in `room` or lives as long as the snapshot. */
+struct str snapshot_id_text(const struct snapshot *snapshot, uint32_t id, char room[ID_TEXT_ROOM]);
 uint32_t snapshot_person(const struct snapshot *snapshot, uint32_t id);        /* the cluster's number */
 uint32_t snapshot_person_id(const struct snapshot *snapshot, uint32_t person); /* the id shown for the cluster */
 uint32_t snapshot_id_count(const struct snapshot *snapshot);                   /* ids are 1..count */

@@ -226,7 +226,8 @@ static void links_are_retroactive_and_survive(void **state)
         assert_int_equal(store_snapshot(f->store, 1, &error, &snapshot), STATUS_OK);
         uint32_t device = snapshot_id(snapshot, STR("$device:D1"));
         uint32_t shown = snapshot_person_id(snapshot, snapshot_person(snapshot, device));
-        struct str text = snapshot_id_text(snapshot, shown);
+        char room[ID_TEXT_ROOM];
+        struct str text = snapshot_id_text(snapshot, shown, room);
         assert_true(str_is(text, "U1"));
         snapshot_free(snapshot);
         if (round == 1)

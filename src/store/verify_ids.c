@@ -53,7 +53,8 @@ void verify_project(struct verify *v, const struct offline_project *project)
         size_t steps = id_graph_history(graph, id, history);
         if (steps == ID_HISTORY_MAX || history[0] != person || history[steps - 1] != id)
             finding(v, project, "the numbers that an id has had do not lead to its person", id);
-        struct str text = id_graph_text(graph, id);
+        char room[ID_TEXT_ROOM];
+        struct str text = id_graph_text(graph, id, room);
         if (!text.size || id_graph_find(graph, text) != id) finding(v, project, "an id is not found by its text", id);
     }
     if (members != project->id_count) finding(v, project, "persons do not have all ids", project->id_count);

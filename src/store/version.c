@@ -75,9 +75,9 @@ uint32_t snapshot_id(const struct snapshot *s, struct str id)
 {
     return s->ids ? id_view_find(s->ids, id) : 0;
 }
-struct str snapshot_id_text(const struct snapshot *s, uint32_t id)
+struct str snapshot_id_text(const struct snapshot *s, uint32_t id, char room[ID_TEXT_ROOM])
 {
-    return s->ids ? id_view_text(s->ids, id) : STR("");
+    return s->ids ? id_view_text(s->ids, id, room) : STR("");
 }
 uint32_t snapshot_person(const struct snapshot *s, uint32_t id)
 {

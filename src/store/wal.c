@@ -27,7 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FORMAT_VERSION  3  /* of all files; docs/formats/README.md */
+#define FORMAT_VERSION  4  /* of all files; docs/formats/README.md */
 #define HEADER_SIZE_AT  48 /* of a log file: its size */
 #define HEADER_CHECK_AT 56
 #define FRAME_MAGIC     0x464E5243u

@@ -186,8 +186,9 @@ static inline enum status world_try_digest(struct world *w, uint64_t project, st
             if (status == STATUS_OK) status = scan_insert_ids(scan, &w->error, &vector);
             for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
                 struct value insert = vector_at(&vector, i);
-                struct str id = snapshot_id_text(snapshot, ids[i]);
-                struct str shown = snapshot_id_text(snapshot, snapshot_person_id(snapshot, persons[i]));
+                char room[2][ID_TEXT_ROOM];
+                struct str id = snapshot_id_text(snapshot, ids[i], room[0]);
+                struct str shown = snapshot_id_text(snapshot, snapshot_person_id(snapshot, persons[i]), room[1]);
                 struct str event = snapshot_event_name(snapshot, run.event_id);
                 hashes[i] = hash_u64((uint64_t)times[i], hash_str(event));
                 hashes[i] = hash_bytes(id.data, id.size, hashes[i]);

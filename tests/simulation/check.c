@@ -78,8 +78,10 @@ static uint64_t picture_of(const struct snapshot *snapshot)
     for (uint32_t i = 1; i <= snapshot_id_count(snapshot); i++) {
         uint32_t person = snapshot_person(snapshot, i);
         /* The text of somebody who was deleted may stay in memory until the next start. */
-        if (snapshot_id(snapshot, snapshot_id_text(snapshot, i)) != i) continue;
-        h = hash_u64(h ^ hash_str(snapshot_id_text(snapshot, i)), person);
+        char room[ID_TEXT_ROOM];
+        struct str text = snapshot_id_text(snapshot, i, room);
+        if (snapshot_id(snapshot, text) != i) continue;
+        h = hash_u64(h ^ hash_str(text), person);
         h = hash_u64(h, snapshot_person_id(snapshot, person));
     }
     return hash_u64(h, snapshot_id_count(snapshot));

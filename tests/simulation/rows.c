@@ -38,7 +38,8 @@ static enum status read_vector(struct scan *scan, struct snapshot *snapshot, str
     TRY(scan_properties(scan, error, &properties, &property_count));
     for (uint32_t i = 0; i < rows; i++) {
         struct value insert = vector_at(&inserts, i);
-        views[i].hash = hash_core(event, snapshot_id_text(snapshot, ids[i]),
+        char room[ID_TEXT_ROOM];
+        views[i].hash = hash_core(event, snapshot_id_text(snapshot, ids[i], room),
                                   insert.type == VALUE_STRING ? value_text(insert) : STR_NULL, times[i], received[i]);
         if (persons[i] != snapshot_person(snapshot, ids[i])) views[i].hash = 0; /* somebody else's row */
     }

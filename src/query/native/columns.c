@@ -16,8 +16,8 @@ enum source {
 struct column {
     enum source source;
     uint32_t property;
-    struct value *values; /* VECTOR_ROWS_MAX, for computed columns */
-    char (*texts)[17];    /* generated insert ids */
+    struct value *values;        /* VECTOR_ROWS_MAX, for computed columns */
+    char (*texts)[ID_TEXT_ROOM]; /* of ids, and generated insert ids */
 };
 
 struct columns {
@@ -73,9 +73,9 @@ enum status columns_new(struct arena *arena, const struct expr *expr, const stru
             continue;
         }
         column->values = arena_new_array(arena, struct value, VECTOR_ROWS_MAX);
-        if (column->source == SOURCE_INSERT_ID)
-            column->texts = arena_alloc(arena, VECTOR_ROWS_MAX * sizeof *column->texts);
-        if (!column->values || (column->source == SOURCE_INSERT_ID && !column->texts))
+        bool spells = column->source == SOURCE_INSERT_ID || column->source == SOURCE_DISTINCT_ID;
+        if (spells) column->texts = arena_alloc(arena, VECTOR_ROWS_MAX * sizeof *column->texts);
+        if (!column->values || (spells && !column->texts))
             return error_set(error, STATUS_LIMIT, "memory budget exceeded");
     }
     *ret_columns = columns;
@@ -102,7 +102,8 @@ static enum status compute(const struct columns *columns, struct column *column,
         for (uint32_t i = 0; i < rows; i++) {
             if (persons[i] != last) {
                 last = persons[i];
-                text = snapshot_id_text(columns->snapshot, snapshot_person_id(columns->snapshot, last));
+                text =
+                    snapshot_id_text(columns->snapshot, snapshot_person_id(columns->snapshot, last), column->texts[i]);
             }
             column->values[i] = value_str(text);
         }

@@ -261,7 +261,9 @@ static int compare(const struct feed *f, const struct reference *x, const struct
     uint32_t a = f->name_ranks[f->runs[x->run].event_id], b = f->name_ranks[f->runs[y->run].event_id];
     if (a != b) return a < b ? -1 : 1;
     if (x->id == y->id) return 0;
-    return str_cmp(snapshot_id_text(f->selection.snapshot, x->id), snapshot_id_text(f->selection.snapshot, y->id));
+    char room[2][ID_TEXT_ROOM];
+    return str_cmp(snapshot_id_text(f->selection.snapshot, x->id, room[0]),
+                   snapshot_id_text(f->selection.snapshot, y->id, room[1]));
 }
 
 static void merge(const struct feed *f, const struct reference *from, size_t middle, size_t count, struct reference *to)
