@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define LOOK_BYTES      ((size_t)256 << 10)
 #define FORMAT_VERSION  4  /* of all files; docs/formats/README.md */
 #define HEADER_SIZE_AT  48 /* of a log file: its size */
 #define HEADER_CHECK_AT 56
@@ -210,28 +211,64 @@ static bool parse_frame(const unsigned char *bytes, uint64_t bytes_size, uint64_
     return true;
 }
 
-static enum status load_file(struct wal *wal, const struct wal_file *file, struct error *error,
-                             unsigned char **ret_bytes, uint64_t *ret_size)
+/* What of a log file was read: its header, and from some offset on all that can be frames. */
+struct content {
+    unsigned char *bytes; /* by offset in the file; what is between the two is not there */
+    uint64_t size;        /* of the file */
+    uint64_t end;         /* of what was read; no frame begins behind it */
+};
+
+/* Looks through the file from `offset` on, a piece at a time, for what has a frame's number in a frame's place. A log
+ * that was closed in order ends with a file of which nothing was used: its bytes need no memory. */
+static enum status find_frames(struct os_file *handle, const struct wal_file *file, uint64_t offset, uint64_t size,
+                               struct error *error, uint64_t *ret_end)
+{
+    unsigned char *piece = malloc(LOOK_BYTES);
+    if (!piece) return error_set(error, STATUS_LIMIT, "out of memory for a log file");
+    uint64_t end = offset;
+    enum status status = STATUS_OK;
+    for (uint64_t at = offset; at < size && status == STATUS_OK; at += LOOK_BYTES) {
+        size_t count = size - at < LOOK_BYTES ? (size_t)(size - at) : LOOK_BYTES;
+        status = os_pread(handle, piece, count, at, error);
+        for (size_t i = 0; i + WAL_FRAME_HEADER <= count && status == STATUS_OK; i += ALIGNMENT) {
+            if (get_u32(piece + i + 32) != FRAME_MAGIC || get_u64(piece + i + 8) != file->base + at + i - FILE_HEADER)
+                continue;
+            uint64_t frame_end = at + i + WAL_FRAME_HEADER + get_u32(piece + i + 24);
+            if (frame_end > end) end = frame_end < size ? frame_end : size;
+        }
+    }
+    free(piece);
+    *ret_end = end;
+    return status;
+}
+
+/* Reads what of the file can be frames from LSN `from` on. */
+static enum status load_file(struct wal *wal, const struct wal_file *file, uint64_t from, struct error *error,
+                             struct content *ret_content)
 {
     char name[64];
     file_name(name, file->base, file->epoch);
     struct os_file *handle;
-    uint64_t size;
+    struct content content = {NULL};
+    uint64_t start = (from - file->base) / ALIGNMENT * ALIGNMENT + FILE_HEADER;
     TRY(os_open(wal->options.fs, name, OS_READ, error, &handle));
-    enum status status = os_size(handle, &size, error);
-    unsigned char *bytes = NULL;
-    if (status == STATUS_OK && size > FILE_BYTES_MAX)
+    enum status status = os_size(handle, &content.size, error);
+    if (status == STATUS_OK && content.size > FILE_BYTES_MAX)
         status = error_set(error, STATUS_CORRUPT, "log file %s is too large", name);
-    if (status == STATUS_OK && !(bytes = malloc(size + 1)))
+    if (start > content.size) start = content.size;
+    uint64_t header = content.size < FILE_HEADER ? content.size : FILE_HEADER;
+    if (start < header) start = header;
+    if (status == STATUS_OK) status = find_frames(handle, file, start, content.size, error, &content.end);
+    if (status == STATUS_OK && !(content.bytes = malloc(content.end + 1)))
         status = error_set(error, STATUS_LIMIT, "out of memory for log file %s", name);
-    if (status == STATUS_OK) status = os_pread(handle, bytes, size, 0, error);
+    if (status == STATUS_OK) status = os_pread(handle, content.bytes, header, 0, error);
+    if (status == STATUS_OK) status = os_pread(handle, content.bytes + start, content.end - start, start, error);
     os_close(handle);
     if (status != STATUS_OK) {
-        free(bytes);
+        free(content.bytes);
         return status;
     }
-    *ret_bytes = bytes;
-    *ret_size = size;
+    *ret_content = content;
     return STATUS_OK;
 }
 
@@ -298,11 +335,13 @@ static void look_behind(struct recovery *r, const struct wal_file *file, struct 
 static enum status recover_file(struct recovery *r, const struct wal_file *file, uint64_t limit, bool last,
                                 struct error *error)
 {
-    unsigned char *content;
-    uint64_t size, id = 0, epoch = 0, lost_to, next;
-    TRY(load_file(r->wal, file, error, &content, &size));
-    struct str bytes = str_from(content, size);
+    struct content loaded;
+    uint64_t id = 0, epoch = 0, lost_to, next;
     if (file->base > r->at) r->at = file->base;
+    TRY(load_file(r->wal, file, r->at, error, &loaded));
+    const unsigned char *content = loaded.bytes;
+    uint64_t size = loaded.size;
+    struct str bytes = str_from(content, loaded.end);
     enum status status = size < FILE_HEADER
                              ? error_set(error, STATUS_CORRUPT, "it is cut short")
                              : file_header_check(content, wal_magic, r->wal->options.node, error, &id, &epoch);
@@ -315,7 +354,7 @@ static enum status recover_file(struct recovery *r, const struct wal_file *file,
                   (unsigned long long)get_u64(content + HEADER_SIZE_AT));
         error_hint(error, "restore the log from a backup, or start with --set store.salvage=yes");
         if (!r->wal->options.salvage) {
-            free(content);
+            free(loaded.bytes);
             return STATUS_CORRUPT;
         }
     }
@@ -324,8 +363,8 @@ static enum status recover_file(struct recovery *r, const struct wal_file *file,
          * used. */
         look_behind(r, file, bytes, limit, &lost_to, &next);
         struct frame frame;
-        bool used =
-            size < FILE_HEADER || next || parse_frame(content, size, r->at - file->base + FILE_HEADER, file, &frame);
+        bool used = size < FILE_HEADER || next ||
+                    parse_frame(content, loaded.end, r->at - file->base + FILE_HEADER, file, &frame);
         error_prefix(error, "log file %016llx", (unsigned long long)file->base);
         error_hint(error, "restore the log from a backup, or start with --set store.salvage=yes");
         /* Its name says what the header says, and frames verify by themselves. */
@@ -345,7 +384,7 @@ static enum status recover_file(struct recovery *r, const struct wal_file *file,
         error_hint(error, "restore the files of wal/ from a backup, or start with --set store.salvage=yes");
         if (r->wal->options.salvage) status = STATUS_OK;
     }
-    free(content);
+    free(loaded.bytes);
     return status;
 }
 
@@ -353,13 +392,13 @@ static enum status recover_file(struct recovery *r, const struct wal_file *file,
  * lost; but for a mark, which the next file's first frame tells apart. */
 static enum status check_durable(struct recovery *r, const struct wal_file *next, struct error *error)
 {
-    unsigned char *bytes;
-    uint64_t size;
+    struct content content;
     struct frame frame;
     if (r->at >= next->base) return STATUS_OK;
-    TRY(load_file(r->wal, next, error, &bytes, &size));
-    uint64_t durable = parse_frame(bytes, size, FILE_HEADER, next, &frame) ? frame.durable_lsn : next->base;
-    free(bytes);
+    TRY(load_file(r->wal, next, next->base, error, &content));
+    bool good = parse_frame(content.bytes, content.end, FILE_HEADER, next, &frame);
+    uint64_t durable = good ? frame.durable_lsn : next->base;
+    free(content.bytes);
     return durable > r->at ? lose(r, r->at, durable, error) : STATUS_OK;
 }
 
