@@ -429,24 +429,39 @@ static enum status get_int(struct run *run, enum core_stream stream, uint32_t it
 }
 
 /* The ordinal of the first person in the run's list that is `person` or above; event->persons when there is none.
- * *ret_found is that person. */
+ * *ret_found is that person. The vector of the list first, by the persons with which vectors begin. */
 static enum status seek_ordinal(struct run *run, uint32_t person, struct error *error, uint32_t *ret_ordinal,
                                 uint32_t *ret_found)
 {
-    uint32_t low = 0, high = run->event->persons;
+    uint32_t persons = run->event->persons, low = 0, high = (persons + VECTOR_ROWS_MAX - 1) / VECTOR_ROWS_MAX;
     int64_t value;
-    while (low < high) {
+    *ret_ordinal = persons;
+    if (persons == 0) return STATUS_OK;
+    while (low + 1 < high) {
         uint32_t middle = low + (high - low) / 2;
-        TRY(get_int(run, CORE_PERSON, middle, error, &value));
-        if (value < person)
-            low = middle + 1;
+        TRY(get_int(run, CORE_PERSON, middle * VECTOR_ROWS_MAX, error, &value));
+        if (value <= person)
+            low = middle;
         else
             high = middle;
     }
-    *ret_ordinal = low;
-    if (low == run->event->persons) return STATUS_OK;
-    TRY(get_int(run, CORE_PERSON, low, error, &value));
-    *ret_found = (uint32_t)value;
+    TRY(load_owners(run, low, error));
+    uint32_t first = low * VECTOR_ROWS_MAX, items = list_items(run, low), from = 0, to = items;
+    while (from < to) {
+        uint32_t middle = from + (to - from) / 2;
+        if (run->owners[middle] < person)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    *ret_ordinal = first + from;
+    if (first + from == persons) return STATUS_OK;
+    if (from == items) {
+        TRY(get_int(run, CORE_PERSON, first + from, error, &value));
+        *ret_found = (uint32_t)value;
+    } else {
+        *ret_found = run->owners[from];
+    }
     return STATUS_OK;
 }
 
@@ -503,6 +518,24 @@ enum status run_seek_owner(struct run *run, uint32_t person, struct error *error
 {
     uint32_t found;
     return seek_ordinal(run, person, error, ret_place, &found);
+}
+
+enum status run_seek_vector(struct run *run, uint32_t person, struct error *error, uint32_t *ret_vector)
+{
+    uint32_t low = 0, high = run_vectors(run);
+    while (low + 1 < high) {
+        uint32_t middle = low + (high - low) / 2, ordinal, skip;
+        int64_t first;
+        TRY(run_vector_start(run, middle, error, &ordinal, &skip));
+        if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
+        TRY(get_int(run, CORE_PERSON, ordinal, error, &first));
+        if (first < person)
+            low = middle;
+        else
+            high = middle;
+    }
+    *ret_vector = low;
+    return STATUS_OK;
 }
 
 enum status run_read_owners(struct run *run, uint32_t vector, struct error *error, const uint32_t **ret_persons)

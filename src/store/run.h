@@ -98,6 +98,8 @@ enum status run_read_times(struct run *run, uint32_t vector, struct error *error
 enum status run_seek_owner(struct run *run, uint32_t person, struct error *error, uint32_t *ret_place) MUST_USE;
 enum status run_read_owners(struct run *run, uint32_t vector, struct error *error,
                             const uint32_t **ret_persons) MUST_USE;
+/* A vector of rows before which no row belongs to a person from `person` on. */
+enum status run_seek_vector(struct run *run, uint32_t person, struct error *error, uint32_t *ret_vector) MUST_USE;
 /* The first row (within the run) whose person is `person` or above; the number of rows when there is none. */
 enum status run_seek_person(struct run *run, uint32_t person, struct error *error, uint32_t *ret_row) MUST_USE;
 

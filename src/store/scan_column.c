@@ -98,6 +98,11 @@ enum status scan_owners(struct scan *scan, uint32_t vector, struct error *error,
     return STATUS_OK;
 }
 
+enum status scan_seek_vector(struct scan *scan, uint32_t person, struct error *error, uint32_t *ret_vector)
+{
+    return run_seek_vector(&scan->run, person, error, ret_vector);
+}
+
 enum status scan_seek_person(struct scan *scan, uint32_t person, struct error *error, uint32_t *ret_row)
 {
     return run_seek_person(&scan->run, person, error, ret_row);

@@ -274,6 +274,8 @@ enum status scan_presence(struct scan *scan, uint32_t property_id, struct error 
  * `person` or above, and the persons from place vector · VECTOR_ROWS_MAX on, at most VECTOR_ROWS_MAX. */
 enum status scan_seek_owner(struct scan *scan, uint32_t person, struct error *error, uint32_t *ret_place) MUST_USE;
 enum status scan_owners(struct scan *scan, uint32_t vector, struct error *error, const uint32_t **ret_persons) MUST_USE;
+/* A vector before which no row belongs to a stored person from `person` on: near to the first that does. */
+enum status scan_seek_vector(struct scan *scan, uint32_t person, struct error *error, uint32_t *ret_vector) MUST_USE;
 /* The first row of the run whose stored person is `person` or above; run.rows when there is none. */
 enum status scan_seek_person(struct scan *scan, uint32_t person, struct error *error, uint32_t *ret_row) MUST_USE;
 

@@ -175,21 +175,23 @@ static void doubles32(const uint32_t *restrict offsets, uint32_t count, double b
 static uint32_t spread(const uint32_t *restrict values, const uint32_t *restrict lengths, uint32_t count, uint32_t rows,
                        uint32_t done, uint32_t *restrict out)
 {
-    uint32_t limit = rows < UNPACK_ITEMS - 7 ? rows : UNPACK_ITEMS - 7, i = 0;
-    for (; i < count && done < limit; i++) {
-        uint32_t length = lengths[i];
-        *(eight32 *)(out + done) = (eight32){0} + values[i];
-        if (length > 8) {
-            uint32_t end = length < rows - done ? done + length : rows;
-            for (uint32_t j = done + 8; j < end; j++) out[j] = values[i];
+    size_t limit = rows < UNPACK_ITEMS - 7 ? rows : UNPACK_ITEMS - 7, at = done, i = 0;
+    for (; i < count && at < limit; i++) {
+        size_t end = at + lengths[i];
+        eight32 copies = (eight32){0} + values[i];
+        *(eight32 *)(out + at) = copies;
+        if (end - at > 8) {
+            size_t wide = end < limit ? end : limit;
+            for (at += 8; at < wide; at += 8) *(eight32 *)(out + at) = copies;
+            for (; at < end && at < rows; at++) out[at] = values[i];
         }
-        done += length;
+        at = end;
     }
-    for (; i < count && done < rows; i++) {
-        uint32_t end = lengths[i] < rows - done ? done + lengths[i] : rows;
-        while (done < end) out[done++] = values[i];
+    for (; i < count && at < rows; i++) {
+        size_t end = lengths[i] < rows - at ? at + lengths[i] : rows;
+        while (at < end) out[at++] = values[i];
     }
-    return done < rows ? done : rows;
+    return at < rows ? (uint32_t)at : rows;
 }
 
 /* (offset * scale + base); 32 bits suffice, the caller has checked the greatest. */

@@ -67,14 +67,14 @@ static enum status visit(struct worker *worker, const struct bound *bound, uint6
     const struct survey *survey = worker->survey;
     uint32_t from = 0, to = bound->run.rows;
     if (people_is_list_enough(survey, bound)) return people_visit_list(worker, bound, low, high);
+    bool by_times;
+    TRY(people_can_mark_times(worker, bound, &by_times));
     TRY(worker_open(worker, bound));
+    if (by_times) return people_mark_times(worker, bound, low, high);
     if (survey->range_count > 1) {
         if (low) TRY(scan_seek_person(worker->scan, (uint32_t)low, &worker->error, &from));
         if (high <= UINT32_MAX) TRY(scan_seek_person(worker->scan, (uint32_t)high, &worker->error, &to));
     }
-    bool by_times;
-    TRY(people_can_mark_times(worker, bound, &by_times));
-    if (by_times) return people_mark_times(worker, from, to);
     if (people_can_count_changes(survey, worker, bound)) return people_visit_alone(worker, bound, from, to);
     for (uint32_t v = from / VECTOR_ROWS_MAX; from < to; v++) {
         uint32_t start = v * VECTOR_ROWS_MAX, end = start + VECTOR_ROWS_MAX < to ? start + VECTOR_ROWS_MAX : to;

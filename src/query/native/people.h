@@ -34,7 +34,8 @@ bool people_is_list_enough(const struct survey *survey, const struct bound *boun
 enum status people_visit_list(struct worker *worker, const struct bound *bound, uint64_t low, uint64_t high) MUST_USE;
 /* Only time decides where a row of the open run goes. */
 enum status people_can_mark_times(struct worker *worker, const struct bound *bound, bool *ret_can) MUST_USE;
-enum status people_mark_times(struct worker *worker, uint32_t from, uint32_t to) MUST_USE;
+/* Rows of persons [low, high). */
+enum status people_mark_times(struct worker *worker, const struct bound *bound, uint64_t low, uint64_t high) MUST_USE;
 
 /* --- people_alone.c --- */
 /* Which runs have their buckets to themselves, and which buckets are not any run's alone. */

@@ -118,7 +118,22 @@ enum status people_can_mark_times(struct worker *worker, const struct bound *bou
     return STATUS_OK;
 }
 
-enum status people_mark_times(struct worker *worker, uint32_t from, uint32_t to)
+/* The first of `count` ascending persons that is `person` or above. */
+static uint32_t first_from(const uint32_t *persons, uint32_t count, uint64_t person)
+{
+    uint32_t low = 0;
+    while (low < count) {
+        uint32_t middle = low + (count - low) / 2;
+        if (persons[middle] < person)
+            low = middle + 1;
+        else
+            count = middle;
+    }
+    return low;
+}
+
+/* Which rows belong to the range is seen where it begins and ends, and not searched for before. */
+enum status people_mark_times(struct worker *worker, const struct bound *bound, uint64_t low, uint64_t high)
 {
     const struct kernels *kernels = CPU_SELECT(kernels);
     struct mark_times marks = {.bits = worker->bits,
@@ -128,16 +143,20 @@ enum status people_mark_times(struct worker *worker, uint32_t from, uint32_t to)
                                .place_count = worker->place_count,
                                .base = worker->person_base,
                                .person_count = (uint32_t)worker->words * 64};
-    for (uint32_t v = from / VECTOR_ROWS_MAX; from < to; v++) {
+    uint32_t v = 0, rows;
+    if (low) TRY(scan_seek_vector(worker->scan, (uint32_t)low, &worker->error, &v));
+    for (bool more = true; more && v < bound->run.vectors; v++) {
         const uint32_t *minutes, *persons;
-        uint32_t start = v * VECTOR_ROWS_MAX, end = to - start < VECTOR_ROWS_MAX ? to : start + VECTOR_ROWS_MAX;
         if (v % 16 == 0) TRY(survey_interrupted(worker->survey, &worker->error));
-        TRY(scan_vector(worker->scan, v, &worker->error, &worker->rows));
-        TRY(scan_minutes(worker->scan, &worker->error, &minutes));
+        TRY(scan_vector(worker->scan, v, &worker->error, &rows));
         TRY(scan_stored_persons(worker->scan, &worker->error, &persons));
-        if (!kernels->mark_times(&marks, minutes + (from - start), persons + (from - start), end - from))
+        uint32_t from = persons[0] < low ? first_from(persons, rows, low) : 0;
+        more = persons[rows - 1] < high;
+        if (!more) rows = first_from(persons, rows, high);
+        if (from >= rows) continue;
+        TRY(scan_minutes(worker->scan, &worker->error, &minutes));
+        if (!kernels->mark_times(&marks, minutes + from, persons + from, rows - from))
             return error_set(&worker->error, STATUS_CORRUPT, "a time or a person lies outside its section");
-        from = end;
     }
     return STATUS_OK;
 }
