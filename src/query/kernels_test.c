@@ -61,6 +61,14 @@ static void bits_are_those_of_the_rows(void **state)
                     assert_int_equal(list[p / 64] >> (p % 64) & 1, any);
                 }
                 assert_int_equal(kernels->count_bits(bits, (BUCKETS + 1) * WORDS), all);
+                for (uint32_t i = 0; i < counts[c]; i += 37) {
+                    uint64_t one[WORDS + 10] = {0}; /* persons begin at base */
+                    assert_false(kernels->any_bit(one, base + PERSONS, persons, counts[c]));
+                    one[persons[i] / 64] = (uint64_t)1 << (persons[i] % 64);
+                    assert_true(kernels->any_bit(one, base + PERSONS, persons, counts[c]));
+                    memset(one, 0, sizeof one);
+                    assert_true(kernels->any_bit(one, persons[counts[c] - 1], persons, counts[c]));
+                }
             }
         }
     }

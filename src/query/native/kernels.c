@@ -81,6 +81,16 @@ static uint64_t count_bits(const uint64_t *words, size_t count)
     return bits;
 }
 
+static bool any_bit(const uint64_t *words, uint32_t bits, const uint32_t *items, uint32_t count)
+{
+    uint64_t any = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t item = items[i] < bits ? items[i] : 0;
+        any |= words[item / 64] >> (item % 64) | (items[i] >= bits);
+    }
+    return any & 1;
+}
+
 extern const struct kernels CPU_NAME(kernels);
 const struct kernels CPU_NAME(kernels) = {
     .cells_of_minutes = cells_of_minutes,
@@ -88,4 +98,5 @@ const struct kernels CPU_NAME(kernels) = {
     .mark_times = mark_times,
     .mark_persons = mark_persons,
     .count_bits = count_bits,
+    .any_bit = any_bit,
 };

@@ -29,5 +29,7 @@ struct kernels {
     /* Sets the bits of persons in [base, base + person_count). False, and nothing set, when one lies outside. */
     bool (*mark_persons)(uint64_t *bits, const uint32_t *persons, uint32_t count, uint32_t base, uint32_t person_count);
     uint64_t (*count_bits)(const uint64_t *words, size_t count);
+    /* Whether the bit of an item is set, or one is `bits` or above. */
+    bool (*any_bit)(const uint64_t *words, uint32_t bits, const uint32_t *items, uint32_t count);
 };
 CPU_DECLARE(const struct kernels, kernels);

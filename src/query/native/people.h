@@ -7,13 +7,14 @@ static inline bool is_moved(const struct survey *survey, uint32_t person)
 {
     return survey->moved_bits[person / 64] >> (person % 64) & 1;
 }
+/* Once they are looked for. */
 static inline bool may_hold_moved(const struct survey *survey, const struct bound *bound)
 {
-    return survey->moved_bits && bound->run.links_applied < snapshot_link_count(survey->snapshot);
+    return survey->moved_bits && bound->holds_moved;
 }
 
 /* --- people_moved.c --- */
-/* Fills survey->moved_bits and survey->moved. */
+/* Fills survey->moved_bits, survey->moved, and the runs' holds_moved. */
 enum status people_find_moved(struct survey *survey) MUST_USE;
 
 /* --- people_set.c --- */

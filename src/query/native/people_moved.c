@@ -1,7 +1,9 @@
 /*
- * Rows whose persons were merged into others after their run was sorted: a pass over the runs that may hold such rows
- * collects the persons whose they are now, and their cells.
+ * Rows whose persons were merged into others after their run was sorted: a pass over the runs that hold such rows
+ * collects the persons whose they are now, and their cells. Somebody is always merged, but few at a time: which runs
+ * they are is seen in the lists of persons.
  */
+#include "query/native/kernels.h"
 #include "query/native/people.h"
 
 #include <stdlib.h>
@@ -56,10 +58,33 @@ static enum status collect_moved(struct worker *worker, const uint16_t *rows, co
     return STATUS_OK;
 }
 
-static enum status moved_task(void *ctx, unsigned slot, uint32_t index)
+/* Whether the run's list of persons has one of them. */
+static enum status look_task(void *ctx, unsigned slot, uint32_t index)
 {
+    const struct kernels *kernels = CPU_SELECT(kernels);
     struct survey *survey = ctx;
     struct worker *worker = &survey->workers[slot];
+    struct bound *bound = &survey->runs[index];
+    uint32_t persons = snapshot_id_count(survey->snapshot) + 1;
+    if (bound->never || bound->run.links_applied >= snapshot_link_count(survey->snapshot)) return STATUS_OK;
+    TRY(survey_interrupted(survey, &worker->error));
+    worker->open = NULL; /* scan_open, not worker_open: no tables are needed */
+    TRY(scan_open(worker->scan, &bound->run, &worker->error));
+    for (uint32_t at = 0; at < bound->run.persons && !bound->holds_moved; at += VECTOR_ROWS_MAX) {
+        const uint32_t *list;
+        uint32_t count = bound->run.persons - at < VECTOR_ROWS_MAX ? bound->run.persons - at : VECTOR_ROWS_MAX;
+        TRY(scan_owners(worker->scan, at / VECTOR_ROWS_MAX, &worker->error, &list));
+        bound->holds_moved = kernels->any_bit(survey->moved_bits, persons, list, count);
+    }
+    return STATUS_OK;
+}
+
+static enum status moved_task(void *ctx, unsigned slot, uint32_t index)
+{
+    const struct kernels *kernels = CPU_SELECT(kernels);
+    struct survey *survey = ctx;
+    struct worker *worker = &survey->workers[slot];
+    uint32_t persons = snapshot_id_count(survey->snapshot) + 1;
     TRY(survey_interrupted(survey, &worker->error));
     for (uint32_t s = survey->task_slices[index]; s < survey->task_slices[index + 1]; s++) {
         const struct slice *slice = &survey->slices[s];
@@ -69,9 +94,7 @@ static enum status moved_task(void *ctx, unsigned slot, uint32_t index)
         for (uint32_t v = slice->from_vector; v < slice->to_vector; v++) {
             TRY(scan_vector(worker->scan, v, &worker->error, &worker->rows));
             TRY(scan_stored_persons(worker->scan, &worker->error, &worker->persons));
-            bool any = false;
-            for (uint32_t i = 0; i < worker->rows; i++) any |= is_moved(survey, worker->persons[i]);
-            if (!any) continue;
+            if (!kernels->any_bit(survey->moved_bits, persons, worker->persons, worker->rows)) continue;
             TRY(worker_cells(worker, v, 0, worker->rows, collect_moved));
         }
     }
@@ -88,6 +111,7 @@ enum status people_find_moved(struct survey *survey)
     if (oldest == UINT32_MAX) return STATUS_OK;
     TRY(snapshot_moved(survey->snapshot, oldest, survey->error, &survey->moved_bits));
     if (!survey->moved_bits) return STATUS_OK;
+    TRY(pool_run(survey->pool, (uint32_t)survey->run_count, look_task, survey));
     TRY(pool_run(survey->pool, survey->task_count, moved_task, survey));
     size_t total = 0;
     for (unsigned w = 0; w < survey->worker_count; w++) total += survey->workers[w].moved_count;

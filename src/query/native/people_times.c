@@ -69,7 +69,7 @@ enum status people_visit_list(struct worker *worker, const struct bound *bound, 
     return STATUS_OK;
 }
 
-/* The table place -> first word of its bucket's bits. */
+/* The table place -> first word of its bucket's bits. The entry behind the last is for rows that do not count. */
 static enum status make_places(struct worker *worker, const struct bound *bound)
 {
     const struct survey *survey = worker->survey;
@@ -87,12 +87,13 @@ static enum status make_places(struct worker *worker, const struct bound *bound)
     unsigned shift = (unsigned)__builtin_ctzll(edges);
     int64_t first = min >> shift, count = (max >> shift) - first + 1;
     if (count > PLACES_MAX) return STATUS_OK;
-    if ((size_t)count > worker->place_capacity) {
-        uint32_t *grown = realloc(worker->place_rows, (size_t)count * sizeof *grown);
+    if ((size_t)count + 1 > worker->place_capacity) {
+        uint32_t *grown = realloc(worker->place_rows, ((size_t)count + 1) * sizeof *grown);
         if (!grown) return survey_out_of_memory(worker->survey, &worker->error);
         worker->place_rows = grown;
-        worker->place_capacity = (size_t)count;
+        worker->place_capacity = (size_t)count + 1;
     }
+    worker->place_rows[count] = survey->cell_count * (uint32_t)worker->words;
     for (int64_t i = 0; i < count; i++) {
         int64_t from_ms = run->window_ms + ((first + i) << shift) * MINUTE_MS;
         while (edge + 1 < survey->edge_count && survey->edges[edge + 1].from_ms <= from_ms) edge++;
@@ -110,8 +111,7 @@ static enum status make_places(struct worker *worker, const struct bound *bound)
 enum status people_can_mark_times(struct worker *worker, const struct bound *bound, bool *ret_can)
 {
     const struct survey *survey = worker->survey;
-    *ret_can = survey->whole_minutes && !survey->use_set && !survey->on && !survey->term_count && !bound->run.deleted &&
-               !may_hold_moved(survey, bound);
+    *ret_can = survey->whole_minutes && !survey->use_set && !survey->on && !survey->term_count;
     if (!*ret_can) return STATUS_OK;
     TRY(make_places(worker, bound));
     *ret_can = worker->place_count > 0;
@@ -132,6 +132,25 @@ static uint32_t first_from(const uint32_t *persons, uint32_t count, uint64_t per
     return low;
 }
 
+/* The minutes of the vector, with those of rows that do not count, or are somebody else's now, behind all others. */
+static enum status read_minutes(struct worker *worker, const struct bound *bound, const uint32_t *persons,
+                                uint32_t rows, uint32_t *buffer, const uint32_t **ret_minutes)
+{
+    const struct survey *survey = worker->survey;
+    const uint8_t *live = NULL;
+    bool moved = may_hold_moved(survey, bound);
+    uint32_t nowhere = (worker->first_place + worker->place_count) << worker->place_shift;
+    TRY(scan_minutes(worker->scan, &worker->error, ret_minutes));
+    if (!bound->run.deleted && !moved) return STATUS_OK;
+    if (bound->run.deleted) TRY(scan_live(worker->scan, &worker->error, &live));
+    for (uint32_t i = 0; i < rows; i++) {
+        bool counts = (!live || live[i]) && !(moved && is_moved(survey, persons[i]));
+        buffer[i] = counts ? (*ret_minutes)[i] : nowhere;
+    }
+    *ret_minutes = buffer;
+    return STATUS_OK;
+}
+
 /* Which rows belong to the range is seen where it begins and ends, and not searched for before. */
 enum status people_mark_times(struct worker *worker, const struct bound *bound, uint64_t low, uint64_t high)
 {
@@ -140,10 +159,10 @@ enum status people_mark_times(struct worker *worker, const struct bound *bound, 
                                .rows = worker->place_rows,
                                .shift = worker->place_shift,
                                .first_place = worker->first_place,
-                               .place_count = worker->place_count,
+                               .place_count = worker->place_count + 1,
                                .base = worker->person_base,
                                .person_count = (uint32_t)worker->words * 64};
-    uint32_t v = 0, rows;
+    uint32_t v = 0, rows, buffer[VECTOR_ROWS_MAX];
     if (low) TRY(scan_seek_vector(worker->scan, (uint32_t)low, &worker->error, &v));
     for (bool more = true; more && v < bound->run.vectors; v++) {
         const uint32_t *minutes, *persons;
@@ -154,7 +173,7 @@ enum status people_mark_times(struct worker *worker, const struct bound *bound, 
         more = persons[rows - 1] < high;
         if (!more) rows = first_from(persons, rows, high);
         if (from >= rows) continue;
-        TRY(scan_minutes(worker->scan, &worker->error, &minutes));
+        TRY(read_minutes(worker, bound, persons, rows, buffer, &minutes));
         if (!kernels->mark_times(&marks, minutes + from, persons + from, rows - from))
             return error_set(&worker->error, STATUS_CORRUPT, "a time or a person lies outside its section");
     }

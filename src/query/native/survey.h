@@ -52,6 +52,7 @@ struct bound {
     bool known;                   /* counted without reading rows */
     bool ascends;                 /* its buckets come in the order of time: no clocks set back */
     bool alone;                   /* no other run has rows in its buckets */
+    bool holds_moved;             /* persons who are others now */
     size_t first_edge, last_edge; /* between which its rows lie: survey->edges; SIZE_MAX: before the first */
     uint32_t bucket;
     struct bound_term *terms;
