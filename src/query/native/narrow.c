@@ -392,7 +392,7 @@ enum status narrow_vector(struct worker *worker, uint32_t vector, uint32_t from,
         if (labels || (times && narrow->kind == NARROW_CELLS))
             kernels->add(labels ? labels : narrow->buckets, narrow->codes, worker->rows, narrow->none, narrow->cells);
         else
-            memcpy(narrow->cells, narrow->codes, sizeof narrow->cells);
+            memcpy(narrow->cells, narrow->codes, sizeof narrow->codes);
     }
     *ret_left = left;
     return STATUS_OK;

@@ -37,7 +37,7 @@ struct narrow {
     uint32_t unit_capacity, code_capacity;
     /* the vector at hand */
     _Alignas(64) uint64_t mask[MASK_WORDS];
-    _Alignas(64) uint16_t cells[VECTOR_ROWS_MAX];
+    _Alignas(64) uint16_t cells[VECTOR_ROWS_MAX + LOOKUP_PAD];
     _Alignas(64) uint16_t codes[VECTOR_ROWS_MAX];
     _Alignas(64) uint16_t buckets[VECTOR_ROWS_MAX]; /* kind CELLS; `none` outside of the range; unless one_bucket */
     _Alignas(64) uint16_t narrow_offsets[VECTOR_ROWS_MAX];

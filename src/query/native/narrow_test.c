@@ -15,7 +15,7 @@ static const uint32_t counts[] = {0, 1, 2, 3, 31, 32, 33, 63, 64, 65, 100, 127, 
 #define COUNTS (sizeof counts / sizeof *counts)
 
 static struct rows {
-    uint16_t narrow[VECTOR_ROWS_MAX], other[VECTOR_ROWS_MAX], out[VECTOR_ROWS_MAX];
+    uint16_t narrow[VECTOR_ROWS_MAX + LOOKUP_PAD], other[VECTOR_ROWS_MAX], out[VECTOR_ROWS_MAX];
     uint32_t wide[VECTOR_ROWS_MAX];
     uint8_t keep[VECTOR_ROWS_MAX];
     uint64_t mask[MASK_WORDS], before[MASK_WORDS];
@@ -233,6 +233,23 @@ static void check_people(const struct pair_kernels *k, const uint32_t *persons, 
     for (uint32_t cell = 0; cell < CELLS; cell++) assert_int_equal(taken[cell], users[cell]);
 }
 
+static void changes_agree(void **state)
+{
+    (void)state;
+    for (int level = CPU_PLAIN; level <= (int)cpu_level(); level++) {
+        const struct pair_kernels *k = CPU_AT(pair_kernels, level);
+        for (uint64_t c = 0; c < COUNTS * 3; c++) {
+            uint32_t segments[VECTOR_ROWS_MAX + EXPAND_PAD] = {0}, ends[VECTOR_ROWS_MAX], count = counts[c % COUNTS];
+            uint32_t persons[VECTOR_ROWS_MAX + EXPAND_PAD] = {0};
+            k->expand(segments, ends, make_segments(c, count, 20, segments, ends), persons);
+            fill(c, count, c < COUNTS ? 1 : 3);
+            k->changes(rows.narrow, persons, rows.mask);
+            for (uint32_t i = 0; i < VECTOR_ROWS_MAX; i++)
+                check_mask(i, i == 0 || rows.narrow[i] != rows.narrow[i - 1] || persons[i] != persons[i - 1]);
+        }
+    }
+}
+
 static void people_agree(void **state)
 {
     (void)state;
@@ -292,13 +309,10 @@ static void comparisons_are_ranges_of_integers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(masks_agree),
-        cmocka_unit_test(cells_agree),
-        cmocka_unit_test(units_agree),
-        cmocka_unit_test(counts_agree),
-        cmocka_unit_test(expanding_agrees),
-        cmocka_unit_test(people_agree),
-        cmocka_unit_test(comparisons_are_ranges_of_integers),
+        cmocka_unit_test(masks_agree),      cmocka_unit_test(cells_agree),
+        cmocka_unit_test(units_agree),      cmocka_unit_test(counts_agree),
+        cmocka_unit_test(expanding_agrees), cmocka_unit_test(changes_agree),
+        cmocka_unit_test(people_agree),     cmocka_unit_test(comparisons_are_ranges_of_integers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,6 +51,30 @@ static void pairs_kept(const uint16_t *cells, const uint32_t *persons, const uin
     }
 }
 
+static void changes(const uint16_t *cells, const uint32_t *persons, uint64_t *mask)
+{
+    uint64_t carry = 0;
+    for (uint32_t w = 0; w < MASK_WORDS; w++, cells += 64, persons += 64) {
+        uint64_t same = 0; /* as the next one */
+#ifdef __AVX512BW__
+        for (uint32_t i = 0; i < 64; i += 32)
+            same |= (uint64_t)_mm512_cmpeq_epi16_mask(_mm512_loadu_si512(cells + i), _mm512_loadu_si512(cells + i + 1))
+                    << i;
+        uint64_t same_person = 0;
+        for (uint32_t i = 0; i < 64; i += 16)
+            same_person |=
+                (uint64_t)_mm512_cmpeq_epi32_mask(_mm512_loadu_si512(persons + i), _mm512_loadu_si512(persons + i + 1))
+                << i;
+        same &= same_person;
+#else
+        for (uint32_t i = 0; i < 64; i++)
+            same |= (uint64_t)((cells[i] == cells[i + 1]) & (persons[i] == persons[i + 1])) << i;
+#endif
+        mask[w] &= ~(same << 1 | carry);
+        carry = same >> 63;
+    }
+}
+
 static inline void mark_one(uint64_t *bits, uint32_t rows, uint32_t row, uint32_t place)
 {
     bits[pair_word(rows, row, place)] |= (uint64_t)1 << (place % 64);
@@ -86,4 +110,4 @@ static void take(uint64_t *bits, uint32_t blocks, uint32_t rows, uint64_t *count
 }
 
 extern const struct pair_kernels CPU_NAME(pair_kernels);
-const struct pair_kernels CPU_NAME(pair_kernels) = {expand, pairs_all, pairs_kept, mark, mark_kept, take};
+const struct pair_kernels CPU_NAME(pair_kernels) = {expand, pairs_all, pairs_kept, changes, mark, mark_kept, take};

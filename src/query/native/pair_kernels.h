@@ -29,6 +29,8 @@ struct pair_kernels {
     void (*pairs)(const uint16_t *cells, const uint32_t *persons, uint32_t count, uint64_t *pairs);
     /* The same of kept rows, for masks with few of them. */
     void (*pairs_kept)(const uint16_t *cells, const uint32_t *persons, const uint64_t *mask, uint64_t *pairs);
+    /* Lets go of the rows of which cell and person are those of the row before. One entry behind the last is read. */
+    void (*changes)(const uint16_t *cells, const uint32_t *persons, uint64_t *mask);
     /* Sets the bits of (cell, person - base), of `rows` rows. */
     void (*mark)(const uint16_t *cells, const uint32_t *persons, uint32_t count, uint32_t base, uint32_t rows,
                  uint64_t *bits);

@@ -129,6 +129,24 @@ static void flush_pairs(struct worker *worker)
     }
 }
 
+/* Bits for all rows. Those of one person have mostly one label. */
+static void mark_all(struct worker *worker, const struct span *span)
+{
+    const struct labelled *labelled = worker->survey->labelled;
+    const struct labelled_worker *own = worker->labelled;
+    struct narrow *narrow = worker->narrow;
+    uint32_t rows = labelled->row_count + 1, left = 0;
+    narrow->kernels->hide(narrow->mask, worker->rows, narrow->none, narrow->cells);
+    labelled->kernels->changes(narrow->cells, own->persons, narrow->mask);
+    for (uint32_t w = 0; w < MASK_WORDS; w++) left += (uint32_t)__builtin_popcountll(narrow->mask[w]);
+    if (left * 2 < span->to - span->from)
+        labelled->kernels->mark_kept(narrow->cells, own->persons, narrow->mask, worker->person_base, rows,
+                                     worker->bits);
+    else
+        labelled->kernels->mark(narrow->cells + span->from, own->persons + span->from, span->to - span->from,
+                                worker->person_base, rows, worker->bits);
+}
+
 static enum status visit_vector(struct worker *worker, uint32_t vector, struct span *span)
 {
     const struct survey *survey = worker->survey;
@@ -151,12 +169,8 @@ static enum status visit_vector(struct worker *worker, uint32_t vector, struct s
     bool few = left * 3 < rows;
     if (!few) narrow->kernels->hide(narrow->mask, span->to, narrow->none, narrow->cells);
     if (labelled->all_shared) {
-        uint32_t all = labelled->row_count + 1;
         TRY(narrow_count(worker, left));
-        if (few)
-            kernels->mark_kept(narrow->cells, own->persons, narrow->mask, worker->person_base, all, worker->bits);
-        else
-            kernels->mark(cells, persons, rows, worker->person_base, all, worker->bits);
+        mark_all(worker, span);
         return STATUS_OK;
     }
     if (labelled->row_count && find_shared(worker, span)) mark_shared(worker);
