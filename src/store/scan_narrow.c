@@ -20,7 +20,7 @@ enum status scan_codes16(struct scan *scan, uint32_t property_id, uint32_t code_
     if (!column || column->chunk.encoding != CHUNK_DICT || code_count > UINT16_MAX)
         return error_set(error, STATUS_INTERNAL, "the column has no codes of 16 bits");
     if (column->chunk.per_person) {
-        TRY(run_prepare(run, column, error));
+        if (!column->values) column->dict_count = code_count; /* no more of the dictionary is needed */
         if (column->dict_count > code_count) return run_damaged(run, STATUS_CORRUPT, error);
         return run_shared_codes16(run, column, scan->vector, error, ret_codes);
     }

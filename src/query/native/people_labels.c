@@ -20,7 +20,7 @@
 
 #include <stdlib.h>
 
-#define RANGE_BYTES    ((uint64_t)512 << 10) /* of bits: half of a usual second-level cache */
+#define RANGE_BYTES    ((uint64_t)1 << 20) /* of bits: they stay near; less, and opening runs again costs more */
 #define RANGES_MAX     1024
 #define BIT_BYTES_ROW  32 /* of bits that a row may cost: they are cleared and counted */
 #define BIT_BYTES_FREE ((uint64_t)1 << 20)
