@@ -232,8 +232,7 @@ static enum status take_row(struct row_sink *sink, const struct event_row *row, 
     json_write_str(line, row->insert_id);
     for (size_t i = 0; i < row->property_count; i++) {
         buf_byte(line, ',');
-        json_write_str(line, row->properties[i].name);
-        buf_byte(line, ':');
+        buf_str_add(line, row->properties[i].name->json);
         value_write_json(line, row->properties[i].value);
     }
     buf_lit(line, "}}\n");

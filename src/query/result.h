@@ -60,8 +60,12 @@ void top_values_free(struct top_values *result);
 
 /* --- FEED, EXPORT: events --- */
 
+/* The same object for all rows that have the property. */
+struct row_name {
+    struct str text, json; /* json: `"text":`, with what JSON escapes */
+};
 struct row_property {
-    struct str name;
+    const struct row_name *name;
     struct value value; /* never ABSENT */
 };
 /* One event. It and all it points to are the executor's, good until the sink returns. */

@@ -285,7 +285,7 @@ static enum status check_order(struct row_sink *base, const struct event_row *ro
     assert_int_equal(row->property_count, 2);
     for (size_t i = 0; i < 2; i++) {
         const struct row_property *property = &row->properties[i];
-        if (str_is(property->name, "text"))
+        if (str_is(property->name->text, "text"))
             sink->text_bytes += property->value.size;
         else /* the number says when it was */
             assert_int_equal(property->value.integer, row->time_ms - T0);
@@ -383,15 +383,15 @@ static enum status add_up(struct row_sink *base, const struct event_row *row, st
     int64_t number = -1;
     for (size_t i = 0; i < 3; i++) {
         const struct row_property *property = &row->properties[i];
-        if (str_is(property->name, "number")) number = property->value.integer;
+        if (str_is(property->name->text, "number")) number = property->value.integer;
     }
     for (size_t i = 0; i < 3; i++) {
         const struct row_property *property = &row->properties[i];
         struct str text = value_text(property->value);
         char wanted[32];
         snprintf(wanted, sizeof wanted, "%010d", (int)(number / 1000));
-        if (str_is(property->name, "text")) assert_true(str_eq(text, str_of(wanted)));
-        if (!str_is(property->name, "wide")) continue;
+        if (str_is(property->name->text, "text")) assert_true(str_eq(text, str_of(wanted)));
+        if (!str_is(property->name->text, "wide")) continue;
         sink->wide_bytes += text.size;
         for (size_t b = 0; b < text.size; b += 997) assert_int_equal(text.data[b], 'a' + number / 1000 % 26);
     }

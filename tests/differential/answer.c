@@ -99,8 +99,7 @@ static enum status take_row(struct row_sink *base, const struct event_row *row, 
     json_write_str(&line, row->insert_id_sent ? row->insert_id : STR("(none)"));
     for (size_t i = 0; i < row->property_count; i++) {
         buf_reset(&one);
-        json_write_str(&one, row->properties[i].name);
-        buf_byte(&one, ':');
+        buf_str_add(&one, row->properties[i].name->json);
         value_write_json(&one, row->properties[i].value);
         properties[i] = arena_str(sink->arena, buf_str(&one));
     }

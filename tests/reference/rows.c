@@ -30,12 +30,25 @@ static struct value to_value(struct arena *arena, struct ref_value v)
     return value;
 }
 
+static const struct row_name *to_name(struct arena *arena, struct str text)
+{
+    struct row_name *name = ref_alloc(arena, sizeof *name);
+    struct buf buf = BUF_INIT((size_t)64 << 20);
+    json_write_str(&buf, text);
+    buf_byte(&buf, ':');
+    if (buf_status(&buf) != STATUS_OK) abort();
+    *name = (struct row_name){text, ref_copy(arena, buf_str(&buf))};
+    buf_fini(&buf);
+    return name;
+}
+
 static struct event_row to_row(const struct reference *reference, struct arena *arena, const struct ref_event *event)
 {
     size_t count = event->properties.count;
     struct row_property *properties = ref_alloc(arena, count * sizeof *properties);
     for (size_t i = 0; i < count; i++)
-        properties[i] = (struct row_property){event->properties.keys[i], to_value(arena, event->properties.items[i])};
+        properties[i] = (struct row_property){to_name(arena, event->properties.keys[i]),
+                                              to_value(arena, event->properties.items[i])};
     return (struct event_row){
         .event = event->name,
         .time_ms = event->time_ms,

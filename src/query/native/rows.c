@@ -4,12 +4,18 @@
  */
 #include "query/native/rows.h"
 
+#include "base/json.h"
+
 #define GROUP_VALUES_MAX 8192
 
 enum status rows_init(struct rows *rows, const struct selection *selection, struct error *error)
 {
     *rows = (struct rows){.selection = selection, .arena = arena_new(selection->share_bytes_max)};
-    enum status status = selection_scan(selection, error, &rows->scan);
+    rows->names_arena = arena_new(selection->share_bytes_max);
+    rows->all_names =
+        arena_new_array(rows->names_arena, struct row_name *, (size_t)snapshot_property_count(selection->snapshot) + 1);
+    enum status status =
+        rows->all_names ? selection_scan(selection, error, &rows->scan) : selection_out_of_memory(selection, error);
     if (status != STATUS_OK) rows_fini(rows);
     return status;
 }
@@ -18,23 +24,46 @@ void rows_fini(struct rows *rows)
 {
     scan_free(rows->scan);
     arena_free(rows->arena);
+    arena_free(rows->names_arena);
     *rows = (struct rows){0};
+}
+
+/* Rows that were given away point to names: they stay. */
+static enum status name_of(struct rows *rows, uint32_t property, struct error *error, const struct row_name **ret)
+{
+    if (!rows->all_names[property]) {
+        struct row_name *name = arena_new_array(rows->names_arena, struct row_name, 1);
+        struct str text = snapshot_property_name(rows->selection->snapshot, property);
+        struct buf json = BUF_INIT(text.size * 6 + 16);
+        json_write_str(&json, text);
+        buf_byte(&json, ':');
+        if (name) *name = (struct row_name){text, arena_str(rows->names_arena, buf_str(&json))};
+        bool failed = buf_status(&json) != STATUS_OK || !name || !name->json.data;
+        buf_fini(&json);
+        if (failed) return selection_out_of_memory(rows->selection, error);
+        rows->all_names[property] = name;
+    }
+    *ret = rows->all_names[property];
+    return STATUS_OK;
 }
 
 enum status rows_run(struct rows *rows, const struct scan_run *run, struct error *error)
 {
     struct snapshot *snapshot = rows->selection->snapshot;
-    const uint32_t *properties;
+    const uint32_t *properties, property_count = snapshot_property_count(snapshot);
     rows->run = NULL;
     TRY(scan_open(rows->scan, run, error));
     TRY(scan_properties(rows->scan, error, &properties, &rows->property_count));
     arena_reset(rows->arena);
     size_t count = rows->property_count ? rows->property_count : 1, group = GROUP_VALUES_MAX / count;
     rows->group_rows = group < 1 ? 1 : group > SCAN_PICKS_MAX ? SCAN_PICKS_MAX : (uint32_t)group;
-    rows->names = arena_new_array(rows->arena, struct str, count);
+    rows->names = arena_new_array(rows->arena, const struct row_name *, count);
     rows->values = arena_new_array(rows->arena, struct value, count * rows->group_rows);
     if (!rows->names || !rows->values) return selection_out_of_memory(rows->selection, error);
-    for (size_t i = 0; i < rows->property_count; i++) rows->names[i] = snapshot_property_name(snapshot, properties[i]);
+    for (size_t i = 0; i < rows->property_count; i++) {
+        if (properties[i] >= property_count) return error_set(error, STATUS_CORRUPT, "a property without a name");
+        TRY(name_of(rows, properties[i], error, &rows->names[i]));
+    }
     rows->event = snapshot_event_name(snapshot, run->event_id);
     rows->run = run;
     return STATUS_OK;

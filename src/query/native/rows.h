@@ -11,7 +11,9 @@ struct rows {
     struct arena *arena; /* of the current run */
     const struct scan_run *run;
     struct str event;
-    struct str *names; /* of the run's properties */
+    struct arena *names_arena;
+    struct row_name **all_names;   /* by property; NULL: not met yet */
+    const struct row_name **names; /* of the run's properties */
     size_t property_count;
     struct value *values; /* group_rows of each property */
     uint32_t group_rows;  /* that are decoded at a time */
