@@ -54,7 +54,8 @@ static void finish_requests(struct request *list, enum status status)
 static enum status commit(struct store *store, struct request *list, size_t size, uint32_t count, struct error *error)
 {
     struct message *message = store_message_try(MESSAGE_FRAME);
-    if (message) message->frame = frame_bytes_new_at(wal_frame_size(size), wal_next_offset(store->wal, size));
+    if (message)
+        message->frame = frame_bytes_take(&store->frames, wal_frame_size(size), wal_next_offset(store->wal, size));
     if (!message || !message->frame) {
         free(message);
         return error_set(error, STATUS_UNAVAILABLE, "out of memory for a log frame");
@@ -177,6 +178,8 @@ void store_log_main(void *arg)
             marked = true;
             enum status status = wal_mark(store->wal, os_now_ms(), &error);
             if (status != STATUS_OK) store_set_failure(store, &error);
+        } else { /* idle for a while */
+            frame_pool_clear(&store->frames);
         }
         if (stop && !list) return;
     }

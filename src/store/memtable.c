@@ -1,41 +1,12 @@
 #include "store/memtable.h"
 
 #include "base/civil.h"
-#include "os/fs.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #define KEYS_FIRST 256u
 #define KEYS_KEPT  (1u << 19) /* slots that stay for the next rows */
-
-struct frame_bytes *frame_bytes_new(size_t size)
-{
-    return frame_bytes_new_at(size, 0);
-}
-
-struct frame_bytes *frame_bytes_new_at(size_t size, uint64_t offset)
-{
-    size_t spare = size >= OS_DIRECT_BYTES_MIN ? OS_DIRECT_ALIGN : 0; /* small ones would be mostly that */
-    struct frame_bytes *frame = malloc(sizeof *frame + spare + size);
-    if (!frame) return NULL;
-    char *first = (char *)(frame + 1);
-    frame->refs = 1;
-    frame->trusted = false;
-    frame->size = size;
-    frame->data = first + (spare ? (offset - (uintptr_t)first) % spare : 0);
-    return frame;
-}
-
-/* Only the applier holds references (the log thread hands its single one over), so the count needs no atomics. */
-void frame_bytes_ref(struct frame_bytes *frame)
-{
-    frame->refs++;
-}
-void frame_bytes_unref(struct frame_bytes *frame)
-{
-    if (frame && --frame->refs == 0) free(frame);
-}
 
 void memtable_init(struct memtable *mem)
 {

@@ -5,21 +5,9 @@
  * need is unpacked.
  */
 #include "store/batch.h"
+#include "store/frame.h"
 #include "store/ids.h"
 #include "store/section.h"
-
-/* The bytes of a log frame, shared by the memtables of the projects it touches. */
-struct frame_bytes {
-    uint32_t refs;
-    bool trusted; /* its records were made by this process: they need not be checked again */
-    size_t size;
-    char *data;
-};
-struct frame_bytes *frame_bytes_new(size_t size); /* NULL: out of memory */
-/* With the address that OS_DIRECT wants of data that goes to this offset of a file. */
-struct frame_bytes *frame_bytes_new_at(size_t size, uint64_t offset);
-void frame_bytes_ref(struct frame_bytes *frame);
-void frame_bytes_unref(struct frame_bytes *frame);
 
 struct mem_row {
     int64_t time_ms;

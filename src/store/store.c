@@ -184,6 +184,7 @@ enum status store_open(const struct store_options *options, struct error *error,
     store->arena = arena_new((size_t)1 << 30);
     store->cache = cache_new(options->cache_bytes);
     store->last_flush_ns = os_monotonic_ns();
+    frame_pool_init(&store->frames);
     os_mutex_init(&store->queue_lock, "append queue");
     os_mutex_init(&store->mail_lock, "mailbox");
     os_mutex_init(&store->fresh_lock, "fresh snapshots");
@@ -250,6 +251,7 @@ void store_close(struct store *store)
     store_fresh_clear(store);
     each_project(store, at, project) project_free(project);
     u64map_fini(&store->projects);
+    frame_pool_fini(&store->frames);
     wal_free(store->wal);
     if (store->manifest.fs) manifest_fini(&store->manifest);
     cache_free(store->cache);

@@ -69,6 +69,7 @@ struct store {
     struct cache *cache;
     struct manifest manifest; /* maintenance thread, after opening */
     struct wal *wal;
+    struct frame_pool frames; /* of the log thread; emptied when it is idle */
 
     struct os_mutex queue_lock;
     struct os_cond queue_filled;
