@@ -66,6 +66,8 @@ struct core {
     int64_t *times, *received;
     uint8_t *flags;
     struct value *inserts;
+    char *texts; /* of inserts that come from FIXED chunks: `stride` bytes a place */
+    size_t stride;
 };
 
 /* A value that outlives the block it was decoded from. Blocks of RAM images stay where they are. */
@@ -93,6 +95,33 @@ static enum status gather_values(struct batch *b, size_t input, struct run_colum
             values[to] = vector_at(&vector, r);
             if (keep_value(arena, in->section->section, vector.kind != VECTOR_FLAT, &values[to]) != STATUS_OK)
                 return merge_no_memory(m->error);
+        }
+    }
+    return STATUS_OK;
+}
+
+/* Insert ids are nearly always FIXED. Their texts are put side by side in the order of the places, in which they are
+ * hashed and written. */
+static enum status gather_inserts(struct batch *b, size_t input, struct run_column *column, struct core *core)
+{
+    struct merge *m = b->m;
+    struct merge_input *in = &m->inputs[input];
+    size_t stride = core->stride;
+    if (column->chunk.encoding != CHUNK_FIXED || column->chunk.parameter > stride)
+        return gather_values(b, input, column, m->column_arena, core->inserts);
+    each_vector(b, in, v)
+    {
+        struct vector vector;
+        TRY(failed(m, input, run_read(&in->run, column, v, m->error, &vector)));
+        for (uint32_t r = 0; r < vector.count; r++) {
+            uint32_t to = place_of(b, in, v, r);
+            if (to >= b->count) continue;
+            struct value value = vector_at(&vector, r);
+            if (value.type == VALUE_STRING) {
+                assert(value.size <= stride);
+                value.data = memcpy(core->texts + to * stride, value.data, value.size);
+            }
+            core->inserts[to] = value;
         }
     }
     return STATUS_OK;
@@ -141,7 +170,7 @@ static enum status gather_core(struct batch *b, size_t input, struct core *core)
             core->flags[to] = (uint8_t)numbers[r];
         }
     }
-    return gather_values(b, input, inserts, m->column_arena, core->inserts);
+    return gather_inserts(b, input, inserts, core);
 }
 
 static enum status begin_runs(struct batch *b, uint32_t event_id)
@@ -157,6 +186,13 @@ static enum status begin_runs(struct batch *b, uint32_t event_id)
                         .inserts = arena_new_array(arena, struct value, n)};
     if (!core.persons || !core.ids || !core.times || !core.received || !core.flags || !core.inserts)
         return merge_no_memory(m->error);
+    for (size_t i = 0; i < m->job->input_count; i++) {
+        const struct run_column *inserts = m->inputs[i].open ? run_column(&m->inputs[i].run, CORE_INSERT) : NULL;
+        if (inserts && inserts->chunk.encoding == CHUNK_FIXED && inserts->chunk.parameter > core.stride)
+            core.stride = inserts->chunk.parameter;
+    }
+    core.texts = arena_alloc(arena, n * core.stride + 1);
+    if (!core.texts) return merge_no_memory(m->error);
     for (size_t i = 0; i < m->job->input_count; i++) {
         if (m->inputs[i].open) TRY(gather_core(b, i, &core));
     }

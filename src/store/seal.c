@@ -29,6 +29,7 @@ enum form {
 /* One property of one run: the rows that have it, and what they have. */
 struct column {
     uint32_t run, property, count, capacity;
+    uint32_t next; /* one more than the last of rows */
     enum form form;
     uint32_t *rows; /* within the run as it arrived, ascending */
     uint32_t *codes;
@@ -204,10 +205,11 @@ static enum status add_value(struct sealing *s, struct column *column, uint32_t 
 {
     bool number = value.type == VALUE_INT || value.type == VALUE_DOUBLE;
     /* A property that stands twice in one event (the log allows it) counts once, the last one. */
-    if (column->count && column->rows[column->count - 1] == row) column->count--;
+    if (column->next == row + 1) column->count--;
     if (column->capacity == 0 && number) column->form = value.type == VALUE_INT ? FORM_INTS : FORM_DOUBLES;
     if (column->count == column->capacity) TRY(make_room(s, column));
     column->rows[column->count] = row;
+    column->next = row + 1;
     if (number) {
         TRY(add_number(s, column, value));
     } else {
@@ -222,9 +224,10 @@ static inline enum status add_text(struct sealing *s, struct column *column, uin
                                    uint32_t size)
 {
     if (column->form != FORM_CODES) return add_value(s, column, row, value_str(str_from(data, size)));
-    if (column->count && column->rows[column->count - 1] == row) column->count--;
+    if (column->next == row + 1) column->count--;
     if (column->count == column->capacity) TRY(make_room(s, column));
     column->rows[column->count] = row;
+    column->next = row + 1;
     return interner_text(&s->interners[column->property], s->arena, data, size, &column->codes[column->count++]);
 }
 
@@ -266,6 +269,27 @@ static inline bool is_short_text(const struct reader *reader)
     return left >= 3 && at[0] < 0x80 && at[1] == VALUE_STRING && at[2] < 0x80 && left - 3 >= at[2];
 }
 
+/* What event_property_next does, in a few instructions for truth values and doubles. */
+static inline bool next_property(struct reader *reader, uint32_t *ret_name, struct value *ret_value)
+{
+    const unsigned char *at = reader->at;
+    size_t left = reader_left(reader);
+    if (left >= 3 && at[0] < 0x80 && at[1] == VALUE_BOOL && at[2] <= 1) {
+        *ret_name = at[0];
+        *ret_value = value_bool(at[2]);
+        reader->at = at + 3;
+        return true;
+    }
+    if (left >= 10 && at[0] < 0x80 && at[1] == VALUE_DOUBLE) {
+        *ret_name = at[0];
+        *ret_value = (struct value){.type = VALUE_DOUBLE};
+        memcpy(&ret_value->number, at + 2, 8);
+        reader->at = at + 10;
+        return true;
+    }
+    return event_property_next(reader, ret_name, ret_value);
+}
+
 /* Strings do not become a struct value on the way: writing one in parts and reading it as a whole, at once, makes the
  * processor wait each time. */
 static enum status take_properties(struct sealing *s, const struct mem_row *row, uint32_t r, uint32_t arrived)
@@ -285,7 +309,7 @@ static enum status take_properties(struct sealing *s, const struct mem_row *row,
             TRY(add_text(s, column, arrived, (const char *)at + 3, size));
             continue;
         }
-        if (!event_property_next(&reader, &name, &value)) break;
+        if (!next_property(&reader, &name, &value)) break;
         if (property_ids[name] == UINT32_MAX) continue;
         TRY(column_for(s, r, nth++, property_ids[name], &column));
         TRY(add_value(s, column, arrived, value));

@@ -7,6 +7,7 @@
 #include "base/civil.h"
 #include "base/hash.h"
 #include "store/chunk_encode.h"
+#include "store/dictionary.h"
 #include "store/filter.h"
 #include "store/person_set.h"
 #include "store/statistics.h"
@@ -154,6 +155,7 @@ enum status section_builder_run(struct section_builder *builder, uint32_t event_
         lengths[person_count - 1]++;
         if (rows->times_ms[i] < builder->run.time_min_ms) builder->run.time_min_ms = rows->times_ms[i];
         if (rows->times_ms[i] > builder->run.time_max_ms) builder->run.time_max_ms = rows->times_ms[i];
+        value_prefetch(rows->insert_ids, i + PREFETCH_AHEAD, count);
         if (rows->insert_ids[i].type == VALUE_STRING)
             TRY(add_key(builder,
                         dedup_key(event_id, rows->ids[i], rows->times_ms[i], value_text(rows->insert_ids[i]))));
