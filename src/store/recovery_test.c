@@ -278,6 +278,32 @@ static size_t log_files(struct fixture *f)
     return count;
 }
 
+/* After a purge of the log its only file has no frame. A start that is cut off at any change of the disk must not leave
+ * the directory without one: the next start would say that the log is lost. */
+static void a_purged_log_is_not_a_lost_one(void **state)
+{
+    (void)state;
+    bool halted = true;
+    for (uint64_t nth = 1; halted; nth++) {
+        struct fixture f = new_fixture(nth);
+        assert_int_equal(send(&f, 1, "a"), STATUS_OK);
+        if (store_purge_log(f.store, &f.error) != STATUS_OK) fail_msg("%s", f.error.primary);
+        store_close(f.store);
+        sim_restart(f.sim);
+        sim_halt(f.sim, nth);
+        enum status status = try_open(&f, false);
+        halted = sim_halted(f.sim);
+        assert_true(halted || status == STATUS_OK);
+        if (f.store) store_close(f.store);
+        sim_restart(f.sim); /* killed: what was done is done */
+        open_store(&f);
+        assert_int_equal(count(&f, 1, "a"), 1);
+        assert_int_equal(send(&f, 1, "a"), STATUS_OK);
+        end_fixture(&f);
+        assert_true(nth < 1000);
+    }
+}
+
 /* A server that is started again and again without work must not gather log files. */
 static void starting_often_leaves_nothing_behind(void **state)
 {
@@ -301,6 +327,7 @@ int main(void)
         cmocka_unit_test(starting_often_leaves_nothing_behind), cmocka_unit_test(a_mark_that_only_the_cache_has),
         cmocka_unit_test(a_disk_that_fails_for_a_while),        cmocka_unit_test(a_full_disk_at_start),
         cmocka_unit_test(salvage_starts_once_and_for_all),      cmocka_unit_test(a_dropped_project_stays_gone),
+        cmocka_unit_test(a_purged_log_is_not_a_lost_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

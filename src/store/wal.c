@@ -428,13 +428,14 @@ static enum status recover(struct recovery *r, struct error *error)
 }
 
 /* Files that begin behind the end of the log were made ready by earlier processes and never written to. Each start
- * makes a new one, so without this a server that is restarted again and again would fill its disk. */
+ * makes a new one, so without this a server that is restarted again and again would fill its disk. The newest file
+ * stays when there is no other (the log was purged): without any, the log would seem to be lost. */
 static void remove_unused(struct wal *wal, uint64_t end_lsn)
 {
     size_t kept = 0;
     for (size_t i = 0; i < wal->file_count; i++) {
         struct error ignored;
-        bool unused = wal->files[i].base >= end_lsn;
+        bool unused = wal->files[i].base >= end_lsn && (kept || i + 1 < wal->file_count);
         char name[64];
         file_name(name, wal->files[i].base, wal->files[i].epoch);
         if (unused && os_unlink(wal->options.fs, name, &ignored) == STATUS_OK) continue;
