@@ -34,7 +34,7 @@ static enum status drop_project(struct store *store, uint64_t id)
     store->dropped[store->dropped_count++] = id;
     for (size_t i = 0; i < project->live_count; i++) TRY(store_bury(store, &project->live[i].section, 1));
     project_clear(project);
-    project->dropped = true;
+    project->dropped = project->catalogued = true;
     return STATUS_OK;
 }
 
@@ -97,7 +97,7 @@ void store_count_memory(struct store *store)
 }
 
 /* Whether the catalog is to be written anew, so that forgotten ids leave it: at once while that costs little, and in
- * time for the deadline in any case. */
+ * time for the deadline in any case. Dropping a project is rare, and what it leaves behind goes at once. */
 static bool catalog_is_stale(struct store *store)
 {
     uint64_t ids = 0;
@@ -105,6 +105,7 @@ static bool catalog_is_stale(struct store *store)
     struct project *project;
     each_project(store, at, project)
     {
+        urgent |= project->catalogued;
         ids += id_graph_count(project->ids);
         stale |= project->forgot_lsn && !project->dropped;
         urgent |= project->forgot_lsn && !project->dropped &&

@@ -372,10 +372,10 @@ static void damage_stays(void **state)
 
 /* Whether the text is in a section file. Compactions that run meanwhile take files away while one looks: what was in
  * them is in others then, and the look begins anew. */
-static bool on_disk(struct world *w, const char *text)
+static bool on_disk(struct world *w, const char *kind, const char *text)
 {
     for (;;) {
-        struct world_names files = world_list(w, "events", ".sec");
+        struct world_names files = world_list(w, "events", kind);
         bool found = false, all = true;
         for (size_t i = 0; i < files.count && all; i++) {
             struct buf bytes;
@@ -403,7 +403,7 @@ static void send_secret(struct world *w, uint64_t project, const char *user, con
     assert_int_equal(store_append_wait(w->store, &record), STATUS_OK);
 }
 
-/* What is deleted, and what belonged to a dropped project, is not in any section file any more, not even in parts of
+/* What is deleted, and what belonged to a dropped project, is not in any file of events/ any more, not even in parts of
  * files that do not count; and the store knows since when. */
 static void deleted_for_good(void **state)
 {
@@ -413,10 +413,11 @@ static void deleted_for_good(void **state)
     open_with(&w, at_once);
     fill(&w, 2);
     send_secret(&w, 1, "somebody", "the secret of somebody");
-    send_secret(&w, 3, "another", "the secret of another");
+    send_secret(&w, 3, "who-another-is", "the secret of another");
     world_flush(&w);
     fill(&w, 2);
-    assert_true(on_disk(&w, "the secret of somebody") && on_disk(&w, "the secret of another"));
+    assert_true(on_disk(&w, ".sec", "the secret of somebody") && on_disk(&w, ".sec", "the secret of another"));
+    assert_true(on_disk(&w, ".cat", "who-another-is"));
     struct world_digest two = world_digest(&w, 2);
     struct buf record = BUF_INIT(DELETE_BYTES_MAX);
     struct store_deletion deletion;
@@ -430,8 +431,9 @@ static void deleted_for_good(void **state)
     assert_int_equal(store_purged_lsn(w.store, 1, &purged), STATUS_OK);
     assert_true(purged <= deletion.lsn);
     compact(&w);
-    assert_false(on_disk(&w, "the secret of somebody"));
-    assert_false(on_disk(&w, "the secret of another"));
+    assert_false(on_disk(&w, ".sec", "the secret of somebody"));
+    assert_false(on_disk(&w, ".sec", "the secret of another"));
+    assert_false(on_disk(&w, ".cat", "who-another-is"));
     expect(&w, 2, two);
     assert_int_equal(world_count(&w, 3), 0);
     assert_int_equal(store_purge_log(w.store, &w.error), STATUS_OK);

@@ -75,6 +75,7 @@ static enum status save_catalog(struct flush_job *job, struct flush_project *par
     part->saved_properties = names_count(project->properties);
     part->saved_ids = id_graph_mark(project->ids);
     /* What a flush wrote while the project was dropped is not noted as saved: it must not be written again. */
+    part->left_out = project->dropped;
     if (project->dropped) return STATUS_OK;
     bool all = job->renew_catalog;
     save_names(&job->catalog, project->id, CATALOG_EVENTS, project->events, all ? 0 : project->saved_events);
@@ -134,6 +135,7 @@ enum status flush_job_finish(struct flush_project *part, const struct flush_job 
     project->saved_ids = part->saved_ids;
     id_graph_saved(project->ids, part->saved_ids);
     project_note_flushed(project, part->ids, part->links_applied);
+    if (job->renew_catalog && part->left_out) project->catalogued = false;
     if (job->renew_catalog && project->forgot_lsn) {
         /* Who was forgotten since is in the new files. */
         bool more = id_graph_mark(project->ids).forgotten > part->saved_ids.forgotten;
@@ -286,12 +288,13 @@ static enum status join_catalogs(struct flush_job *job, struct os_fs *fs, const 
 static enum status write_catalog(struct flush_job *job, struct os_fs *fs, struct manifest *manifest, uint64_t file_id,
                                  struct written *written)
 {
-    if (job->catalog.count == 0) return STATUS_OK;
+    if (job->catalog.count == 0 && !job->renew_catalog) return STATUS_OK;
     size_t run = catalog_run(job, manifest);
     const struct manifest_file *old = manifest->catalogs + (manifest->catalog_count - run);
     written->joined = calloc(run + 1, sizeof *written->joined);
     if (!written->joined) return error_set(&job->error, STATUS_LIMIT, "out of memory while flushing");
     for (size_t i = 0; i < run; i++) written->joined[written->joined_count++] = old[i].file_id;
+    if (job->catalog.count == 0) return STATUS_OK; /* nothing is left */
     TRY(join_catalogs(job, fs, manifest, file_id, old, job->renew_catalog ? 0 : run, &written->catalog));
     job->bytes_written += written->catalog.size;
     written->has_catalog = true;

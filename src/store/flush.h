@@ -25,6 +25,7 @@ struct flush_project {
     /* what the catalog piece covers, to be noted as saved on success */
     uint32_t saved_events, saved_properties;
     struct id_mark saved_ids;
+    bool left_out; /* nothing: it was dropped */
 };
 struct flush_job {
     uint64_t flushed_lsn;

@@ -361,6 +361,7 @@ static void dropped_during_a_flush(void **state)
         stop(&w);
         start(&w);
         w.project->dropped = true; /* as opening a store does */
+        assert_int_equal(w.manifest.catalog_count, renew ? 0 : 1);
         assert_int_equal(w.manifest.dropped_count, 1);
         assert_int_equal(w.project->live_count, 0);
     }

@@ -58,6 +58,7 @@ struct project {
     struct snapshot *published;
     bool changed;         /* since `published` */
     bool dropped;         /* its events were forgotten for good */
+    bool catalogued;      /* dropped, and catalog files may hold its names and ids */
     bool names_exhausted; /* and that was logged */
     uint32_t reason_property;
     /* a flush that is under way */

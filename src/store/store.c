@@ -140,6 +140,8 @@ static enum status recover(struct store *store, struct error *error, struct stor
         project = store_find_project(store, store->manifest.dropped[i]);
         if (!project) return error_set(error, STATUS_LIMIT, "out of memory for a project");
         project->dropped = true;
+        project->catalogued =
+            names_count(project->events) || names_count(project->properties) || id_graph_count(project->ids);
     }
     TRY(project_debts_read(str_from(store->manifest.debts, store->manifest.debt_size), store_find_project, store,
                            &store->context, error));
