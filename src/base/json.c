@@ -233,12 +233,10 @@ static inline bool is_plain(unsigned char c)
 
 /* The same of eight bytes at once: the high bit of a byte of `bad` is set when it is not plain. A borrow may set bits
  * too many, but only above a byte that is not plain. */
-static inline bool are_plain(const char *data)
+static inline bool are_plain(uint64_t x)
 {
     const uint64_t ones = UINT64_MAX / 255, highs = ones << 7;
-    uint64_t x, bad;
-    memcpy(&x, data, 8);
-    bad = x | (x - ones * 0x20);
+    uint64_t bad = x | (x - ones * 0x20);
     bad |= (x ^ ones * '"') - ones;
     bad |= (x ^ ones * '\\') - ones;
     bad |= (x ^ ones * '<') - ones;
@@ -246,13 +244,28 @@ static inline bool are_plain(const char *data)
     return !(bad & highs);
 }
 
+static inline uint64_t eight_bytes(const char *data)
+{
+    uint64_t x;
+    memcpy(&x, data, 8);
+    return x;
+}
+
 static bool is_plain_str(struct str s)
 {
-    size_t i = 0;
-    for (; i + 8 <= s.size; i += 8) {
-        if (!are_plain(s.data + i)) return false;
+    if (s.size >= 8) { /* the last eight may overlap those before */
+        for (size_t i = 0; i + 8 < s.size; i += 8) {
+            if (!are_plain(eight_bytes(s.data + i))) return false;
+        }
+        return are_plain(eight_bytes(s.data + s.size - 8));
     }
-    for (; i < s.size; i++) {
+    if (s.size >= 4) {
+        uint32_t first, last;
+        memcpy(&first, s.data, 4);
+        memcpy(&last, s.data + s.size - 4, 4);
+        return are_plain(first | (uint64_t)last << 32);
+    }
+    for (size_t i = 0; i < s.size; i++) {
         if (!is_plain((unsigned char)s.data[i])) return false;
     }
     return true;

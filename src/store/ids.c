@@ -395,6 +395,12 @@ struct str id_view_text(const struct id_view *view, uint32_t id, char room[ID_TE
     return id ? id_form_text(form_at(view->pages, view->pieces, id), room) : STR("");
 }
 
+void id_view_expect_texts(const struct id_view *view, const uint32_t *ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ids[i]) __builtin_prefetch(form_at(view->pages, view->pieces, ids[i]));
+}
+
 uint32_t id_view_find(const struct id_view *view, struct str text)
 {
     struct id_form form;

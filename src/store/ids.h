@@ -100,4 +100,6 @@ bool id_view_absorbed(const struct id_view *view, uint32_t person, uint32_t *ret
 bool id_view_absorbed_before(const struct id_view *view, uint32_t *link);
 /* In `room`, or living as long as the view. */
 struct str id_view_text(const struct id_view *view, uint32_t id, char room[ID_TEXT_ROOM]);
+/* Has the texts fetched into the processor's cache: they will be asked for soon. */
+void id_view_expect_texts(const struct id_view *view, const uint32_t *ids, size_t count);
 uint32_t id_view_find(const struct id_view *view, struct str text);

@@ -3,6 +3,7 @@
  * these are the rows, of one with a value per person the places of their persons in the run's list.
  */
 #include "base/civil.h"
+#include "store/chunk_int.h"
 #include "store/chunk_pick.h"
 #include "store/run_shared.h"
 #include "store/scan_int.h"
@@ -23,6 +24,22 @@ enum status scan_pick(struct scan *scan, const uint32_t *rows, uint32_t count, s
     if (count) memcpy(scan->picked, rows, count * sizeof *rows);
     scan->picked_count = count;
     return STATUS_OK;
+}
+
+#define LINE_BYTES 64
+
+/* Items of a few rows are spread over all lines of a vector, and each column has its own: waiting for one line after
+ * the other would take longer than all the rest. */
+void scan_expect_vector(struct scan *scan, uint32_t vector)
+{
+    for (uint32_t c = 0; c < scan->run.column_count; c++) {
+        const struct run_column *column = &scan->run.columns[c];
+        struct reader bytes;
+        if (column->chunk.per_person || column->block_index != vector / BLOCK_VECTORS) continue;
+        if (column->chunk.property < CORE_MINUTE && column->chunk.property >= CORE_PERSON) continue;
+        if (chunk_open_vector(&column->chunk, column->block.bytes, vector, &bytes) != STATUS_OK) continue;
+        for (const unsigned char *at = bytes.at; at < bytes.end; at += LINE_BYTES) __builtin_prefetch(at);
+    }
 }
 
 static enum status pick_stream(struct scan *scan, enum core_stream stream, struct error *error, int64_t *ret_values)

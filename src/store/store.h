@@ -131,6 +131,8 @@ uint32_t snapshot_property_count(const struct snapshot *snapshot);
 uint32_t snapshot_id(const struct snapshot *snapshot, struct str distinct_id); /* 0 when unknown */
 /* "" for 0. It is in `room` or lives as long as the snapshot. */
 struct str snapshot_id_text(const struct snapshot *snapshot, uint32_t id, char room[ID_TEXT_ROOM]);
+/* The texts of these ids will be asked for soon: has them fetched into the processor's cache. */
+void snapshot_expect_id_texts(const struct snapshot *snapshot, const uint32_t *ids, size_t count);
 uint32_t snapshot_person(const struct snapshot *snapshot, uint32_t id);        /* the cluster's number */
 uint32_t snapshot_person_id(const struct snapshot *snapshot, uint32_t person); /* the id shown for the cluster */
 uint32_t snapshot_id_count(const struct snapshot *snapshot);                   /* ids are 1..count */
@@ -286,6 +288,9 @@ enum status scan_seek_person(struct scan *scan, uint32_t person, struct error *e
  */
 #define SCAN_PICKS_MAX 128u
 enum status scan_pick(struct scan *scan, const uint32_t *rows, uint32_t count, struct error *error) MUST_USE;
+/* Rows of this vector will be picked soon: has its bytes fetched into the processor's cache, as far as its blocks are
+ * there. For those who pick from vector after vector. */
+void scan_expect_vector(struct scan *scan, uint32_t vector);
 enum status scan_pick_times(struct scan *scan, struct error *error, int64_t *ret_times_ms) MUST_USE;
 enum status scan_pick_persons(struct scan *scan, struct error *error, uint32_t *ret_persons) MUST_USE; /* resolved */
 enum status scan_pick_ids(struct scan *scan, struct error *error, uint32_t *ret_ids) MUST_USE;         /* as sent */

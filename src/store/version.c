@@ -79,6 +79,10 @@ struct str snapshot_id_text(const struct snapshot *s, uint32_t id, char room[ID_
 {
     return s->ids ? id_view_text(s->ids, id, room) : STR("");
 }
+void snapshot_expect_id_texts(const struct snapshot *s, const uint32_t *ids, size_t count)
+{
+    if (s->ids) id_view_expect_texts(s->ids, ids, count);
+}
 uint32_t snapshot_person(const struct snapshot *s, uint32_t id)
 {
     return s->ids ? id_view_person(s->ids, id) : 0;

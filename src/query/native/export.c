@@ -162,6 +162,7 @@ static enum status fill(struct export *e, struct worker *worker, struct export_b
         memset(keep, 1, rows);
         TRY(selection_keep(&worker->selection, worker->rows.scan, run, rows, error, keep, &left));
         if (!left) continue;
+        if (task->vector + 1 < run->vectors) scan_expect_vector(worker->rows.scan, task->vector + 1);
         uint32_t count = list_rows(keep, task->row, rows, picked);
         TRY(fill_rows(e, worker, batch, picked, count, error, &all));
         if (!all) break;

@@ -90,15 +90,18 @@ static enum status pick_heads(struct rows *rows, uint32_t count, struct arena *a
 {
     const struct snapshot *snapshot = rows->selection->snapshot;
     int64_t times[SCAN_PICKS_MAX], received[SCAN_PICKS_MAX];
-    uint32_t persons[SCAN_PICKS_MAX], ids[SCAN_PICKS_MAX];
+    uint32_t persons[SCAN_PICKS_MAX] /* the ids shown for them */, ids[SCAN_PICKS_MAX];
     uint8_t flags[SCAN_PICKS_MAX];
     struct value insert_ids[SCAN_PICKS_MAX];
     char(*texts)[ID_TEXT_ROOM] = arena_alloc(arena, (size_t)2 * count * sizeof *texts);
     if (!texts) return selection_out_of_memory(rows->selection, error);
-    TRY(scan_pick_times(rows->scan, error, times));
-    TRY(scan_pick_received(rows->scan, error, received));
     TRY(scan_pick_persons(rows->scan, error, persons));
     TRY(scan_pick_ids(rows->scan, error, ids));
+    for (uint32_t i = 0; i < count; i++) persons[i] = snapshot_person_id(snapshot, persons[i]);
+    snapshot_expect_id_texts(snapshot, ids, count);
+    snapshot_expect_id_texts(snapshot, persons, count);
+    TRY(scan_pick_times(rows->scan, error, times));
+    TRY(scan_pick_received(rows->scan, error, received));
     TRY(scan_pick_flags(rows->scan, error, flags));
     TRY(scan_pick_insert_ids(rows->scan, arena, error, insert_ids));
     for (uint32_t i = 0; i < count; i++) {
@@ -107,7 +110,7 @@ static enum status pick_heads(struct rows *rows, uint32_t count, struct arena *a
             .event = rows->event,
             .time_ms = times[i],
             .distinct_id = snapshot_id_text(snapshot, ids[i], texts[(size_t)2 * i]),
-            .user = snapshot_id_text(snapshot, snapshot_person_id(snapshot, persons[i]), texts[(size_t)2 * i + 1]),
+            .user = snapshot_id_text(snapshot, persons[i], texts[(size_t)2 * i + 1]),
             .insert_id_sent = insert_ids[i].type == VALUE_STRING,
             .imported = flags[i] & BATCH_IMPORT,
             .received_ms = received[i] / 1000 * 1000,
