@@ -69,8 +69,8 @@ static enum status visit(struct worker *worker, const struct bound *bound, uint6
     if (people_is_list_enough(survey, bound)) return people_visit_list(worker, bound, low, high);
     bool by_times;
     TRY(people_can_mark_times(worker, bound, &by_times));
-    TRY(worker_open(worker, bound));
     if (by_times) return people_mark_times(worker, bound, low, high);
+    TRY(worker_open(worker, bound));
     if (survey->range_count > 1) {
         if (low) TRY(scan_seek_person(worker->scan, (uint32_t)low, &worker->error, &from));
         if (high <= UINT32_MAX) TRY(scan_seek_person(worker->scan, (uint32_t)high, &worker->error, &to));

@@ -33,9 +33,9 @@ enum status people_mark_labelled(struct worker *worker, const uint16_t *rows, co
 /* All rows of the run go to one cell: the list of its persons tells who, and nothing else needs to be read. */
 bool people_is_list_enough(const struct survey *survey, const struct bound *bound);
 enum status people_visit_list(struct worker *worker, const struct bound *bound, uint64_t low, uint64_t high) MUST_USE;
-/* Only time decides where a row of the open run goes. */
+/* Only time decides where a row of the run goes. */
 enum status people_can_mark_times(struct worker *worker, const struct bound *bound, bool *ret_can) MUST_USE;
-/* Rows of persons [low, high). */
+/* Rows of persons [low, high); opens the run. */
 enum status people_mark_times(struct worker *worker, const struct bound *bound, uint64_t low, uint64_t high) MUST_USE;
 
 /* --- people_alone.c --- */

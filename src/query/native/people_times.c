@@ -163,6 +163,8 @@ enum status people_mark_times(struct worker *worker, const struct bound *bound, 
                                .base = worker->person_base,
                                .person_count = (uint32_t)worker->words * 64};
     uint32_t v = 0, rows, buffer[VECTOR_ROWS_MAX];
+    worker->open = NULL; /* scan_open, not worker_open: its table of minutes is not needed */
+    TRY(scan_open(worker->scan, &bound->run, &worker->error));
     if (low) TRY(scan_seek_vector(worker->scan, (uint32_t)low, &worker->error, &v));
     for (bool more = true; more && v < bound->run.vectors; v++) {
         const uint32_t *minutes, *persons;
