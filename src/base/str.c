@@ -22,11 +22,6 @@ bool str_eq_nocase(struct str a, struct str b)
     return true;
 }
 
-bool str_starts(struct str s, struct str prefix)
-{
-    return s.size >= prefix.size && (prefix.size == 0 || memcmp(s.data, prefix.data, prefix.size) == 0);
-}
-
 bool str_ends(struct str s, struct str suffix)
 {
     return s.size >= suffix.size &&

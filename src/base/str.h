@@ -36,7 +36,11 @@ static inline bool str_eq(struct str a, struct str b)
 int str_cmp(struct str a, struct str b);
 /* ASCII case is ignored, other bytes must be equal. */
 bool str_eq_nocase(struct str a, struct str b);
-bool str_starts(struct str s, struct str prefix);
+/* Of a literal prefix a comparison or two. */
+static inline bool str_starts(struct str s, struct str prefix)
+{
+    return s.size >= prefix.size && (prefix.size == 0 || memcmp(s.data, prefix.data, prefix.size) == 0);
+}
 bool str_ends(struct str s, struct str suffix);
 /* The bytes [from, to) clamped to the string. */
 struct str str_slice(struct str s, size_t from, size_t to);

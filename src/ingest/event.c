@@ -111,9 +111,9 @@ bool event_insert_id_valid(struct str insert_id)
 {
     if (insert_id.size == 0 || insert_id.size > INSERT_ID_MAX) return false;
     static const bool allowed[256] = {['-'] = true, ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true};
-    for (const char *at = insert_id.data, *end = at + insert_id.size; at < end; at++) {
-        if (!allowed[(unsigned char)*at]) return false;
-    }
+    bool all = true; /* to stop early would be a branch for each byte */
+    for (size_t i = 0; i < insert_id.size; i++) all &= allowed[(unsigned char)insert_id.data[i]];
+    if (!all) return false;
     return !identity_denied(insert_id);
 }
 

@@ -2,6 +2,8 @@
 
 #include "ingest/express.h"
 
+#define EVENT_BYTES ((size_t)256) /* that one takes in a log record, about */
+
 /* Groups of a record that is in none. */
 enum { GROUP_NONE = UINT32_MAX };
 
@@ -150,7 +152,8 @@ struct taking {
     struct batch batch;
     struct ingest_project project;
     struct str token; /* of the project; NULL data: none yet */
-    bool alone;       /* a single event, which may also be the wrapper of something else */
+    size_t text_size;
+    bool alone; /* a single event, which may also be the wrapper of something else */
 };
 
 /* Makes the batch ready for events with this token. UNSUPPORTED when they are of another project than those before, or
@@ -166,6 +169,8 @@ static enum status taking_token(struct taking *taking, struct str token)
     if (!token.data) return STATUS_UNSUPPORTED;
     if (!taking->token.data) {
         batch_begin(&taking->batch, project.id, request->received_ms, project.mode, 0);
+        size_t most = taking->run->limits->events_max * EVENT_BYTES;
+        batch_expect(&taking->batch, taking->text_size / 2 < most ? taking->text_size / 2 : most);
         express_begin(taking->express, &taking->batch, project.mode, token);
         taking->project = project;
     }
@@ -253,7 +258,7 @@ static enum status take_text(struct arena *arena, const struct ingest_limits *li
                              size_t *ret_read)
 {
     struct run run = {.arena = arena, .limits = limits, .request = request, .outcome = {.reason = STR_NULL}};
-    struct taking taking = {.run = &run, .token = STR_NULL};
+    struct taking taking = {.run = &run, .token = STR_NULL, .text_size = text.size};
     event_encoder_init(&taking.encoder, arena, limits, request->received_ms, text.size);
     taking.express = express_new(&taking.encoder, request->token);
     run.outcome.outputs = arena_new_array(arena, struct ingest_output, 1);

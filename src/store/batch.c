@@ -256,11 +256,14 @@ static enum status assemble(struct buf *record, const struct str *pieces, size_t
     return buf_status(record);
 }
 
+/* The record is the events' own memory: they move up by what stands in front of them. */
 enum status batch_finish(struct batch *batch, struct buf *ret_record)
 {
     if (batch->failed || batch->events.failed) return STATUS_LIMIT;
-    struct buf *head = &batch->head;
-    struct buf names = BUF_INIT(batch->size_max + (1u << 16)), count = BUF_INIT(16);
+    struct buf *head = &batch->head, *events = &batch->events;
+    struct buf front = BUF_INIT(batch->size_max + (1u << 16));
+    buf_reset(head);
+    head->size_max = front.size_max;
     buf_byte(head, RECORD_EVENTS);
     buf_varint(head, batch->project);
     buf_varint(head, batch->received_ms);
@@ -269,22 +272,29 @@ enum status batch_finish(struct batch *batch, struct buf *ret_record)
     buf_varint(head, batch->name_count);
     for (uint32_t i = 0; i < batch->name_count; i++) {
         struct str text = batch->names[i].text;
-        buf_varint(&names, (uint64_t)text.size << 1 | batch->names[i].is_property);
-        buf_str_add(&names, text);
+        buf_varint(head, (uint64_t)text.size << 1 | batch->names[i].is_property);
+        buf_str_add(head, text);
     }
-    buf_varint(&count, batch->event_count);
-    struct buf record = BUF_INIT(batch->events.size_max + names.size_max + 256);
-    struct str pieces[] = {buf_str(head), buf_str(&names), buf_str(&count), buf_str(&batch->events)};
-    enum status status = head->failed || names.failed || count.failed ? STATUS_LIMIT : assemble(&record, pieces, 4);
-    buf_fini(&names);
-    buf_fini(&count);
-    if (status == STATUS_OK && record.size > batch->events.size_max) status = STATUS_LIMIT;
-    if (status != STATUS_OK) {
-        buf_fini(&record);
-        return status;
+    buf_varint(head, batch->event_count);
+    buf_varint(&front, head->size + events->size);
+    buf_str_add(&front, buf_str(head));
+    bool fits = !head->failed && !front.failed && buf_reserve(events, front.size);
+    if (fits) {
+        memmove(events->data + front.size, events->data, events->size);
+        memcpy(events->data, front.data, front.size);
+        buf_advance(events, front.size);
+        *ret_record = *events;
+        *events = BUF_INIT(batch->size_max);
     }
-    *ret_record = record;
-    return STATUS_OK;
+    buf_fini(&front);
+    return fits ? STATUS_OK : STATUS_LIMIT;
+}
+
+void batch_expect(struct batch *batch, size_t size)
+{
+    /* When memory refuses, it will when the events come. */
+    if (size <= batch->size_max && buf_reserve(&batch->events, size)) return;
+    buf_reset(&batch->events);
 }
 
 enum status record_link(struct buf *record, uint64_t project, int64_t received_ms, enum identity_mode mode,

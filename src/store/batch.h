@@ -64,6 +64,8 @@ struct batch {
 void batch_init(struct batch *batch, size_t size_max);
 void batch_fini(struct batch *batch);
 void batch_begin(struct batch *batch, uint64_t project, int64_t received_ms, enum identity_mode mode, unsigned flags);
+/* After batch_begin: about so many bytes are to come. Makes room at once, which is cheaper than bit by bit. */
+void batch_expect(struct batch *batch, size_t size);
 /* `id`, `device` and `insert_id` are absent when their data is NULL. Property names may repeat: the caller sends each
  * once. */
 void batch_event(struct batch *batch, struct str name, int64_t time_ms, struct str id, struct str device,
