@@ -147,6 +147,7 @@ enum status bench_plan(struct arena *arena, const struct json *question, struct 
         .unit = UNIT_DAY,
         .to_day = -1,
         .limit = UINT32_MAX,
+        .rows_as_json = true,
         .now_ms = os_now_ms(),
     };
     if (question->type != JSON_OBJECT) return error_set(error, STATUS_INVALID, "a question must be an object");
@@ -230,6 +231,7 @@ static enum status take_row(struct row_sink *sink, const struct event_row *row, 
     json_write_str(line, row->user);
     buf_lit(line, ",\"$insert_id\":");
     json_write_str(line, row->insert_id);
+    buf_str_add(line, row->json);
     for (size_t i = 0; i < row->property_count; i++) {
         buf_byte(line, ',');
         buf_str_add(line, row->properties[i].name->json);

@@ -18,10 +18,10 @@
  *               their ids is given; unknown ids are nobody. Ties: by event name, then by distinct_id as sent, both in
  *               byte order, then events with an insert id by it, before events without one as they came in. Newest
  *               first is the exact reverse. At most `limit` events, 0: all.
- *   EXPORT      the events, whole, at most `limit`, 0: all. When there are more, which ones is not promised. Their order
- *               is not either; the native executor goes by the first days of the windows of time in which events are
- *               stored (from the oldest), whose lengths differ, and by sections and events within one.
- * FUNNEL, RETENTION, FREQUENCY, FLOW and COHORT take their places here as they are built.
+ *   EXPORT      the events, whole, at most `limit`, 0: all. When there are more, which ones is not promised. Their
+ * order is not either; the native executor goes by the first days of the windows of time in which events are stored
+ * (from the oldest), whose lengths differ, and by sections and events within one. FUNNEL, RETENTION, FREQUENCY, FLOW
+ * and COHORT take their places here as they are built.
  *
  * Measures (SEGMENT), of the events of one cell (label and bucket)
  *   COUNT       how many events. A count.
@@ -89,6 +89,7 @@ struct plan {
     const struct str *distinct_ids; /* FEED */
     size_t distinct_id_count;
     enum plan_order order; /* FEED */
+    bool rows_as_json;     /* FEED, EXPORT: see struct event_row */
     uint32_t limit;        /* labels of SEGMENT with `on`, values of TOP_VALUES, events of FEED and EXPORT */
     int64_t now_ms;        /* TODAY() */
 };

@@ -80,6 +80,9 @@ struct event_row {
     int64_t received_ms;                   /* whole seconds */
     const struct row_property *properties; /* each once, in no promised order */
     size_t property_count;
+    /* With plan->rows_as_json an executor may give the properties as text instead, each as `,"name":value`; else NULL
+     * data. */
+    struct str json;
 };
 /* Called for each event, on the thread that reads. Anything but OK ends the read, which returns it. */
 struct row_sink {

@@ -644,6 +644,88 @@ static void estimates(void **state)
     assert_true(error.column > 0);
 }
 
+struct json_sink {
+    struct row_sink base;
+    struct buf text;
+};
+
+static enum status write_json(struct row_sink *base, const struct event_row *row, struct error *unused)
+{
+    struct buf *text = &((struct json_sink *)base)->text;
+    (void)unused;
+    assert_true(plan.rows_as_json ? row->json.data && !row->property_count : !row->json.data);
+    buf_printf(text, "%lld " STR_FMT, (long long)row->time_ms, STR_ARG(row->distinct_id));
+    buf_str_add(text, row->json);
+    for (size_t i = 0; i < row->property_count; i++) {
+        buf_byte(text, ',');
+        json_write_str(text, row->properties[i].name->text);
+        buf_byte(text, ':');
+        value_write_json(text, row->properties[i].value);
+    }
+    buf_byte(text, '\n');
+    return STATUS_OK;
+}
+
+/* Properties of all kinds: few texts that need escapes, numbers, what only a person has, lists, what is mostly absent.
+ */
+static void send_kinds(int first, int count)
+{
+    static const char *const words[] = {"plain", "\"quoted\"", "line\nbreak", "M\xc3\xbcnchen", "<b>", ""};
+    struct batch batch;
+    struct buf record;
+    batch_init(&batch, (size_t)64 << 20);
+    batch_begin(&batch, PROJECT, T0 + 100 * DAY_MS, IDENTITY_SIMPLIFIED, 0);
+    for (int i = first; i < first + count; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "U%d", i % 40);
+        struct json word = json_string(str_of(words[i * 7 % 6])), traits = json_string(str_of(words[i % 40 % 5]));
+        struct json price = json_number((i * 37 % 10000) / 100.0), list = JSON_ARRAY_EMPTY, rare = json_int(i);
+        struct json name = json_string(str_of(id));
+        batch_event(&batch, i % 3 ? STR("A") : STR("B"), T0 + i * 60000LL, str_of(id), STR_NULL, STR_NULL);
+        if (i % 5) assert_int_equal(batch_property(&batch, STR("a \"word\""), &word), STATUS_OK);
+        assert_int_equal(batch_property(&batch, STR("trait"), &traits), STATUS_OK);
+        if (i % 7) assert_int_equal(batch_property(&batch, STR("price"), &price), STATUS_OK);
+        if (i % 11 == 0) assert_int_equal(batch_property(&batch, STR("list"), &list), STATUS_OK);
+        if (i % 500 == 0) assert_int_equal(batch_property(&batch, STR("rare"), &rare), STATUS_OK);
+        if (i % 3 == 0) assert_int_equal(batch_property(&batch, STR("who"), &name), STATUS_OK);
+        batch_event_end(&batch);
+    }
+    assert_int_equal(batch_finish(&batch, &record), STATUS_OK);
+    batch_fini(&batch);
+    assert_int_equal(store_append_wait(store, &record), STATUS_OK);
+}
+
+/* Rows as JSON say what the properties say, in exports and feeds, from memory and from files. */
+static void rows_as_json(void **state)
+{
+    (void)state;
+    static const struct str people[] = {STR("U1"), STR("U2"), STR("U39")};
+    plan.to_day = DAY0 + 20;
+    for (int part = 0; part < 3; part++) {
+        send_kinds(part * 5000, 5000);
+        if (part != 1) flush();
+        for (int feed = 0; feed < 2; feed++) {
+            struct json_sink sinks[2];
+            plan.kind = feed ? PLAN_FEED : PLAN_EXPORT;
+            plan.distinct_ids = people;
+            plan.distinct_id_count = 3;
+            for (int i = 0; i < 2; i++) {
+                struct event_rows *rows;
+                bool done = false;
+                plan.rows_as_json = i;
+                sinks[i] = (struct json_sink){{write_json}, BUF_INIT((size_t)64 << 20)};
+                assert_int_equal(executor->rows(executor, &plan, &limits, &error, &rows), STATUS_OK);
+                while (!done) assert_int_equal(event_rows_read(rows, 1000, &sinks[i].base, &error, &done), STATUS_OK);
+                event_rows_free(rows);
+            }
+            assert_true(sinks[0].text.size > 1000);
+            assert_true(str_eq(buf_str(&sinks[0].text), buf_str(&sinks[1].text)));
+            buf_fini(&sinks[0].text);
+            buf_fini(&sinks[1].text);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -656,6 +738,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(exports, setup, teardown),
         cmocka_unit_test_setup_teardown(exports_in_batches, setup, teardown),
         cmocka_unit_test_setup_teardown(exports_are_cancelled_in_the_middle, setup, teardown),
+        cmocka_unit_test_setup_teardown(rows_as_json, setup, teardown),
         cmocka_unit_test_setup_teardown(sinks_stop, setup, teardown),
         cmocka_unit_test_setup_teardown(runs_end, setup, teardown),
         cmocka_unit_test_setup_teardown(top_values, setup, teardown),

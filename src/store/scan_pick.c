@@ -236,12 +236,46 @@ enum status scan_pick_insert_ids(struct scan *scan, struct arena *arena, struct 
     return pick_column(scan, column, arena, error, ret_values);
 }
 
+static struct run_column *property_at(struct run *run, size_t place)
+{
+    uint32_t core = 0; /* core streams stand in front */
+    while (core < run->column_count && run->columns[core].chunk.property > PROPERTY_ID_MAX) core++;
+    return place < run->column_count - core ? &run->columns[core + place] : NULL;
+}
+
 enum status scan_pick_property(struct scan *scan, size_t place, struct arena *arena, struct error *error,
                                struct value *ret_values)
 {
+    struct run_column *column = property_at(&scan->run, place);
+    if (!column) return error_set(error, STATUS_INTERNAL, "no such property");
+    return pick_column(scan, column, arena, error, ret_values);
+}
+
+enum status scan_pick_codes(struct scan *scan, size_t place, struct error *error, bool *ret_any, uint32_t *ret_codes,
+                            const struct value **ret_values, uint32_t *ret_value_count)
+{
     struct run *run = &scan->run;
-    uint32_t core = 0; /* core streams stand in front */
-    while (core < run->column_count && run->columns[core].chunk.property > PROPERTY_ID_MAX) core++;
-    if (place >= run->column_count - core) return error_set(error, STATUS_INTERNAL, "no such property");
-    return pick_column(scan, &run->columns[core + place], arena, error, ret_values);
+    struct run_column *column = property_at(run, place);
+    if (!column) return error_set(error, STATUS_INTERNAL, "no such property");
+    const struct chunk *chunk = &column->chunk;
+    *ret_any = chunk->encoding == CHUNK_DICT;
+    if (!*ret_any) return STATUS_OK;
+    TRY(run_prepare(run, column, error));
+    *ret_values = column->values;
+    *ret_value_count = column->dict_count;
+    uint32_t items[SCAN_PICKS_MAX], count = scan->picked_count;
+    for (uint32_t i = 0, end; i < count; i = end) {
+        /* of a column with a value per person, the items may lie in several vectors */
+        uint32_t vector = chunk->per_person ? scan->picked_ordinals[i] / VECTOR_ROWS_MAX : scan->vector;
+        for (end = i; end < count; end++) {
+            if (chunk->per_person && scan->picked_ordinals[end] / VECTOR_ROWS_MAX != vector) break;
+            items[end] = chunk->per_person ? scan->picked_ordinals[end] % VECTOR_ROWS_MAX : scan->picked[end];
+        }
+        struct chunk_picks picks = {items + i, end - i};
+        TRY(run_pin_block(run, column, vector, error));
+        TRY(run_damaged(run,
+                        chunk_pick_codes(chunk, column->block.bytes, vector, picks, column->dict_count, ret_codes + i),
+                        error));
+    }
+    return STATUS_OK;
 }

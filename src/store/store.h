@@ -300,6 +300,10 @@ enum status scan_pick_flags(struct scan *scan, struct error *error, uint8_t *ret
  * scan_properties. */
 enum status scan_pick_insert_ids(struct scan *scan, struct arena *arena, struct error *error,
                                  struct value *ret_values) MUST_USE;
+/* Instead of their values, where a property has codes (CODES, above): indexes into *ret_values, which is good until the
+ * next scan_open. False in *ret_any for others. */
+enum status scan_pick_codes(struct scan *scan, size_t place, struct error *error, bool *ret_any, uint32_t *ret_codes,
+                            const struct value **ret_values, uint32_t *ret_value_count) MUST_USE;
 enum status scan_pick_property(struct scan *scan, size_t place, struct arena *arena, struct error *error,
                                struct value *ret_values) MUST_USE;
 

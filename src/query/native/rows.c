@@ -7,10 +7,19 @@
 #include "base/json.h"
 
 #define GROUP_VALUES_MAX 8192
+#define LINE_BYTES_MAX   ((size_t)64 << 20)
+
+/* A property as JSON: where it has codes, `,"name":value` of each value that was met, else its values. */
+struct texts {
+    bool codes;
+    uint32_t picked[SCAN_PICKS_MAX]; /* codes of the rows at hand */
+    struct str *by_code;             /* NULL data: not met yet */
+};
 
 enum status rows_init(struct rows *rows, const struct selection *selection, struct error *error)
 {
-    *rows = (struct rows){.selection = selection, .arena = arena_new(selection->share_bytes_max)};
+    *rows = (struct rows){
+        .selection = selection, .arena = arena_new(selection->share_bytes_max), .line = BUF_INIT(LINE_BYTES_MAX)};
     rows->names_arena = arena_new(selection->share_bytes_max);
     rows->all_names =
         arena_new_array(rows->names_arena, struct row_name *, (size_t)snapshot_property_count(selection->snapshot) + 1);
@@ -25,6 +34,7 @@ void rows_fini(struct rows *rows)
     scan_free(rows->scan);
     arena_free(rows->arena);
     arena_free(rows->names_arena);
+    buf_fini(&rows->line);
     *rows = (struct rows){0};
 }
 
@@ -59,6 +69,11 @@ enum status rows_run(struct rows *rows, const struct scan_run *run, struct error
     rows->group_rows = group < 1 ? 1 : group > SCAN_PICKS_MAX ? SCAN_PICKS_MAX : (uint32_t)group;
     rows->names = arena_new_array(rows->arena, const struct row_name *, count);
     rows->values = arena_new_array(rows->arena, struct value, count * rows->group_rows);
+    rows->texts = NULL;
+    if (rows->selection->plan->rows_as_json) {
+        rows->texts = arena_new_array(rows->arena, struct texts, count);
+        if (!rows->texts) return selection_out_of_memory(rows->selection, error);
+    }
     if (!rows->names || !rows->values) return selection_out_of_memory(rows->selection, error);
     for (size_t i = 0; i < rows->property_count; i++) {
         if (properties[i] >= property_count) return error_set(error, STATUS_CORRUPT, "a property without a name");
@@ -73,6 +88,8 @@ enum status rows_vector(struct rows *rows, uint32_t vector, struct error *error,
 {
     return scan_vector(rows->scan, vector, error, ret_count);
 }
+
+/* --- heads --- */
 
 /* What an event without an insert id is called. */
 static enum status spell_insert_id(const struct rows *rows, uint64_t number, struct arena *arena, struct error *error,
@@ -123,12 +140,70 @@ static enum status pick_heads(struct rows *rows, uint32_t count, struct arena *a
     return STATUS_OK;
 }
 
+/* --- as JSON --- */
+
+static void write_property(struct buf *to, const struct row_name *name, struct value value)
+{
+    if (value.type == VALUE_ABSENT) return;
+    buf_byte(to, ',');
+    buf_str_add(to, name->json);
+    value_write_json(to, value);
+}
+
+/* The codes of the rows at hand, and the texts of those that were not met before. */
+static enum status pick_texts(struct rows *rows, size_t p, uint32_t count, struct arena *arena, struct error *error)
+{
+    struct texts *texts = &rows->texts[p];
+    const struct value *values;
+    uint32_t value_count;
+    TRY(scan_pick_codes(rows->scan, p, error, &texts->codes, texts->picked, &values, &value_count));
+    if (!texts->codes) return scan_pick_property(rows->scan, p, arena, error, &rows->values[p * rows->group_rows]);
+    if (!texts->by_code) texts->by_code = arena_new_array(rows->arena, struct str, value_count);
+    if (!texts->by_code) return selection_out_of_memory(rows->selection, error);
+    for (uint32_t i = 0; i < count; i++) {
+        struct str *text = &texts->by_code[texts->picked[i]];
+        if (text->data) continue;
+        buf_reset(&rows->line);
+        write_property(&rows->line, rows->names[p], values[texts->picked[i]]);
+        if (buf_status(&rows->line) == STATUS_OK) *text = arena_str(rows->arena, buf_str(&rows->line));
+        if (!text->data) return selection_out_of_memory(rows->selection, error);
+    }
+    return STATUS_OK;
+}
+
+static enum status pick_json(struct rows *rows, uint32_t count, struct arena *arena, struct error *error,
+                             struct event_row *ret_rows)
+{
+    struct buf *line = &rows->line;
+    for (size_t p = 0; p < rows->property_count; p++) TRY(pick_texts(rows, p, count, arena, error));
+    for (uint32_t i = 0; i < count; i++) {
+        buf_reset(line);
+        for (size_t p = 0; p < rows->property_count; p++) {
+            const struct texts *texts = &rows->texts[p];
+            if (!texts->codes) {
+                write_property(line, rows->names[p], rows->values[p * rows->group_rows + i]);
+                continue;
+            }
+            struct str text = texts->by_code[texts->picked[i]];
+            char *to = buf_spare(line, text.size);
+            if (to)
+                buf_wrote(line, raw_bytes(to, text.data, text.size));
+            else
+                buf_str_add(line, text);
+        }
+        if (buf_status(line) == STATUS_OK) ret_rows[i].json = arena_str(arena, buf_str(line));
+        if (!ret_rows[i].json.data) return selection_out_of_memory(rows->selection, error);
+    }
+    return STATUS_OK;
+}
+
 static enum status pick_group(struct rows *rows, const uint32_t *picked, uint32_t count, struct arena *arena,
                               struct error *error, struct event_row *ret_rows)
 {
     size_t present = 0, stride = rows->group_rows;
     TRY(scan_pick(rows->scan, picked, count, error));
     TRY(pick_heads(rows, count, arena, error, ret_rows));
+    if (rows->texts) return pick_json(rows, count, arena, error, ret_rows);
     for (size_t p = 0; p < rows->property_count; p++) {
         struct value *values = &rows->values[p * stride];
         TRY(scan_pick_property(rows->scan, p, arena, error, values));

@@ -16,7 +16,9 @@ struct rows {
     const struct row_name **names; /* of the run's properties */
     size_t property_count;
     struct value *values; /* group_rows of each property */
-    uint32_t group_rows;  /* that are decoded at a time */
+    struct texts *texts;  /* of each property, for rows as JSON; see rows.c */
+    struct buf line;
+    uint32_t group_rows; /* that are decoded at a time */
 };
 /* The selection must outlive it; it decides how much memory decoding may take. */
 enum status rows_init(struct rows *rows, const struct selection *selection, struct error *error) MUST_USE;
