@@ -98,7 +98,7 @@ static enum status take_row(struct row_sink *base, const struct event_row *row, 
     for (size_t i = 0; i < row->property_count; i++) {
         buf_reset(&value);
         value_write_json(&value, row->properties[i].value);
-        properties += hash_u64(hash_str(row->properties[i].name), hash_str(buf_str(&value)));
+        properties += hash_u64(hash_str(row->properties[i].name->text), hash_str(buf_str(&value)));
     }
     buf_printf(&line, STR_FMT " at %" PRId64 " received %" PRId64 " of " STR_FMT ", " STR_FMT ", insert id ",
                STR_ARG(row->event), row->time_ms, row->received_ms, STR_ARG(row->distinct_id), STR_ARG(row->user));
