@@ -146,6 +146,7 @@ enum status id_slots_grow(struct id_graph *graph, size_t more)
 enum status id_slots_new(struct id_graph *graph, size_t count)
 {
     graph->capacity = 0;
+    free(graph->slots); /* of a load that failed */
     size_t capacity = count + count / 2 + 62;
     graph->slots = calloc(capacity, sizeof *graph->slots);
     if (!graph->slots) return STATUS_LIMIT;
