@@ -127,7 +127,9 @@ struct reader {
 };
 static inline struct reader reader_of(struct str s)
 {
-    return (struct reader){(const unsigned char *)s.data, (const unsigned char *)s.data + s.size, false};
+    /* nothing may be NULL, to which not even 0 may be added */
+    const unsigned char *at = s.size ? (const unsigned char *)s.data : (const unsigned char *)"";
+    return (struct reader){at, at + s.size, false};
 }
 static inline size_t reader_left(const struct reader *r)
 {
