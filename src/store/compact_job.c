@@ -1,6 +1,7 @@
 #include "store/compact_job.h"
 
 #include "base/log.h"
+#include "store/bitmap.h"
 #include "store/merge.h"
 
 #include <assert.h>
@@ -327,7 +328,7 @@ void compact_job_survey(struct compact_job *job)
         struct pinned pinned;
         struct error error;
         if (section_fetch(survey->section, survey->section->persons, &error, &pinned) != STATUS_OK) continue;
-        roaring_bitmap_t *persons = roaring_bitmap_portable_deserialize_safe(pinned.bytes.data, pinned.bytes.size);
+        roaring_bitmap_t *persons = bitmap_read(pinned.bytes);
         pinned_release(&pinned);
         roaring_bitmap_t *moved = roaring_bitmap_create();
         for (uint32_t link = survey->section->links_applied; moved && link < survey->links; link++)

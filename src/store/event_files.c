@@ -195,6 +195,23 @@ enum status section_writer_section(const struct section_writer *writer, struct s
 
 /* --- delete files --- */
 
+enum status delete_file_read(struct os_file *file, const char *name, const struct manifest_deletes *entry,
+                             struct error *error, char **ret_bytes)
+{
+    uint64_t size;
+    TRY(os_size(file, &size, error));
+    if (entry->offset > size || entry->size > size - entry->offset)
+        return error_set(error, STATUS_CORRUPT, "file %s ends before the deleted rows that it should hold", name);
+    char *bytes = malloc(entry->size ? entry->size : 1);
+    if (!bytes) return error_set(error, STATUS_LIMIT, "out of memory for file %s", name);
+    enum status status = os_pread(file, bytes, entry->size, entry->offset, error);
+    if (status == STATUS_OK)
+        *ret_bytes = bytes;
+    else
+        free(bytes);
+    return status;
+}
+
 enum status delete_file_write(struct os_fs *fs, const unsigned char node[16], uint64_t file_id, uint64_t lsn,
                               const roaring_bitmap_t *const *rows, struct manifest_deletes *entries, size_t count,
                               struct error *error)

@@ -56,6 +56,10 @@ enum status section_writer_section(const struct section_writer *writer, struct s
 enum status delete_file_write(struct os_fs *fs, const unsigned char node[16], uint64_t file_id, uint64_t lsn,
                               const roaring_bitmap_t *const *rows, struct manifest_deletes *entries, size_t count,
                               struct error *error) MUST_USE;
+/* The bytes of the deleted rows of one section, malloced. Memory is taken only for what the file has; `name` is for
+ * errors. */
+enum status delete_file_read(struct os_file *file, const char *name, const struct manifest_deletes *entry,
+                             struct error *error, char **ret_bytes) MUST_USE;
 
 /* Calls of these are in flush.h's jobs and at start: everything that the manifest lists. find(ctx, id) gives the
  * project, making it if needed. */

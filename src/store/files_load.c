@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "os/clock.h"
 #include "os/machine.h"
+#include "store/bitmap.h"
 #include "store/catalog.h"
 #include "store/wal.h"
 
@@ -108,9 +109,8 @@ static enum status load_deletes(struct os_fs *fs, const struct manifest *manifes
     struct os_file *file;
     event_file_name(name, entry->delete_file, "del");
     TRY(os_open(fs, name, OS_READ, error, &file));
-    char *bytes = malloc(entry->size ? entry->size : 1);
-    enum status status = bytes ? os_pread(file, bytes, entry->size, entry->offset, error)
-                               : error_set(error, STATUS_LIMIT, "out of memory for file %s", name);
+    char *bytes = NULL;
+    enum status status = delete_file_read(file, name, entry, error, &bytes);
     if (status == STATUS_OK) status = os_pread(file, header, sizeof header, 0, error);
     os_close(file);
     roaring_bitmap_t *bitmap = NULL;
@@ -119,7 +119,7 @@ static enum status load_deletes(struct os_fs *fs, const struct manifest *manifes
         if (status != STATUS_OK) error_prefix(error, "file %s", name);
     }
     if (status == STATUS_OK && hash_bytes(bytes, entry->size, 0) == entry->check)
-        bitmap = roaring_bitmap_portable_deserialize_safe(bytes, entry->size);
+        bitmap = bitmap_read(str_from(bytes, entry->size));
     free(bytes);
     if (status == STATUS_OK &&
         (!bitmap || (!roaring_bitmap_is_empty(bitmap) && roaring_bitmap_maximum(bitmap) >= rows))) {

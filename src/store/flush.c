@@ -290,7 +290,7 @@ static enum status write_catalog(struct flush_job *job, struct os_fs *fs, struct
 {
     if (job->catalog.count == 0 && !job->renew_catalog) return STATUS_OK;
     size_t run = catalog_run(job, manifest);
-    const struct manifest_file *old = manifest->catalogs + (manifest->catalog_count - run);
+    const struct manifest_file *old = run ? &manifest->catalogs[manifest->catalog_count - run] : NULL;
     written->joined = calloc(run + 1, sizeof *written->joined);
     if (!written->joined) return error_set(&job->error, STATUS_LIMIT, "out of memory while flushing");
     for (size_t i = 0; i < run; i++) written->joined[written->joined_count++] = old[i].file_id;

@@ -1,9 +1,11 @@
 #include "store/offline.h"
 
 #include "base/hash.h"
-#include "os/peek.h"
 #include "os/machine.h"
+#include "os/peek.h"
+#include "store/bitmap.h"
 #include "store/catalog.h"
+#include "store/event_files.h"
 #include "store/store.h"
 #include "store/wal.h"
 
@@ -323,13 +325,12 @@ static void load_deletes(struct offline *offline, const struct manifest_deletes 
             at = &section_file->sections[entry->ordinal];
     }
     struct error error = ERROR_INIT;
-    char *bytes = malloc(entry->size ? entry->size : 1);
-    if (!bytes) abort();
-    enum status status = os_pread(file, bytes, entry->size, entry->offset, &error);
+    char *bytes = NULL;
+    enum status status = delete_file_read(file, name, entry, &error, &bytes);
     roaring_bitmap_t *bitmap = NULL;
     if (status == STATUS_OK && hash_bytes(bytes, entry->size, 0) != entry->check)
         status = error_set(&error, STATUS_CORRUPT, "the checksum of deleted rows is wrong");
-    if (status == STATUS_OK && !(bitmap = roaring_bitmap_portable_deserialize_safe(bytes, entry->size)))
+    if (status == STATUS_OK && !(bitmap = bitmap_read(str_from(bytes, entry->size))))
         status = error_set(&error, STATUS_CORRUPT, "the set of deleted rows is malformed");
     free(bytes);
     if (bitmap && at && at->section && !roaring_bitmap_is_empty(bitmap) &&

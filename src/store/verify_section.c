@@ -5,6 +5,7 @@
 #include "store/verify_int.h"
 
 #include "base/civil.h"
+#include "store/bitmap.h"
 #include "store/person_set.h"
 #include "store/statistics.h"
 #include "store/store.h"
@@ -299,7 +300,7 @@ static void verify_persons(const struct section_check *check, const roaring_bitm
     struct error error;
     struct pinned pinned;
     if (section->persons.size == 0 || section_fetch(section, section->persons, &error, &pinned) != STATUS_OK) return;
-    roaring_bitmap_t *set = roaring_bitmap_portable_deserialize_safe(pinned.bytes.data, pinned.bytes.size);
+    roaring_bitmap_t *set = bitmap_read(pinned.bytes);
     bool same = set && roaring_bitmap_equals(set, persons);
     roaring_uint32_iterator_t *each = roaring_create_iterator(persons);
     for (; same && each->has_value; roaring_advance_uint32_iterator(each))

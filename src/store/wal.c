@@ -453,7 +453,11 @@ enum status wal_open(const struct wal_options *options, uint64_t flushed_lsn,
     os_mutex_init(&wal->lock, "log files");
     wal->options = *options;
     struct listing listing = {.wal = wal};
-    enum status status = os_mkdir(options->fs, "wal", error);
+    enum status status = STATUS_OK;
+    if (flushed_lsn % ALIGNMENT) /* frames end and begin at multiples; the first start after this would lose its place */
+        status = error_set(error, STATUS_CORRUPT, "the log is needed from %llu on, which is no place of a frame",
+                           (unsigned long long)flushed_lsn);
+    if (status == STATUS_OK) status = os_mkdir(options->fs, "wal", error);
     if (status == STATUS_OK)
         status = os_sync_dir(options->fs, "", error); /* without its name the directory holds nothing */
     if (status == STATUS_OK) status = os_list(options->fs, "wal", note_file, &listing, error);
