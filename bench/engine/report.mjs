@@ -18,7 +18,7 @@ function loading({ state, engines, events }) {
   const rows = [['loading', ...engines.map((engine) => titles[engine])]];
   const loads = engines.map((engine) => {
     const { pieces, settle, sizes } = state.loads[engine];
-    // Cairn settles with each piece.
+    // Cairn writes its files with each piece.
     const settled = { wall_s: settle.wall_s + sum(pieces, 'settle_wall_s'), cpu_s: settle.cpu_s + sum(pieces, 'settle_cpu_s') };
     const wall = sum(pieces, 'wall_s') + settle.wall_s;
     const cpu = sum(pieces, 'cpu_s') + settle.cpu_s;

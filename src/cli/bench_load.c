@@ -19,6 +19,7 @@ static const char help[] =
     "  --threads N    threads that parse; default: as many as cores\n"
     "  --memory SIZE   like --memory of cairn serve; default: half of the machine's\n"
     "  --batch N      events of one log record at most, like those of one request; default 2000\n"
+    "  --no-merge     write everything to files and leave merging them for the next time\n"
     "  --json         print one JSON object and nothing else\n"
     "\n"
     "Phases: `append` ends when the log's fdatasync returned for the last event, as the server would have answered by\n"
@@ -30,9 +31,9 @@ struct arguments {
     const char *data;
     unsigned threads;
     uint64_t batch, memory_bytes;
-    bool json, help;
+    bool no_merge, json, help;
 };
-enum { DATA = 1000, THREADS, MEMORY, BATCH, JSON };
+enum { DATA = 1000, THREADS, MEMORY, BATCH, NO_MERGE, JSON };
 
 struct phase {
     double wall_s, cpu_s;
@@ -71,7 +72,7 @@ static enum status load(struct store *store, const struct arguments *arguments, 
     if (status != STATUS_OK) return status;
     report->append = (struct phase){bench_wall(&start), bench_cpu(&start)};
     struct bench_clock settle = bench_clock();
-    TRY(bench_settle(store, error));
+    TRY(arguments->no_merge ? store_flush(store, error) : bench_settle(store, error));
     report->settle = (struct phase){bench_wall(&settle), bench_cpu(&settle)};
     report->bytes_written = bench_bytes_written() - written;
     report->bytes_on_disk = bench_bytes_on_disk(arguments->data);
@@ -167,6 +168,7 @@ static int take(const char *command, int flag, struct arguments *arguments)
             return command_usage(command, "--batch %s is no number from 1 to 100000", optarg);
         arguments->batch = number;
         return EXIT_DONE;
+    case NO_MERGE: arguments->no_merge = true; return EXIT_DONE;
     case JSON: arguments->json = true; return EXIT_DONE;
     case 'h': arguments->help = true; return EXIT_DONE;
     default: return EXIT_USAGE;
@@ -216,6 +218,7 @@ int bench_load_run(int argc, char **argv)
         {"threads", required_argument, NULL, THREADS},
         {"memory", required_argument, NULL, MEMORY},
         {"batch", required_argument, NULL, BATCH},
+        {"no-merge", no_argument, NULL, NO_MERGE},
         FLAG_JSON,
         FLAG_HELP,
         {0},
