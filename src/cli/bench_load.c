@@ -17,7 +17,7 @@ static const char help[] =
     "\n"
     "  --data DIR     where the engine keeps them; made when missing. Events that are there stay\n"
     "  --threads N    threads that parse; default: as many as cores\n"
-    "  --memory SIZE   like --memory of cairn serve; default: half of the machine's\n"
+    "  --memory SIZE  like --memory of cairn serve; default: half of the machine's\n"
     "  --batch N      events of one log record at most, like those of one request; default 2000\n"
     "  --no-merge     write everything to files and leave merging them for the next time\n"
     "  --json         print one JSON object and nothing else\n"
