@@ -267,8 +267,9 @@ enum status bench_loader_new(struct store *store, unsigned threads, size_t batch
         enum status status = os_thread_spawn(&loader->threads[i], "bench", worker, loader);
         if (status != STATUS_OK) {
             struct bench_loaded loaded;
+            struct error ignored = ERROR_INIT;
             error_set(error, STATUS_LIMIT, "cannot start %u threads", threads);
-            if (bench_loader_finish(loader, &(struct error)ERROR_INIT, &loaded) != STATUS_OK) return STATUS_LIMIT;
+            if (bench_loader_finish(loader, &ignored, &loaded) != STATUS_OK) return STATUS_LIMIT;
             return STATUS_LIMIT;
         }
         loader->thread_count++;

@@ -211,7 +211,7 @@ static void fill_stretch(void *ctx, size_t index)
 
 void id_slots_fill(struct id_graph *graph, const uint32_t *tags, unsigned threads)
 {
-    struct overflow overflows[16] = {{NULL}};
+    struct overflow overflows[16] = {{.ids = NULL}};
     struct fill fill = {.graph = graph, .tags = tags, .overflows = overflows};
     fill.stretches = graph->count < PARALLEL_IDS || threads < 2 ? 1 : threads < 16 ? threads : 16;
     os_parallel(threads, fill.stretches, fill_stretch, &fill);

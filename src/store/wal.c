@@ -249,7 +249,7 @@ static enum status load_file(struct wal *wal, const struct wal_file *file, uint6
     char name[64];
     file_name(name, file->base, file->epoch);
     struct os_file *handle;
-    struct content content = {NULL};
+    struct content content = {.size = 0};
     uint64_t start = (from - file->base) / ALIGNMENT * ALIGNMENT + FILE_HEADER;
     TRY(os_open(wal->options.fs, name, OS_READ, error, &handle));
     enum status status = os_size(handle, &content.size, error);
@@ -454,7 +454,8 @@ enum status wal_open(const struct wal_options *options, uint64_t flushed_lsn,
     wal->options = *options;
     struct listing listing = {.wal = wal};
     enum status status = STATUS_OK;
-    if (flushed_lsn % ALIGNMENT) /* frames end and begin at multiples; the first start after this would lose its place */
+    if (flushed_lsn %
+        ALIGNMENT) /* frames end and begin at multiples; the first start after this would lose its place */
         status = error_set(error, STATUS_CORRUPT, "the log is needed from %llu on, which is no place of a frame",
                            (unsigned long long)flushed_lsn);
     if (status == STATUS_OK) status = os_mkdir(options->fs, "wal", error);

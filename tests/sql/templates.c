@@ -47,8 +47,8 @@ static const char *const samples[] = {"undefined",
                                       "\"b\"",
                                       "\"1\"",
                                       "\"true\"",
-                                      "\"gr\xC3\xB6\xC3\x9F"
-                                      "e\"",
+                                      ("\"gr\xC3\xB6\xC3\x9F"
+                                       "e\""),
                                       "\"quote\\\"s\"",
                                       "[1]",
                                       "[\"a\"]",
