@@ -119,15 +119,8 @@ static enum status range_task(void *ctx, unsigned slot, uint32_t index)
         if (!worker->bits) return survey_out_of_memory(survey, &worker->error);
         memset(worker->bits, 0, bytes);
     }
-    size_t at = 0, end = survey->moved_count;
-    while (at < end) { /* the first entry of the range */
-        size_t middle = at + (end - at) / 2;
-        if (survey->moved[middle] >> 32 < low)
-            at = middle + 1;
-        else
-            end = middle;
-    }
-    for (; at < survey->moved_count && survey->moved[at] >> 32 < high; at++) {
+    for (size_t at = people_first_moved(survey, low); at < survey->moved_count && survey->moved[at] >> 32 < high;
+         at++) {
         uint32_t person = (uint32_t)(survey->moved[at] >> 32), cell = (uint32_t)survey->moved[at];
         if (survey->use_set)
             TRY(people_add_to_set(worker, cell, person));

@@ -16,6 +16,8 @@ static inline bool may_hold_moved(const struct survey *survey, const struct boun
 /* --- people_moved.c --- */
 /* Fills survey->moved_bits, survey->moved, and the runs' holds_moved. */
 enum status people_find_moved(struct survey *survey) MUST_USE;
+/* The place of the first entry of survey->moved whose person is `person` or above. */
+size_t people_first_moved(const struct survey *survey, uint64_t person);
 
 /* --- people_set.c --- */
 /* `person` is not 0. */

@@ -224,15 +224,8 @@ static enum status get_ready(struct worker *worker)
 static void mark_moved(struct worker *worker, uint64_t low, uint64_t high)
 {
     const struct survey *survey = worker->survey;
-    size_t at = 0, end = survey->moved_count;
-    while (at < end) { /* the first entry of the range */
-        size_t middle = at + (end - at) / 2;
-        if (survey->moved[middle] >> 32 < low)
-            at = middle + 1;
-        else
-            end = middle;
-    }
-    for (; at < survey->moved_count && survey->moved[at] >> 32 < high; at++) {
+    for (size_t at = people_first_moved(survey, low); at < survey->moved_count && survey->moved[at] >> 32 < high;
+         at++) {
         uint32_t place = (uint32_t)((survey->moved[at] >> 32) - low);
         uint32_t row = survey->labelled->rows[(uint32_t)survey->moved[at]];
         worker->bits[pair_word(survey->labelled->row_count + 1, row, place)] |= (uint64_t)1 << (place % 64);

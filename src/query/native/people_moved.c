@@ -129,3 +129,16 @@ enum status people_find_moved(struct survey *survey)
     survey->moved_count = unique(survey->moved, survey->moved_count);
     return STATUS_OK;
 }
+
+size_t people_first_moved(const struct survey *survey, uint64_t person)
+{
+    size_t at = 0, end = survey->moved_count;
+    while (at < end) {
+        size_t middle = at + (end - at) / 2;
+        if (survey->moved[middle] >> 32 < person)
+            at = middle + 1;
+        else
+            end = middle;
+    }
+    return at;
+}
