@@ -17,9 +17,8 @@
 #include "base/civil.h"
 #include "base/exact_sum.h"
 #include "base/number.h"
-#include "identity/identity.h"
 #include "query/native/native.h"
-#include "store/store.h"
+#include "query/store_testing.h"
 
 #define PROJECT 3
 #define DAY0    19783 /* 2024-03-01 */
@@ -31,10 +30,6 @@ struct sample {
     double number; /* NaN: none */
 };
 
-static char directory[64];
-static struct os_fs *fs;
-static struct store *store;
-static struct error error;
 static uint64_t random_state;
 
 static uint64_t next(void)
@@ -49,28 +44,14 @@ static uint64_t next(void)
 static int setup(void **state)
 {
     (void)state;
-    struct store_options options;
-    struct store_report report;
-    snprintf(directory, sizeof directory, "/tmp/cairn-numbers-XXXXXX");
-    assert_non_null(mkdtemp(directory));
-    assert_int_equal(os_posix_new(directory, &error, &fs), STATUS_OK);
-    store_options_defaults(&options);
-    options.fs = fs;
-    options.link = identity_link;
-    options.link_reasons = identity_link_reasons;
-    options.wal_file_bytes = 1 << 24;
-    assert_int_equal(store_open(&options, &error, &report, &store), STATUS_OK);
+    testing_store_begin(1 << 24);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    char command[128];
-    store_close(store);
-    os_fs_free(fs);
-    snprintf(command, sizeof command, "rm -rf %s", directory);
-    return system(command);
+    return testing_store_end();
 }
 
 /* A shape of numbers: integers of [low, high] over 10^exponent. */

@@ -15,42 +15,30 @@
 #include <cmocka.h>
 
 #include "base/civil.h"
-#include "identity/identity.h"
-#include "store/store.h"
+#include "query/store_testing.h"
+
+#define WAL_FILE_BYTES (1 << 20)
 
 #define PROJECT 3
 #define DAY0    19783 /* 2024-03-01, a Friday */
 #define T0      (DAY0 * DAY_MS)
 
-static char directory[64];
-static struct os_fs *fs;
-static struct store *store;
 static struct executor *executor;
 static struct plan plan;
 static struct str event_name;
 static struct plan_limits limits;
-static struct error error;
 
 static void open_store(void)
 {
-    struct store_options options;
-    struct store_report report;
-    store_options_defaults(&options);
-    options.fs = fs;
-    options.link = identity_link;
-    options.link_reasons = identity_link_reasons;
-    options.wal_file_bytes = 1 << 20;
-    assert_int_equal(store_open(&options, &error, &report, &store), STATUS_OK);
+    testing_store_open(WAL_FILE_BYTES);
     executor = executor_native_new(store);
 }
 
 static int setup(void **state)
 {
     (void)state;
-    snprintf(directory, sizeof directory, "/tmp/cairn-segment-XXXXXX");
-    assert_non_null(mkdtemp(directory));
-    assert_int_equal(os_posix_new(directory, &error, &fs), STATUS_OK);
-    open_store();
+    testing_store_begin(WAL_FILE_BYTES);
+    executor = executor_native_new(store);
     event_name = STR("A");
     plan = (struct plan){.kind = PLAN_SEGMENT,
                          .project = PROJECT,
@@ -69,12 +57,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    char command[128];
     executor_free(executor);
-    store_close(store);
-    os_fs_free(fs);
-    snprintf(command, sizeof command, "rm -rf %s", directory);
-    return system(command);
+    return testing_store_end();
 }
 
 /* --- events --- */

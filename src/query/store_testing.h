@@ -1,0 +1,50 @@
+#pragma once
+/* A store in a directory of its own, for tests of queries. The test's globals are the fixture: one at a time. */
+#include "identity/identity.h"
+#include "os/fs.h"
+#include "store/store.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static char directory[64];
+static struct os_fs *fs;
+static struct store *store;
+static struct error error;
+
+/* Opens the store; again after store_close, it finds what was there. */
+static inline void testing_store_open(uint64_t wal_file_bytes)
+{
+    struct store_options options;
+    struct store_report report;
+    store_options_defaults(&options);
+    options.fs = fs;
+    options.link = identity_link;
+    options.link_reasons = identity_link_reasons;
+    options.wal_file_bytes = wal_file_bytes;
+    assert_int_equal(store_open(&options, &error, &report, &store), STATUS_OK);
+}
+
+static inline void testing_store_begin(uint64_t wal_file_bytes)
+{
+    snprintf(directory, sizeof directory, "/tmp/cairn-query-XXXXXX");
+    assert_non_null(mkdtemp(directory));
+    assert_int_equal(os_posix_new(directory, &error, &fs), STATUS_OK);
+    testing_store_open(wal_file_bytes);
+}
+
+/* 0 when nothing is left of it. */
+static inline int testing_store_end(void)
+{
+    char command[128];
+    store_close(store);
+    os_fs_free(fs);
+    snprintf(command, sizeof command, "rm -rf %s", directory);
+    return system(command);
+}
