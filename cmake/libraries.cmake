@@ -1,6 +1,7 @@
 # Third-party libraries, and which room may use which.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
+find_package(OpenSSL 3 REQUIRED)
 foreach(pair "uv;libuv" "sqlite;sqlite3" "deflate;libdeflate" "zstd;libzstd" "lz4;liblz4" "xxhash;libxxhash"
              "sodium;libsodium" "yaml;yaml-0.1" "curl;libcurl" "pcre2;libpcre2-8" "simdjson;simdjson")
   list(GET pair 0 name)
@@ -34,7 +35,7 @@ endif()
 
 set(libraries_base PkgConfig::xxhash PkgConfig::yaml PkgConfig::simdjson PkgConfig::deflate Threads::Threads m)
 set(libraries_column ${ROARING_LIBRARY})
-set(libraries_http PkgConfig::uv llhttp PkgConfig::curl)
+set(libraries_http PkgConfig::uv llhttp PkgConfig::curl OpenSSL::SSL)
 set(libraries_store PkgConfig::zstd PkgConfig::lz4)
 set(libraries_expr PkgConfig::pcre2)
 set(libraries_meta PkgConfig::sqlite PkgConfig::sodium)

@@ -13,10 +13,12 @@ static enum status read_all(struct options *options, const char *config_path, st
 
 int settings_parse(const char *command, int argc, char **argv, struct options *options, bool *ret_help)
 {
-    enum { DATA = 1000, LISTEN, CONFIG, MEMORY, SET };
+    enum { DATA = 1000, LISTEN, CERTIFICATE, KEY, CONFIG, MEMORY, SET };
     static const struct option flags[] = {
         {"data", required_argument, NULL, DATA},
         {"listen", required_argument, NULL, LISTEN},
+        {"tls-certificate", required_argument, NULL, CERTIFICATE},
+        {"tls-key", required_argument, NULL, KEY},
         {"config", required_argument, NULL, CONFIG},
         {"memory", required_argument, NULL, MEMORY},
         {"set", required_argument, NULL, SET},
@@ -33,6 +35,10 @@ int settings_parse(const char *command, int argc, char **argv, struct options *o
         case LISTEN:
             status = options_set(options, OPTION_SOURCE_FLAG, STR("http.listen"), str_of(optarg), &error);
             break;
+        case CERTIFICATE:
+            status = options_set(options, OPTION_SOURCE_FLAG, STR("http.tls_certificate"), str_of(optarg), &error);
+            break;
+        case KEY: status = options_set(options, OPTION_SOURCE_FLAG, STR("http.tls_key"), str_of(optarg), &error); break;
         case CONFIG:
             if (config_path != NULL) return command_usage(command, "--config is given twice");
             config_path = optarg;

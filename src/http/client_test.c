@@ -104,7 +104,7 @@ static int teardown(void **state)
 
 static struct str url(const struct testing *server, const char *path)
 {
-    return arena_printf(arena, "http://%s%s", http_server_address(server->server, 0), path);
+    return arena_printf(arena, "%s%s", http_server_url(server->server, 0), path);
 }
 
 static void get(struct http_client_request request)
@@ -285,7 +285,7 @@ static void failures_are_told_apart(void **state)
     while (!(request = __atomic_load_n(&kept, __ATOMIC_SEQ_CST))) usleep(1000);
     http_request_complete(request, release, NULL);
 
-    struct str tls = arena_printf(arena, "https://%s/", http_server_address(first.server, 0));
+    struct str tls = arena_printf(arena, "https://127.0.0.1:%u/", http_server_port(first.server, 0));
     assert_int_equal(fails((struct http_client_request){.url = tls}, "TLS error: no secure connection to https://"),
                      STATUS_UNAVAILABLE);
 }

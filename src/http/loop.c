@@ -205,17 +205,20 @@ static void flush(struct http_loop *loop)
 static void on_connection(uv_stream_t *listener, int code)
 {
     struct http_loop *loop = listener->data;
+    const struct http_options *options = loop->shared->options;
+    bool secure = http_address_is_secure(options->listen[(uv_tcp_t *)listener - loop->listeners]);
     if (code < 0) return; /* out of descriptors, or the client has left already */
     struct http_peer *peer = calloc(1, sizeof *peer);
     if (!peer) abort();
     char remote[64];
-    size_t connections = atomic_fetch_add(&loop->shared->connections, 1), max = loop->shared->options->connections_max;
+    size_t connections = atomic_fetch_add(&loop->shared->connections, 1), max = options->connections_max;
     clock_read(loop);
     peer->loop = loop;
     peer->next = loop->peers;
     if (peer->next) peer->next->previous = peer;
     loop->peers = peer;
-    if (http_socket_accept(&peer->socket, listener, &peer_events, &loop->read_buffer) != STATUS_OK) {
+    if (http_socket_accept(&peer->socket, listener, secure ? options->tls : NULL, &peer_events, &loop->read_buffer) !=
+        STATUS_OK) {
         peer->closed = true;
         return;
     }

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "http/loop.h"
@@ -21,7 +22,7 @@ struct http_server {
     unsigned ready; /* workers[] initialised */
     bool ran;
     struct bound {
-        char text[80];
+        char url[80];
         unsigned port;
     } * bound; /* one per address */
 };
@@ -53,6 +54,10 @@ enum status http_server_new(const struct http_options *options, struct error *er
     struct http_router *router;
     unsigned loops = options->loops ? options->loops : 1;
     if (options->listen_count == 0) return error_set(error, STATUS_INVALID, "no address to listen on");
+    for (size_t i = 0; i < options->listen_count; i++) {
+        if (http_address_is_secure(options->listen[i]) && !options->tls)
+            return error_set(error, STATUS_INVALID, "cannot listen on %s without a certificate", options->listen[i]);
+    }
     TRY(http_router_new(options->routes, options->route_count, error, &router));
 
     struct http_server *server = calloc(1, sizeof *server);
@@ -78,7 +83,10 @@ enum status http_server_new(const struct http_options *options, struct error *er
         if (i > 0 || status != STATUS_OK) continue;
         for (size_t l = 0; l < options->listen_count; l++) {
             struct bound *bound = &server->bound[l];
-            bound->port = ports[l] = http_listener_name(&loop->listeners[l], bound->text, sizeof bound->text);
+            char name[64];
+            bound->port = ports[l] = http_listener_name(&loop->listeners[l], name, sizeof name);
+            snprintf(bound->url, sizeof bound->url, "%s://%s",
+                     http_address_is_secure(options->listen[l]) ? "https" : "http", name);
         }
     }
     free(ports);
@@ -100,10 +108,10 @@ void http_server_free(struct http_server *server)
     free(server);
 }
 
-const char *http_server_address(const struct http_server *server, size_t index)
+const char *http_server_url(const struct http_server *server, size_t index)
 {
     assert(index < server->options.listen_count);
-    return server->bound[index].text;
+    return server->bound[index].url;
 }
 
 unsigned http_server_port(const struct http_server *server, size_t index)

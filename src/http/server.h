@@ -36,6 +36,17 @@
 struct uv_loop_s;
 struct http_server;
 
+/* The certificate and the key of https:// listeners. Made before the server, freed after it. */
+struct http_tls_context;
+/* Reads a PEM file with the certificate and the chain behind it, and one with its private key. INVALID for files that
+ * are something else or do not belong together, IO when they cannot be read. */
+enum status http_tls_context_new(const char *certificate_path, const char *key_path, struct error *error,
+                                 struct http_tls_context **ret_context) MUST_USE;
+/* NULL is allowed. */
+void http_tls_context_free(struct http_tls_context *context);
+/* Reads both files again, for the connections from now on; any thread. After a failure the old ones stay in use. */
+enum status http_tls_context_reload(struct http_tls_context *context, struct error *error) MUST_USE;
+
 enum {
     /* Do not look at Content-Encoding: the handler takes the bytes as they came. */
     HTTP_ROUTE_BODY_AS_SENT = 1 << 0,
@@ -65,9 +76,10 @@ struct http_access {
 };
 
 struct http_options {
-    const char *const *listen; /* "127.0.0.1:8080", "[::1]:8080", "0.0.0.0:0"; port 0 picks a free one */
+    const char *const *listen; /* "127.0.0.1:8080", "[::1]:8080", "https://0.0.0.0:0"; port 0 picks a free one */
     size_t listen_count;
-    unsigned loops; /* threads, the caller of run among them */
+    struct http_tls_context *tls; /* of the https:// ones; may be NULL when there are none */
+    unsigned loops;               /* threads, the caller of run among them */
 
     const struct http_route *routes;
     size_t route_count;
@@ -109,9 +121,9 @@ enum status http_server_new(const struct http_options *options, struct error *er
 /* Not while run() is running. NULL is allowed. */
 void http_server_free(struct http_server *server);
 
-/* The address bound for options.listen[index], with the real port: "127.0.0.1:40123". Valid as long as the
+/* Where options.listen[index] listens, with the real port: "http://127.0.0.1:40123". Valid as long as the
  * server. */
-const char *http_server_address(const struct http_server *server, size_t index);
+const char *http_server_url(const struct http_server *server, size_t index);
 unsigned http_server_port(const struct http_server *server, size_t index);
 
 /* Serves until drained; the calling thread becomes loop 0 and is left with SIGPIPE blocked. The other loops'

@@ -459,7 +459,7 @@ static void listen_errors(void **state)
     struct error error = ERROR_INIT;
     struct http_server *other;
     testing_start(&server);
-    const char *taken = http_server_address(server.server, 0);
+    const char *taken = http_server_url(server.server, 0);
     struct http_options options = server.options;
     options.listen = &taken;
     for (options.loops = 1; options.loops <= 2; options.loops++) {
@@ -487,7 +487,7 @@ static void two_addresses(void **state)
     server.options.listen_count = 2;
     if (http_server_new(&server.options, &error, &server.server) != STATUS_OK) skip(); /* no IPv6 here */
     assert_true(http_server_port(server.server, 0) != 0);
-    assert_int_equal(strncmp(http_server_address(server.server, 1), "[::1]:", 6), 0);
+    assert_int_equal(strncmp(http_server_url(server.server, 1), "http://[::1]:", 13), 0);
     assert_true(http_server_port(server.server, 1) != 0);
     http_server_free(server.server);
 }

@@ -25,9 +25,18 @@ static bool port_parse(struct str text, unsigned *ret_port)
     return true;
 }
 
+bool http_address_is_secure(const char *address)
+{
+    return str_starts(str_of(address), STR("https://"));
+}
+
 static bool address_parse(const char *address, unsigned port, struct sockaddr_storage *ret_name, socklen_t *ret_size)
 {
     struct str text = str_of(address);
+    if (http_address_is_secure(address))
+        text = str_slice(text, 8, text.size);
+    else if (str_starts(text, STR("http://")))
+        text = str_slice(text, 7, text.size);
     size_t colon = text.size;
     unsigned written_port;
     while (colon > 0 && text.data[colon - 1] != ':') colon--;
@@ -73,7 +82,8 @@ enum status http_listener_open(uv_loop_t *loop, uv_tcp_t *listener, const char *
     socklen_t size;
     if (!address_parse(address, port, &name, &size)) {
         (void)error_set(error, STATUS_INVALID, "listen address \"%s\" is malformed", address);
-        error_hint(error, "write ADDR:PORT with a numeric address, e.g. 127.0.0.1:8080 or [::1]:8080");
+        error_hint(error, "write ADDR:PORT with a numeric address, e.g. 127.0.0.1:8080, [::1]:8080 or "
+                          "https://0.0.0.0:8443");
         return STATUS_INVALID;
     }
     int fd = -1;
@@ -133,20 +143,22 @@ unsigned http_listener_name(const uv_tcp_t *listener, char *text, size_t size)
 static void closed(uv_handle_t *handle)
 {
     struct http_socket *socket = handle->data;
+    http_secure_free(socket->secure);
     socket->events->on_closed(socket);
 }
 
-enum status http_socket_accept(struct http_socket *socket, uv_stream_t *listener,
+enum status http_socket_accept(struct http_socket *socket, uv_stream_t *listener, struct http_tls_context *tls,
                                const struct http_socket_events *events, struct http_read_buffer *buffer)
 {
     socket->events = events;
     socket->buffer = buffer;
     socket->reading = false;
+    socket->secure = tls ? http_secure_new(tls) : NULL;
     int code = uv_tcp_init(listener->loop, &socket->tcp);
     assert(code == 0);
     socket->tcp.data = socket;
     socket->write.data = socket;
-    if (uv_accept(listener, (uv_stream_t *)&socket->tcp) != 0) {
+    if (uv_accept(listener, (uv_stream_t *)&socket->tcp) != 0 || (tls && !socket->secure)) {
         uv_close((uv_handle_t *)&socket->tcp, closed);
         return STATUS_IO;
     }
@@ -172,7 +184,9 @@ static void read_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf
 static void read_done(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
 {
     struct http_socket *socket = stream->data;
-    if (size > 0) {
+    if (size > 0 && socket->secure) {
+        http_secure_received(socket, buf->base, (size_t)size);
+    } else if (size > 0) {
         socket->events->on_read(socket, buf->base, (size_t)size);
     } else if (size < 0) {
         http_socket_read(socket, false);
@@ -206,6 +220,7 @@ static void pieces_to_bufs(const struct str *pieces, size_t count, uv_buf_t *buf
 
 ssize_t http_socket_write_now(struct http_socket *socket, const struct str *pieces, size_t count)
 {
+    if (socket->secure) return http_secure_write_now(socket, pieces, count);
     uv_buf_t bufs[HTTP_SOCKET_PIECES_MAX];
     pieces_to_bufs(pieces, count, bufs);
     int written = uv_try_write((uv_stream_t *)&socket->tcp, bufs, (unsigned)count);
@@ -225,6 +240,7 @@ static void written(uv_write_t *write, int code)
 
 bool http_socket_write_later(struct http_socket *socket, const struct str *pieces, size_t count)
 {
+    if (socket->secure) return http_secure_write_later(socket, pieces, count);
     uv_buf_t bufs[HTTP_SOCKET_PIECES_MAX];
     pieces_to_bufs(pieces, count, bufs);
     return uv_write(&socket->write, (uv_stream_t *)&socket->tcp, bufs, (unsigned)count, written) == 0;
@@ -238,10 +254,12 @@ static void shut(uv_shutdown_t *shutdown, int code)
 
 void http_socket_shutdown(struct http_socket *socket)
 {
+    if (socket->secure) http_secure_goodbye(socket);
     (void)uv_shutdown(&socket->shutdown, (uv_stream_t *)&socket->tcp, shut);
 }
 
 void http_socket_close(struct http_socket *socket)
 {
+    if (socket->secure) http_secure_goodbye(socket);
     uv_close((uv_handle_t *)&socket->tcp, closed);
 }

@@ -104,9 +104,14 @@ static bool is_address_list(const struct option_spec *spec)
     return spec->type == OPTION_LIST && strcmp(spec->range, "ADDR:PORT") == 0;
 }
 
-/* HOST:PORT with a numeric port; a host with colons stands in brackets. Whether the host exists is not asked here. */
+/* [https://]HOST:PORT with a numeric port; a host with colons stands in brackets. Whether the host exists is not asked
+ * here. */
 static bool is_address(struct str text)
 {
+    if (str_starts(text, STR("https://")))
+        text = str_slice(text, 8, text.size);
+    else if (str_starts(text, STR("http://")))
+        text = str_slice(text, 7, text.size);
     size_t colon = text.size;
     while (colon > 0 && text.data[colon - 1] != ':') colon--;
     if (colon < 2) return false;
@@ -455,9 +460,29 @@ static enum status share_memory(struct options *options, struct error *error)
     return STATUS_OK;
 }
 
+static enum status check_tls(const struct options *options, struct error *error)
+{
+    bool certificate = options->http_tls_certificate[0], key = options->http_tls_key[0];
+    if (certificate != key) {
+        (void)error_set(error, STATUS_INVALID, "http.tls_%s is set without http.tls_%s",
+                        certificate ? "certificate" : "key", certificate ? "key" : "certificate");
+        error_hint(error, "a certificate and its private key go together");
+        return STATUS_INVALID;
+    }
+    for (size_t i = 0; i < options->http_listen.count && !certificate; i++) {
+        if (!str_starts(str_of(options->http_listen.items[i]), STR("https://"))) continue;
+        (void)error_set(error, STATUS_INVALID, "http.listen has %s, and there is no certificate",
+                        options->http_listen.items[i]);
+        error_hint(error, "give --tls-certificate FILE and --tls-key FILE");
+        return STATUS_INVALID;
+    }
+    return STATUS_OK;
+}
+
 enum status options_finish(struct options *options, struct error *error)
 {
     TRY(share_memory(options, error));
+    TRY(check_tls(options, error));
     if (options->ingest_event_bytes_max > options->http_body_bytes_max) {
         (void)error_set(error, STATUS_INVALID, "ingest.event_bytes_max is larger than http.body_bytes_max");
         error_hint(error, "an event arrives in a body: raise http.body_bytes_max or lower ingest.event_bytes_max");

@@ -15,7 +15,10 @@ OPTION(BYTES, memory_max_bytes, "memory.max", "0", "0..1024g",
        "shared out to the memory limits that are 0; 0: half of the machine's, or of the container's")
 
 OPTION(LIST, http_listen, "http.listen", "127.0.0.1:8080", "ADDR:PORT",
-       "where to accept connections; port 0 picks a free one")
+       "where to accept connections; port 0 picks a free one; https:// in front: with TLS")
+OPTION(TEXT, http_tls_certificate, "http.tls_certificate", "", "",
+       "PEM file with the certificate of https:// addresses, and its chain; read again on SIGHUP")
+OPTION(TEXT, http_tls_key, "http.tls_key", "", "", "PEM file with its private key")
 OPTION(INTEGER, http_threads, "http.threads", "0", "0..1024", "event loops; 0: one per core")
 OPTION(BYTES, http_header_bytes_max, "http.header_bytes_max", "64k", "1k..16m",
        "all header lines of a request together; more is answered with 431")

@@ -1,7 +1,7 @@
 /*
  * Order of life: lock the directory, open the control plane, recover the store, start workers and loops, serve; and
- * back in the opposite order. A signal thread turns SIGTERM and SIGINT into a drain, and once a second looks whether a
- * project was deleted, so that its events go too.
+ * back in the opposite order. A signal thread turns SIGTERM and SIGINT into a drain and SIGHUP into reading the
+ * certificate again, and once a second looks whether a project was deleted, so that its events go too.
  */
 #include "server/server.h"
 
@@ -35,6 +35,7 @@ struct server {
     struct executor *executor;
     struct ingest_limits limits;
     struct api api;
+    struct http_tls_context *tls;
     struct http_server *http;
     unsigned loops;
     pthread_t signal_thread, deletion_thread;
@@ -127,6 +128,9 @@ static enum status open_http(struct server *server, struct error *error)
     http_options_default(&options);
     options.listen = o->http_listen.items;
     options.listen_count = o->http_listen.count;
+    if (o->http_tls_certificate[0])
+        TRY(http_tls_context_new(o->http_tls_certificate, o->http_tls_key, error, &server->tls));
+    options.tls = server->tls;
     options.loops = server->loops;
     options.routes = api_routes(&options.route_count);
     options.render_error = api_render_error;
@@ -178,6 +182,26 @@ static void purge_deleted(struct server *server, struct meta_reader *reader, str
     *last = meta_view_ref(view);
 }
 
+static void signals_of_interest(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGHUP);
+}
+
+/* What a certificate's renewal asks for. */
+static void reload(struct server *server)
+{
+    struct error error = ERROR_INIT;
+    if (!server->tls)
+        log_info("nothing_to_reload", LOG_CSTR("hint", "SIGHUP reads the certificate again, and there is none"));
+    else if (http_tls_context_reload(server->tls, &error) == STATUS_OK)
+        log_info("certificate_reloaded", LOG_CSTR("file", server->options->http_tls_certificate));
+    else
+        log_failure(LOG_ERROR, "cannot_reload_certificate", &error);
+}
+
 static void *signal_main(void *arg)
 {
     struct server *server = arg;
@@ -185,9 +209,7 @@ static void *signal_main(void *arg)
     struct meta_view *last = NULL;
     struct error error;
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
+    signals_of_interest(&signals);
     if (meta_reader_new(server->meta, &error, &reader) != STATUS_OK)
         log_failure(LOG_WARN, "cannot_watch_projects", &error);
     while (!server->stopping) {
@@ -197,6 +219,8 @@ static void *signal_main(void *arg)
         if (signal == SIGTERM || signal == SIGINT) {
             log_info("draining", LOG_CSTR("signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"));
             http_server_drain(server->http, (uint64_t)server->options->http_drain_timeout_ms);
+        } else if (signal == SIGHUP) {
+            reload(server);
         } else if (reader) {
             purge_deleted(server, reader, &last);
         }
@@ -260,9 +284,7 @@ static enum status start(struct server *server, struct error *error)
     meta.cache_entries_max = (size_t)o->auth_cache_entries;
     /* Before the first thread is started: they inherit the mask, and the signal thread alone takes the signals. */
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
+    signals_of_interest(&signals);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     server->loops = o->http_threads ? (unsigned)o->http_threads : os_cores();
     TRY(os_make_directories(o->data_dir, error));
@@ -308,6 +330,7 @@ static void stop(struct server *server)
     if (server->deletion_thread_started) pthread_join(server->deletion_thread, NULL);
     workers_free(server->workers);
     http_server_free(server->http);
+    http_tls_context_free(server->tls);
     for (unsigned i = 0; server->api.readers && i < server->loops; i++) meta_reader_free(server->api.readers[i]);
     free(server->api.readers);
     executor_free(server->executor);
@@ -324,8 +347,8 @@ enum status server_run(const struct options *options, struct error *error)
     enum status status = start(&server, error);
     if (status == STATUS_OK) {
         for (size_t i = 0; i < options->http_listen.count; i++) {
-            printf("listening on http://%s\n", http_server_address(server.http, i));
-            log_info("listening", LOG_CSTR("address", http_server_address(server.http, i)));
+            printf("listening on %s\n", http_server_url(server.http, i));
+            log_info("listening", LOG_CSTR("url", http_server_url(server.http, i)));
         }
         fflush(stdout);
         status = http_server_run(server.http, error);

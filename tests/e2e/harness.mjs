@@ -144,7 +144,7 @@ export class Server {
   // Starts `cairn serve` and waits until it accepts connections.
   static async start(data, { args = [], env = {}, patience = 60_000 } = {}) {
     const server = new Server();
-    Object.assign(server, { data, args, env, log: '' });
+    Object.assign(server, { data, args, env, log: '', output: '' });
     const child = spawn(binary, ['serve', '--data', data, '--listen', '127.0.0.1:0', ...serveArgs, ...args], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -160,7 +160,6 @@ export class Server {
     child.stderr.setEncoding('utf8').on('data', (text) => {
       server.log = (server.log + text).slice(-200_000);
     });
-    let output = '';
     server.url = await new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         child.kill('SIGKILL');
@@ -168,8 +167,8 @@ export class Server {
       }, patience);
       child.on('error', reject);
       child.stdout.setEncoding('utf8').on('data', (text) => {
-        output += text;
-        const found = /^listening on (http:\/\/\S+)$/m.exec(output);
+        server.output += text;
+        const found = /^listening on (http:\/\/\S+)$/m.exec(server.output);
         if (!found) return;
         clearTimeout(timer);
         resolve(found[1]);
