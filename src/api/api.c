@@ -3,6 +3,7 @@
 #include "api/deletions.h"
 #include "api/health.h"
 #include "api/identity.h"
+#include "api/import.h"
 #include "api/response.h"
 #include "api/segmentation.h"
 #include "api/track.h"
@@ -18,6 +19,7 @@
 static const struct http_route routes[] = {
     {.methods = GET_POST, .path = "/track", .handler = api_track},
     {.methods = HTTP_METHOD_OPTIONS, .path = "/track", .handler = response_preflight},
+    {.methods = GET_POST, .path = "/import", .handler = api_import},
     {.methods = HTTP_METHOD_POST, .path = "/identity/create", .handler = api_identity_create},
     {.methods = HTTP_METHOD_POST, .path = "/identity/create-alias", .handler = api_identity_create_alias},
     {.methods = HTTP_METHOD_POST, .path = "/identity/merge", .handler = api_identity_merge},

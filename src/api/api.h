@@ -25,7 +25,7 @@ struct api_query_limits {
 struct api {
     struct store *store;
     struct meta *meta;
-    const struct ingest_limits *limits;
+    const struct ingest_limits *limits, *import_limits; /* of /track and its like; of /import */
     struct meta_reader **readers; /* one per loop */
     struct workers *workers;
     struct executor *executor;

@@ -33,6 +33,17 @@ enum status credentials_parse(struct http_request *request, struct error *error,
     return STATUS_OK;
 }
 
+enum status credentials_parse_any(struct http_request *request, struct error *error,
+                                  struct credentials *ret_credentials)
+{
+    struct str header = str_trim(http_request_field(request, "authorization"));
+    if (!str_eq_nocase(str_slice(header, 0, 7), STR("bearer ")))
+        return credentials_parse(request, error, ret_credentials);
+    split(str_trim(str_slice(header, 7, header.size)), ret_credentials);
+    if (ret_credentials->username.size == 0) ret_credentials->username = STR_NULL;
+    return STATUS_OK;
+}
+
 bool credentials_resolve(struct meta *meta, const struct meta_view *view, const struct credentials *credentials,
                          struct meta_credential *ret_credential)
 {

@@ -15,6 +15,10 @@ struct credentials {
 /* INVALID for a scheme or a form that is not understood; a request without the field has no credentials, and is OK. */
 enum status credentials_parse(struct http_request *request, struct error *error,
                               struct credentials *ret_credentials) MUST_USE;
+/* The same, and `Bearer`: scripts send what Mixpanel gave them as a bearer token; here that is a project's secret or
+ * token, or user:secret. */
+enum status credentials_parse_any(struct http_request *request, struct error *error,
+                                  struct credentials *ret_credentials) MUST_USE;
 /* The project whose secret or token it is, or an account verified before. False: only meta_account_verify can tell. */
 bool credentials_resolve(struct meta *meta, const struct meta_view *view, const struct credentials *credentials,
                          struct meta_credential *ret_credential);

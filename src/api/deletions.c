@@ -35,20 +35,6 @@ static enum status denied(struct job *job, int status, enum status result)
     return result;
 }
 
-/* Scripts that speak to Mixpanel send what it gave them as a bearer token; here that is a project's secret, or
- * user:secret. */
-static enum status read_credentials(struct job *job)
-{
-    struct str header = str_trim(http_request_field(job->request, "authorization"));
-    if (!str_eq_nocase(str_slice(header, 0, 7), STR("bearer ")))
-        return credentials_parse(job->request, &job->error, &job->credentials);
-    struct str text = str_trim(str_slice(header, 7, header.size));
-    size_t colon = str_find_byte(text, ':', 0);
-    job->credentials.username = str_slice(text, 0, colon);
-    job->credentials.secret = colon == SIZE_MAX ? STR("") : str_slice(text, colon + 1, text.size);
-    return STATUS_OK;
-}
-
 static enum status authorize(struct job *job, struct api *api)
 {
     struct meta_credential credential;
@@ -282,7 +268,7 @@ static void begin(struct http_request *request, enum action action)
     job->request = request;
     job->action = action;
     job->mixpanel = !http_request_param(request, "project_id").data;
-    if (read_credentials(job) != STATUS_OK) {
+    if (credentials_parse_any(job->request, &job->error, &job->credentials) != STATUS_OK) {
         job->status = 401;
         answer(request, job);
         return;

@@ -31,8 +31,6 @@ struct identity_job {
     enum identity_mode mode;
 };
 
-#define MERGE_NOT_ALLOWED "identity events are not allowed when project is using simplified identity management"
-
 /* ---- answers ---- */
 
 /* `reason` NULL: success. */
@@ -120,7 +118,7 @@ static enum status link_of(struct identity_job *job, struct error *error, struct
         identity_text(job->request->arena, json_at(ids, 1), &b) != STATUS_OK || !a.data || !b.data)
         return error_set(error, STATUS_INVALID, "$distinct_ids must be a list of two ids");
     device_and_user(a, b, ret_device, ret_user);
-    if (!ret_device->data) return error_set(error, STATUS_CONFLICT, MERGE_NOT_ALLOWED);
+    if (!ret_device->data) return error_set(error, STATUS_CONFLICT, IDENTITY_VERB_NOT_ALLOWED);
     return STATUS_OK;
 }
 

@@ -3,7 +3,7 @@
 #include "base/json.h"
 
 /* Any value but an empty one and 0 is on: samples in the documentation send 2. */
-static bool flag_on(struct str value)
+bool response_flag(struct str value)
 {
     return value.size > 0 && !str_is(value, "0");
 }
@@ -22,8 +22,8 @@ static bool callback_valid(struct str name)
 struct response_mode response_mode_of(const struct decode_form *form)
 {
     struct str callback = decode_param(form, "callback");
-    return (struct response_mode){.verbose = flag_on(decode_param(form, "verbose")),
-                                  .image = flag_on(decode_param(form, "img")),
+    return (struct response_mode){.verbose = response_flag(decode_param(form, "verbose")),
+                                  .image = response_flag(decode_param(form, "img")),
                                   .callback = callback_valid(callback) ? callback : STR_NULL};
 }
 

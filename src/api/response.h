@@ -25,6 +25,8 @@ struct response_mode {
     bool verbose, image;
     struct str callback; /* NULL data: none, or not a name */
 };
+/* A parameter that asks for something: any value but an empty one and 0. */
+bool response_flag(struct str value);
 /* From the parameters `verbose`, `img` and `callback`, in the query or the form. */
 struct response_mode response_mode_of(const struct decode_form *form);
 /* Appends the body and returns its Content-Type. NULL data for `reason`: success. */

@@ -40,6 +40,8 @@ extern const char *const identity_link_reasons[];
 bool identity_is_device(struct str id);
 /* Values that broken clients send in place of an id ("null", "undefined", "0", "anonymous", …), in any case. */
 bool identity_denied(struct str id);
+/* What a request that merges ids is told in a project of the simplified mode; clients compare the text. */
+#define IDENTITY_VERB_NOT_ALLOWED "identity events are not allowed when project is using simplified identity management"
 /* $identify, $create_alias, $merge */
 bool identity_is_verb(struct str event_name);
 

@@ -15,10 +15,20 @@ static bool looks_like_json(struct str text)
     return text.size && (text.data[0] == '{' || text.data[0] == '[');
 }
 
-static bool is_json_type(struct str content_type)
+static bool is_type(struct str content_type, const char *name)
 {
     struct str rest = content_type, type;
-    return str_next_part(&rest, ';', &type) && str_eq_nocase(str_trim(type), STR("application/json"));
+    return str_next_part(&rest, ';', &type) && str_eq_nocase(str_trim(type), str_of(name));
+}
+
+bool decode_is_lines(struct str content_type)
+{
+    static const char *const names[] = {"application/x-ndjson", "application/ndjson", "application/jsonl",
+                                        "application/x-jsonlines", "application/jsonlines"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (is_type(content_type, names[i])) return true;
+    }
+    return false;
 }
 
 static enum status malformed(struct error *error, const struct error *cause)
@@ -55,7 +65,7 @@ enum status decode_form(struct arena *arena, const struct decode_input *input, c
     struct str body;
     TRY(unpack(arena, input->body, limits, error, &body));
     body = without_mark(body);
-    if (looks_like_json(body)) {
+    if (looks_like_json(body) || (input->lines && body.size)) {
         form->payload = body;
         return STATUS_OK;
     }
@@ -65,10 +75,14 @@ enum status decode_form(struct arena *arena, const struct decode_input *input, c
             return malformed(error, NULL);
         }
         form->payload = url_params_get(&form->form, STR("data"));
+        form->in_field = form->payload.data != NULL;
         /* A JSON body that is no container is malformed rather than missing. */
-        if (!form->payload.data && is_json_type(input->content_type)) form->payload = body;
+        if (!form->payload.data && is_type(input->content_type, "application/json")) form->payload = body;
     }
-    if (!form->payload.data) form->payload = url_params_get(&form->query, STR("data"));
+    if (!form->payload.data) {
+        form->payload = url_params_get(&form->query, STR("data"));
+        form->in_field = form->payload.data != NULL;
+    }
     return STATUS_OK;
 }
 

@@ -23,11 +23,15 @@ struct decode_input {
     struct str query; /* as sent, without "?" */
     struct str content_type;
     struct str body; /* without Content-Encoding */
+    bool lines;      /* a body is JSON lines, whatever it looks like */
 };
+/* Whether a Content-Type says JSON lines: application/x-ndjson and its other names. */
+bool decode_is_lines(struct str content_type);
 
 struct decode_form {
     struct url_params query, form;
     struct str payload; /* JSON or base64, still as sent; NULL data when there is none */
+    bool in_field;      /* it was the field `data` of a form or of the query */
 };
 
 /* INVALID for too many parameters or a damaged gzip body, LIMIT when the body unpacks to too much or the arena is full;

@@ -5,10 +5,13 @@
 #include "ingest/event_int.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #define TIME_MS_FROM     1e11 /* smaller numbers are seconds: 1e11 s is the year 5138, 1e11 ms is 1973 */
 #define INSERT_ID_MAX    36
-#define NAME_SHOWN_BYTES 64 /* of a property's name in a reason */
+#define NAME_SHOWN_BYTES 64                        /* of a property's name in a reason */
+#define TIME_MIN_MS      (INT64_C(365) * 86400000) /* 1971-01-01: what is before is a mistake in somebody's units */
+#define AHEAD_MAX_MS     INT64_C(3600000)          /* of a sender's clock */
 
 /* The size is known to agree: a comparison of a fixed size is no call. */
 #define IS(name, literal) (memcmp((name).data, (literal), sizeof(literal) - 1) == 0)
@@ -49,8 +52,7 @@ bool event_name_blank(struct str text)
     return text.size == 0 || ((unsigned char)text.data[0] <= ' ' && str_trim(text).size == 0);
 }
 
-/* The last of the members that have these names, NULL where there is none. */
-static void event_parts(const struct json *event, struct json **ret_name, struct json **ret_properties)
+void event_parts(const struct json *event, struct json **ret_name, struct json **ret_properties)
 {
     *ret_name = *ret_properties = NULL;
     for (size_t i = 0; i < event->object.count; i++) {
@@ -150,10 +152,19 @@ static const char *property_check(const struct ingest_limits *limits, struct jso
     }
 }
 
-static enum status property_refused(struct error *error, struct str name, const char *wrong)
+/* Says what the reason is about. The express way comes here as well, and has no error to set. */
+static enum status refused(struct event_encoder *encoder, const char *field)
+{
+    snprintf(encoder->field, sizeof encoder->field, "%s", field);
+    return STATUS_INVALID;
+}
+
+static enum status property_refused(struct event_encoder *encoder, struct error *error, struct str name,
+                                    const char *wrong)
 {
     struct str shown = name;
     cut(&shown, NAME_SHOWN_BYTES);
+    snprintf(encoder->field, sizeof encoder->field, "properties." STR_FMT, STR_ARG(shown));
     return error_set(error, STATUS_INVALID, "'properties." STR_FMT "' is invalid: %s", STR_ARG(shown), wrong);
 }
 
@@ -207,14 +218,16 @@ static enum status properties_check(struct event_encoder *encoder, struct json *
             core[kind] = &member->value;
             if (kind < CORE_DEVICE_ID || kind == CORE_IGNORE) continue;
         }
-        if (encoder->property_count >= limits->properties_max)
-            return error_set(error, STATUS_INVALID, "'properties' is invalid: must not have more than %zu properties",
-                             limits->properties_max);
+        if (encoder->property_count >= limits->properties_max) {
+            (void)error_set(error, STATUS_INVALID, "'properties' is invalid: must not have more than %zu properties",
+                            limits->properties_max);
+            return refused(encoder, "properties");
+        }
         if (member->value.type == JSON_STRING) {
             cut(&member->value.string, limits->string_bytes_max);
         } else if (member->value.type >= JSON_BIGNUM) {
             const char *wrong = property_check(limits, &member->value, 0);
-            if (wrong) return property_refused(error, member->key, wrong);
+            if (wrong) return property_refused(encoder, error, member->key, wrong);
         }
         cut(&member->key, limits->string_bytes_max);
         TRY(property_add(encoder, batch, member));
@@ -222,20 +235,42 @@ static enum status properties_check(struct event_encoder *encoder, struct json *
     return STATUS_OK;
 }
 
-static enum status time_check(const struct event_encoder *encoder, const struct json *value, struct error *error,
+static enum status time_refused(struct event_encoder *encoder, struct error *error, const char *wrong)
+{
+    (void)error_set(error, STATUS_INVALID, "'properties.time' is invalid: %s", wrong);
+    return refused(encoder, "properties.time");
+}
+
+static enum status time_track(struct event_encoder *encoder, int64_t time_ms, struct error *error, int64_t *ret_ms)
+{
+    int64_t age_max_ms = encoder->limits->age_max_ms;
+    if (time_ms < encoder->received_ms - age_max_ms) {
+        char wrong[64];
+        bool days = age_max_ms % 86400000 == 0;
+        snprintf(wrong, sizeof wrong, "must not be more than %lld %s ago",
+                 (long long)(age_max_ms / (days ? 86400000 : 1000)), days ? "days" : "seconds");
+        return time_refused(encoder, error, wrong);
+    }
+    *ret_ms = time_ms > encoder->received_ms ? encoder->received_ms : time_ms;
+    return STATUS_OK;
+}
+
+static enum status time_check(struct event_encoder *encoder, const struct json *value, struct error *error,
                               int64_t *ret_ms)
 {
-    int64_t time_ms = encoder->received_ms, age_max_ms = encoder->limits->age_max_ms;
-    if (value && value->type != JSON_NULL) {
+    int64_t time_ms = encoder->received_ms;
+    bool track = encoder->rules == EVENT_RULES_TRACK;
+    if (!value || value->type == JSON_NULL) {
+        if (!track) return time_refused(encoder, error, "must not be missing");
+    } else {
         if (!event_time(value, &time_ms))
-            return error_set(error, STATUS_INVALID,
-                             "'properties.time' is invalid: must be specified as seconds since epoch");
-        if (time_ms < encoder->received_ms - age_max_ms) {
-            bool days = age_max_ms % 86400000 == 0;
-            return error_set(error, STATUS_INVALID, "'properties.time' is invalid: must not be more than %lld %s ago",
-                             (long long)(age_max_ms / (days ? 86400000 : 1000)), days ? "days" : "seconds");
+            return time_refused(encoder, error, "must be specified as seconds since epoch");
+        if (track) return time_track(encoder, time_ms, error, ret_ms);
+        if (time_ms < TIME_MIN_MS) return time_refused(encoder, error, "must not be before 1971-01-01");
+        if (time_ms > encoder->received_ms + AHEAD_MAX_MS) {
+            if (encoder->rules == EVENT_RULES_STRICT) return time_refused(encoder, error, "must not be in the future");
+            time_ms = encoder->received_ms;
         }
-        if (time_ms > encoder->received_ms) time_ms = encoder->received_ms;
     }
     *ret_ms = time_ms;
     return STATUS_OK;
@@ -266,15 +301,76 @@ static size_t json_size(const struct json *value, size_t size_max)
     }
 }
 
-enum status event_head(const struct event_encoder *encoder, struct str name, const struct json *const core[CORE_COUNT],
+/* What the strict rules want of an id: a text or a number that is not one of the values which broken clients send in
+ * place of one. `text` is what identity_text made of it. An empty text says that there is nobody. */
+static const char *id_wrong(const struct json *value, struct str text)
+{
+    if (!value || value->type == JSON_NULL || text.data) return NULL;
+    if (value->type == JSON_STRING) return value->string.size ? "must not be a reserved value" : NULL;
+    return json_is_number(value) ? "must not be a reserved value" : "must be a string";
+}
+
+static const char *insert_id_wrong(const struct json *value, struct str text)
+{
+    if (!value || value->type == JSON_NULL) return "must not be missing";
+    if (value->type == JSON_STRING) text = value->string; /* before it was cut or looked at */
+    if (!text.data)
+        return json_is_number(value) ? "must not be a reserved value"
+                                     : "must only contain alphanumeric or hyphen '-' characters";
+    if (text.size == 0) return "must not be missing";
+    if (text.size > INSERT_ID_MAX) return "must not be longer than 36 characters";
+    if (identity_denied(text)) return "must not be a reserved value";
+    return event_insert_id_valid(text) ? NULL : "must only contain alphanumeric or hyphen '-' characters";
+}
+
+/* A verb names its ids in properties of its own. */
+static bool wants_distinct_id(struct str name, enum identity_mode mode)
+{
+    return mode != IDENTITY_SIMPLIFIED && !identity_is_verb(name);
+}
+
+static enum status ids_check(struct event_encoder *encoder, const struct json *const core[CORE_COUNT],
+                             const struct event_head *head, const struct identity_claim *claim, enum identity_mode mode,
+                             struct error *error)
+{
+    const struct json *distinct_id = core[CORE_DISTINCT_ID];
+    const char *wrong = id_wrong(distinct_id, claim->distinct_id);
+    if (!wrong && wants_distinct_id(claim->event_name, mode) && (!distinct_id || distinct_id->type == JSON_NULL))
+        wrong = "must not be missing";
+    if (wrong) {
+        (void)error_set(error, STATUS_INVALID, "'properties.distinct_id' is invalid: %s", wrong);
+        return refused(encoder, "properties.distinct_id");
+    }
+    wrong = insert_id_wrong(core[CORE_INSERT_ID], head->insert_id);
+    if (wrong) {
+        (void)error_set(error, STATUS_INVALID, "'$insert_id' is invalid: %s", wrong);
+        return refused(encoder, "$insert_id");
+    }
+    return STATUS_OK;
+}
+
+static enum status verb_check(const struct event_encoder *encoder, struct str name, enum identity_mode mode,
+                              struct error *error)
+{
+    if (encoder->rules != EVENT_RULES_STRICT || mode != IDENTITY_SIMPLIFIED || !identity_is_verb(name))
+        return STATUS_OK;
+    return error_set(error, STATUS_CONFLICT, IDENTITY_VERB_NOT_ALLOWED);
+}
+
+enum status event_head(struct event_encoder *encoder, struct str name, const struct json *const core[CORE_COUNT],
                        enum identity_mode mode, struct error *error, struct event_head *ret_head)
 {
     struct event_head head = {.insert_id = STR_NULL};
     struct identity_claim claim = {.event_name = name};
+    TRY(verb_check(encoder, name, mode, error));
     TRY(time_check(encoder, core[CORE_TIME], error, &head.time_ms));
     if (core[CORE_INSERT_ID]) TRY(identity_text(encoder->arena, core[CORE_INSERT_ID], &head.insert_id));
-    if (!event_insert_id_valid(head.insert_id)) head.insert_id = STR_NULL;
     if (core[CORE_DISTINCT_ID]) TRY(identity_text(encoder->arena, core[CORE_DISTINCT_ID], &claim.distinct_id));
+    if (encoder->rules == EVENT_RULES_STRICT) {
+        TRY(ids_check(encoder, core, &head, &claim, mode, error));
+    } else if (!event_insert_id_valid(head.insert_id)) {
+        head.insert_id = STR_NULL;
+    }
     if (core[CORE_DEVICE_ID]) TRY(identity_text(encoder->arena, core[CORE_DEVICE_ID], &claim.device_id));
     if (core[CORE_USER_ID]) TRY(identity_text(encoder->arena, core[CORE_USER_ID], &claim.user_id));
     TRY(identity_resolve(encoder->arena, mode, &claim, &head.ids));
@@ -286,13 +382,15 @@ enum status event_encode(struct event_encoder *encoder, struct json *event, enum
                          struct batch *batch, struct error *error)
 {
     const struct ingest_limits *limits = encoder->limits;
-    if (!encoder->sizes_known && json_size(event, limits->event_bytes_max) > limits->event_bytes_max)
-        return error_set(error, STATUS_INVALID, "event exceeds max limit of %zu bytes", limits->event_bytes_max);
-
     struct json *name_value, *properties;
     event_parts(event, &name_value, &properties);
     struct str name = name_value && name_value->type == JSON_STRING ? name_value->string : STR_NULL;
     cut(&name, limits->string_bytes_max);
+    TRY(verb_check(encoder, name, mode, error));
+    if (!encoder->sizes_known && json_size(event, limits->event_bytes_max) > limits->event_bytes_max) {
+        (void)error_set(error, STATUS_INVALID, "event exceeds max limit of %zu bytes", limits->event_bytes_max);
+        return refused(encoder, "event");
+    }
     encoder->property_count = 0;
 
     const struct json *core[CORE_COUNT] = {NULL};
@@ -313,7 +411,7 @@ enum status event_encode(struct event_encoder *encoder, struct json *event, enum
             wrong = "list is too long";
         if (wrong) {
             batch_event_cancel(batch);
-            return property_refused(error, member->key, wrong);
+            return property_refused(encoder, error, member->key, wrong);
         }
     }
     batch_event_end(batch);

@@ -9,6 +9,11 @@
  *               `$insert_id` that is none is dropped; an id that is none leaves the event without a user
  *   left out    `token`, `ip`; `time`, `distinct_id`, `$insert_id`, which are fields of their own
  *
+ * That is EVENT_RULES_TRACK. /import takes events of any age since 1971, but wants each to say when it was, and has two
+ * sets of rules: what has to be repaired above is repaired by EVENT_RULES_IMPORT too (a time up to an hour ahead stays
+ * as it is, so that the event is known again when it is sent again), and is refused by EVENT_RULES_STRICT, which also
+ * wants an `$insert_id`, takes no denied values for ids, and no identity verbs in a project of the simplified mode.
+ *
  * The JSON of the event is changed in place (texts are cut), and nothing is allocated per event but an id that has to
  * be composed. An encoder belongs to one request and one thread.
  */
@@ -18,11 +23,17 @@
 #include "ingest/limits.h"
 #include "store/batch.h"
 
+enum event_rules { EVENT_RULES_TRACK, EVENT_RULES_IMPORT, EVENT_RULES_STRICT };
+
+#define EVENT_FIELD_BYTES ((size_t)80)
+
 struct event_encoder {
     struct arena *arena;
     const struct ingest_limits *limits;
     int64_t received_ms;
-    bool sizes_known; /* no event can be larger than event_bytes_max */
+    enum event_rules rules;        /* EVENT_RULES_TRACK at first */
+    bool sizes_known;              /* no event can be larger than event_bytes_max */
+    char field[EVENT_FIELD_BYTES]; /* what of the event that was refused last the reason is about: "properties.time" */
     /* The properties of the event at hand that are to be stored; a later one of the same name clears `member`. */
     struct event_property {
         struct json_member *member;
@@ -46,8 +57,9 @@ void event_encoder_init(struct event_encoder *encoder, struct arena *arena, cons
 enum status event_token(const struct json *event, struct str fallback_token, struct error *error,
                         struct str *ret_token) MUST_USE;
 
-/* Adds an event that passed event_token to the batch. OK; NOT_FOUND when the event asks to be ignored (`$ignore`);
- * INVALID with the reason; LIMIT when memory ran out. Only OK leaves something in the batch. */
+/* Adds an event that passed event_token (or, for /import, that has a name and properties) to the batch. OK; NOT_FOUND
+ * when the event asks to be ignored (`$ignore`); INVALID with the reason, and encoder->field set; CONFLICT for an
+ * identity verb that the rules do not take; LIMIT when memory ran out. Only OK leaves something in the batch. */
 enum status event_encode(struct event_encoder *encoder, struct json *event, enum identity_mode mode,
                          struct batch *batch, struct error *error) MUST_USE;
 

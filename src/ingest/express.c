@@ -20,6 +20,8 @@ void express_begin(struct express *express, struct batch *batch, enum identity_m
     express->batch = batch;
     express->mode = mode;
     express->token = token;
+    express->any_token = batch && !token.data;
+    express->line_end = NULL;
     express->generation = 0;
     express->key_count = 1;
     express->keys[0] = (struct express_key){.mask = UINT64_MAX, .size = EXPRESS_KEY_BYTES};
@@ -66,22 +68,29 @@ static bool token_of(const struct express *express, struct str *ret_token)
     return ret_token->size > 0;
 }
 
+static bool ends_line(const char *end, const char *line_end)
+{
+    while (end < line_end && (*end == ' ' || *end == '\r' || *end == '\t')) end++;
+    return end == line_end;
+}
+
 enum express_result express_event(struct express *express, const char *at, const char **ret_end, struct str *ret_token)
 {
     struct express_event *event = &express->event;
     struct event_encoder *encoder = express->encoder;
     const struct ingest_limits *limits = encoder->limits;
-    struct str token;
+    struct str token = STR_NULL;
     const char *end = express->table->read(express, at);
     /* No value of a common event is longer in the form that the limit counts than in its text, a number that was short
      * of its fraction's zeros excepted; so a factor is on the safe side. */
     if (!end || (!encoder->sizes_known && (size_t)(end - at) > limits->event_bytes_max / 4)) return EXPRESS_UNCOMMON;
+    if (express->line_end && !ends_line(end, express->line_end)) return EXPRESS_UNCOMMON;
     struct express_key *key = &express->keys[event->name];
     struct str name = str_from(key->text, key->size);
     if (event_name_blank(name) || event->property_count > limits->properties_max ||
-        (event->known & 1u << CORE_IGNORE) || !token_of(express, &token))
+        (event->known & 1u << CORE_IGNORE) || (!express->any_token && !token_of(express, &token)))
         return EXPRESS_UNCOMMON;
-    if (!express->batch || !str_eq(token, express->token)) {
+    if (!express->any_token && (!express->batch || !str_eq(token, express->token))) {
         *ret_token = token;
         return EXPRESS_TOKEN;
     }

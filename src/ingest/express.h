@@ -50,6 +50,8 @@ struct express {
     const struct express_table *table;
     enum identity_mode mode;
     struct str token, fallback_token; /* whose events go into the batch; of events that have none */
+    bool any_token;                   /* all events are of the batch's project, whatever token they name */
+    const char *line_end;             /* nothing but blanks may stand between the event and this; NULL: anything */
     size_t string_bytes_max;
     uint64_t generation;
     uint32_t key_count;
@@ -61,7 +63,7 @@ struct express {
 
 /* NULL when the arena is full. `fallback_token` as for event_token. */
 struct express *express_new(struct event_encoder *encoder, struct str fallback_token) MUST_USE;
-/* From now on events with this token go into the batch, which has been begun. */
+/* From now on events with this token (NULL data: with any or none) go into the batch, which has been begun. */
 void express_begin(struct express *express, struct batch *batch, enum identity_mode mode, struct str token);
 
 enum express_result {

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * What ingestion takes. Filled from the options `ingest.*` (of the same names) and read by all threads. The defaults
- * are Mixpanel's limits.
+ * What ingestion takes. Filled from the options `ingest.*` (of the same names; for /import the first, third and fourth
+ * are `ingest.import_*`) and read by all threads. The defaults are Mixpanel's limits.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@ struct ingest_limits {
     unsigned depth_max;       /* lists and objects inside each other in one property: 3 */
     size_t elements_max;      /* a list or an object must have fewer: 255 */
     size_t list_bytes_max;    /* one list as stored: 8 KiB */
-    int64_t age_max_ms;       /* older events are refused: 5 days */
+    int64_t age_max_ms;       /* older events are refused: 5 days; /import takes any age */
     bool reject_unknown_tokens;
 };
 #define INGEST_LIMITS_DEFAULT                                                                                          \

@@ -451,7 +451,9 @@ static enum status share_memory(struct options *options, struct error *error)
     unsigned loops = options->http_threads ? (unsigned)options->http_threads : os_cores();
     unsigned threads = options->query_threads ? (unsigned)options->query_threads : os_cores();
     struct memory_shares shares = memory_share_out(bytes, loops, threads);
-    if (shares.bodies_bytes < options->http_body_bytes_max) shares.bodies_bytes = options->http_body_bytes_max;
+    uint64_t body_bytes = options->http_body_bytes_max;
+    if (body_bytes < options->ingest_import_bytes_max) body_bytes = options->ingest_import_bytes_max;
+    if (shares.bodies_bytes < body_bytes) shares.bodies_bytes = body_bytes;
     if (!options->http_bodies_bytes_max) options->http_bodies_bytes_max = shares.bodies_bytes;
     if (!options->query_memory_max_bytes) options->query_memory_max_bytes = shares.query_bytes;
     if (!options->store_memory_max_bytes) options->store_memory_max_bytes = shares.events_bytes;
@@ -479,27 +481,35 @@ static enum status check_tls(const struct options *options, struct error *error)
     return STATUS_OK;
 }
 
+/* What is held and decoded of one request must have room in what holds and decodes them. */
+static enum status check_body(const struct options *options, const char *name, uint64_t body, const char *event_name,
+                              uint64_t event, struct error *error)
+{
+    if (event > body) {
+        (void)error_set(error, STATUS_INVALID, "%s is larger than %s", event_name, name);
+        error_hint(error, "an event arrives in a body: raise %s or lower %s", name, event_name);
+        return STATUS_INVALID;
+    }
+    if (body > options->store_queue_bytes_max) {
+        (void)error_set(error, STATUS_INVALID, "%s is larger than store.queue_bytes_max", name);
+        error_hint(error, "a body's records wait in that queue: raise store.queue_bytes_max or lower %s", name);
+        return STATUS_INVALID;
+    }
+    if (body > options->http_bodies_bytes_max || body > options->http_request_memory_max_bytes) {
+        (void)error_set(error, STATUS_INVALID, "%s is larger than http.bodies_bytes_max or http.request_memory_max",
+                        name);
+        error_hint(error, "a body is held and decoded within those: raise them or lower %s", name);
+        return STATUS_INVALID;
+    }
+    return STATUS_OK;
+}
+
 enum status options_finish(struct options *options, struct error *error)
 {
     TRY(share_memory(options, error));
     TRY(check_tls(options, error));
-    if (options->ingest_event_bytes_max > options->http_body_bytes_max) {
-        (void)error_set(error, STATUS_INVALID, "ingest.event_bytes_max is larger than http.body_bytes_max");
-        error_hint(error, "an event arrives in a body: raise http.body_bytes_max or lower ingest.event_bytes_max");
-        return STATUS_INVALID;
-    }
-    if (options->http_body_bytes_max > options->store_queue_bytes_max) {
-        (void)error_set(error, STATUS_INVALID, "http.body_bytes_max is larger than store.queue_bytes_max");
-        error_hint(error, "a body's records wait in that queue: raise store.queue_bytes_max or lower "
-                          "http.body_bytes_max");
-        return STATUS_INVALID;
-    }
-    if (options->http_body_bytes_max > options->http_bodies_bytes_max ||
-        options->http_body_bytes_max > options->http_request_memory_max_bytes) {
-        (void)error_set(error, STATUS_INVALID,
-                        "http.body_bytes_max is larger than http.bodies_bytes_max or http.request_memory_max");
-        error_hint(error, "a body is held and decoded within those: raise them or lower http.body_bytes_max");
-        return STATUS_INVALID;
-    }
-    return STATUS_OK;
+    TRY(check_body(options, "http.body_bytes_max", options->http_body_bytes_max, "ingest.event_bytes_max",
+                   options->ingest_event_bytes_max, error));
+    return check_body(options, "ingest.import_bytes_max", options->ingest_import_bytes_max,
+                      "ingest.import_event_bytes_max", options->ingest_import_event_bytes_max, error);
 }

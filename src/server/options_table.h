@@ -63,6 +63,13 @@ OPTION(DURATION, ingest_age_max_ms, "ingest.age_max", "5d", "1m..36500d",
 OPTION(FLAG, ingest_reject_unknown_tokens, "ingest.reject_unknown_tokens", "no", "",
        "answer 401 to an unknown token; no: accept and drop, as Mixpanel does")
 
+OPTION(INTEGER, ingest_import_events_max, "ingest.import_events_max", "2000", "1..100000",
+       "events in one request to /import; more are answered with 413")
+OPTION(BYTES, ingest_import_bytes_max, "ingest.import_bytes_max", "10m", "1k..1g",
+       "a body sent to /import, as sent and as unpacked; more is answered with 413")
+OPTION(BYTES, ingest_import_event_bytes_max, "ingest.import_event_bytes_max", "1m", "1k..64m",
+       "the JSON of one event sent to /import")
+
 OPTION(INTEGER, query_threads, "query.threads", "0", "0..1024", "threads that run queries; 0: one per core")
 OPTION(INTEGER, query_queue_max, "query.queue_max", "256", "1..100000",
        "queries that wait for a thread; more are answered with 503")

@@ -7,6 +7,7 @@
 
 #include "api/api.h"
 #include "api/deletion.h"
+#include "api/import.h"
 #include "base/log.h"
 #include "http/server.h"
 #include "identity/identity.h"
@@ -33,7 +34,8 @@ struct server {
     struct store *store;
     struct workers *workers;
     struct executor *executor;
-    struct ingest_limits limits;
+    struct ingest_limits limits, import_limits;
+    struct http_route *routes; /* the API's, with the limits that are options */
     struct api api;
     struct http_tls_context *tls;
     struct http_server *http;
@@ -86,10 +88,15 @@ static void fill_api(struct server *server)
     server->limits.list_bytes_max = o->ingest_list_bytes_max;
     server->limits.age_max_ms = o->ingest_age_max_ms;
     server->limits.reject_unknown_tokens = o->ingest_reject_unknown_tokens;
+    server->import_limits = server->limits;
+    server->import_limits.request_bytes_max = o->ingest_import_bytes_max;
+    server->import_limits.events_max = (size_t)o->ingest_import_events_max;
+    server->import_limits.event_bytes_max = o->ingest_import_event_bytes_max;
     server->api = (struct api){
         .store = server->store,
         .meta = server->meta,
         .limits = &server->limits,
+        .import_limits = &server->import_limits,
         .workers = server->workers,
         .executor = server->executor,
         .query =
@@ -121,18 +128,33 @@ static void on_finished(void *context, const struct http_access *access)
               LOG_INT("us", access->duration_us));
 }
 
+/* The API's table, with the limits that are options. */
+static enum status make_routes(struct server *server, struct error *error, size_t *ret_count)
+{
+    const struct http_route *routes = api_routes(ret_count);
+    server->routes = calloc(*ret_count, sizeof *routes);
+    if (!server->routes) return error_set(error, STATUS_LIMIT, "out of memory");
+    memcpy(server->routes, routes, *ret_count * sizeof *routes);
+    for (size_t i = 0; i < *ret_count; i++) {
+        if (server->routes[i].handler == api_import)
+            server->routes[i].body_bytes_max = server->options->ingest_import_bytes_max;
+    }
+    return STATUS_OK;
+}
+
 static enum status open_http(struct server *server, struct error *error)
 {
     const struct options *o = server->options;
     struct http_options options;
     http_options_default(&options);
+    TRY(make_routes(server, error, &options.route_count));
+    options.routes = server->routes;
     options.listen = o->http_listen.items;
     options.listen_count = o->http_listen.count;
     if (o->http_tls_certificate[0])
         TRY(http_tls_context_new(o->http_tls_certificate, o->http_tls_key, error, &server->tls));
     options.tls = server->tls;
     options.loops = server->loops;
-    options.routes = api_routes(&options.route_count);
     options.render_error = api_render_error;
     options.context = &server->api;
     options.header_bytes_max = o->http_header_bytes_max;
@@ -331,6 +353,7 @@ static void stop(struct server *server)
     workers_free(server->workers);
     http_server_free(server->http);
     http_tls_context_free(server->tls);
+    free(server->routes);
     for (unsigned i = 0; server->api.readers && i < server->loops; i++) meta_reader_free(server->api.readers[i]);
     free(server->api.readers);
     executor_free(server->executor);
