@@ -40,7 +40,7 @@ static struct {
     enum status refuse_with; /* not OK: store_append fails at once */
 } fake;
 
-static struct ingest_limits fake_limits;
+static struct ingest_limits fake_limits; /* of all endpoints */
 static struct api fake_api;
 
 /* ---- http ---- */
@@ -190,7 +190,7 @@ static int fake_setup(void **state)
     (void)state;
     memset(&fake, 0, sizeof fake);
     fake_limits = INGEST_LIMITS_DEFAULT;
-    fake_api = (struct api){.limits = &fake_limits};
+    fake_api = (struct api){.limits = &fake_limits, .import_limits = &fake_limits};
     return 0;
 }
 

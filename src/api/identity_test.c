@@ -4,91 +4,11 @@
  */
 #include "api/identity.h"
 
-#include "api/api_testing.h"
+#include "api/account_testing.h"
 
 #define LINKED "{\"status\":1,\"error\":null}"
 #define CREATE "{\"$identified_id\":\"U\",\"$anon_id\":\"D\"}"
 #define USERS  "identity events are not allowed when project is using simplified identity management"
-
-/* ---- accounts: ann with the secret "right", member of project 1 ---- */
-
-static struct meta_account ann = {.id = 1, .username = {"ann", 3}};
-static bool ann_cached, workers_busy;
-static void (*work)(void *arg);
-static void *work_arg;
-static int view_references;
-
-struct meta_view *meta_view_ref(struct meta_view *view)
-{
-    view_references++;
-    return view;
-}
-
-void meta_view_unref(struct meta_view *view)
-{
-    assert_ptr_equal(view, &fake_view);
-    view_references--;
-}
-
-const struct meta_project *meta_view_project_by_secret(const struct meta_view *view, struct str secret)
-{
-    assert_ptr_equal(view, &fake_view);
-    return str_is(secret, "project-secret") ? &fake_projects[0] : NULL;
-}
-
-const struct meta_account *meta_account_cached(struct meta *meta, const struct meta_view *view, struct str username,
-                                               struct str secret)
-{
-    (void)meta;
-    (void)view;
-    return ann_cached && str_is(username, "ann") && str_is(secret, "right") ? &ann : NULL;
-}
-
-enum status meta_account_verify(struct meta *meta, const struct meta_view *view, struct str username, struct str secret,
-                                struct error *error, const struct meta_account **ret_account)
-{
-    (void)meta;
-    assert_ptr_equal(view, &fake_view);
-    if (!str_is(username, "ann") || !str_is(secret, "right"))
-        return error_set(error, STATUS_DENIED, "Invalid service account credentials");
-    *ret_account = &ann;
-    return STATUS_OK;
-}
-
-enum status meta_authorize(const struct meta_view *view, const struct meta_credential *credential, int64_t project_id,
-                           enum meta_permission permission, struct error *error,
-                           const struct meta_project **ret_project)
-{
-    (void)view;
-    assert_int_equal(credential->kind, META_CREDENTIAL_ACCOUNT);
-    assert_int_equal(permission, META_PERMISSION_IMPORT);
-    if (project_id != 1) return error_set(error, STATUS_DENIED, "not a project member");
-    *ret_project = &fake_projects[0];
-    return STATUS_OK;
-}
-
-enum status api_run_blocking(struct api *api, void (*run)(void *arg), void *arg)
-{
-    (void)api;
-    if (workers_busy) return STATUS_UNAVAILABLE;
-    work = run;
-    work_arg = arg;
-    return STATUS_OK;
-}
-
-static int setup(void **state)
-{
-    ann_cached = workers_busy = false;
-    work = NULL;
-    view_references = 0;
-    return fake_setup(state);
-}
-
-static int teardown(void **state)
-{
-    assert_int_equal(view_references, 0);
-    return fake_teardown(state);
-}
 
 /* ---- requests ---- */
 
@@ -254,7 +174,7 @@ static void test_credentials(void **state)
         {"project_id=1", "Basic YW5uOnJpZ2h0", "1 1 $device:D U"},         /* ann:right */
         {"token=t2", "Basic YW5uOndyb25n", "2 1 $device:D U"},             /* the token decides */
     };
-    ann_cached = true;
+    accounts_cached = true;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         request(good[i].query, NULL, CREATE);
         fake_field("Authorization", good[i].authorization);
@@ -342,13 +262,13 @@ static void test_disk_refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_links, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_nothing_to_link, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_missing_fields, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_other_modes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_credentials, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_account_verified_by_worker, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_disk_refuses, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_links, account_setup, account_teardown),
+        cmocka_unit_test_setup_teardown(test_nothing_to_link, account_setup, account_teardown),
+        cmocka_unit_test_setup_teardown(test_missing_fields, account_setup, account_teardown),
+        cmocka_unit_test_setup_teardown(test_other_modes, account_setup, account_teardown),
+        cmocka_unit_test_setup_teardown(test_credentials, account_setup, account_teardown),
+        cmocka_unit_test_setup_teardown(test_account_verified_by_worker, account_setup, account_teardown),
+        cmocka_unit_test_setup_teardown(test_disk_refuses, account_setup, account_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
