@@ -232,14 +232,14 @@ static enum status take_lines(struct importing *importing, struct str text, bool
     return count ? STATUS_OK : error_set(error, STATUS_INVALID, "data, missing or empty");
 }
 
-/* A second object behind the first one. In a single event, or a malformed one, there is none. */
+/* An object, and something on a later line: that is no JSON document, whatever it is. */
 static bool looks_like_lines(struct str text)
 {
     if (*text.data != '{') return false;
     const char *end = express_object_end(text.data);
     if (!end) return false;
     const char *next = blanks(end);
-    return *next == '{' && memchr(end, '\n', (size_t)(next - end));
+    return next < text.data + text.size && memchr(end, '\n', (size_t)(next - end));
 }
 
 /* ---- All of it ---- */

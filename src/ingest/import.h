@@ -5,9 +5,9 @@
  *
  * Whose events they are is settled by the request's credentials; a token in an event is left out and not looked at. The
  * text is a list of events, a single event, or JSON lines: one event a line, white space around it, blank lines in
- * between. Lines are told by the Content-Type, or by a second object that follows the first one. Each event, and each
- * line, is judged alone: the others are stored. What is wrong with a list outside of its events refuses all of them,
- * because it is not known what was meant.
+ * between. Lines are told by the Content-Type, or by something on a later line than the first object. Each event, and
+ * each line, is judged alone: the others are stored. What is wrong with a list outside of its events refuses all of
+ * them, because it is not known what was meant.
  *
  * Like /track, nearly all events go straight from text to log record (express.h), the others by way of a tree.
  *
