@@ -82,8 +82,11 @@ int import_answer(enum import_form form, const struct response_mode *mode, const
 {
     bool failed = outcome->failure_count > 0 || outcome->verbs > 0;
     size_t imported = outcome->stored + outcome->ignored; /* what asks to be ignored was taken all the same */
-    if (form == IMPORT_FORM)
-        return answer_field(mode, failed ? outcome->failures[0].message : STR_NULL, body, ret_type);
+    if (form == IMPORT_FORM) {
+        struct str reason = outcome->verbs ? STR(IDENTITY_VERB_NOT_ALLOWED) : STR_NULL;
+        if (outcome->failure_count) reason = outcome->failures[0].message;
+        return answer_field(mode, reason, body, ret_type);
+    }
     *ret_type = failed && form == IMPORT_BRIEF ? TYPE_TEXT : TYPE_JSON;
     if (failed) return answer_bad(form, outcome, imported, STR(FAILED), body);
     write_head(body, 200, STR_NULL);
