@@ -3,6 +3,7 @@
  * What the handlers of all endpoints share: the context of every request (request->context). Filled in by server/, read
  * by all loops.
  */
+#include "api/visitor.h"
 #include "base/status.h"
 #include "ingest/limits.h"
 
@@ -30,6 +31,8 @@ struct api {
     struct workers *workers;
     struct executor *executor;
     struct api_query_limits query;
+    struct enrichment_sources enrichment;
+    struct visitor_proxies proxies;
     _Atomic bool stopping; /* what takes long and is done again after a start gives up */
 };
 

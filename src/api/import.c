@@ -91,8 +91,10 @@ static enum status take_events(struct import_job *job, struct error *error)
 {
     struct api *api = job->request->context;
     struct arena *arena = job->request->arena;
+    struct enrichment enrichment = {.geo = api->enrichment.geo}; /* of the events' own `ip` alone */
     struct import_request import = {.project = job->project,
                                     .received_ms = os_now_ms(),
+                                    .enrichment = &enrichment,
                                     .strict = job->answer_form == IMPORT_STRICT,
                                     .lines = !job->form.in_field && decode_is_lines(job->content_type)};
     struct str text = job->form.payload;

@@ -70,8 +70,12 @@ static enum status take(struct http_request *request, const struct decode_form *
                         struct ingest_outcome *outcome)
 {
     struct api *api = request->context;
+    struct enrichment enrichment;
+    TRY(visitor_enrichment(request, form, false, &enrichment));
+    if (enrichment.drop) return STATUS_OK; /* a bot's: success, and nothing is stored */
     struct ingest_request ingest = {.token = decode_param(form, "token"),
                                     .received_ms = os_now_ms(),
+                                    .enrichment = &enrichment,
                                     .project_of = project_of,
                                     .context = api_meta_view(api, request->loop_index)};
     return ingest_take(request->arena, api->limits, form, &ingest, error, outcome);

@@ -378,6 +378,24 @@ enum status event_head(struct event_encoder *encoder, struct str name, const str
     return STATUS_OK;
 }
 
+/* Adds what the server can tell and the event did not. */
+static enum status enrich(struct event_encoder *encoder, struct batch *batch, const struct json *ip)
+{
+    const struct enrichment *enrichment = encoder->enrichment;
+    struct enrichment_value values[ENRICHMENT_MAX];
+    size_t count;
+    TRY(enrichment_place(enrichment, encoder->arena, ip, values, &count));
+    memcpy(values + count, enrichment->agent, sizeof enrichment->agent);
+    count += enrichment->agent_count;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t name = batch_name(batch, values[i].name);
+        if (name == UINT32_MAX) return STATUS_LIMIT;
+        if (name < encoder->slot_capacity && encoder->slots[name].generation == encoder->generation) continue;
+        TRY(batch_property_of(batch, name, &values[i].value));
+    }
+    return STATUS_OK;
+}
+
 enum status event_encode(struct event_encoder *encoder, struct json *event, enum identity_mode mode,
                          struct batch *batch, struct error *error)
 {
@@ -392,6 +410,7 @@ enum status event_encode(struct event_encoder *encoder, struct json *event, enum
         return refused(encoder, "event");
     }
     encoder->property_count = 0;
+    encoder->generation++;
 
     const struct json *core[CORE_COUNT] = {NULL};
     if (properties && properties->type == JSON_OBJECT) TRY(properties_check(encoder, properties, batch, core, error));
@@ -413,6 +432,10 @@ enum status event_encode(struct event_encoder *encoder, struct json *event, enum
             batch_event_cancel(batch);
             return property_refused(encoder, error, member->key, wrong);
         }
+    }
+    if (encoder->enrichment && enrich(encoder, batch, core[CORE_IP]) != STATUS_OK) {
+        batch_event_cancel(batch);
+        return STATUS_LIMIT;
     }
     batch_event_end(batch);
     return STATUS_OK;

@@ -7,7 +7,7 @@
  *               properties, too deep, too long lists and objects
  *   repaired    names and texts longer than 255 bytes are cut at a character; a time in the future becomes now; an
  *               `$insert_id` that is none is dropped; an id that is none leaves the event without a user
- *   left out    `token`, `ip`; `time`, `distinct_id`, `$insert_id`, which are fields of their own
+ *   left out    `token`, `ip` (enrichment.h); `time`, `distinct_id`, `$insert_id`, which are fields of their own
  *
  * That is EVENT_RULES_TRACK. /import takes events of any age since 1971, but wants each to say when it was, and has two
  * sets of rules: what has to be repaired above is repaired by EVENT_RULES_IMPORT too (a time up to an hour ahead stays
@@ -20,6 +20,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "ingest/enrichment.h"
 #include "ingest/limits.h"
 #include "store/batch.h"
 
@@ -31,8 +32,9 @@ struct event_encoder {
     struct arena *arena;
     const struct ingest_limits *limits;
     int64_t received_ms;
-    enum event_rules rules;        /* EVENT_RULES_TRACK at first */
-    bool sizes_known;              /* no event can be larger than event_bytes_max */
+    enum event_rules rules;              /* EVENT_RULES_TRACK at first */
+    const struct enrichment *enrichment; /* NULL at first: nothing is added */
+    bool sizes_known;                    /* no event can be larger than event_bytes_max */
     char field[EVENT_FIELD_BYTES]; /* what of the event that was refused last the reason is about: "properties.time" */
     /* The properties of the event at hand that are to be stored; a later one of the same name clears `member`. */
     struct event_property {

@@ -27,6 +27,8 @@ void express_begin(struct express *express, struct batch *batch, enum identity_m
     express->keys[0] = (struct express_key){.mask = UINT64_MAX, .size = EXPRESS_KEY_BYTES};
     memset(express->keys[0].text, 0xFF, sizeof express->keys[0].text); /* which is in no text that counts */
     memset(express->slots, 0, sizeof express->slots);
+    for (size_t i = 0; i < ENRICHMENT_MAX; i++) express->added[i] = (struct express_added){.name = UINT32_MAX};
+    express->added_searched = 1;
 }
 
 uint32_t express_key_new(struct express *express, struct str text, size_t slot)
@@ -74,6 +76,55 @@ static bool ends_line(const char *end, const char *line_end)
     return end == line_end;
 }
 
+/* ---- What the server adds ---- */
+
+static const struct enrichment_value *added_value(const struct enrichment *enrichment, size_t index)
+{
+    return index < enrichment->place_count ? &enrichment->place[index]
+                                           : &enrichment->agent[index - enrichment->place_count];
+}
+
+/* Finds the names among the keys that came since the last time. */
+static void added_search(struct express *express, const struct enrichment *enrichment, size_t count)
+{
+    for (; express->added_searched < express->key_count; express->added_searched++) {
+        const struct express_key *key = &express->keys[express->added_searched];
+        for (size_t i = 0; i < count; i++) {
+            if (str_eq(added_value(enrichment, i)->name, str_from(key->text, key->size)))
+                express->added[i].key = express->added_searched;
+        }
+    }
+}
+
+/* Appends to express->out what the event does not have. False: the event is to go the other way. */
+static bool add_values(struct express *express)
+{
+    const struct enrichment *enrichment = express->encoder->enrichment;
+    struct express_event *event = &express->event;
+    express->added_now = 0;
+    if (!enrichment) return true;
+    if (event->known & 1u << CORE_IP && enrichment->geo) return false;
+    size_t count = enrichment->place_count + enrichment->agent_count;
+    if (count == 0) return true;
+    added_search(express, enrichment, count);
+    char *out = express->out + (event->properties_end - express->out);
+    for (size_t i = 0; i < count; i++) {
+        struct express_added *added = &express->added[i];
+        const struct enrichment_value *value = added_value(enrichment, i);
+        if (added->key && express->keys[added->key].generation == express->generation) continue;
+        if (out + VARINT_BYTES_MAX + value_scalar_bytes_max(&value->value) > express->out + EXPRESS_OUT_BYTES)
+            return false;
+        if (added->name == UINT32_MAX) {
+            added->name = batch_name(express->batch, value->name);
+            if (added->name == UINT32_MAX) return false;
+        }
+        out = value_encode_scalar(raw_varint(out, added->name), &value->value);
+        express->added_now |= 1u << i;
+    }
+    event->properties_end = out;
+    return true;
+}
+
 enum express_result express_event(struct express *express, const char *at, const char **ret_end, struct str *ret_token)
 {
     struct express_event *event = &express->event;
@@ -99,11 +150,13 @@ enum express_result express_event(struct express *express, const char *at, const
     struct arena_mark mark = arena_mark_set(encoder->arena);
     struct event_head head;
     enum status status = event_head(encoder, name, core, express->mode, NULL, &head);
-    if (status == STATUS_OK && (key->name != UINT32_MAX || express_key_name(express, key))) {
+    if (status == STATUS_OK && (key->name != UINT32_MAX || express_key_name(express, key)) && add_values(express)) {
         for (size_t i = 0; i < event->fresh_count; i++) {
             express->keys[event->fresh[i]].is_property = true;
             batch_name_stored(express->batch, express->keys[event->fresh[i]].name);
         }
+        for (uint32_t left = express->added_now; left; left &= left - 1)
+            batch_name_stored(express->batch, express->added[__builtin_ctz(left)].name);
         batch_event_encoded(express->batch, key->name, head.time_ms, head.ids.id, head.ids.device, head.insert_id,
                             str_from(express->out, (size_t)(event->properties_end - express->out)));
         *ret_end = end;

@@ -58,6 +58,13 @@ struct express {
     uint16_t slots[EXPRESS_SLOTS]; /* keys by hash; 0: free */
     struct express_key *keys;      /* [0] equals no text */
     struct express_event event;
+    /* What is added to events that do not have it: keys by index in the request's enrichment, 0: no event had one yet.
+     */
+    struct express_added {
+        uint32_t key, name; /* name: its number in the batch, UINT32_MAX: none yet */
+    } added[ENRICHMENT_MAX];
+    uint32_t added_searched; /* keys that were compared with them */
+    uint32_t added_now;      /* a bit for each that the event at hand got */
     char out[EXPRESS_OUT_BYTES + 2 * EXPRESS_PADDING];
 };
 

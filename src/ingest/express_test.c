@@ -31,9 +31,21 @@ struct ways {
     size_t stored, uncommon;
 };
 
+static const struct enrichment enrichment = {
+    .place = {{{"$city", 5}, {.type = JSON_STRING, .string = {"Lyon", 4}}},
+              {{"mp_country_code", 15}, {.type = JSON_STRING, .string = {"FR", 2}}}},
+    .agent = {{{"$browser", 8}, {.type = JSON_STRING, .string = {"Chrome", 6}}},
+              {{"$browser_version", 16}, {.type = JSON_DOUBLE, .number = 120.5}},
+              {{"$is_bot", 7}, {.type = JSON_BOOL, .boolean = true}}},
+    .place_count = 2,
+    .agent_count = 3,
+};
+
 static void ways_begin(struct ways *ways, const struct express_table *table, size_t text_size)
 {
     event_encoder_init(&ways->encoder, ways->arena, &ways->limits, NOW, text_size);
+    static unsigned turn; /* every other time the server has something to add */
+    if (turn++ % 2) ways->encoder.enrichment = &enrichment;
     ways->express = express_new(&ways->encoder, STR("t"));
     assert_non_null(ways->express);
     ways->express->table = table;

@@ -285,6 +285,7 @@ enum status import_take(struct arena *arena, const struct ingest_limits *limits,
     text = str_from(padded, text.size);
 
     event_encoder_init(&importing.encoder, arena, limits, request->received_ms, text.size);
+    importing.encoder.enrichment = request->enrichment;
     importing.encoder.rules = request->strict ? EVENT_RULES_STRICT : EVENT_RULES_IMPORT;
     batch_init(&importing.batch, limits->record_bytes_max);
     batch_begin(&importing.batch, request->project.id, request->received_ms, request->project.mode, BATCH_IMPORT);

@@ -22,9 +22,10 @@
 struct import_request {
     struct ingest_project project;
     int64_t received_ms;
-    bool strict;    /* EVENT_RULES_STRICT */
-    bool lines;     /* the Content-Type says so; otherwise it is found out by looking */
-    bool tree_only; /* for tests: no event goes the short way */
+    const struct enrichment *enrichment; /* what is added to the events; NULL: nothing */
+    bool strict;                         /* EVENT_RULES_STRICT */
+    bool lines;                          /* the Content-Type says so; otherwise it is found out by looking */
+    bool tree_only;                      /* for tests: no event goes the short way */
 };
 
 struct import_failure {

@@ -112,6 +112,7 @@ static enum status encode(struct run *run)
 {
     struct event_encoder encoder;
     event_encoder_init(&encoder, run->arena, run->limits, run->request->received_ms, run->request->records.text_size);
+    encoder.enrichment = run->request->enrichment;
     run->outcome.outputs = arena_new_array(run->arena, struct ingest_output, run->group_count);
     if (!run->outcome.outputs) return STATUS_LIMIT;
     struct batch batch;
@@ -260,6 +261,7 @@ static enum status take_text(struct arena *arena, const struct ingest_limits *li
     struct run run = {.arena = arena, .limits = limits, .request = request, .outcome = {.reason = STR_NULL}};
     struct taking taking = {.run = &run, .token = STR_NULL, .text_size = text.size};
     event_encoder_init(&taking.encoder, arena, limits, request->received_ms, text.size);
+    taking.encoder.enrichment = request->enrichment;
     taking.express = express_new(&taking.encoder, request->token);
     run.outcome.outputs = arena_new_array(arena, struct ingest_output, 1);
     if (!taking.express || !run.outcome.outputs) return STATUS_UNSUPPORTED;

@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "ingest/decode.h"
+#include "ingest/enrichment.h"
 #include "ingest/limits.h"
 #include "store/batch.h"
 
@@ -26,6 +27,7 @@ struct ingest_request {
     struct decode_records records;
     struct str token; /* of the request, for records without one; may be NULL data */
     int64_t received_ms;
+    const struct enrichment *enrichment; /* what is added to the events; NULL: nothing */
     /* False: there is no such token. */
     bool (*project_of)(void *context, struct str token, struct ingest_project *ret_project);
     void *context;

@@ -334,7 +334,9 @@ static enum status set_list(struct options *options, const struct option_spec *s
     size_t count = append ? list.count : 0;
     if (count > 0) memcpy(items, list.items, count * sizeof *items);
     struct str rest = value, part;
-    while (str_next_part(&rest, ',', &part)) {
+    /* Only a list that may be empty is so by default. */
+    bool none = str_trim(value).size == 0 && spec->value_default[0] == '\0';
+    while (!none && str_next_part(&rest, ',', &part)) {
         part = str_trim(part);
         if (part.size == 0 || (is_address_list(spec) && !is_address(part))) return bad_value(spec, value, error);
         if (count >= LIST_COUNT_MAX)

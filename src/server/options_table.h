@@ -19,6 +19,8 @@ OPTION(LIST, http_listen, "http.listen", "127.0.0.1:8080", "ADDR:PORT",
 OPTION(TEXT, http_tls_certificate, "http.tls_certificate", "", "",
        "PEM file with the certificate of https:// addresses, and its chain; read again on SIGHUP")
 OPTION(TEXT, http_tls_key, "http.tls_key", "", "", "PEM file with its private key")
+OPTION(LIST, http_trusted_proxies, "http.trusted_proxies", "", "",
+       "networks (10.0.0.0/8, ::1) whose X-Forwarded-For is believed, to know a client's address")
 OPTION(INTEGER, http_threads, "http.threads", "0", "0..1024", "event loops; 0: one per core")
 OPTION(BYTES, http_header_bytes_max, "http.header_bytes_max", "64k", "1k..16m",
        "all header lines of a request together; more is answered with 431")
@@ -69,6 +71,15 @@ OPTION(BYTES, ingest_import_bytes_max, "ingest.import_bytes_max", "10m", "1k..1g
        "a body sent to /import, as sent and as unpacked; more is answered with 413")
 OPTION(BYTES, ingest_import_event_bytes_max, "ingest.import_event_bytes_max", "1m", "1k..64m",
        "the JSON of one event sent to /import")
+
+OPTION(TEXT, enrich_geo_database, "enrich.geo_database", "", "",
+       "MaxMind file (.mmdb) that tells where an address is; read again on SIGHUP; empty: no places")
+OPTION(FLAG, enrich_user_agents, "enrich.user_agents", "yes", "",
+       "tell browser, system and device from the User-Agent where the sender did not")
+OPTION(INTEGER, enrich_user_agent_entries, "enrich.user_agent_entries", "16384", "16..16777216",
+       "User-Agents whose answer is remembered, about 80 bytes each")
+OPTION(CHOICE, enrich_bots, "enrich.bots", "keep", "keep|mark|drop",
+       "events of crawlers: keep them as others, mark them with $is_bot, or drop them")
 
 OPTION(INTEGER, query_threads, "query.threads", "0", "0..1024", "threads that run queries; 0: one per core")
 OPTION(INTEGER, query_queue_max, "query.queue_max", "256", "1..100000",

@@ -1,7 +1,7 @@
 /*
  * Order of life: lock the directory, open the control plane, recover the store, start workers and loops, serve; and
- * back in the opposite order. A signal thread turns SIGTERM and SIGINT into a drain and SIGHUP into reading the
- * certificate again, and once a second looks whether a project was deleted, so that its events go too.
+ * back in the opposite order. A signal thread turns SIGTERM and SIGINT into a drain and SIGHUP into reading
+ * certificate and geo database again, and once a second looks whether a project was deleted, so that its events go too.
  */
 #include "server/server.h"
 
@@ -37,6 +37,9 @@ struct server {
     struct ingest_limits limits, import_limits;
     struct http_route *routes; /* the API's, with the limits that are options */
     struct api api;
+    struct geo *geo;
+    struct agents *agents;
+    struct visitor_proxies proxies;
     struct http_tls_context *tls;
     struct http_server *http;
     unsigned loops;
@@ -73,6 +76,17 @@ static enum status open_store(struct server *server, struct error *error)
     return STATUS_OK;
 }
 
+static enum status open_enrichment(struct server *server, struct error *error)
+{
+    const struct options *o = server->options;
+    if (o->enrich_geo_database[0]) TRY(geo_open(o->enrich_geo_database, error, &server->geo));
+    if (o->enrich_user_agents) {
+        server->agents = agents_new((size_t)o->enrich_user_agent_entries);
+        if (!server->agents) return error_set(error, STATUS_LIMIT, "cannot load the rules for User-Agents");
+    }
+    return visitor_proxies_parse(o->http_trusted_proxies.items, o->http_trusted_proxies.count, error, &server->proxies);
+}
+
 static void fill_api(struct server *server)
 {
     const struct options *o = server->options;
@@ -99,6 +113,8 @@ static void fill_api(struct server *server)
         .import_limits = &server->import_limits,
         .workers = server->workers,
         .executor = server->executor,
+        .enrichment = {.geo = server->geo, .agents = server->agents, .bots = (enum enrichment_bots)o->enrich_bots},
+        .proxies = server->proxies,
         .query =
             {
                 .memory_bytes_max = o->query_memory_max_bytes,
@@ -212,16 +228,21 @@ static void signals_of_interest(sigset_t *signals)
     sigaddset(signals, SIGHUP);
 }
 
-/* What a certificate's renewal asks for. */
+/* SIGHUP: files that others renew are read again. One that is no good leaves the old one in use. */
 static void reload(struct server *server)
 {
+    const struct options *o = server->options;
     struct error error = ERROR_INIT;
-    if (!server->tls)
-        log_info("nothing_to_reload", LOG_CSTR("hint", "SIGHUP reads the certificate again, and there is none"));
-    else if (http_tls_context_reload(server->tls, &error) == STATUS_OK)
-        log_info("certificate_reloaded", LOG_CSTR("file", server->options->http_tls_certificate));
-    else
+    if (!server->tls && !server->geo)
+        log_info("nothing_to_reload", LOG_CSTR("hint", "SIGHUP reads the certificate and the geo database again"));
+    if (server->tls && http_tls_context_reload(server->tls, &error) == STATUS_OK)
+        log_info("certificate_reloaded", LOG_CSTR("file", o->http_tls_certificate));
+    else if (server->tls)
         log_failure(LOG_ERROR, "cannot_reload_certificate", &error);
+    if (server->geo && geo_reload(server->geo, &error) == STATUS_OK)
+        log_info("geo_database_reloaded", LOG_CSTR("file", o->enrich_geo_database));
+    else if (server->geo)
+        log_failure(LOG_ERROR, "cannot_reload_geo_database", &error);
 }
 
 static void *signal_main(void *arg)
@@ -318,6 +339,7 @@ static enum status start(struct server *server, struct error *error)
     unsigned threads = o->query_threads ? (unsigned)o->query_threads : os_cores();
     if (workers_new(threads, (size_t)o->query_queue_max, &server->workers) != STATUS_OK)
         return error_set(error, STATUS_LIMIT, "cannot start %u query threads", threads);
+    TRY(open_enrichment(server, error));
     fill_api(server);
     TRY(open_readers(server, error));
     TRY(open_http(server, error));
@@ -353,6 +375,9 @@ static void stop(struct server *server)
     workers_free(server->workers);
     http_server_free(server->http);
     http_tls_context_free(server->tls);
+    geo_close(server->geo);
+    agents_free(server->agents);
+    visitor_proxies_fini(&server->proxies);
     free(server->routes);
     for (unsigned i = 0; server->api.readers && i < server->loops; i++) meta_reader_free(server->api.readers[i]);
     free(server->api.readers);
