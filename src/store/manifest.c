@@ -13,6 +13,7 @@
 #define ROTATE_BYTES ((uint64_t)4 << 20)
 #define MANIFEST_MAX ((size_t)256 << 20)
 #define EDIT_HEADER  16
+#define FILE_ID_MAX  ((uint64_t)1 << 62) /* beyond it numbers would begin anew one day */
 
 static const char manifest_magic[8] = "CAIRNMAN";
 
@@ -503,6 +504,45 @@ enum status manifest_open(struct os_fs *fs, struct error *error, struct manifest
         return status;
     }
     *ret_manifest = m;
+    return STATUS_OK;
+}
+
+static enum status not_believable(const struct manifest *m, uint64_t file_id, const char *what, struct error *error)
+{
+    char name[64];
+    manifest_name(name, m->number);
+    error_set(error, STATUS_CORRUPT, "file %s names file %016llx, %s", name, (unsigned long long)file_id, what);
+    error_hint(error, "restore the manifest and the files of events/ from one backup");
+    return STATUS_CORRUPT;
+}
+
+static enum status check_files(const struct manifest *m, const struct manifest_file *files, size_t count,
+                               struct error *error)
+{
+    uint64_t *ids = calloc(count + 1, sizeof *ids);
+    if (!ids) return error_set(error, STATUS_LIMIT, "out of memory for the list of files");
+    for (size_t i = 0; i < count; i++) ids[i] = files[i].file_id;
+    qsort(ids, count, sizeof *ids, descending);
+    enum status status = STATUS_OK;
+    if (count && ids[0] >= m->next_file_id)
+        status = not_believable(m, ids[0], "whose number is still to be given out", error);
+    for (size_t i = 1; i < count && status == STATUS_OK; i++) {
+        if (ids[i] == ids[i - 1]) status = not_believable(m, ids[i], "and names it twice", error);
+    }
+    free(ids);
+    return status;
+}
+
+enum status manifest_check(const struct manifest *m, struct error *error)
+{
+    if (m->next_file_id == 0 || m->next_file_id > FILE_ID_MAX)
+        return not_believable(m, m->next_file_id, "as the next one, which is no number for a file", error);
+    TRY(check_files(m, m->sections, m->section_count, error));
+    TRY(check_files(m, m->catalogs, m->catalog_count, error));
+    for (size_t i = 0; i < m->delete_count; i++) {
+        if (m->deletes[i].delete_file >= m->next_file_id)
+            return not_believable(m, m->deletes[i].delete_file, "whose number is still to be given out", error);
+    }
     return STATUS_OK;
 }
 

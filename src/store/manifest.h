@@ -47,6 +47,10 @@ struct manifest {
 
 /* Opens the current manifest, or makes the first one in an empty directory. */
 enum status manifest_open(struct os_fs *fs, struct error *error, struct manifest *ret_manifest) MUST_USE;
+/* CORRUPT when the numbers of files contradict each other, which no writer of ours does whatever happens: a file that
+ * counts has a number still to be given out, so that a later file would be written over it, or counts twice. For those
+ * who will write; the verifier reads such a manifest, and says all that is wrong. */
+enum status manifest_check(const struct manifest *manifest, struct error *error) MUST_USE;
 void manifest_fini(struct manifest *manifest);
 
 struct manifest_edit {

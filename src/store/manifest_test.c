@@ -234,12 +234,62 @@ static void damage_and_strangers(void **state)
     os_fs_free(sim_fs(sim));
 }
 
+/* Shows: numbers of files that would be given out again, that are no numbers, or that count twice are refused by those
+ * who will write; what the highest number allows is not. */
+static void numbers_of_files(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t next, section, catalog, deletes, again;
+        const char *text; /* NULL: good */
+    } cases[] = {
+        {4, 1, 2, 3, 0, NULL},
+        {1, 0, 0, 0, 0, NULL},
+        {(uint64_t)1 << 62, ((uint64_t)1 << 62) - 1, 2, 3, 0, NULL},
+        {4, 3, 3, 3, 0, NULL}, /* kinds have names of their own */
+        {4, 4, 2, 3, 0, "names file 0000000000000004, whose number is still to be given out"},
+        {4, 1, 4, 3, 0, "names file 0000000000000004, whose number is still to be given out"},
+        {4, 1, 2, 4, 0, "names file 0000000000000004, whose number is still to be given out"},
+        {4, 1, 2, UINT64_MAX, 0, "names file ffffffffffffffff, whose number is still to be given out"},
+        {0, 0, 0, 0, 0, "as the next one, which is no number for a file"},
+        {((uint64_t)1 << 62) + 1, 1, 2, 3, 0, "as the next one, which is no number for a file"},
+        {UINT64_MAX, 1, 2, 3, 0, "as the next one, which is no number for a file"},
+        {4, 1, 2, 3, 1, "names file 0000000000000001, and names it twice"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sim *sim = sim_new(i);
+        struct error error = ERROR_INIT;
+        struct manifest m = open_it(sim);
+        assert_int_equal(manifest_check(&m, &error), STATUS_OK);
+        struct manifest_file sections[] = {{cases[i].section, 10, 1, 1}, {cases[i].again, 10, 1, 1}};
+        struct manifest_file catalog = {cases[i].catalog, 64, 1, 0};
+        struct manifest_deletes deletes = {.section_file = cases[i].section, .delete_file = cases[i].deletes};
+        struct manifest_edit edit = {.next_file_id = cases[i].next,
+                                     .add_sections = sections,
+                                     .add_section_count = (cases[i].section != 0) + (cases[i].again != 0),
+                                     .add_catalogs = &catalog,
+                                     .add_catalog_count = cases[i].catalog != 0,
+                                     .deletes = &deletes,
+                                     .delete_count = cases[i].deletes != 0};
+        assert_int_equal(manifest_append(&m, &edit, &error), STATUS_OK);
+        manifest_fini(&m);
+        m = open_it(sim);
+        enum status status = manifest_check(&m, &error);
+        if (status != (cases[i].text ? STATUS_CORRUPT : STATUS_OK))
+            fail_msg("case %zu: %s, %s", i, status_name(status), error.primary);
+        if (cases[i].text && !strstr(error.primary, cases[i].text)) fail_msg("case %zu: %s", i, error.primary);
+        manifest_fini(&m);
+        os_fs_free(sim_fs(sim));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(edits_come_back), cmocka_unit_test(a_large_manifest_is_rotated),
-        cmocka_unit_test(a_torn_tail),     cmocka_unit_test(crash_at_every_change),
-        cmocka_unit_test(failed_appends),  cmocka_unit_test(damage_and_strangers),
+        cmocka_unit_test(edits_come_back),  cmocka_unit_test(a_large_manifest_is_rotated),
+        cmocka_unit_test(a_torn_tail),      cmocka_unit_test(crash_at_every_change),
+        cmocka_unit_test(failed_appends),   cmocka_unit_test(damage_and_strangers),
+        cmocka_unit_test(numbers_of_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

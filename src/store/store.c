@@ -120,6 +120,7 @@ static enum status recover(struct store *store, struct error *error, struct stor
 {
     TRY(manifest_open(store->options.fs, error, &store->manifest));
     enum status loaded =
+    TRY(manifest_check(&store->manifest, error));
         files_load(store->options.fs, &store->manifest, store->cache, store_find_project, store, error);
     if (loaded == STATUS_NOT_FOUND) { /* so either the file or the manifest is not what was written */
         loaded = STATUS_CORRUPT;
