@@ -11,6 +11,7 @@
 
 #define COUNT_DELAY_NS 20000000LL
 #define RENEW_IDS_MAX  1000000u
+#define IDLE_NS        250000000LL
 
 struct project *store_find_project(void *ctx, uint64_t id)
 {
@@ -147,7 +148,7 @@ static void flush_begin(struct store *store)
                                         &error);
             flush_job_free(job);
         }
-        store->retry_flush_ns = os_monotonic_ns() + RETRY_DELAY_NS;
+        store->retry_flush_ns = os_monotonic_ns() + store_retry_ns(store);
         log_failure(LOG_ERROR, "flush_not_started", &error);
         return;
     }
@@ -196,7 +197,7 @@ static void flush_finished(struct store *store, struct flush_job *job)
             store->dead_count -= store->dead_saved;
         }
     } else {
-        store->retry_flush_ns = store->last_flush_ns + RETRY_DELAY_NS;
+        store->retry_flush_ns = store->last_flush_ns + store_retry_ns(store);
         store->context.deleted_flushed = UINT64_MAX; /* any other number than there are: begin again */
         log_failure(LOG_ERROR, "flush_failed", &job->error);
     }
@@ -295,8 +296,10 @@ void store_applier_main(void *arg)
     struct store *store = arg;
     struct error error = ERROR_INIT;
     bool stop = false;
+    /* Nobody sends a message when a failed flush may be tried again. */
+    int64_t idle_ns = store_retry_ns(store) < IDLE_NS ? store_retry_ns(store) : IDLE_NS;
     while (!stop || store->flushing || store->compact_state != COMPACT_NONE) {
-        struct message *message = store_receive(store, 250000000LL);
+        struct message *message = store_receive(store, idle_ns);
         if (message) {
             switch (message->kind) {
             case MESSAGE_FRAME: {

@@ -332,8 +332,8 @@ static void full_disk(void **state)
             if (!strstr(why.hint, "space")) fail_msg("no hint: %s", why.hint);
         }
         sim_space(w.sim, UINT64_MAX);
-        for (int tries = 0; (status = world_try_send(&w, 1, next, 30)) == STATUS_UNAVAILABLE && tries < 5000; tries++)
-            os_sleep_ns(20000000);
+        for (int tries = 0; (status = world_try_send(&w, 1, next, 30)) == STATUS_UNAVAILABLE && tries < 100000; tries++)
+            os_sleep_ns(1000000);
         assert_int_equal(status, STATUS_OK);
         next += 30;
         assert_int_equal(world_count(&w, 1), next);

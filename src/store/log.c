@@ -8,8 +8,7 @@
 
 #include <stdlib.h>
 
-#define MARK_DELAY_NS   10000000LL
-#define REOPEN_DELAY_NS 200000000LL
+#define MARK_DELAY_NS 10000000LL
 
 void store_set_failure(struct store *store, const struct error *error)
 {
@@ -118,7 +117,7 @@ static void ensure_log(struct store *store, int64_t *last_attempt_ns)
 {
     int64_t now = os_monotonic_ns();
     if (atomic_load(&store->recovering) || !wal_failed(store->wal)) return;
-    if (*last_attempt_ns && now - *last_attempt_ns < REOPEN_DELAY_NS) return;
+    if (*last_attempt_ns && now - *last_attempt_ns < store_retry_ns(store) / 5) return;
     *last_attempt_ns = now;
     struct error error;
     enum status reopened = wal_reopen(store->wal, &error);
@@ -164,7 +163,7 @@ void store_log_main(void *arg)
         struct error error = ERROR_INIT;
         ensure_log(store, &last_attempt_ns);
         rotate(store);
-        struct request *list = take(store, marked ? RETRY_DELAY_NS : MARK_DELAY_NS, &size, &count, &stop);
+        struct request *list = take(store, marked ? store_retry_ns(store) : MARK_DELAY_NS, &size, &count, &stop);
         if (list) {
             enum status status = STATUS_UNAVAILABLE;
             ensure_log(store, &last_attempt_ns);

@@ -19,7 +19,7 @@
  * memory_bytes_max a flush starts; past twice that, appends are refused until it is done.
  *
  * When the log cannot be written, the failed requests are answered UNAVAILABLE, and the log is begun anew at the next
- * attempt, at most five times a second and at least once a second while nobody asks.
+ * attempt, at most five times in retry_ms and at least once while nobody asks.
  */
 #include "store/store.h"
 
@@ -39,6 +39,7 @@ void store_options_defaults(struct store_options *options)
         .memory_bytes_max = (uint64_t)256 << 20,
         .flush_rows = 1000000,
         .flush_interval_ms = 600000,
+        .retry_ms = 1000,
         .cache_bytes = (uint64_t)256 << 20,
         .queue_bytes_max = (uint64_t)64 << 20,
         .names_max = 1000000,
@@ -56,7 +57,7 @@ static void maintenance_main(void *arg)
     struct error error = ERROR_INIT;
     bool spare = false;
     for (;;) {
-        int64_t deadline_ns = os_monotonic_ns() + (spare ? RETRY_DELAY_NS : RETRY_DELAY_NS / 10);
+        int64_t deadline_ns = os_monotonic_ns() + store_retry_ns(store) / (spare ? 1 : 10);
         os_mutex_lock(&store->job_lock);
         while (!store->job && !store->job_stop && os_cond_wait_until(&store->job_filled, &store->job_lock, deadline_ns))
             continue;
@@ -119,8 +120,8 @@ static enum status start(struct store *store, struct error *error)
 static enum status recover(struct store *store, struct error *error, struct store_report *ret_report)
 {
     TRY(manifest_open(store->options.fs, error, &store->manifest));
-    enum status loaded =
     TRY(manifest_check(&store->manifest, error));
+    enum status loaded =
         files_load(store->options.fs, &store->manifest, store->cache, store_find_project, store, error);
     if (loaded == STATUS_NOT_FOUND) { /* so either the file or the manifest is not what was written */
         loaded = STATUS_CORRUPT;
@@ -173,6 +174,8 @@ enum status store_open(const struct store_options *options, struct error *error,
                        struct store **ret_store)
 {
     if (options->wal_file_bytes < 65536) return error_set(error, STATUS_INVALID, "log files must have at least 64 KiB");
+    if (options->retry_ms < 1 || options->retry_ms > 3600000)
+        return error_set(error, STATUS_INVALID, "failed writes may be tried again after 1 ms to 1 h");
     if (options->names_max == 0 || options->names_max > STORE_NAMES_MAX)
         return error_set(error, STATUS_INVALID, "a project may have 1 to %d names", STORE_NAMES_MAX);
     struct store *store = calloc(1, sizeof *store);

@@ -42,6 +42,7 @@ struct store_options {
     uint64_t memory_bytes_max;  /* memtable and RAM sections before a flush: 256 MiB; twice that refuses writes */
     uint64_t flush_rows;        /* 1 000 000 */
     uint64_t flush_interval_ms; /* 10 min */
+    uint64_t retry_ms;          /* rest before a failed write is tried again; of the log, a fifth of it: 1 s */
     uint64_t cache_bytes;       /* decoded blocks: 256 MiB */
     uint64_t queue_bytes_max;   /* records waiting for the disk: 64 MiB */
     uint32_t names_max;         /* event names, and property names, of a project: 1 000 000, at most STORE_NAMES_MAX */

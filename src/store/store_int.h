@@ -10,8 +10,6 @@
 
 #include <stdatomic.h>
 
-#define RETRY_DELAY_NS 1000000000LL
-
 struct request {
     struct request *next;
     struct buf record;
@@ -138,6 +136,12 @@ struct store {
         stat_rows, stat_deleted, stat_sections, stat_section_bytes, stat_ids, stat_projects, stat_compactions,
         stat_compaction_failures, stat_bytes_flushed, stat_bytes_compacted;
 };
+
+/* How long a failed write rests before it is tried again. */
+static inline int64_t store_retry_ns(const struct store *store)
+{
+    return (int64_t)store->options.retry_ms * 1000000;
+}
 
 #define each_project(store, cursor, project)                                                                           \
     uint64_t cursor##_id, cursor##_value;                                                                              \

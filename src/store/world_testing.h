@@ -53,6 +53,7 @@ static inline enum status world_try_open(struct world *w)
     options.link_reasons = reasons;
     options.wal_file_bytes = 65536;
     options.cache_bytes = 1 << 20;
+    options.retry_ms = 10; /* disks heal at once here */
     w->error = ERROR_INIT;
     w->store = NULL;
     return store_open(&options, &w->error, &report, &w->store);
