@@ -540,8 +540,10 @@ enum status manifest_check(const struct manifest *m, struct error *error)
     TRY(check_files(m, m->sections, m->section_count, error));
     TRY(check_files(m, m->catalogs, m->catalog_count, error));
     for (size_t i = 0; i < m->delete_count; i++) {
-        if (m->deletes[i].delete_file >= m->next_file_id)
-            return not_believable(m, m->deletes[i].delete_file, "whose number is still to be given out", error);
+        /* of a section that does not count yet: they would be believed once a section gets the number */
+        uint64_t section = m->deletes[i].section_file, file = m->deletes[i].delete_file;
+        if (section >= m->next_file_id || file >= m->next_file_id)
+            return not_believable(m, section > file ? section : file, "whose number is still to be given out", error);
     }
     return STATUS_OK;
 }

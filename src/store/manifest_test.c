@@ -240,21 +240,23 @@ static void numbers_of_files(void **state)
 {
     (void)state;
     static const struct {
-        uint64_t next, section, catalog, deletes, again;
-        const char *text; /* NULL: good */
+        uint64_t next, section, catalog, deletes, again, marked; /* the section whose rows are deleted; 0: that one */
+        const char *text;                                        /* NULL: good */
     } cases[] = {
-        {4, 1, 2, 3, 0, NULL},
-        {1, 0, 0, 0, 0, NULL},
-        {(uint64_t)1 << 62, ((uint64_t)1 << 62) - 1, 2, 3, 0, NULL},
-        {4, 3, 3, 3, 0, NULL}, /* kinds have names of their own */
-        {4, 4, 2, 3, 0, "names file 0000000000000004, whose number is still to be given out"},
-        {4, 1, 4, 3, 0, "names file 0000000000000004, whose number is still to be given out"},
-        {4, 1, 2, 4, 0, "names file 0000000000000004, whose number is still to be given out"},
-        {4, 1, 2, UINT64_MAX, 0, "names file ffffffffffffffff, whose number is still to be given out"},
-        {0, 0, 0, 0, 0, "as the next one, which is no number for a file"},
-        {((uint64_t)1 << 62) + 1, 1, 2, 3, 0, "as the next one, which is no number for a file"},
-        {UINT64_MAX, 1, 2, 3, 0, "as the next one, which is no number for a file"},
-        {4, 1, 2, 3, 1, "names file 0000000000000001, and names it twice"},
+        {4, 1, 2, 3, 0, 0, NULL},
+        {1, 0, 0, 0, 0, 0, NULL},
+        {(uint64_t)1 << 62, ((uint64_t)1 << 62) - 1, 2, 3, 0, 0, NULL},
+        {4, 3, 3, 3, 0, 0, NULL}, /* kinds have names of their own */
+        {4, 4, 2, 3, 0, 0, "names file 0000000000000004, whose number is still to be given out"},
+        {4, 1, 4, 3, 0, 0, "names file 0000000000000004, whose number is still to be given out"},
+        {4, 1, 2, 4, 0, 0, "names file 0000000000000004, whose number is still to be given out"},
+        {4, 1, 2, UINT64_MAX, 0, 0, "names file ffffffffffffffff, whose number is still to be given out"},
+        {4, 1, 2, 3, 0, 5, "names file 0000000000000005, whose number is still to be given out"},
+        {4, 1, 2, 3, 0, 3, NULL},
+        {0, 0, 0, 0, 0, 0, "as the next one, which is no number for a file"},
+        {((uint64_t)1 << 62) + 1, 1, 2, 3, 0, 0, "as the next one, which is no number for a file"},
+        {UINT64_MAX, 1, 2, 3, 0, 0, "as the next one, which is no number for a file"},
+        {4, 1, 2, 3, 1, 0, "names file 0000000000000001, and names it twice"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct sim *sim = sim_new(i);
@@ -263,7 +265,8 @@ static void numbers_of_files(void **state)
         assert_int_equal(manifest_check(&m, &error), STATUS_OK);
         struct manifest_file sections[] = {{cases[i].section, 10, 1, 1}, {cases[i].again, 10, 1, 1}};
         struct manifest_file catalog = {cases[i].catalog, 64, 1, 0};
-        struct manifest_deletes deletes = {.section_file = cases[i].section, .delete_file = cases[i].deletes};
+        struct manifest_deletes deletes = {.section_file = cases[i].marked ? cases[i].marked : cases[i].section,
+                                           .delete_file = cases[i].deletes};
         struct manifest_edit edit = {.next_file_id = cases[i].next,
                                      .add_sections = sections,
                                      .add_section_count = (cases[i].section != 0) + (cases[i].again != 0),
