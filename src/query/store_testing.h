@@ -17,6 +17,7 @@ static char directory[64];
 static struct os_fs *fs;
 static struct store *store;
 static struct error error;
+static uint64_t testing_section_rows; /* of a section that compaction writes; 0: as usual, and as seldom */
 
 /* Opens the store; again after store_close, it finds what was there. */
 static inline void testing_store_open(uint64_t wal_file_bytes)
@@ -28,6 +29,12 @@ static inline void testing_store_open(uint64_t wal_file_bytes)
     options.link = identity_link;
     options.link_reasons = identity_link_reasons;
     options.wal_file_bytes = wal_file_bytes;
+    if (testing_section_rows) {
+        options.compact.rows_max = testing_section_rows;
+        options.compact.fan_in = options.compact.runs_max = 2;
+        options.compact.burst_ms = 0;
+        options.compact.window_log2_max_few = options.compact.window_log2_max; /* else others lie around them */
+    }
     assert_int_equal(store_open(&options, &error, &report, &store), STATUS_OK);
 }
 

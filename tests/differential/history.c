@@ -49,6 +49,7 @@ void history_init(struct history *history, struct generator *g, bool large)
     struct generated_heads heads = {.count = 0};
     *history = (struct history){.arena = arena_new((size_t)256 << 20)};
     history->flush_rows = generate_once_in(g, 2) ? 1000000 : 20 + generate_below(g, 200);
+    if (generate_once_in(g, 2)) history->section_rows = 3 + generate_below(g, 60);
     history->mode = generate_once_in(g, 8) ? IDENTITY_ORIGINAL : IDENTITY_SIMPLIFIED;
     history->place = generate_place(g);
     g->insert_ids = generate_once_in(g, 4);
@@ -87,8 +88,9 @@ void history_fini(struct history *history)
 void history_print(FILE *file, const struct history *history)
 {
     static const char *const operations[] = {"", "create", "alias", "merge"};
-    fprintf(file, "  %s ids, a flush after %" PRIu64 " rows\n",
-            history->mode == IDENTITY_SIMPLIFIED ? "simplified" : "original", history->flush_rows);
+    fprintf(file, "  %s ids, a flush after %" PRIu64 " rows, sections of %" PRIu64 " rows\n",
+            history->mode == IDENTITY_SIMPLIFIED ? "simplified" : "original", history->flush_rows,
+            history->section_rows);
     for (size_t i = 0; i < history->count; i++) {
         const struct step *step = &history->steps[i];
         switch (step->kind) {

@@ -31,6 +31,12 @@ static void open_store(struct world *w)
     options.link_reasons = identity_link_reasons;
     options.wal_file_bytes = 1 << 20;
     options.flush_rows = w->flush_rows;
+    if (w->section_rows) {
+        options.compact.rows_max = w->section_rows;
+        options.compact.fan_in = options.compact.runs_max = 2;
+        options.compact.burst_ms = 0;
+        options.compact.window_log2_max_few = options.compact.window_log2_max; /* else others lie around them */
+    }
     if (store_open(&options, &error, &report, &w->store) != STATUS_OK) fail_with(&error);
     w->native = executor_native_new(w->store);
 }
@@ -177,7 +183,10 @@ static void live(struct world *w, const struct history *history)
 void world_init(struct world *w, const struct history *history)
 {
     struct error error = ERROR_INIT;
-    *w = (struct world){.mode = history->mode, .flush_rows = history->flush_rows, .arena = arena_new(MEMORY)};
+    *w = (struct world){.mode = history->mode,
+                        .flush_rows = history->flush_rows,
+                        .section_rows = history->section_rows,
+                        .arena = arena_new(MEMORY)};
     snprintf(w->directory, sizeof w->directory, "/tmp/cairn-differential-XXXXXX");
     assert_non_null(mkdtemp(w->directory));
     if (os_posix_new(w->directory, &error, &w->fs) != STATUS_OK) fail_with(&error);

@@ -36,6 +36,7 @@ struct history {
     struct arena *arena; /* texts */
     enum identity_mode mode;
     uint64_t flush_rows;
+    uint64_t section_rows;        /* of a section that compaction writes; 0: as usual, and as seldom */
     struct generated_place place; /* where and when most of it happens */
     struct step *steps;
     size_t count;
@@ -53,7 +54,7 @@ struct world {
     struct reference *reference;
     struct executor *native, *naive;
     enum identity_mode mode;
-    uint64_t flush_rows;
+    uint64_t flush_rows, section_rows;
 };
 void world_init(struct world *world, const struct history *history);
 void world_fini(struct world *world);

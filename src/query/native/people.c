@@ -14,7 +14,7 @@
  * pass (people_moved.c) collects, for these rows alone, the person whose they are now and the cell; the ranges start
  * with those, and skip the rows where they meet them.
  *
- * A run whose buckets no other run has may need no bits: people_alone.c. Labels and filters of the usual kinds are
+ * A run that shares nobody with other runs may need no bits: people_alone.c. Labels and filters of the usual kinds are
  * counted in 16 bits: people_labels.c.
  *
  * Rows of nobody (person 0) are events without a user.

@@ -41,7 +41,7 @@ enum status people_can_mark_times(struct worker *worker, const struct bound *bou
 enum status people_mark_times(struct worker *worker, const struct bound *bound, uint64_t low, uint64_t high) MUST_USE;
 
 /* --- people_alone.c --- */
-/* Which runs have their buckets to themselves, and which buckets are not any run's alone. */
+/* Fills survey->shared, and the runs' `ascends` and `alone`. After people_find_moved. */
 enum status people_find_alone(struct survey *survey) MUST_USE;
 bool people_can_count_changes(const struct survey *survey, const struct worker *worker, const struct bound *bound);
 /* Rows [from, to) of the open run, which people_can_count_changes allows. */

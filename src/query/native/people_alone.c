@@ -1,6 +1,12 @@
 /*
- * A run whose buckets no other run has, with nothing moved and no labels, needs no bits: rows of a person are adjacent
- * and ascend in time, so a person is new in a bucket exactly where the person or the bucket changes.
+ * A run of which the persons have rows nowhere else in its buckets, with nothing moved and no labels, needs no bits:
+ * rows of a person are adjacent and ascend in time, so a person is new in a bucket exactly where the person or the
+ * bucket changes.
+ *
+ * Whether they have is known of runs as a whole. A bucket is `shared` when runs of which the persons overlap, from the
+ * first to the last of each, have rows in it. A large window has several sections, which are parts of one sorted order
+ * (merge.h): their persons follow each other, so the parts of an event do not share anything, unless a person has more
+ * rows than a part. Rows of persons who were merged into others since may be anybody's: their buckets are shared, too.
  */
 #include "query/native/kernels.h"
 #include "query/native/people.h"
@@ -130,34 +136,126 @@ enum status people_visit_alone(struct worker *worker, const struct bound *bound,
 bool people_can_count_changes(const struct survey *survey, const struct worker *worker, const struct bound *bound)
 {
     if (!bound->ascends || survey->on || may_hold_moved(survey, bound)) return false;
-    return bound->alone || is_plain(worker, bound);
+    return bound->alone || (survey->use_set && is_plain(worker, bound));
 }
 
-/* Which runs have their buckets to themselves, and which buckets are not any run's alone. */
+/* --- whose buckets are whose --- */
+
+/* What is known of a bucket. Runs are numbered from 1; 0: none. */
+struct holder {
+    uint32_t run;    /* the last one that came by */
+    uint32_t person; /* the last one of all runs that came by */
+    bool several;
+};
+
+/* A run, and the persons that rows of it may belong to; none when first is above last. */
+struct people_of_run {
+    uint32_t run, first, last;
+};
+
+static int by_first_person(const void *a, const void *b)
+{
+    const struct people_of_run *x = a, *y = b;
+    return (x->first > y->first) - (x->first < y->first);
+}
+
+/* Calls for each bucket of the run; `at` counts in survey->edges. */
+#define EACH_BUCKET(survey, bound, bucket, statement)                                                                  \
+    for (size_t at_ = (bound)->first_edge;; at_++) {                                                                   \
+        uint32_t bucket = at_ == SIZE_MAX ? BUCKET_NONE : (survey)->edges[at_].bucket;                                 \
+        if (bucket != BUCKET_NONE) statement;                                                                          \
+        if (at_ == (bound)->last_edge) break;                                                                          \
+    }
+
+/* Runs of one section are those of several events: what one person did lies in all of them. */
+static void find_several(struct survey *survey, struct holder *holders)
+{
+    for (size_t i = 0; i < survey->run_count; i++) {
+        struct bound *bound = &survey->runs[i];
+        uint32_t before = 0, run = (uint32_t)i + 1;
+        if (bound->never) continue;
+        bound->ascends = true;
+        EACH_BUCKET(survey, bound, bucket, {
+            struct holder *holder = &holders[bucket];
+            if (holder->run && holder->run != run) {
+                holder->several = true;
+                survey->shared[bucket] |= survey->runs[holder->run - 1].run.section == bound->run.section;
+            }
+            holder->run = run;
+            bound->ascends &= bucket >= before; /* clocks set back: minutes return */
+            before = bucket;
+        })
+    }
+}
+
+static bool is_open_question(const struct survey *survey, const struct bound *bound, const struct holder *holders)
+{
+    EACH_BUCKET(survey, bound, bucket, {
+        if (holders[bucket].several && !survey->shared[bucket]) return true;
+    })
+    return false;
+}
+
+/* The rows of nobody do not matter. */
+static enum status read_ends(struct survey *survey, uint32_t run, struct people_of_run *ret)
+{
+    struct worker *worker = &survey->workers[0];
+    const struct scan_run *scan = &survey->runs[run].run;
+    const uint32_t *persons;
+    uint32_t last = scan->persons - 1;
+    *ret = (struct people_of_run){.run = run, .first = 1};
+    worker->open = NULL; /* scan_open, not worker_open: no tables are needed */
+    TRY(survey_interrupted(survey, &worker->error));
+    TRY(scan_open(worker->scan, scan, &worker->error));
+    TRY(scan_owners(worker->scan, 0, &worker->error, &persons));
+    if (persons[0]) ret->first = persons[0];
+    if (persons[0] == 0 && scan->persons > 1) ret->first = persons[1];
+    TRY(scan_owners(worker->scan, last / VECTOR_ROWS_MAX, &worker->error, &persons));
+    ret->last = persons[last % VECTOR_ROWS_MAX];
+    return STATUS_OK;
+}
+
+/* Which buckets have runs of which the persons overlap, as far as that is not known. */
+static enum status find_overlaps(struct survey *survey, struct holder *holders)
+{
+    struct people_of_run *people = arena_new_array(survey->arena, struct people_of_run, survey->run_count + 1);
+    size_t count = 0;
+    if (!people) return survey_out_of_memory(survey, survey->error);
+    for (size_t i = 0; i < survey->run_count; i++) {
+        const struct bound *bound = &survey->runs[i];
+        if (bound->never || !is_open_question(survey, bound, holders)) continue;
+        TRY(read_ends(survey, (uint32_t)i, &people[count]));
+        count += people[count].first <= people[count].last;
+    }
+    qsort(people, count, sizeof *people, by_first_person);
+    for (uint32_t b = 0; b < survey->bucket_count; b++) holders[b].run = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct bound *bound = &survey->runs[people[i].run];
+        uint32_t run = people[i].run + 1;
+        EACH_BUCKET(survey, bound, bucket, {
+            struct holder *holder = &holders[bucket];
+            if (holder->run && holder->run != run) survey->shared[bucket] |= people[i].first <= holder->person;
+            if (!holder->run || people[i].last > holder->person) holder->person = people[i].last;
+            holder->run = run;
+        })
+    }
+    return STATUS_OK;
+}
+
 enum status people_find_alone(struct survey *survey)
 {
-    uint32_t *runs = arena_new_array(survey->arena, uint32_t, (size_t)survey->bucket_count + 1);
+    struct holder *holders = arena_new_array(survey->arena, struct holder, (size_t)survey->bucket_count + 1);
     survey->shared = arena_new_array(survey->arena, uint8_t, (size_t)survey->bucket_count + 1);
-    if (!runs || !survey->shared) return survey_out_of_memory(survey, survey->error);
-    for (int pass = 0; pass < 2; pass++) {
-        for (size_t i = 0; i < survey->run_count; i++) {
-            struct bound *bound = &survey->runs[i];
-            if (bound->never) continue;
-            uint32_t before = 0;
-            bound->alone = bound->ascends = true;
-            for (size_t e = bound->first_edge;; e++) {
-                uint32_t bucket = e == SIZE_MAX ? BUCKET_NONE : survey->edges[e].bucket;
-                if (bucket != BUCKET_NONE) {
-                    if (runs[bucket] && runs[bucket] != i + 1) survey->shared[bucket] = 1;
-                    runs[bucket] = (uint32_t)i + 1;
-                    bound->ascends &= bucket >= before; /* clocks set back: minutes return */
-                    bound->alone &= !survey->shared[bucket];
-                    before = bucket;
-                }
-                if (e == bound->last_edge) break;
-            }
-            bound->alone &= bound->ascends;
-        }
+    if (!holders || !survey->shared) return survey_out_of_memory(survey, survey->error);
+    for (size_t i = 0; i < survey->moved_count; i++)
+        survey->shared[(uint32_t)survey->moved[i] % survey->bucket_count] = 1;
+    find_several(survey, holders);
+    TRY(find_overlaps(survey, holders));
+    for (size_t i = 0; i < survey->run_count; i++) {
+        struct bound *bound = &survey->runs[i];
+        if (bound->never) continue;
+        bound->alone = bound->ascends;
+        EACH_BUCKET(survey, bound, bucket, bound->alone &= !survey->shared[bucket])
     }
     return STATUS_OK;
 }

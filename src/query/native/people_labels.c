@@ -2,10 +2,10 @@
  * How many different people, of rows that have labels or are filtered.
  *
  * Within a run persons ascend, so the rows of one person in one cell come together, with only rows of other cells
- * between them: a person is new in a cell when it is not the one that the cell saw last. Where no other run has rows in
- * the cell's bucket, that is the answer, however many cells there are.
+ * between them: a person is new in a cell when it is not the one that the cell saw last. Where no other run has rows of
+ * these persons in the cell's bucket, that is the answer, however many cells there are.
  *
- * Cells of buckets that several runs have are `shared`: there, bits of (cell, person) say who has been seen, in ranges
+ * Cells of other buckets are `shared` (people_alone.c): there, bits of (cell, person) say who has been seen, in ranges
  * of persons that are so narrow that the bits stay in the nearest caches. The persons of a run ascend, so each cell's
  * bits are touched in order.
  *
@@ -277,7 +277,6 @@ static enum status assign_rows(struct survey *survey, struct labelled *labelled)
     labelled->rows = arena_new_array(survey->arena, uint32_t, (size_t)survey->cell_count + 1);
     if (!labelled->unshared || !labelled->rows) return survey_out_of_memory(survey, survey->error);
     for (uint32_t b = 0; b <= buckets; b++) labelled->unshared[b] = b == buckets || !survey->shared[b];
-    for (size_t i = 0; i < survey->moved_count; i++) labelled->unshared[(uint32_t)survey->moved[i] % buckets] = 0;
     for (uint32_t c = 0; c < survey->cell_count; c++)
         labelled->rows[c] = labelled->unshared[c % buckets] ? ROW_NONE : labelled->row_count++;
     labelled->rows[survey->cell_count] = ROW_NONE;

@@ -51,7 +51,7 @@ struct bound {
     bool one_bucket;              /* all in `bucket` */
     bool known;                   /* counted without reading rows */
     bool ascends;                 /* its buckets come in the order of time: no clocks set back */
-    bool alone;                   /* no other run has rows in its buckets */
+    bool alone;                   /* and none of its buckets is shared */
     bool holds_moved;             /* persons who are others now */
     size_t first_edge, last_edge; /* between which its rows lie: survey->edges; SIZE_MAX: before the first */
     uint32_t bucket;
@@ -162,7 +162,7 @@ struct survey {
     uint32_t *task_slices; /* task -> its first slice */
     uint32_t task_count;
     /* rows whose persons were merged into others since they were sorted */
-    uint8_t *shared; /* bucket: rows of several runs may lie in it */
+    uint8_t *shared; /* bucket: a person may have rows of several runs in it */
     uint64_t *moved_bits;
     uint64_t *moved; /* person · 2^32 + cell, ascending */
     size_t moved_count;
