@@ -115,18 +115,15 @@ static void changes_are_counted(void **state)
     for (int level = CPU_PLAIN; level <= (int)cpu_level(); level++) {
         const struct kernels *kernels = CPU_AT(kernels, level);
         for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
-            uint32_t minutes[VECTOR_ROWS_MAX], tables[(BUCKETS + 1) * CHANGE_TABLES] = {0}, expected[BUCKETS + 1] = {0};
-            uint16_t table[PLACES], cells[VECTOR_ROWS_MAX], last = BUCKETS;
+            uint32_t tables[(BUCKETS + 1) * CHANGE_TABLES] = {0}, expected[BUCKETS + 1] = {0};
+            uint16_t cells[VECTOR_ROWS_MAX], last = BUCKETS;
             uint8_t starts[VECTOR_ROWS_MAX];
-            for (uint32_t i = 0; i < PLACES; i++) table[i] = i % 9 == 8 ? UINT16_MAX : (uint16_t)(i % 9 % BUCKETS);
             for (uint32_t i = 0; i < counts[c]; i++) {
-                minutes[i] = 100 + (uint32_t)(hash_u64(i, c) % PLACES);
                 starts[i] = hash_u64(i, c + 99) % 3 == 0;
-                uint16_t cell = table[minutes[i] - 100] == UINT16_MAX ? BUCKETS : table[minutes[i] - 100];
-                expected[cell] += starts[i] || cell != last;
-                last = cell;
+                cells[i] = (uint16_t)(hash_u64(i / (1 + c % 4), c) % (BUCKETS + 1));
+                expected[cells[i]] += starts[i] || cells[i] != last;
+                last = cells[i];
             }
-            kernels->cells_of_minutes(minutes, counts[c], 100, table, BUCKETS, cells);
             kernels->count_changes(cells, starts, counts[c], BUCKETS, tables, BUCKETS + 1);
             for (uint32_t b = 0; b <= BUCKETS; b++) {
                 uint32_t sum = 0;

@@ -16,6 +16,7 @@
 #include "base/civil.h"
 #include "base/hash.h"
 #include "query/store_testing.h"
+#include "store/delete_record.h"
 
 #define PROJECT 3
 #define DAY0    19786 /* 2024-03-04, a Monday; a window of 32 days ends in the middle of the days that follow */
@@ -23,9 +24,11 @@
 #define USERS   50
 #define DEVICES 30 /* come behind the users */
 #define BUSY    7  /* this user has more rows than a section */
+#define LINKED  40 /* only users below are linked with devices */
 #define ROWS    3000
 #define NAMES   3
-#define SETS    4 /* of labels; the last is that of rows without */
+#define GONE    NAMES /* instead of a name */
+#define SETS    4     /* of labels; the last is that of rows without */
 
 static struct row {
     int name, who, hour, number, set;
@@ -103,7 +106,8 @@ static void happen_again(int count)
 {
     int which[ROWS];
     for (int i = 0; i < count; i++) {
-        which[i] = below(row_count);
+        do which[i] = below(row_count);
+        while (rows[which[i]].name == GONE);
         rows[which[i]].number = below(10);
         rows[which[i]].set = below(SETS);
     }
@@ -122,6 +126,20 @@ static void link_device(int device, int user)
                      STATUS_OK);
     assert_int_equal(store_append_wait(store, &record), STATUS_OK);
     owner[device] = user;
+}
+
+/* Of somebody who was linked with nobody: no row comes instead of those that go. */
+static void forget(int user)
+{
+    struct buf record = BUF_INIT(4096);
+    struct store_deletion deletion;
+    char text[24];
+    snprintf(text, sizeof text, "U%d", user);
+    assert_int_equal(record_delete_person(&record, PROJECT, 0, (struct str[]){str_of(text)}, 1), STATUS_OK);
+    assert_int_equal(store_delete(store, PROJECT, 0, &record, &error, &deletion), STATUS_OK);
+    for (int i = 0; i < row_count; i++) {
+        if (rows[i].who == user) rows[i].name = GONE;
+    }
 }
 
 static void flush(void)
@@ -268,8 +286,8 @@ static void end(void)
     assert_int_equal(testing_store_end(), 0);
 }
 
-/* Parts of one order, with somebody in several of them; then what is late, what is replaced, and what changes hands,
- * each by itself and together. */
+/* Parts of one order, with somebody in several of them; then what is late, deleted, or replaced, and what changes
+ * hands, by itself and together. */
 static void people_of_parts(void **state)
 {
     (void)state;
@@ -283,15 +301,17 @@ static void people_of_parts(void **state)
         if (s > 1) assert_true(section_count() > 6);
         ask_all();
         if (s % 2) {
+            forget(LINKED + below(USERS - LINKED));
+            ask_all();
             happen_again(20);
             ask_all();
         }
-        for (int i = 0; i < 4 && s % 3 == 0; i++) link_device(USERS + below(DEVICES), below(USERS));
+        for (int i = 0; i < 4 && s % 3 == 0; i++) link_device(USERS + below(DEVICES), below(LINKED));
         ask_all();
         happen(ROWS / 8);
         ask_all();
         flush();
-        for (int i = 0; i < 4; i++) link_device(USERS + below(DEVICES), below(USERS));
+        for (int i = 0; i < 4; i++) link_device(USERS + below(DEVICES), below(LINKED));
         happen_again(20);
         ask_all();
         compact();

@@ -283,15 +283,7 @@ static enum status load_persons(struct run *run, enum core_stream stream, uint32
 
 enum status run_load_lengths(struct run *run, uint32_t ordinal, struct error *error)
 {
-    uint32_t vector = ordinal / VECTOR_ROWS_MAX, first = vector * VECTOR_ROWS_MAX;
-    if (run->lengths_vector == vector) return STATUS_OK;
-    TRY(load_persons(run, CORE_RUN, vector, error, &run->lengths_vector, &run->lengths));
-    uint32_t items = run->event->persons - first < VECTOR_ROWS_MAX ? run->event->persons - first : VECTOR_ROWS_MAX;
-    bool sound = true;
-    for (uint32_t i = 0; i < items; i++) sound &= run->lengths[i] - 1 < run->event->rows;
-    if (sound) return STATUS_OK;
-    run->lengths_vector = UINT32_MAX;
-    return run_damaged(run, STATUS_CORRUPT, error);
+    return load_persons(run, CORE_RUN, ordinal / VECTOR_ROWS_MAX, error, &run->lengths_vector, &run->lengths);
 }
 
 static enum status load_owners(struct run *run, uint32_t vector, struct error *error)
@@ -368,7 +360,8 @@ enum status run_read_starts(struct run *run, uint32_t vector, struct error *erro
     TRY(run_vector_start(run, vector, error, &ordinal, &skip));
     memset(ret_starts, 0, rows);
     while (done < rows) {
-        TRY(load_list(run, ordinal, error));
+        if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
+        TRY(run_load_lengths(run, ordinal, error));
         uint32_t end = list_items(run, ordinal / VECTOR_ROWS_MAX);
         for (uint32_t i = ordinal % VECTOR_ROWS_MAX; i < end && done < rows; i++, ordinal++) {
             uint32_t length = run->lengths[i];

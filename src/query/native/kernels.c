@@ -2,28 +2,45 @@
 
 #include "column/vector.h"
 
-static void cells_of_minutes(const uint32_t *restrict minutes, uint32_t count, uint32_t first,
-                             const uint16_t *restrict table, uint16_t none, uint16_t *restrict cells)
+#include <string.h>
+
+#ifdef __AVX512BW__
+#include <immintrin.h>
+#endif
+
+#ifdef __AVX512BW__
+static inline uint64_t mask_of(const uint8_t *rows)
 {
-    for (uint32_t i = 0; i < count; i++) cells[i] = table[minutes[i] - first];
-    for (uint32_t i = 0; i < count; i++) cells[i] = cells[i] < none ? cells[i] : none;
+    __m512i a = _mm512_loadu_si512(rows);
+    return _mm512_test_epi8_mask(a, a);
 }
+#else
+/* Each of eight bytes, 0 or 1, is moved to a bit of the highest one. */
+static inline uint64_t mask_of(const uint8_t *rows)
+{
+    uint64_t mask = 0, bytes;
+    for (uint32_t i = 0; i < 64; i += 8) {
+        memcpy(&bytes, rows + i, 8);
+        mask |= (bytes * 0x0102040810204080 >> 56) << i;
+    }
+    return mask;
+}
+#endif
 
 static void count_changes(const uint16_t *restrict cells, const uint8_t *restrict starts, uint32_t count, uint16_t last,
                           uint32_t *restrict tables, uint32_t stride)
 {
-    uint8_t change[VECTOR_ROWS_MAX];
+    uint8_t change[VECTOR_ROWS_MAX + 64];
     if (count == 0) return;
     change[0] = starts[0] | (cells[0] != last);
     for (uint32_t i = 1; i < count; i++) change[i] = starts[i] | (cells[i] != cells[i - 1]);
-    uint32_t i = 0;
-    for (; i + 4 <= count; i += 4) {
-        tables[cells[i]] += change[i];
-        tables[stride + cells[i + 1]] += change[i + 1];
-        tables[2 * stride + cells[i + 2]] += change[i + 2];
-        tables[3 * stride + cells[i + 3]] += change[i + 3];
+    memset(change + count, 0, 64);
+    for (uint32_t at = 0; at < count; at += 64) {
+        for (uint64_t left = mask_of(change + at); left; left &= left - 1) {
+            uint32_t i = at + (uint32_t)__builtin_ctzll(left);
+            tables[i % CHANGE_TABLES * stride + cells[i]]++;
+        }
     }
-    for (; i < count; i++) tables[cells[i]] += change[i];
 }
 
 /* Neighbouring rows often set a bit of the same word, of one person or of persons close to each other, and would wait
@@ -93,7 +110,6 @@ static bool any_bit(const uint64_t *words, uint32_t bits, const uint32_t *items,
 
 extern const struct kernels CPU_NAME(kernels);
 const struct kernels CPU_NAME(kernels) = {
-    .cells_of_minutes = cells_of_minutes,
     .count_changes = count_changes,
     .mark_times = mark_times,
     .mark_persons = mark_persons,

@@ -19,20 +19,9 @@
 #include <stdlib.h>
 
 #define NONE_MAX       32767u             /* the sum of two cells fits 16 bits */
-#define MINUTES_MAX    ((int64_t)1 << 21) /* of a section; and of a unit: mask_kernels.h */
+#define MINUTES_MAX    ((int64_t)1 << 21) /* of a section: mask_kernels.h */
 #define TABLE_ROWS_MAX (VECTOR_ROWS_MAX / COUNT_TABLES)
 #define VECTORS_MAX    (UINT16_MAX / TABLE_ROWS_MAX)
-#define DAY_MINUTES    1440
-
-static uint64_t gcd(uint64_t a, uint64_t b)
-{
-    while (b) {
-        uint64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
 
 /* --- opening a run --- */
 
@@ -62,11 +51,7 @@ static bool make_grid(const struct survey *survey, const struct bound *bound, st
         grid.last - grid.window > UINT32_MAX)
         return false;
     int64_t edge = survey->edges[0].from_ms / 60000;
-    uint64_t unit = 0;
-    for (size_t i = 1; i < survey->edge_count; i++)
-        unit = gcd((uint64_t)(survey->edges[i].from_ms / 60000 - edge), unit);
-    if (unit == 0 || unit > (uint64_t)MINUTES_MAX) unit = gcd(unit, DAY_MINUTES);
-    grid.unit = (int64_t)unit;
+    grid.unit = (int64_t)survey->edge_unit;
     grid.from = edge + floor_div(grid.first - edge, grid.unit) * grid.unit;
     grid.count = (grid.last - grid.from) / grid.unit + 1;
     *ret = grid;

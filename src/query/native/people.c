@@ -4,8 +4,8 @@
  * Person numbers are dense and runs are sorted by them. So the persons are cut into ranges; a task takes one range,
  * visits the rows of that range in every run (they are contiguous: two binary searches), and sets a bit for each (cell,
  * person of the range) that it sees. The bits of a cell are then counted. Every person lies in one range, so counts of
- * ranges add up. Within a run persons ascend, so the bits of a cell are touched in order and stay in the cache, however
- * wide the range is; it is the memory budget that bounds a range.
+ * ranges add up. Within a run persons ascend, so the bits of a cell are touched in order. Still, ranges are as narrow
+ * as the rows allow: bits that stay in the cache need no memory that is fetched, cleared, and counted from afar.
  *
  * With very many cells and few rows, bits would be mostly zeros: then a range keeps a hash set of (cell, person)
  * (people_set.c).
@@ -25,9 +25,11 @@
 
 #include <stdlib.h>
 
-#define RANGE_BYTES_MAX ((size_t)64 << 20)
-#define SET_BYTES       ((size_t)4 << 20) /* a hash set that stays in the cache */
-#define ROWS_PER_RANGE  ((uint64_t)1 << 20)
+#define RANGE_BYTES_MAX  ((size_t)64 << 20)
+#define RANGE_BYTES_NEAR ((size_t)1 << 20) /* of bits that are set: they stay near ... */
+#define PIECE_ROWS       8192              /* ... unless then a range has fewer rows of a run, mostly */
+#define SET_BYTES        ((size_t)4 << 20) /* a hash set that stays in the cache */
+#define ROWS_PER_RANGE   ((uint64_t)1 << 20)
 
 /* Bits by person instead of by row: without labels, a row is in one cell. */
 static enum status mark_segments(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
@@ -67,6 +69,7 @@ static enum status visit(struct worker *worker, const struct bound *bound, uint6
     const struct survey *survey = worker->survey;
     uint32_t from = 0, to = bound->run.rows;
     if (people_is_list_enough(survey, bound)) return people_visit_list(worker, bound, low, high);
+    if (people_can_count_changes(survey, bound)) return people_count_changes(worker, bound, low, high);
     bool by_times;
     TRY(people_can_mark_times(worker, bound, &by_times));
     if (by_times) return people_mark_times(worker, bound, low, high);
@@ -75,7 +78,7 @@ static enum status visit(struct worker *worker, const struct bound *bound, uint6
         if (low) TRY(scan_seek_person(worker->scan, (uint32_t)low, &worker->error, &from));
         if (high <= UINT32_MAX) TRY(scan_seek_person(worker->scan, (uint32_t)high, &worker->error, &to));
     }
-    if (people_can_count_changes(survey, worker, bound)) return people_visit_alone(worker, bound, from, to);
+    if (people_is_alone(survey, bound)) return people_visit_alone(worker, bound, from, to);
     for (uint32_t v = from / VECTOR_ROWS_MAX; from < to; v++) {
         uint32_t start = v * VECTOR_ROWS_MAX, end = start + VECTOR_ROWS_MAX < to ? start + VECTOR_ROWS_MAX : to;
         if (v % 16 == 0) TRY(survey_interrupted(worker->survey, &worker->error));
@@ -114,10 +117,9 @@ static enum status range_task(void *ctx, unsigned slot, uint32_t index)
         if (worker->set) memset(worker->set, 0, worker->set_capacity * sizeof *worker->set);
     } else {
         worker->words = (survey->range_persons + 63) / 64;
-        size_t bytes = ((size_t)survey->cell_count + 1) * worker->words * sizeof *worker->bits;
-        if (!worker->bits) worker->bits = malloc(bytes);
+        size_t words = ((size_t)survey->cell_count + 1) * worker->words;
+        if (!worker->bits) worker->bits = calloc(words, sizeof *worker->bits);
         if (!worker->bits) return survey_out_of_memory(survey, &worker->error);
-        memset(worker->bits, 0, bytes);
     }
     for (size_t at = people_first_moved(survey, low); at < survey->moved_count && survey->moved[at] >> 32 < high;
          at++) {
@@ -132,8 +134,10 @@ static enum status range_task(void *ctx, unsigned slot, uint32_t index)
     }
     for (uint32_t cell = 0; !survey->use_set && cell < survey->cell_count; cell++) {
         uint64_t *words = worker->bits + cell * worker->words;
+        if (!survey->marked[cell % survey->bucket_count]) continue;
         if (low == 0) words[0] &= ~(uint64_t)1; /* nobody */
         worker->users[cell] += kernels->count_bits(words, worker->words);
+        memset(words, 0, worker->words * sizeof *words); /* for the next range */
     }
     return STATUS_OK;
 }
@@ -141,16 +145,25 @@ static enum status range_task(void *ctx, unsigned slot, uint32_t index)
 static enum status count_ranges(struct survey *survey)
 {
     uint64_t persons = (uint64_t)snapshot_id_count(survey->snapshot) + 1, cells = (uint64_t)survey->cell_count + 1;
+    uint32_t marked_buckets;
+    if (survey->cell_count == 0) return STATUS_OK;
+    TRY(people_find_marked(survey, &marked_buckets));
+    uint64_t marked = (uint64_t)survey->slot_count * marked_buckets + 1;
     uint64_t wanted = survey->row_count / ROWS_PER_RANGE + 1;
     if (survey->worker_count > 1 && wanted > 1 && wanted < survey->worker_count * 4) wanted = survey->worker_count * 4;
-    survey->use_set = persons / 64 * cells > survey->row_count * 2 + 65536;
+    uint64_t marked_rows = survey->row_count / survey->bucket_count * marked_buckets; /* about */
+    survey->use_set = persons / 64 * marked > marked_rows * 2 + 65536;
     uint64_t ranges;
     if (survey->use_set) {
         ranges = survey->row_count * 32 / SET_BYTES + 1;
     } else {
         size_t budget = survey->worker_bytes_max / 2 < RANGE_BYTES_MAX ? survey->worker_bytes_max / 2 : RANGE_BYTES_MAX;
-        uint64_t bytes = (persons + 63) / 64 * 8 * cells;
+        uint64_t bytes = (persons + 63) / 64 * 8 * cells, marked_bytes = (persons + 63) / 64 * 8 * marked, runs = 1;
+        for (size_t i = 0; i < survey->run_count; i++) runs += !survey->runs[i].never;
         ranges = bytes / budget + 1;
+        uint64_t near = marked_bytes / RANGE_BYTES_NEAR + 1, most = survey->row_count / (runs * PIECE_ROWS) + 1;
+        if (near > most) near = most;
+        if (ranges < near) ranges = near;
         if (survey->worker_count > 1 && ranges < wanted && ranges < survey->worker_count * 4)
             ranges = survey->worker_count * 4 < wanted ? survey->worker_count * 4 : wanted;
     }
@@ -163,7 +176,7 @@ enum status survey_count_people(struct survey *survey)
 {
     bool done;
     TRY(people_find_moved(survey));
-    TRY(people_find_alone(survey));
+    TRY(people_find_shared(survey));
     for (unsigned w = 0; w < survey->worker_count; w++) {
         struct worker *worker = &survey->workers[w];
         worker->users = arena_new_array(worker->arena, uint64_t, (size_t)survey->cell_count + 1);
@@ -171,6 +184,7 @@ enum status survey_count_people(struct survey *survey)
     }
     TRY(people_count_labelled(survey, &done));
     if (!done) TRY(count_ranges(survey));
+    for (unsigned w = 0; w < survey->worker_count; w++) people_take_changes(&survey->workers[w]);
     survey->people = survey->workers[0].users;
     for (unsigned w = 1; w < survey->worker_count; w++) {
         for (uint32_t c = 0; c < survey->cell_count; c++) survey->people[c] += survey->workers[w].users[c];

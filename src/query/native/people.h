@@ -25,7 +25,7 @@ enum status people_add_to_set(struct worker *worker, uint32_t cell, uint32_t per
 
 /* --- people_labels.c --- */
 /* Counts all people, with their rows, where there are labels or filters of the usual kinds; *ret_done is false when
- * there are others. After people_find_moved and people_find_alone. */
+ * there are others. After people_find_moved and people_find_shared. */
 enum status people_count_labelled(struct survey *survey, bool *ret_done) MUST_USE;
 /* Marks the vector's rows in the bits or the set of the range: for worker_cells, after scan_stored_persons. */
 enum status people_mark_labelled(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
@@ -40,9 +40,23 @@ enum status people_can_mark_times(struct worker *worker, const struct bound *bou
 /* Rows of persons [low, high); opens the run. */
 enum status people_mark_times(struct worker *worker, const struct bound *bound, uint64_t low, uint64_t high) MUST_USE;
 
+/* --- people_shared.c --- */
+/* Fills survey->shared, and what follows for the runs. After people_find_moved. */
+enum status people_find_shared(struct survey *survey) MUST_USE;
+/* Which of the first `rows` rows that narrow_vector has selected are in shared buckets; false when none is. The buckets
+ * of the vector are lost. */
+bool people_in_shared(struct worker *worker, uint32_t rows, uint64_t *ret_mask);
+/* Fills survey->marked; *ret_count is how many there are. After people_find_shared. */
+enum status people_find_marked(struct survey *survey, uint32_t *ret_count) MUST_USE;
+
 /* --- people_alone.c --- */
-/* Fills survey->shared, and the runs' `ascends` and `alone`. After people_find_moved. */
-enum status people_find_alone(struct survey *survey) MUST_USE;
-bool people_can_count_changes(const struct survey *survey, const struct worker *worker, const struct bound *bound);
-/* Rows [from, to) of the open run, which people_can_count_changes allows. */
+/* Only its time decides whether and where a row of the run counts, and many rows are in buckets that are not shared. */
+bool people_can_count_changes(const struct survey *survey, const struct bound *bound);
+/* Rows of persons [low, high), of whom those in shared buckets are put into the bits or the set of the range; opens the
+ * run. Then people_take_changes adds to worker->users, once all runs are counted. */
+enum status people_count_changes(struct worker *worker, const struct bound *bound, uint64_t low,
+                                 uint64_t high) MUST_USE;
+void people_take_changes(struct worker *worker);
+/* The run has no shared bucket and no labels. Rows [from, to) of it, when it is open. */
+bool people_is_alone(const struct survey *survey, const struct bound *bound);
 enum status people_visit_alone(struct worker *worker, const struct bound *bound, uint32_t from, uint32_t to) MUST_USE;

@@ -5,7 +5,7 @@
  * between them: a person is new in a cell when it is not the one that the cell saw last. Where no other run has rows of
  * these persons in the cell's bucket, that is the answer, however many cells there are.
  *
- * Cells of other buckets are `shared` (people_alone.c): there, bits of (cell, person) say who has been seen, in ranges
+ * Cells of other buckets are `shared` (people_shared.c): there, bits of (cell, person) say who has been seen, in ranges
  * of persons that are so narrow that the bits stay in the nearest caches. The persons of a run ascend, so each cell's
  * bits are touched in order.
  *
@@ -38,7 +38,6 @@ struct labelled {
     bool all_shared;    /* then the cells are the rows of bits */
     uint32_t *rows;     /* cell -> its row of bits; ROW_NONE: not shared */
     uint32_t row_count; /* and one more, for what does not count */
-    uint16_t *unshared; /* bucket -> 0 when shared; and for none */
 };
 
 /* What one participant has to itself. */
@@ -83,23 +82,6 @@ static void set_aside(struct worker *worker, const struct span *span, uint32_t s
         worker->counts[narrow->cells[i]]++;
         narrow->mask[i / 64] &= ~((uint64_t)1 << (i % 64));
     }
-}
-
-/* Which rows are in shared cells, where not all are; false when none is. */
-static bool find_shared(struct worker *worker, const struct span *span)
-{
-    const struct survey *survey = worker->survey;
-    const struct labelled *labelled = survey->labelled;
-    const struct bound *bound = worker->open;
-    struct narrow *narrow = worker->narrow;
-    uint64_t *shared = worker->labelled->shared, any = 0;
-    memcpy(shared, narrow->mask, sizeof narrow->mask);
-    if (bound->one_bucket) return labelled->unshared[bound->bucket] == 0;
-    narrow->kernels->hide(narrow->mask, span->to, (uint16_t)survey->bucket_count, narrow->buckets);
-    narrow->kernels->lookup(narrow->buckets, span->to, labelled->unshared, survey->bucket_count + 1, narrow->buckets);
-    narrow->kernels->below(narrow->buckets, span->to, 1, shared);
-    for (uint32_t w = 0; w < MASK_WORDS; w++) any |= shared[w];
-    return any;
 }
 
 static void mark_shared(struct worker *worker)
@@ -173,7 +155,7 @@ static enum status visit_vector(struct worker *worker, uint32_t vector, struct s
         mark_all(worker, span);
         return STATUS_OK;
     }
-    if (labelled->row_count && find_shared(worker, span)) mark_shared(worker);
+    if (labelled->row_count && people_in_shared(worker, span->to, own->shared)) mark_shared(worker);
     if (own->pair_vectors == PAIR_VECTORS) flush_pairs(worker);
     own->pair_vectors++;
     if (few)
@@ -273,12 +255,10 @@ static bool is_for_us(const struct survey *survey)
 static enum status assign_rows(struct survey *survey, struct labelled *labelled)
 {
     uint32_t buckets = survey->bucket_count;
-    labelled->unshared = arena_new_array(survey->arena, uint16_t, (size_t)buckets + 1 + LOOKUP_PAD);
     labelled->rows = arena_new_array(survey->arena, uint32_t, (size_t)survey->cell_count + 1);
-    if (!labelled->unshared || !labelled->rows) return survey_out_of_memory(survey, survey->error);
-    for (uint32_t b = 0; b <= buckets; b++) labelled->unshared[b] = b == buckets || !survey->shared[b];
+    if (!labelled->rows) return survey_out_of_memory(survey, survey->error);
     for (uint32_t c = 0; c < survey->cell_count; c++)
-        labelled->rows[c] = labelled->unshared[c % buckets] ? ROW_NONE : labelled->row_count++;
+        labelled->rows[c] = survey->unshared[c % buckets] ? ROW_NONE : labelled->row_count++;
     labelled->rows[survey->cell_count] = ROW_NONE;
     labelled->all_shared = labelled->row_count == survey->cell_count;
     return STATUS_OK;

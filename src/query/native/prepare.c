@@ -14,6 +14,10 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define MINUTE_MS     60000
+#define DAY_MINUTES   1440
+#define EDGE_UNIT_MAX ((uint64_t)1 << 21)
+
 /* The edge that says where an instant falls; SIZE_MAX before the first. */
 static size_t edge_at(const struct survey *survey, int64_t time_ms)
 {
@@ -262,10 +266,30 @@ static enum status make_tasks(struct survey *survey)
     return STATUS_OK;
 }
 
+static uint64_t gcd(uint64_t a, uint64_t b)
+{
+    while (b) {
+        uint64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* At most EDGE_UNIT_MAX, and what a section's minutes are divided by: narrow.c. */
+static void find_edge_unit(struct survey *survey)
+{
+    uint64_t unit = 0;
+    for (size_t i = 1; i < survey->edge_count; i++)
+        unit = gcd((uint64_t)(survey->edges[i].from_ms - survey->edges[0].from_ms) / MINUTE_MS, unit);
+    survey->edge_unit = unit == 0 || unit > EDGE_UNIT_MAX ? gcd(unit, DAY_MINUTES) : unit;
+}
+
 enum status survey_prepare(struct survey *survey)
 {
     survey->whole_minutes = survey->bucket_count < UINT16_MAX;
     for (size_t i = 0; i < survey->edge_count; i++) survey->whole_minutes &= survey->edges[i].from_ms % 60000 == 0;
+    if (survey->whole_minutes) find_edge_unit(survey);
     if (survey->term_count || survey->on || survey->of)
         TRY(pool_run(survey->pool, (uint32_t)survey->run_count, bind_run, survey));
     else /* a few comparisons each: not worth waking anybody */

@@ -52,6 +52,8 @@ struct bound {
     bool known;                   /* counted without reading rows */
     bool ascends;                 /* its buckets come in the order of time: no clocks set back */
     bool alone;                   /* and none of its buckets is shared */
+    bool mostly_shared;           /* more than half of them are */
+    bool plain;                   /* only the time of a row decides where it counts: people_shared.c */
     bool holds_moved;             /* persons who are others now */
     size_t first_edge, last_edge; /* between which its rows lie: survey->edges; SIZE_MAX: before the first */
     uint32_t bucket;
@@ -104,8 +106,10 @@ struct worker {
     const uint32_t *persons;
     const uint8_t *starts;
     struct scan_segments segments;
-    bool visited;         /* by count_changes, in the vector at hand */
-    uint32_t last_cell;   /* of the person at hand, while a run that is alone is read */
+    bool visited;       /* by count_change, in the vector at hand */
+    uint32_t last_cell; /* of the person at hand, while a run that is alone is read */
+    uint32_t *changes;  /* CHANGE_TABLES × cells and one more; of changes_max rows at most */
+    uint32_t changes_max;
     uint32_t person_base; /* of the range in which users are counted */
     uint64_t *bits;       /* cells × persons */
     size_t words;         /* of a cell's row */
@@ -141,6 +145,7 @@ struct survey {
     const struct bucket_edge *edges;
     size_t edge_count;
     bool whole_minutes, whole_quarters; /* all edges are */
+    uint64_t edge_unit; /* minutes: edges are multiples of it apart; 0: there is one, or no whole minutes */
     uint32_t bucket_count;
     const struct expr_term *terms;
     size_t term_count;
@@ -162,7 +167,9 @@ struct survey {
     uint32_t *task_slices; /* task -> its first slice */
     uint32_t task_count;
     /* rows whose persons were merged into others since they were sorted */
-    uint8_t *shared; /* bucket: a person may have rows of several runs in it */
+    uint8_t *shared;    /* bucket: a person may have rows of several runs in it */
+    uint16_t *unshared; /* the same turned round, for mask_kernels.h; also for none: 1 */
+    uint8_t *marked;    /* bucket: people are marked by bits in it */
     uint64_t *moved_bits;
     uint64_t *moved; /* person · 2^32 + cell, ascending */
     size_t moved_count;
