@@ -8,6 +8,7 @@
 #include "base/timezone.h"
 #include "column/vector.h"
 #include "expr/expr.h"
+#include "expr/join.h"
 
 #include <stdlib.h>
 
@@ -136,18 +137,35 @@ static size_t read_members(struct arena *arena, struct str text, struct value *m
     return count;
 }
 
+/* A table with one column, under every key its own text. */
+static uint32_t join_column(const struct expr_join *join, struct str name)
+{
+    (void)join;
+    return str_is(name, "c") ? 0 : EXPR_NO_COLUMN;
+}
+static struct value join_value(const struct expr_join *join, uint32_t column, const struct value *key)
+{
+    (void)join, (void)column;
+    check(key->type != VALUE_ABSENT && key->type != VALUE_NULL && key->type < VALUE_TYPES);
+    return key->type == VALUE_STRING ? *key : value_int(7);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 1 || size > INPUT_BYTES_MAX) return 0;
     struct str rest = str_from(data + 1, size - 1), text;
     if (!str_next_part(&rest, '\n', &text)) return 0;
     static const struct expr_input input = {.name = STR("A"), .column = {.root = EXPR_PROPERTY, .name = STR("a")}};
+    static const struct expr_join join = {.property = STR("j"), .column = join_column, .value = join_value};
+    static const struct expr_join *const joins[] = {&join};
     struct expr_options options = {.now_ms = 1709249400000,
                                    .formula = data[0] & 1,
                                    .bare_name_is_property = data[0] & 2,
                                    .profiles = data[0] & 4,
                                    .inputs = &input,
-                                   .input_count = 1};
+                                   .input_count = 1,
+                                   .joins = joins,
+                                   .join_count = 1};
     struct arena *arena = arena_new((size_t)16 << 20);
     struct value members[COLUMNS_MAX];
     size_t member_count = read_members(arena, rest, members);

@@ -133,6 +133,16 @@ static void engine_and_reference_agree(void **state)
 
 /* --- the golden cases --------------------------------------------------------------------------------- */
 
+/* What stands behind %join: the property and its table. */
+static void read_join(struct arena *arena, struct str rest, struct test_join *join)
+{
+    struct str property;
+    struct json table;
+    assert_true(str_next_part(&rest, ' ', &property));
+    assert_int_equal(json_parse(arena, rest, NULL, NULL, &table), STATUS_OK);
+    test_join_init(join, arena, property, &table);
+}
+
 /* One file of tests/golden/expr; cases of formulas and of profiles are not the reference's. */
 static unsigned golden_file(const char *path, unsigned *failures)
 {
@@ -141,7 +151,9 @@ static unsigned golden_file(const char *path, unsigned *failures)
     assert_non_null(file);
     struct str rest = {text, fread(text, 1, sizeof text, file)}, line;
     fclose(file);
-    bool other = false, bare = false;
+    bool other = false, bare = false, joined = false;
+    struct arena *tables = arena_new(MEMORY);
+    struct test_join join;
     unsigned cases = 0, number = 0;
     snprintf(zone, sizeof zone, "UTC");
     while (str_next_part(&rest, '\n', &line)) {
@@ -149,11 +161,14 @@ static unsigned golden_file(const char *path, unsigned *failures)
         if (line.size == 0 || line.data[0] == '#') continue;
         if (line.data[0] == '%') {
             if (str_is(line, "%plain")) {
-                other = bare = false;
+                other = bare = joined = false;
                 snprintf(zone, sizeof zone, "UTC");
             } else if (str_is(line, "%bare"))
                 bare = true;
-            else if (str_starts(line, STR("%zone ")))
+            else if (str_starts(line, STR("%join "))) {
+                read_join(tables, str_slice(line, 6, line.size), &join);
+                joined = true;
+            } else if (str_starts(line, STR("%zone ")))
                 snprintf(zone, sizeof zone, "%.*s", (int)line.size - 6, line.data + 6);
             else
                 other = true;
@@ -174,7 +189,8 @@ static unsigned golden_file(const char *path, unsigned *failures)
                 expected = buf_str(&buf);
             }
             if (str_starts(expected, STR("error "))) expected = STR("error");
-            struct str got = reference_evaluate(arena, expression, &row, zone, INT64_C(1709249400000), bare);
+            struct str got = reference_evaluate(arena, expression, &row, zone, INT64_C(1709249400000), bare,
+                                                joined ? &join.base : NULL);
             if (!str_eq(got, expected)) {
                 print_error("%s:%u: " STR_FMT ": expected " STR_FMT ", got " STR_FMT "\n", path, number,
                             STR_ARG(expression), STR_ARG(expected), STR_ARG(got));
@@ -185,6 +201,7 @@ static unsigned golden_file(const char *path, unsigned *failures)
         }
         arena_free(arena);
     }
+    arena_free(tables);
     return cases;
 }
 

@@ -8,6 +8,7 @@
 #include "column/value.h"
 #include "expr/expr.h"
 
+struct expr_join;
 struct function;
 
 enum node_kind {
@@ -49,6 +50,7 @@ struct node {
     uint32_t count;
     uint32_t column;
     struct value value;
+    const struct expr_join *join; /* NODE_COLUMN: the table that its values are keys of, or NULL */
     const struct function *function;
     struct node **args;
     struct binding *binding;

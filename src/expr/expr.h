@@ -46,6 +46,8 @@ struct expr_input {
     struct expr_column column;
 };
 
+struct expr_join;
+
 struct expr_options {
     const struct timezone_info *zone; /* the project's; NULL means UTC */
     int64_t now_ms;                   /* TODAY() is the local day of this instant */
@@ -55,6 +57,8 @@ struct expr_options {
     bool formula; /* custom-property formulas: == and != (and so `in` a list) ignore the case of strings */
     const struct expr_input *inputs;
     size_t input_count;
+    const struct expr_join *const *joins; /* of properties with tables (join.h); they outlive the expression */
+    size_t join_count;
 };
 
 /* What the result can be besides null and undefined. */

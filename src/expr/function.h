@@ -111,6 +111,9 @@ EXPR_STRICT_OPERATORS(ROW)
 #undef ROW
 enum status expr_prepare_in(struct arena *arena, const struct expr_context *context,
                             const struct expr_arguments *arguments, struct error *error, const void **ret_data);
+/* The first argument is the column of a joined property, the second its constant text. */
+enum status expr_prepare_lookup(struct arena *arena, const struct expr_context *context,
+                                const struct expr_arguments *arguments, struct error *error, const void **ret_data);
 enum status expr_prepare_regex(struct arena *arena, const struct expr_context *context,
                                const struct expr_arguments *arguments, struct error *error, const void **ret_data);
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "expr/expr.h"
+#include "expr/join_testing.h"
 
 #define ROWS       3
 #define INPUTS     26
@@ -28,6 +29,8 @@ struct golden {
 
 static struct expr_options options;
 static struct expr_input inputs[INPUTS];
+static struct test_join join;
+static struct arena *join_arena;
 
 static unsigned failures;
 
@@ -152,6 +155,19 @@ static void run_case(const struct golden *golden)
     arena_free(arena);
 }
 
+/* `%join PROPERTY TABLE` */
+static void set_join(struct str rest)
+{
+    static const struct expr_join *const joins[] = {&join.base};
+    struct str property;
+    struct json table;
+    assert_true(str_next_part(&rest, ' ', &property));
+    assert_int_equal(json_parse(join_arena, rest, NULL, NULL, &table), STATUS_OK);
+    test_join_init(&join, join_arena, property, &table);
+    options.joins = joins;
+    options.join_count = 1;
+}
+
 static void set_option(struct str line)
 {
     if (str_is(line, "%plain"))
@@ -160,6 +176,8 @@ static void set_option(struct str line)
         options.bare_name_is_property = true;
     else if (str_is(line, "%profiles"))
         options.profiles = true;
+    else if (str_starts(line, STR("%join ")))
+        set_join(str_slice(line, 6, line.size));
     else if (str_starts(line, STR("%zone ")))
         assert_int_equal(timezone_load(str_slice(line, 6, line.size), NULL, &options.zone), STATUS_OK);
     else if (str_is(line, "%formula")) {
@@ -223,6 +241,7 @@ static void golden_cases(void **unused)
     char pattern[1024];
     glob_t found;
     unsigned cases = 0;
+    join_arena = arena_new((size_t)1 << 20);
     for (int i = 0; i < INPUTS; i++) {
         static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
         struct str name = {letters + i, 1};
@@ -232,6 +251,7 @@ static void golden_cases(void **unused)
     assert_int_equal(glob(pattern, 0, NULL, &found), 0);
     for (size_t i = 0; i < found.gl_pathc; i++) cases += run_file(found.gl_pathv[i]);
     globfree(&found);
+    arena_free(join_arena);
     assert_true(cases > 700);
     assert_int_equal(failures, 0);
 }

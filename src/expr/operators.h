@@ -132,6 +132,9 @@
         NO_SQL("any number of arguments: templates have no lists"))                                                    \
     ROW(index, "x[i]", OPERATOR, STRICT, 2, 2, T_LIST | T_OBJECT, T_NUMBER | T_TEXT, 0, T_ANY, UNDEFINED, NULL,        \
         NO_SQL("an item has no representation but its canonical text"))                                                \
+    /* the parser writes it for a subscript of a property that is joined with a table */                               \
+    ROW(lookup, "x[column]", OPERATOR, STRICT, 2, 2, T_BOOL | T_NUMBER | T_TEXT | T_LIST | T_OBJECT, T_TEXT, 0, T_ANY, \
+        UNDEFINED, expr_prepare_lookup, NO_SQL("needs the table, which is not ClickHouse's"))                          \
     ROW(sum, "sum", FUNCTION, STRICT, 1, 1, T_LIST, 0, 0, T_NUMBER | T_ABSENT, UNDEFINED, NULL,                        \
         NO_SQL("adds from the left, integers exactly; arraySum does not say how it adds"))
 

@@ -4,6 +4,7 @@
 
 #include "base/utf8.h"
 #include "expr/function.h"
+#include "expr/join.h"
 #include "expr/lex.h"
 
 /*
@@ -174,6 +175,8 @@ static enum status column_new(struct parser *parser, uint32_t at, struct expr_co
     }
     TRY(node_new(parser, NODE_COLUMN, at, ret_node));
     (*ret_node)->column = (uint32_t)index;
+    if (column.root == EXPR_PROPERTY)
+        (*ret_node)->join = expr_join_of(parser->options->joins, parser->options->join_count, column.name);
     return STATUS_OK;
 }
 
@@ -187,13 +190,11 @@ static enum status parse_nested(struct parser *parser, struct node **ret_node)
     return STATUS_OK;
 }
 
-/* properties["x"] and its like; the root is the current token. */
-static enum status parse_root(struct parser *parser, struct node **ret_node)
+/* properties["x"] and its like; the root is consumed already. */
+static enum status parse_root(struct parser *parser, struct token root, struct node **ret_node)
 {
-    struct token root = parser->token;
     struct str name = token_text(parser, &root);
     bool event = str_eq_nocase(name, STR("event")), profiles = parser->options->profiles;
-    TRY(advance(parser));
     if (parser->token.kind != TOKEN_LBRACKET) {
         expr_error_at(parser->error, root.at, "\"%.*s\" needs a property name", (int)name.size, name.data);
         error_hint(parser->error, "write %.*s[\"name\"]", (int)name.size, name.data);
@@ -353,6 +354,9 @@ static enum status parse_word(struct parser *parser, struct node **ret_node)
         const struct expr_input *input = &parser->options->inputs[i];
         if (str_eq(input->name, name)) return column_new(parser, word.at, input->column, ret_node);
     }
+    /* group["company"]: no keyword, so that names may be called so. */
+    if (parser->token.kind == TOKEN_LBRACKET && str_eq_nocase(name, STR("group")))
+        return parse_root(parser, word, ret_node);
     expr_error_at(parser->error, word.at, "unknown name \"%.*s\"", quote_size(name), name.data);
     if (expr_function(name, false))
         error_hint(parser->error, "a function needs its arguments in parentheses");
@@ -373,7 +377,7 @@ static enum status parse_primary(struct parser *parser, struct node **ret_node)
     case TOKEN_FALSE: value = value_bool(false); break;
     case TOKEN_NULL: value = value_null(); break;
     case TOKEN_UNDEFINED: break;
-    case TOKEN_ROOT: return parse_root(parser, ret_node);
+    case TOKEN_ROOT: TRY(advance(parser)); return parse_root(parser, token, ret_node);
     case TOKEN_WORD: return parse_word(parser, ret_node);
     case TOKEN_LPAREN:
         TRY(advance(parser));
@@ -426,7 +430,9 @@ static enum status parse_unary(struct parser *parser, struct node **ret_node)
         TRY(advance(parser));
         TRY(parse_nested(parser, &index));
         TRY(expect(parser, TOKEN_RBRACKET, "\"]\""));
-        TRY(operator_new(parser, "x[i]", at, node, index, &node));
+        bool joined = node->kind == NODE_COLUMN && node->join && index->kind == NODE_CONSTANT;
+        joined = joined && index->value.type == VALUE_STRING;
+        TRY(operator_new(parser, joined ? "x[column]" : "x[i]", at, node, index, &node));
     }
     *ret_node = node;
     return STATUS_OK;

@@ -48,6 +48,8 @@
 
 #include <math.h>
 
+struct expr_join;
+
 enum plan_kind { PLAN_SEGMENT, PLAN_TOP_VALUES, PLAN_FEED, PLAN_EXPORT };
 enum plan_unit {
     UNIT_MINUTE,
@@ -92,6 +94,9 @@ struct plan {
     bool rows_as_json;     /* FEED, EXPORT: see struct event_row */
     uint32_t limit;        /* labels of SEGMENT with `on`, values of TOP_VALUES, events of FEED and EXPORT */
     int64_t now_ms;        /* TODAY() */
+    /* Tables that properties are joined with in the expressions (expr/join.h); they outlive the run. */
+    const struct expr_join *const *joins;
+    size_t join_count;
 };
 
 struct plan_limits {

@@ -59,6 +59,24 @@ static void segment(struct asked *asked, struct generator *g)
     plan->of = expression(&asked->of);
 }
 
+/* Some properties are joined with tables. */
+static void joins(struct asked *asked, struct generator *g)
+{
+    static const char *const owners[PLAN_JOINS] = {"s", "n", "m", "l", "o"};
+    asked->tables = arena_new((size_t)16 << 20);
+    for (size_t i = 0; i < PLAN_JOINS; i++) {
+        if (generate_once_in(g, 5)) continue;
+        struct buf text = BUF_INIT(1 << 20);
+        struct json table;
+        generate_table(g, &text);
+        if (json_parse(asked->tables, expression(&text), NULL, NULL, &table) != STATUS_OK) abort();
+        test_join_init(&asked->joins[i], asked->tables, str_of(owners[i]), &table);
+        asked->join_list[asked->plan.join_count++] = &asked->joins[i].base;
+        buf_fini(&text);
+    }
+    asked->plan.joins = asked->join_list;
+}
+
 void asked_init(struct asked *asked, struct generator *g, const struct generated_place *place)
 {
     static const enum plan_kind kinds[] = {PLAN_SEGMENT,    PLAN_SEGMENT, PLAN_SEGMENT, PLAN_SEGMENT,
@@ -74,6 +92,7 @@ void asked_init(struct asked *asked, struct generator *g, const struct generated
     const char *zone = generate_once_in(g, 4) ? generate_place(g).zone : place->zone;
     if (timezone_load(str_of(zone), NULL, &plan->zone) != STATUS_OK) abort();
     names(asked, g);
+    joins(asked, g);
     if (plan->kind == PLAN_SEGMENT) segment(asked, g);
     if (plan->kind == PLAN_FEED) ids(asked, g);
     bool rows = plan->kind == PLAN_FEED || plan->kind == PLAN_EXPORT;
@@ -94,4 +113,5 @@ void asked_fini(struct asked *asked)
     buf_fini(&asked->where);
     buf_fini(&asked->on);
     buf_fini(&asked->of);
+    arena_free(asked->tables);
 }

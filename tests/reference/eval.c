@@ -1,6 +1,8 @@
 /* Operators, names and lists, one row at a time. */
 #include "reference/operators.h"
 
+#include "expr/join.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -212,6 +214,28 @@ REF_STRICT(index)
     return i >= 0 && i < (long double)args[0].count ? args[0].items[(size_t)i] : ref_undefined;
 }
 
+/* What the table says under a key; an object has members of its own. */
+static struct ref_value table_value(struct ref_row *row, struct ref_value key, struct str name)
+{
+    if (key.type == REF_OBJECT) return ref_member(key, name);
+    uint32_t column = row->join->column(row->join, name);
+    if (key.type == REF_UNDEFINED || key.type == REF_NULL || key.type == REF_LIST || column == EXPR_NO_COLUMN)
+        return ref_undefined;
+    struct value text = value_str(ref_label(row->arena, key)), found = row->join->value(row->join, column, &text);
+    struct json json;
+    if (found.type == VALUE_ABSENT) return ref_undefined;
+    if (value_to_json(row->arena, found, &json) != STATUS_OK) abort();
+    return ref_from_json(row->arena, &json);
+}
+
+REF_STRICT(lookup)
+{
+    if (args[0].type != REF_LIST) return table_value(row, args[0], args[1].text);
+    struct ref_value list = ref_list(row->arena, args[0].count);
+    for (size_t i = 0; i < list.count; i++) list.items[i] = table_value(row, args[0].items[i], args[1].text);
+    return shallow(list);
+}
+
 /* Item `i` of the list, and what the body gives for it. */
 static struct ref_value body(struct ref_row *row, const struct ref_node *node, const struct ref_scope *scope,
                              struct ref_value item)
@@ -283,6 +307,17 @@ static struct ref_value apply(struct ref_row *row, const struct ref_node *node, 
     return otherwise ? ref_eval(row, node->parts[1], scope) : v;
 }
 
+/* The table of a property with a literal text behind it. */
+static const struct expr_join *join_of(const struct ref_row *row, const struct ref_node *node)
+{
+    const struct ref_node *property = node->parts[0], *name = node->parts[1];
+    if (property->kind != REF_PROPERTY || name->kind != REF_LITERAL || name->value.type != REF_STRING) return NULL;
+    for (size_t i = 0; i < row->join_count; i++) {
+        if (str_eq(row->joins[i]->property, property->name)) return row->joins[i];
+    }
+    return NULL;
+}
+
 struct ref_value ref_eval(struct ref_row *row, const struct ref_node *node, const struct ref_scope *scope)
 {
     const struct ref_scope *found;
@@ -301,7 +336,9 @@ struct ref_value ref_eval(struct ref_row *row, const struct ref_node *node, cons
     case REF_NOT: return apply(row, node, scope, STR("not"), true);
     case REF_AND: return apply(row, node, scope, STR("and"), true);
     case REF_OR: return apply(row, node, scope, STR("or"), true);
-    case REF_INDEX: return apply(row, node, scope, STR("x[i]"), true);
+    case REF_INDEX:
+        row->join = join_of(row, node);
+        return apply(row, node, scope, row->join ? STR("x[column]") : STR("x[i]"), true);
     }
     abort();
 }
@@ -312,13 +349,18 @@ static struct ref_value row_member(void *context, struct str name)
 }
 
 struct str reference_evaluate(struct arena *arena, struct str text, const struct json *json, const char *zone,
-                              int64_t now_ms, bool bare)
+                              int64_t now_ms, bool bare, const struct expr_join *join)
 {
     ref_set_zone(zone);
     struct ref_node *tree = ref_parse(arena, text, bare);
     if (!tree || ref_check(arena, tree, now_ms)) return STR("error");
     struct ref_value members = ref_from_json(arena, json);
-    struct ref_row row = {.arena = arena, .property = row_member, .context = &members, .now_ms = now_ms};
+    struct ref_row row = {.arena = arena,
+                          .property = row_member,
+                          .context = &members,
+                          .now_ms = now_ms,
+                          .joins = &join,
+                          .join_count = join != NULL};
     struct ref_value v = ref_eval(&row, tree, NULL);
     if (row.failed) return STR("error");
     return v.type == REF_UNDEFINED ? STR("undefined") : ref_json_text(arena, v);

@@ -270,7 +270,7 @@ static const char *const booleans[] = {
     "(%! %i %= %i %& %i < %i %/ %p == %p)",     "let(%{, %b, %|%b)%}", "(%i in [%i, %i, %a])",
     "(%a %& %b)", "(%b %/ %a)",
     "(event[\"$time\"] >= datetime(%d))",       "(%p > %p)", "(%T < %n)",
-    "(%N %= %N)", "(%N <= %N)", "(%N in [%N, %N])",
+    "(%N %= %N)", "(%N <= %N)", "(%N in [%N, %N])", "(%j %= %a)", "defined(%j)", "(%s in %j)", "%j",
 };
 static const char *const numerics[] = {
     "(%n + %n)",   "(%n - %n)",  "(%n * %n)",    "(%n / %n)",     "(%n %% %n)",  "-%n",           "len(%a)",
@@ -280,7 +280,8 @@ static const char *const numerics[] = {
     "(%o)[\"price\"]", "if(%b, %n, %n)", "(%i + %i * %i - %i %% %i)", "TODAY()", "sum(map(%{, %l, %|%n))%}",
     "let(%{, %n, %|%n)%}", "sum(map(%{, %c, %|%v[\"price\"]))%}", "number(datetime(%d))",
     "len(filter(%{, %l, %|%b))%}",
-    "datedif(TODAY(), %d, %U)", "(%N + %N)", "(%N * %N)", "(%N - %N)", "(%N %% %N)", "max(%N, %N)",
+    "datedif(TODAY(), %d, %U)", "(%N + %N)", "(%N * %N)", "(%N - %N)", "(%N %% %N)", "max(%N, %N)", "%j",
+    "(%j + %n)", "sum(%j)", "len(%j)",
 };
 static const char *const texts[] = {
     "(%s + %s)",  "string(%a)",  "string(%a, %s)", "upper(%s)",      "lower(%s)",      "left(%s, %w)",
@@ -291,7 +292,7 @@ static const char *const texts[] = {
     "event[\"$event_name\"]",
     "properties[\"$distinct_id\"]", "left(string(%p), %w)", "properties[\"u\"]",
     "parse_url(properties[\"u\"], \"domain\")", "parse_url(properties[\"u\"], \"full_domain\")",
-    "properties[\"$identity_failure_reason\"]",
+    "properties[\"$identity_failure_reason\"]", "%j", "string(%j)", "(%j + %s)",
 };
 static const char *const lists[] = {
     "[%a, %a]",  "[]", "[%n, %s, %b]", "split(%s, %D)", "map(%{, %l, %|%a)%}", "filter(%{, %l, %|%b)%}", "%c",
@@ -324,6 +325,23 @@ static void property(struct generator *g, struct buf *out, const char *name)
     const char *root = generate_once_in(g, 60) ? "user" : generate_once_in(g, 90) ? "behaviors" : PICK(g, roots);
     buf_printf(out, "%s[", root);
     literal(g, out, name);
+    buf_byte(out, ']');
+}
+
+/* A column of the table that some properties are joined with (generate_table). */
+static void joined(struct generator *g, struct buf *out)
+{
+    static const char *const columns[] = {"name", "name", "price", "k", "brand", "nothing"};
+    static const char *const owners[] = {"s", "s", "s", "n", "n", "m", "l", "o", "cart"};
+    if (generate_once_in(g, 5)) {
+        buf_lit(out, "group[");
+        literal(g, out, PICK(g, owners));
+        buf_byte(out, ']');
+    } else {
+        property(g, out, PICK(g, owners));
+    }
+    buf_byte(out, '[');
+    literal(g, out, PICK(g, columns));
     buf_byte(out, ']');
 }
 
@@ -457,7 +475,8 @@ static void small_literal(struct generator *g, struct buf *out, char kind)
 }
 
 /* %b %n %s %l %o %a: an expression of that kind; %i a number without operator; %N a difficult one; %p a
- * property; %c a list of objects; %T a time; %r %R %U %D %d %w: literals; %{ a new name, visible from %| to
+ * property; %c a list of objects; %j what a table says; %T a time; %r %R %U %D %d %w: literals; %{ a new name, visible
+ * from %| to
  * %}, and %v uses it; %=
  * %& %/ %! spellings. */
 static void grow(struct generator *g, struct buf *out, const char *template, unsigned depth)
@@ -491,6 +510,7 @@ static void grow(struct generator *g, struct buf *out, const char *template, uns
         case 'N': hard_number(g, out); break;
         case 'p': any_property(g, out); break;
         case 'c': property(g, out, "cart"); break;
+        case 'j': joined(g, out); break;
         case 'T': property(g, out, generate_once_in(g, 2) ? "time" : "$time"); break;
         case 'b':
         case 'n':
@@ -523,6 +543,27 @@ static void damage(struct generator *g, struct buf *out)
             out->data[at] = byte;
         }
     }
+}
+
+void generate_table(struct generator *g, struct buf *out)
+{
+    static const char *const columns[] = {"name", "price", "k", "brand"};
+    static const char *const others[] = {"0", "1.5", "-1", "100", "1000", "1e+21", "9007199254740993"};
+    buf_byte(out, '{');
+    for (unsigned i = 0; i < COUNT(strings) + COUNT(others); i++) {
+        if (generate_once_in(g, 4)) continue;
+        if (out->data[out->size - 1] == '}') buf_byte(out, ',');
+        json_write_str(out, str_of(i < COUNT(strings) ? strings[i] : others[i - COUNT(strings)]));
+        buf_lit(out, ":{");
+        for (unsigned column = 0; column < COUNT(columns); column++) {
+            if (out->data[out->size - 1] != '{') buf_byte(out, ',');
+            json_write_str(out, str_of(columns[column]));
+            buf_byte(out, ':');
+            any_json(g, out, 1);
+        }
+        buf_byte(out, '}');
+    }
+    buf_byte(out, '}');
 }
 
 void generate_where(struct generator *g, struct buf *out)

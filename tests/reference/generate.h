@@ -38,6 +38,9 @@ const char *generate_user(struct generator *g);
 /* NULL: any event. */
 const char *generate_event_name(struct generator *g);
 
+/* Appends a table whose keys are values that events have: an object of rows, which are objects. */
+void generate_table(struct generator *g, struct buf *out);
+
 /* Appends an expression: mostly sensible, mostly of the wanted kind, sometimes damaged. */
 void generate_where(struct generator *g, struct buf *out);
 void generate_on(struct generator *g, struct buf *out);

@@ -98,7 +98,10 @@ struct ref_row {
     struct ref_value (*property)(void *context, struct str name);
     void *context;
     int64_t now_ms;
-    bool failed; /* `and` or `or` met what is no truth value */
+    const struct expr_join *const *joins;
+    size_t join_count;
+    const struct expr_join *join; /* of the subscript that is being evaluated */
+    bool failed;                  /* `and` or `or` met what is no truth value */
 };
 
 /* What is wrong with the tree, whatever the rows are; NULL when nothing is. */

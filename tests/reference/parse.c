@@ -307,7 +307,8 @@ static struct ref_node *parse_call(struct parser *p, struct str name)
 
 static struct ref_node *parse_root(struct parser *p, struct str root)
 {
-    bool property = str_eq_nocase(root, STR("properties")) || str_eq_nocase(root, STR("event"));
+    bool property = str_eq_nocase(root, STR("properties")) || str_eq_nocase(root, STR("event")) ||
+                    str_eq_nocase(root, STR("group"));
     struct ref_node *node = node_new(p, property ? REF_PROPERTY : REF_OTHER_ROOT);
     if (!take_sign(p, "[") || !parse_string(p, &node->name) || !take_sign(p, "]")) return fail(p);
     return node;
@@ -337,7 +338,7 @@ static struct ref_node *parse_word(struct parser *p, struct str word)
         for (size_t i = 0; i < p->name_count; i++) {
             if (str_eq(p->names[i], word)) return node;
         }
-        return fail(p);
+        return str_eq_nocase(word, STR("group")) ? parse_root(p, word) : fail(p);
     }
     return node;
 }

@@ -53,8 +53,12 @@ struct ref_value ref_value_of(struct ref_question *q, const char *parameter, str
                               const struct ref_event *event)
 {
     struct event_row context = {q->reference, event};
-    struct ref_row row = {
-        .arena = q->arena, .property = event_property, .context = &context, .now_ms = q->plan->now_ms};
+    struct ref_row row = {.arena = q->arena,
+                          .property = event_property,
+                          .context = &context,
+                          .now_ms = q->plan->now_ms,
+                          .joins = q->plan->joins,
+                          .join_count = q->plan->join_count};
     struct ref_value v = ref_eval(&row, tree, NULL);
     if (!row.failed) return v;
     q->refused = parameter;

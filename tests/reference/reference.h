@@ -11,6 +11,7 @@
 
 enum reference_mode { REFERENCE_SIMPLIFIED, REFERENCE_BY_DISTINCT_ID };
 struct executor;
+struct expr_join;
 struct reference;
 
 struct reference *reference_new(struct arena *arena, enum reference_mode mode);
@@ -36,6 +37,6 @@ size_t reference_count(const struct reference *reference);
 struct executor *reference_executor_new(const struct reference *reference);
 
 /* One expression over one row (properties as an object), as JSON; the word `undefined`, or `error` when it is
- * refused. `bare` allows a word alone, as in on=plan. */
+ * refused. `bare` allows a word alone, as in on=plan; `join` may be NULL. */
 struct str reference_evaluate(struct arena *arena, struct str text, const struct json *row, const char *zone,
-                              int64_t now_ms, bool bare);
+                              int64_t now_ms, bool bare, const struct expr_join *join);

@@ -307,7 +307,8 @@ static enum status checked(struct survey *survey, const char *parameter, enum st
 static enum status compile(struct survey *survey)
 {
     const struct plan *plan = survey->plan;
-    struct expr_options options = {.zone = plan->zone, .now_ms = plan->now_ms};
+    struct expr_options options = {
+        .zone = plan->zone, .now_ms = plan->now_ms, .joins = plan->joins, .join_count = plan->join_count};
     if (plan->where.data)
         TRY(checked(survey, "where",
                     expr_compile_terms(survey->arena, plan->where, &options, survey->error, &survey->terms,

@@ -87,8 +87,11 @@ static enum status find_intervals(struct selection *s, struct error *error)
 enum status selection_compile(struct selection *s, const char *parameter, struct str text, struct error *error,
                               const struct expr **ret_expr, struct expr_state **ret_state, struct columns **ret_columns)
 {
-    struct expr_options options = {
-        .zone = s->plan->zone, .now_ms = s->plan->now_ms, .bare_name_is_property = strcmp(parameter, "where") != 0};
+    struct expr_options options = {.zone = s->plan->zone,
+                                   .now_ms = s->plan->now_ms,
+                                   .bare_name_is_property = strcmp(parameter, "where") != 0,
+                                   .joins = s->plan->joins,
+                                   .join_count = s->plan->join_count};
     const struct expr *expr;
     struct columns *columns;
     TRY(selection_evaluated(s, parameter, expr_compile(s->arena, text, &options, error, &expr), error));
