@@ -2,7 +2,7 @@
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(OpenSSL 3 REQUIRED)
-foreach(pair "uv;libuv" "sqlite;sqlite3" "deflate;libdeflate" "zstd;libzstd" "lz4;liblz4" "xxhash;libxxhash"
+foreach(pair "uv;libuv" "sqlite;sqlite3" "deflate;libdeflate" "zlib;zlib" "zstd;libzstd" "lz4;liblz4" "xxhash;libxxhash"
              "sodium;libsodium" "yaml;yaml-0.1" "curl;libcurl" "pcre2;libpcre2-8" "simdjson;simdjson"
              "maxminddb;libmaxminddb")
   list(GET pair 0 name)
@@ -34,7 +34,7 @@ else()
   target_include_directories(llhttp SYSTEM PUBLIC ${LLHTTP_INCLUDE})
 endif()
 
-set(libraries_base PkgConfig::xxhash PkgConfig::yaml PkgConfig::simdjson PkgConfig::deflate Threads::Threads m)
+set(libraries_base PkgConfig::xxhash PkgConfig::yaml PkgConfig::simdjson PkgConfig::deflate PkgConfig::zlib Threads::Threads m)
 set(libraries_column ${ROARING_LIBRARY})
 set(libraries_http PkgConfig::uv llhttp PkgConfig::curl OpenSSL::SSL)
 set(libraries_store PkgConfig::zstd PkgConfig::lz4)
