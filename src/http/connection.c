@@ -50,6 +50,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+enum { BODY_FILE_BYTES_PER_SECOND_MIN = 64 << 10 };
 enum { BLANK_BYTES_MAX = 64 /* line ends in front of a request line, which old clients send after a body */ };
 
 static const struct str continue_text = {"HTTP/1.1 100 Continue\r\n\r\n", HTTP_CONTINUE_SIZE};
@@ -195,7 +196,12 @@ uint64_t http_connection_deadline_us(const struct http_connection *connection)
         timeout_ms = options->idle_timeout_ms;
         break;
     case HTTP_CONNECTION_HEADER: timeout_ms = options->header_timeout_ms; break;
-    case HTTP_CONNECTION_BODY: timeout_ms = options->body_timeout_ms; break;
+    case HTTP_CONNECTION_BODY:
+        timeout_ms = options->body_timeout_ms;
+        /* Large on purpose: it may take as long as a slow line needs, but not for ever. */
+        if (connection->receiving->request.body_file >= 0)
+            timeout_ms += connection->receiving->received * 1000 / BODY_FILE_BYTES_PER_SECOND_MIN;
+        break;
     case HTTP_CONNECTION_DISCARD: return UINT64_MAX;
     }
     return connection->since_us + timeout_ms * 1000;

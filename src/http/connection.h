@@ -30,6 +30,7 @@ struct http_core {
     char date[40];     /* "Sat, 21 Nov 2026 22:33:07 GMT" */
     uint64_t requests; /* ids given */
     size_t bodies_bytes;
+    uint64_t body_files_bytes;
     size_t exchange_count; /* alive, in connections or with handlers */
     struct http_exchange *pool;
     size_t pool_count;
@@ -57,7 +58,8 @@ struct http_exchange {
     unsigned allowed;      /* methods of the path */
     int status;
     size_t interim_left;      /* bytes of "100 Continue" still to be sent */
-    struct buf body;          /* as sent */
+    struct buf body;          /* as sent; empty when it goes to a file */
+    size_t received;          /* of the body as sent, wherever it goes */
     struct buf fields;        /* added to the answer by the handler */
     bool has_coding;          /* the handler has added a Content-Encoding */
     struct buf head, payload; /* the answer; a small body stands in head */

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "http/testing_core.h"
@@ -33,6 +34,11 @@ static void later(struct http_request *request)
 static const struct http_route routes[] = {
     {.methods = HTTP_METHOD_GET | HTTP_METHOD_POST, .path = "/now", .handler = now},
     {.methods = HTTP_METHOD_GET | HTTP_METHOD_POST, .path = "/later", .handler = later},
+    {.methods = HTTP_METHOD_POST,
+     .path = "/file",
+     .handler = later,
+     .body_bytes_max = 20,
+     .flags = HTTP_ROUTE_BODY_IN_FILE},
 };
 
 static struct testing_core t;
@@ -49,6 +55,12 @@ static int teardown(void **state)
     (void)state;
     testing_core_fini(&t);
     return 0;
+}
+
+static void reset(void)
+{
+    testing_core_fini(&t);
+    testing_core_init(&t, routes, sizeof routes / sizeof routes[0]);
 }
 
 static size_t occurrences(const char *needle)
@@ -189,6 +201,78 @@ static void header_deadline_is_absolute(void **state)
     assert_int_equal(occurrences("HTTP/1.1 408 "), 1);
     assert_int_equal(occurrences("Connection: close"), 1);
     assert_int_equal(http_connection_end(&t.connection), HTTP_CONNECTION_LINGER);
+}
+
+static size_t file_text(struct http_request *request, char *text, size_t size)
+{
+    assert_true(request->body_file >= 0);
+    ssize_t got = pread(request->body_file, text, size, 0);
+    assert_true(got >= 0);
+    return (size_t)got;
+}
+
+/* A body that goes to a file does not count as one in memory, packed or not, chunked or not. */
+static void body_in_a_file(void **state)
+{
+    (void)state;
+    char text[64];
+    t.options.bodies_bytes_max = 5;
+    feed("POST /file HTTP/1.1\r\n" H "Content-Length: 10\r\nContent-Encoding: gzip\r\n\r\n01234");
+    feed("56789");
+    feed("POST /file HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    feed("4\r\ndefg\r\n0\r\n\r\n");
+    feed("POST /file HTTP/1.1\r\n" H "Content-Length: 0\r\n\r\n");
+    assert_int_equal(t.later_count, 3);
+    assert_int_equal(file_text(t.later[0], text, sizeof text), 10);
+    assert_memory_equal(text, "0123456789", 10);
+    assert_int_equal(t.later[0]->body.size, 0);
+    assert_int_equal(t.later[0]->body_wire_size, 10);
+    assert_int_equal(file_text(t.later[1], text, sizeof text), 7);
+    assert_memory_equal(text, "abcdefg", 7);
+    assert_int_equal(t.later[2]->body_file, -1);
+    assert_int_equal(t.core.bodies_bytes, 0);
+    assert_int_equal(t.core.body_files_bytes, 17);
+    for (size_t i = 0; i < 3; i++) answer_later(i, "x");
+    testing_core_pump(&t, SIZE_MAX);
+    assert_int_equal(t.core.body_files_bytes, 0);
+    assert_int_equal(occurrences("HTTP/1.1 200 "), 3);
+}
+
+/* Files have limits as well: of the route, and of all on a loop; and there may be no place for one. */
+static void body_files_are_bounded(void **state)
+{
+    (void)state;
+    t.options.body_files_bytes_max = 15;
+    feed("POST /file HTTP/1.1\r\n" H "Content-Length: 21\r\n\r\n");
+    assert_int_equal(t.handled, 0);
+    testing_core_pump(&t, SIZE_MAX);
+    assert_int_equal(occurrences("HTTP/1.1 413 "), 1);
+    reset();
+    t.options.body_files_bytes_max = 15;
+    feed("POST /file HTTP/1.1\r\n" H "Content-Length: 10\r\n\r\n0123456789");
+    feed("POST /file HTTP/1.1\r\n" H "Content-Length: 10\r\n\r\n0123456789");
+    answer_later(0, "x");
+    testing_core_pump(&t, SIZE_MAX);
+    assert_int_equal(occurrences("HTTP/1.1 503 "), 1);
+    assert_int_equal(t.core.body_files_bytes, 0);
+    reset();
+    t.options.body_directory = "/nowhere at all";
+    feed("POST /file HTTP/1.1\r\n" H "Content-Length: 10\r\n\r\n0123456789");
+    testing_core_pump(&t, SIZE_MAX);
+    assert_int_equal(occurrences("HTTP/1.1 503 "), 1);
+    assert_int_equal(t.core.body_files_bytes, 0);
+}
+
+/* What arrives of it at 64 KiB a second or more may take its time. */
+static void body_file_deadline(void **state)
+{
+    (void)state;
+    feed("POST /file HTTP/1.1\r\n" H "Content-Length: 20\r\n\r\n");
+    assert_int_equal(http_connection_deadline_us(&t.connection), 60 * 1000 * 1000);
+    feed("0123456789");
+    t.connection.receiving->received += 65536; /* as if */
+    assert_int_equal(http_connection_deadline_us(&t.connection), 61 * 1000 * 1000);
+    t.connection.receiving->received -= 65536;
 }
 
 /* A body that dribbles is cut 60 s after the end of its header. */
@@ -366,6 +450,9 @@ int main(void)
         CASE(pipeline_bytes_are_bounded),
         CASE(bodies_are_bounded),
         CASE(header_deadline_is_absolute),
+        CASE(body_in_a_file),
+        CASE(body_files_are_bounded),
+        CASE(body_file_deadline),
         CASE(body_deadline_is_absolute),
         CASE(idle_deadline),
         CASE(no_deadline_while_handled),

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { POOL_MAX = 64 };
 
@@ -67,6 +68,7 @@ struct http_exchange *http_exchange_new(struct http_connection *connection)
     exchange->begun_us = connection->begun_us;
     memcpy(exchange->remote, connection->remote, sizeof exchange->remote);
     exchange->body = BUF_INIT(0);
+    exchange->request.body_file = -1;
     exchange->fields = BUF_INIT(64 << 10);
     exchange->request.arena = arena;
     exchange->request.loop_index = core->loop_index;
@@ -89,6 +91,10 @@ void http_exchange_free(struct http_exchange *exchange)
 {
     struct http_core *core = exchange->core;
     core->bodies_bytes -= exchange->body.size;
+    if (exchange->request.body_file >= 0) {
+        core->body_files_bytes -= exchange->received;
+        close(exchange->request.body_file);
+    }
     core->exchange_count--;
     buf_fini(&exchange->body);
     buf_fini(&exchange->fields);

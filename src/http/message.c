@@ -7,6 +7,12 @@
 
 #include "base/gzip.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 enum { FRAME_FACTOR = 8 };
 
 /* ---- the request is complete ---- */
@@ -19,7 +25,7 @@ static void handle(struct http_connection *connection, struct http_exchange *exc
     struct str coding = http_request_field(request, "content-encoding");
 
     request->body = buf_str(&exchange->body);
-    request->body_wire_size = exchange->body.size;
+    request->body_wire_size = exchange->received;
     exchange->state = HTTP_EXCHANGE_RUNNING;
     if (!route) {
         int status = exchange->allowed ? 405 : 404;
@@ -165,12 +171,46 @@ static int on_headers_complete(llhttp_t *parser)
     return framing_check(connection, request);
 }
 
+/* Files of bodies have no name from the start: whatever happens to the process, nothing is left of them. */
+static bool body_file_open(struct http_exchange *exchange)
+{
+    char path[4096];
+    const char *directory = exchange->core->options->body_directory;
+    if (snprintf(path, sizeof path, "%s/body-XXXXXX.tmp", directory) >= (int)sizeof path) return false;
+    exchange->request.body_file = mkostemps(path, 4, O_CLOEXEC);
+    if (exchange->request.body_file < 0) return false;
+    unlink(path);
+    return true;
+}
+
+static int body_to_file(struct http_connection *connection, const char *at, size_t size)
+{
+    struct http_exchange *exchange = connection->receiving;
+    struct http_core *core = connection->core;
+    if (size > core->options->body_files_bytes_max - core->body_files_bytes)
+        return refuse_later(connection, 503, "too many requests are being received");
+    if (exchange->request.body_file < 0 && !body_file_open(exchange))
+        return refuse_later(connection, 503, "there is no place for the request's body");
+    core->body_files_bytes += size;
+    exchange->received += size;
+    while (size) {
+        ssize_t written = write(exchange->request.body_file, at, size);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return refuse_later(connection, 503, "there is no place for the request's body");
+        at += written;
+        size -= (size_t)written;
+    }
+    return 0;
+}
+
 static int on_body(llhttp_t *parser, const char *at, size_t size)
 {
     struct http_connection *connection = parser->data;
     struct http_exchange *exchange = connection->receiving;
     struct http_core *core = connection->core;
-    if (size > connection->body_max - exchange->body.size) return refuse_later(connection, 413, "");
+    const struct http_route *route = exchange->request.route;
+    if (size > connection->body_max - exchange->received) return refuse_later(connection, 413, "");
+    if (size && route && route->flags & HTTP_ROUTE_BODY_IN_FILE) return body_to_file(connection, at, size);
     if (size > core->options->bodies_bytes_max - core->bodies_bytes) {
         return refuse_later(connection, 503, "too many requests are being received");
     }
@@ -178,6 +218,7 @@ static int on_body(llhttp_t *parser, const char *at, size_t size)
     if (exchange->body.failed) return refuse_later(connection, 503, "out of memory");
     core->bodies_bytes += size;
     connection->bytes += size;
+    exchange->received += size;
     return 0;
 }
 
@@ -395,8 +436,8 @@ size_t http_message_body(struct http_connection *connection, const char *data, s
     exchange->bytes_in += used;
     if (code != HPE_OK) {
         refuse_parsed(connection, code);
-    } else if ((connection->frame_bytes - exchange->body.size) / FRAME_FACTOR >
-               exchange->body.size + connection->core->options->header_bytes_max / FRAME_FACTOR) {
+    } else if ((connection->frame_bytes - exchange->received) / FRAME_FACTOR >
+               exchange->received + connection->core->options->header_bytes_max / FRAME_FACTOR) {
         http_connection_refuse(connection, 400, "chunk extensions or trailers are too long");
     } else if (connection->message_done) {
         dispatch(connection);

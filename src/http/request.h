@@ -53,6 +53,8 @@ struct http_request {
     size_t field_count;
     struct str body;        /* without chunk framing, decompressed */
     size_t body_wire_size;  /* before decompression */
+    int body_file;          /* of HTTP_ROUTE_BODY_IN_FILE: its descriptor, the body from its beginning; `body` is empty.
+                             * -1: no byte was sent, or the route has its body in memory. Closed with the request. */
     unsigned version_minor; /* HTTP/1.x */
 
     const struct http_route *route;           /* NULL in a request that matches none, which only render_error sees */

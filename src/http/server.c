@@ -36,6 +36,8 @@ void http_options_default(struct http_options *options)
         .fields_max = 200,
         .body_bytes_max = 10 << 20,
         .bodies_bytes_max = 1 << 30,
+        .body_directory = "/tmp",
+        .body_files_bytes_max = 1 << 30,
         .arena_bytes_max = 64 << 20,
         .connections_max = 10000,
         .pipeline_max = 128,

@@ -26,7 +26,7 @@
  *     417  Expect other than 100-continue
  *     431  header too long, too many fields
  *     501  Transfer-Encoding other than chunked; CONNECT
- *     503  too many connections, or too many body bytes held at once
+ *     503  too many connections, or too many body bytes held at once, or the disk has no room for them
  *     505  not HTTP/1.0 or 1.1
  *
  * After an answer that leaves the position in the byte stream in doubt the connection is closed.
@@ -50,6 +50,8 @@ enum status http_tls_context_reload(struct http_tls_context *context, struct err
 enum {
     /* Do not look at Content-Encoding: the handler takes the bytes as they came. */
     HTTP_ROUTE_BODY_AS_SENT = 1 << 0,
+    /* The body may be too large for memory: it goes, as it was sent, to request->body_file while it arrives. */
+    HTTP_ROUTE_BODY_IN_FILE = 1 << 1,
 };
 
 /*
@@ -85,21 +87,24 @@ struct http_options {
     size_t route_count;
     void *context; /* request->context */
 
-    size_t header_bytes_max;    /* 64 KiB: request line and fields together */
-    size_t target_bytes_max;    /* 64 KiB - 1 KiB: pixels carry their data in the query */
-    size_t fields_max;          /* 200 */
-    size_t body_bytes_max;      /* 10 MiB, where the route says nothing */
-    size_t bodies_bytes_max;    /* 1 GiB: of all bodies held at once on one loop */
-    size_t arena_bytes_max;     /* 64 MiB: budget of a request's arena */
-    size_t connections_max;     /* 10000, all loops together */
-    size_t pipeline_max;        /* 128 requests in flight on one connection; no more are read then */
-    size_t pipeline_bytes_max;  /* 16 MiB of bodies and unsent answers on one connection, likewise */
-    uint64_t header_timeout_ms; /* 10 s from the first byte of a request, however it dribbles */
-    uint64_t body_timeout_ms;   /* 60 s from the end of the header, likewise */
-    uint64_t idle_timeout_ms;   /* 75 s without a request */
-    uint64_t write_timeout_ms;  /* 30 s for 64 KiB of an answer to be taken */
-    uint64_t linger_timeout_ms; /* 5 s: what is still arriving after a refusal is read and dropped for so
-                                   long, so that the answer is not lost to a reset */
+    size_t header_bytes_max;       /* 64 KiB: request line and fields together */
+    size_t target_bytes_max;       /* 64 KiB - 1 KiB: pixels carry their data in the query */
+    size_t fields_max;             /* 200 */
+    size_t body_bytes_max;         /* 10 MiB, where the route says nothing */
+    size_t bodies_bytes_max;       /* 1 GiB: of all bodies held at once on one loop */
+    const char *body_directory;    /* /tmp: where the files of HTTP_ROUTE_BODY_IN_FILE are, without a name */
+    uint64_t body_files_bytes_max; /* 1 GiB: of all those on one loop */
+    size_t arena_bytes_max;        /* 64 MiB: budget of a request's arena */
+    size_t connections_max;        /* 10000, all loops together */
+    size_t pipeline_max;           /* 128 requests in flight on one connection; no more are read then */
+    size_t pipeline_bytes_max;     /* 16 MiB of bodies and unsent answers on one connection, likewise */
+    uint64_t header_timeout_ms;    /* 10 s from the first byte of a request, however it dribbles */
+    uint64_t body_timeout_ms;      /* 60 s from the end of the header, likewise; a second more for each 64 KiB that
+                                      came of a body that goes to a file */
+    uint64_t idle_timeout_ms;      /* 75 s without a request */
+    uint64_t write_timeout_ms;     /* 30 s for 64 KiB of an answer to be taken */
+    uint64_t linger_timeout_ms;    /* 5 s: what is still arriving after a refusal is read and dropped for so
+                                      long, so that the answer is not lost to a reset */
 
     /* Answers the request, with http_respond(), before it returns. The request may be incomplete: a malformed
      * one has no path. `error` is never NULL. Default: http_render_error_json. */
