@@ -58,6 +58,26 @@ static const char *const migrations[] = {
     "  error TEXT NOT NULL DEFAULT ''"
     ") STRICT;"
     "CREATE INDEX deletions_status ON deletions (status) WHERE status IN ('pending', 'marked');",
+
+    "CREATE TABLE lookup_tables ("
+    "  id TEXT PRIMARY KEY CHECK (length(id) = 36),"
+    "  project_id INTEGER NOT NULL REFERENCES projects,"
+    "  name TEXT NOT NULL,"
+    "  file TEXT NOT NULL DEFAULT '',"
+    "  rows INTEGER NOT NULL DEFAULT 0 CHECK (rows >= 0),"
+    "  columns INTEGER NOT NULL DEFAULT 0 CHECK (columns >= 0),"
+    "  bytes INTEGER NOT NULL DEFAULT 0 CHECK (bytes >= 0),"
+    "  created_ms INTEGER NOT NULL,"
+    "  modified_ms INTEGER NOT NULL,"
+    "  UNIQUE (project_id, name)"
+    ") STRICT;"
+    "CREATE TABLE lookup_properties ("
+    "  project_id INTEGER NOT NULL REFERENCES projects,"
+    "  property TEXT NOT NULL,"
+    "  table_id TEXT NOT NULL REFERENCES lookup_tables ON DELETE CASCADE,"
+    "  PRIMARY KEY (project_id, property)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX lookup_properties_table ON lookup_properties (table_id);",
 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 #define APPLICATION_ID 0x4361726E /* "Carn" */

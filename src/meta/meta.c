@@ -285,6 +285,8 @@ static enum status project_bury(struct meta *meta, int64_t project_id, struct er
     TRY(meta_project_require(meta, project_id, error));
     TRY(database_change(meta->writer, meta->path, error, "DELETE FROM memberships WHERE project_id = ?", "i",
                         project_id));
+    TRY(database_change(meta->writer, meta->path, error, "DELETE FROM lookup_tables WHERE project_id = ?", "i",
+                        project_id));
     return database_change(meta->writer, meta->path, error, "UPDATE projects SET deleted_ms = ? WHERE id = ?", "ii",
                            os_now_ms(), project_id);
 }

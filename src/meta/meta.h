@@ -112,7 +112,8 @@ struct meta_project_spec {
 /* *ret_secret is shown here and never again. */
 enum status meta_project_create(struct meta *meta, const struct meta_project_spec *spec, struct arena *arena,
                                 struct error *error, struct meta_project *ret_project, struct str *ret_secret) MUST_USE;
-/* Leaves a tombstone, so that neither id nor token come back, and removes the project's memberships. */
+/* Leaves a tombstone, so that neither id nor token come back, and removes the project's memberships and lookup tables.
+ */
 enum status meta_project_delete(struct meta *meta, int64_t project_id, struct error *error) MUST_USE;
 
 #define META_RETENTION_DAYS_MAX 36500
@@ -189,6 +190,58 @@ enum status meta_deletions(struct meta *meta, int64_t project_id, int status, si
 enum status meta_deletion(struct meta *meta, int64_t project_id, int64_t id, struct arena *arena, struct error *error,
                           struct meta_deletion *ret_deletion) MUST_USE;
 
+/* ---- Lookup tables: what there is, not what stands in them, which is lookup/'s ---- */
+
+#define META_LOOKUP_ID_SIZE       36u /* a UUID */
+#define META_LOOKUP_FILE_SIZE_MAX 80u
+
+struct meta_lookup_table {
+    struct str id;
+    int64_t project_id;
+    struct str name; /* unique in the project */
+    struct str file; /* the current version's, a name in lookup/'s folder; empty: nothing was ever uploaded */
+    int64_t rows, columns, bytes;
+    int64_t created_ms, modified_ms;
+    const struct str *properties; /* whose values are its keys, in byte order; a property has one table at most */
+    size_t property_count;
+};
+
+/* A new version's file gets its name, and one that nobody refers to is removed, inside the transaction that says so:
+ * then whoever looks for files without a row, inside a transaction too, never takes a new one for one of them. */
+typedef enum status meta_file_fn(void *ctx, struct error *error);
+
+struct meta_lookup_limits {
+    int64_t tables_max; /* of one project */
+    int64_t rows_max;   /* of all tables of one project */
+};
+/* Makes a table (project_id and name are read, and of the rest what belongs to a first version, if `file` is not empty:
+ * then `install` is called). CONFLICT when the name is taken, LIMIT; NOT_FOUND for an unknown project. *ret_table is in
+ * the arena. */
+enum status meta_lookup_create(struct meta *meta, const struct meta_lookup_table *table,
+                               const struct meta_lookup_limits *limits, meta_file_fn *install, void *ctx,
+                               struct arena *arena, struct error *error, struct meta_lookup_table *ret_table) MUST_USE;
+/* Makes `table->file`, with its rows, columns and bytes, the current version. *ret_old is the file that is no longer.
+ */
+enum status meta_lookup_replace(struct meta *meta, const struct meta_lookup_table *table,
+                                const struct meta_lookup_limits *limits, meta_file_fn *install, void *ctx,
+                                struct arena *arena, struct error *error, struct str *ret_old) MUST_USE;
+/* NOT_FOUND when the project has no such table. Its properties are free again. */
+enum status meta_lookup_delete(struct meta *meta, int64_t project_id, struct str id, struct arena *arena,
+                               struct error *error, struct str *ret_file) MUST_USE;
+/* Joins a property with the table, instead of one that it was joined with before. INVALID for a name that no property
+ * has, or that may not be joined ($distinct_id). */
+enum status meta_lookup_map(struct meta *meta, int64_t project_id, struct str id, struct str property,
+                            struct error *error) MUST_USE;
+/* NOT_FOUND when the property is not joined with that table. */
+enum status meta_lookup_unmap(struct meta *meta, int64_t project_id, struct str id, struct str property,
+                              struct error *error) MUST_USE;
+/* As it is at this moment, past all views. */
+enum status meta_lookup_table(struct meta *meta, int64_t project_id, struct str id, struct arena *arena,
+                              struct error *error, struct meta_lookup_table *ret_table) MUST_USE;
+/* Calls each() with every file that a table refers to, then sweep(), in one transaction. */
+enum status meta_lookup_sweep(struct meta *meta, void (*each)(void *ctx, struct str file), meta_file_fn *sweep,
+                              void *ctx, struct error *error) MUST_USE;
+
 /* ---- The read side ---- */
 
 enum status meta_reader_new(struct meta *meta, struct error *error, struct meta_reader **ret_reader) MUST_USE;
@@ -209,6 +262,10 @@ const struct meta_project *meta_view_project(const struct meta_view *view, int64
 const struct meta_project *meta_view_project_by_token(const struct meta_view *view, struct str token);
 const struct meta_project *meta_view_project_by_secret(const struct meta_view *view, struct str secret);
 const struct meta_account *meta_view_account(const struct meta_view *view, struct str username);
+/* Of one project by name; of project 0 all, by project and name. */
+const struct meta_lookup_table *meta_view_lookups(const struct meta_view *view, int64_t project_id, size_t *ret_count);
+/* NULL when the project has no table of that id. */
+const struct meta_lookup_table *meta_view_lookup(const struct meta_view *view, int64_t project_id, struct str id);
 
 /* ---- Credentials ---- */
 

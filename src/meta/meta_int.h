@@ -91,6 +91,8 @@ struct meta_view {
     size_t project_count;
     struct meta_account *accounts;
     size_t account_count;
+    struct meta_lookup_table *lookups; /* by project and name */
+    size_t lookup_count;
     struct u64map by_id;
     struct strmap by_token, by_digest, by_username;
 };

@@ -180,6 +180,55 @@ static enum status load_accounts(struct load *load)
     return status;
 }
 
+static enum status load_lookup(struct load *load, sqlite3_stmt *row, struct meta_lookup_table *table)
+{
+    TRY(keep(load, row, 0, &table->id));
+    table->project_id = sqlite3_column_int64(row, 1);
+    TRY(keep(load, row, 2, &table->name));
+    TRY(keep(load, row, 3, &table->file));
+    table->rows = sqlite3_column_int64(row, 4);
+    table->columns = sqlite3_column_int64(row, 5);
+    table->bytes = sqlite3_column_int64(row, 6);
+    table->created_ms = sqlite3_column_int64(row, 7);
+    table->modified_ms = sqlite3_column_int64(row, 8);
+    return STATUS_OK;
+}
+
+/* Rows are (table, property) pairs, in the order of the tables. */
+static enum status load_lookups(struct load *load)
+{
+    struct meta_view *view = load->view;
+    size_t tables = 0, properties = 0, at = 0;
+    TRY(count_rows(load, "SELECT count(*) FROM lookup_tables", &tables));
+    TRY(count_rows(load, "SELECT count(*) FROM lookup_properties", &properties));
+    view->lookups = arena_new_array(view->arena, struct meta_lookup_table, tables + 1);
+    struct str *all = arena_new_array(view->arena, struct str, properties + 1);
+    if (view->lookups == NULL || all == NULL) return too_large(load);
+    sqlite3_stmt *rows = NULL;
+    TRY(database_query(load->meta->loader, load->meta->path, load->error, &rows,
+                       "SELECT t.id, t.project_id, t.name, t.file, t.rows, t.columns, t.bytes, t.created_ms,"
+                       " t.modified_ms, p.property FROM lookup_tables t LEFT JOIN lookup_properties p"
+                       " ON p.table_id = t.id ORDER BY t.project_id, t.name, p.property",
+                       ""));
+    bool row = false;
+    enum status status = database_step(rows, load->meta->path, load->error, &row);
+    while (status == STATUS_OK && row) {
+        struct meta_lookup_table *table = view->lookup_count ? &view->lookups[view->lookup_count - 1] : NULL;
+        if (table == NULL || !str_eq(table->id, database_column(rows, 0))) {
+            table = &view->lookups[view->lookup_count++];
+            table->properties = &all[at];
+            status = load_lookup(load, rows, table);
+        }
+        if (status == STATUS_OK && sqlite3_column_type(rows, 9) != SQLITE_NULL) {
+            status = keep(load, rows, 9, &all[at++]);
+            table->property_count++;
+        }
+        if (status == STATUS_OK) status = database_step(rows, load->meta->path, load->error, &row);
+    }
+    sqlite3_finalize(rows);
+    return status;
+}
+
 static enum status read_version(sqlite3_stmt *statement, const char *path, struct error *error, int64_t *ret_version)
 {
     bool row = false;
@@ -201,7 +250,8 @@ static enum status loader_version(struct meta *meta, struct error *error, int64_
 static enum status load_all(struct load *load)
 {
     TRY(load_projects(load));
-    return load_accounts(load);
+    TRY(load_accounts(load));
+    return load_lookups(load);
 }
 
 /* Makes meta->view current. The caller holds view_lock and has begun a transaction. */
@@ -330,4 +380,23 @@ const struct meta_account *meta_view_account(const struct meta_view *view, struc
 {
     const uint64_t *index = strmap_get(&view->by_username, username);
     return index ? &view->accounts[*index] : NULL;
+}
+
+const struct meta_lookup_table *meta_view_lookups(const struct meta_view *view, int64_t project_id, size_t *ret_count)
+{
+    size_t from = 0, to = view->lookup_count;
+    while (project_id && from < to && view->lookups[from].project_id < project_id) from++;
+    while (project_id && to > from && view->lookups[to - 1].project_id > project_id) to--;
+    *ret_count = to - from;
+    return view->lookups + from;
+}
+
+const struct meta_lookup_table *meta_view_lookup(const struct meta_view *view, int64_t project_id, struct str id)
+{
+    size_t count;
+    const struct meta_lookup_table *tables = meta_view_lookups(view, project_id, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (str_eq_nocase(tables[i].id, id)) return &tables[i];
+    }
+    return NULL;
 }
