@@ -293,7 +293,7 @@ enum status batch_finish(struct batch *batch, struct buf *ret_record)
 void batch_expect(struct batch *batch, size_t size)
 {
     /* When memory refuses, it will when the events come. */
-    if (size <= batch->size_max && buf_reserve(&batch->events, size)) return;
+    if (size == 0 || (size <= batch->size_max && buf_reserve(&batch->events, size))) return;
     buf_reset(&batch->events);
 }
 
