@@ -83,6 +83,16 @@ export default class ClickHouse {
     );
   }
 
+  // From now on an INSERT is on the disk when it returns.
+  durable() {
+    this.session.query('ALTER TABLE events MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1');
+  }
+
+  // A small batch, as it comes.
+  append(file) {
+    this.load(file);
+  }
+
   settle() {
     this.session.query('OPTIMIZE TABLE events FINAL');
   }

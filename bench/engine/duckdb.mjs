@@ -84,6 +84,14 @@ export default class DuckDB {
     await this.connection.run('CHECKPOINT');
   }
 
+  // A statement is a transaction, and on the disk when it returns.
+  durable() {}
+
+  // A small batch, as it comes.
+  async append(file) {
+    await this.connection.run(`INSERT INTO events SELECT ${selected} FROM ${source(file)}`);
+  }
+
   async settle() {
     await this.connection.run('CHECKPOINT');
   }

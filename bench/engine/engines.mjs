@@ -134,8 +134,20 @@ export class Database {
     return this.lines.request({ op: 'settle' });
   }
 
+  durable() {
+    return this.lines.request({ op: 'durable' });
+  }
+
+  append(file) {
+    return this.lines.request({ op: 'append', file });
+  }
+
   extras() {
     return this.lines.request({ op: 'extras' });
+  }
+
+  get pid() {
+    return this.lines.process.pid;
   }
 
   async count() {

@@ -2,7 +2,7 @@
 // standard input and answers each with one JSON line:
 //   {"op":"time","sql":…,"repeat":N} -> {"wall_ms":[…],"cpu_ms":[…],"rows":[…]}
 //   {"op":"rows","sql":…} -> {"rows":[…]}        {"op":"sizes"|"version"} -> {"value":…}
-//   {"op":"create"|"load"|"settle"|"extras","file":…} -> {"wall_s":…,"cpu_s":…}
+//   {"op":"create"|"load"|"settle"|"extras"|"durable"|"append","file":…} -> {"wall_s":…,"cpu_s":…}
 //
 // peer.mjs MODULE DIRECTORY THREADS
 
@@ -48,7 +48,9 @@ async function answer(request) {
     case 'create':
     case 'load':
     case 'settle':
-    case 'extras': {
+    case 'extras':
+    case 'durable':
+    case 'append': {
       const { wall_s, cpu_s } = await measured(() => peer[request.op](request.file));
       return { wall_s, cpu_s };
     }

@@ -11,6 +11,7 @@
 
 int bench_generate_run(int argc, char **argv);
 int bench_load_run(int argc, char **argv);
+int bench_import_run(int argc, char **argv);
 int bench_query_run(int argc, char **argv);
 int bench_open_run(int argc, char **argv);
 int bench_self_run(int argc, char **argv);

@@ -8,11 +8,13 @@
 #include <unistd.h>
 
 static const char help[] =
-    "cairn bench measures the event engine in this process, without a server and without HTTP.\n"
+    "cairn bench measures the event engine in this process, without a server and without HTTP, but for bench import.\n"
     "\n"
     "  cairn bench self     [--events N] [--threads N]           how fast is this machine? Made-up data, then a table\n"
     "  cairn bench generate [--events N] [--out FILE]            made-up product events as JSON lines\n"
     "  cairn bench load     --data DIR [FILE]...                 take JSON lines in, durably, and say how fast\n"
+    "  cairn bench import   --url URL --user NAME [FILE]         send JSON lines to a server that runs, and say how "
+    "fast\n"
     "  cairn bench query    --data DIR --queries FILE            run questions again and again, and time them\n"
     "  cairn bench open     --data DIR                           time from nothing to the first answer\n"
     "\n"
@@ -27,9 +29,13 @@ static const char help[] =
 int cmd_bench(int argc, char **argv)
 {
     static const struct command commands[] = {
-        {"self", bench_self_run, "measure this machine"},     {"generate", bench_generate_run, "make up events"},
-        {"load", bench_load_run, "take events in"},           {"query", bench_query_run, "time questions"},
-        {"open", bench_open_run, "time to the first answer"}, {0},
+        {"self", bench_self_run, "measure this machine"},
+        {"generate", bench_generate_run, "make up events"},
+        {"load", bench_load_run, "take events in"},
+        {"query", bench_query_run, "time questions"},
+        {"open", bench_open_run, "time to the first answer"},
+        {"import", bench_import_run, "send events to a server"},
+        {0},
     };
     return command_dispatch("cairn bench", help, commands, argc, argv);
 }

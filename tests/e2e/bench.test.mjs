@@ -5,7 +5,8 @@ import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { cairn, createProject, temporaryDirectory } from './harness.mjs';
+import { gunzipSync } from 'node:zlib';
+import { cairn, cairnAsync, createProject, temporaryDirectory, World } from './harness.mjs';
 
 const digest = (text) => createHash('sha256').update(text).digest('hex').slice(0, 16);
 const generate = (...args) => {
@@ -133,4 +134,39 @@ test('questions may come one by one', () => {
   assert.equal(result.code, 0, result.stderr);
   assert.match(result.stdout.replaceAll('\n', ''), /\["2024-01-01",2000\]\]\}$/);
   assert.equal(cairn(['bench', 'query', '--data', data]).code, 2);
+});
+
+test('what is sent to /import is all there, and in the file of what was sent', async () => {
+  const world = await World.start();
+  try {
+    const directory = temporaryDirectory('bench-import');
+    const [file, packed] = ['events.ndjson', 'events.ndjson.gz'].map((name) => path.join(directory, name));
+    generate('--events', 5000, '--out', file);
+    const send = (...args) => cairnAsync(['bench', 'import', '--url', world.url, '--packed', packed, '--json', ...args, file]);
+    const account = `${world.account.username}:${world.account.secret}`;
+    const sent = await send('--user', account, '--project', world.project.project_id, '--batch', 300, '--connections', 3);
+    assert.equal(sent.code, 0, sent.stderr);
+    const { events, requests, bytes } = JSON.parse(sent.stdout);
+    const lines = readFileSync(file, 'utf8');
+    assert.deepEqual({ events, requests, bytes }, { events: 5000, requests: 17, bytes: Buffer.byteLength(lines) });
+    assert.equal(gunzipSync(readFileSync(packed)).toString(), lines);
+    // Sent again, by the token, they are the same events.
+    assert.equal((await send('--user', world.token)).code, 0);
+    const list = lines.trimEnd().split('\n').map((line) => JSON.parse(line));
+    const views = list.filter(({ event }) => event === 'View Item').length;
+    const all = { from_date: '2023-12-31', to_date: '2024-12-31', unit: 'month' };
+    assert.ok(views > 100);
+    assert.equal(await world.count('View Item', all), views);
+    // What goes wrong is told.
+    const refused = await send('--user', 'nobody');
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /answered with 401: .*invalid project secret/);
+    writeFileSync(file, `${lines}{"event":"No time"}\n`);
+    const bad = await send('--user', world.token);
+    assert.equal(bad.code, 1);
+    assert.match(bad.stderr, /request 3 was answered with 400: .*properties.time/);
+    assert.equal((await send('--user', world.token, '--url', 'http://127.0.0.1:1')).code, 1);
+  } finally {
+    await world.end();
+  }
 });
