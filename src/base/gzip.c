@@ -21,6 +21,22 @@ static void make_keys(void)
     for (int level = 0; level <= 12; level++) pthread_key_create(&compressor_keys[level], free_compressor);
 }
 
+#define RATIO_USUAL 8    /* that most JSON stays below */
+#define RATIO_MAX   1032 /* of deflate */
+
+/* How much room to begin with. The last four bytes of a gzip member say what comes out of it, which saves the attempt
+ * that ends too early; where they lie, there is no more room than an honest text of this size could take. */
+static size_t capacity_at_first(struct str packed, size_t size_max)
+{
+    size_t capacity = packed.size < size_max / RATIO_USUAL ? packed.size * RATIO_USUAL + 256 : size_max;
+    if (gzip_magic(packed) && packed.size > 18) {
+        const unsigned char *tail = (const unsigned char *)packed.data + packed.size - 4;
+        size_t told = (size_t)tail[0] | (size_t)tail[1] << 8 | (size_t)tail[2] << 16 | (size_t)tail[3] << 24;
+        if (told > capacity && told / RATIO_MAX <= packed.size) capacity = told;
+    }
+    return capacity < size_max ? capacity : size_max;
+}
+
 enum status gzip_decompress(struct arena *arena, struct str packed, size_t size_max, struct error *error,
                             struct str *ret_plain)
 {
@@ -32,9 +48,7 @@ enum status gzip_decompress(struct arena *arena, struct str packed, size_t size_
         pthread_setspecific(decompressor_key, decompressor);
     }
     bool gzip = gzip_magic(packed);
-    /* Start from a ratio that most JSON stays below and double from there: a lying length field costs nothing. */
-    size_t capacity = packed.size < size_max / 8 ? packed.size * 8 + 256 : size_max;
-    if (capacity > size_max) capacity = size_max;
+    size_t capacity = capacity_at_first(packed, size_max);
     char *out = arena_alloc(arena, capacity ? capacity : 1);
     if (!out) return error_set(error, STATUS_LIMIT, "decompressed data exceeds the memory budget");
     size_t used = 0;

@@ -84,6 +84,28 @@ static void test_bomb(void **state)
     assert_int_equal(gzip_decompress(arena, packed, 0, &error, &plain), STATUS_LIMIT);
 }
 
+/* Shows that what a member says of its size saves room, and that a lie gets no more than an honest text could. */
+static void test_told_size(void **state)
+{
+    (void)state;
+    size_t size = (size_t)1 << 20;
+    char *zeros = calloc(1, size);
+    struct str packed = pack(str_from(zeros, size), 6), plain;
+    free(zeros);
+    size_t before = arena_used(arena);
+    assert_int_equal(gzip_decompress(arena, packed, 4 * size, NULL, &plain), STATUS_OK);
+    assert_int_equal(plain.size, size);
+    assert_in_range(arena_used(arena) - before, size, size + 64);
+    packed = pack(STR("abc"), 6);
+    char *lie = malloc(packed.size);
+    memcpy(lie, packed.data, packed.size);
+    memset(lie + packed.size - 4, 0x7F, 4);
+    before = arena_used(arena);
+    assert_int_equal(gzip_decompress(arena, str_from(lie, packed.size), 4 * size, NULL, &plain), STATUS_INVALID);
+    assert_in_range(arena_used(arena) - before, 1, packed.size * 1032);
+    free(lie);
+}
+
 /* Shows that members one after the other are one text, and that the bound is for all of them together. */
 static void test_members(void **state)
 {
@@ -139,8 +161,8 @@ static void test_damaged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_bomb),    cmocka_unit_test(test_members),
-        cmocka_unit_test(test_zlib),       cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_bomb), cmocka_unit_test(test_told_size),
+        cmocka_unit_test(test_members),    cmocka_unit_test(test_zlib), cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
