@@ -18,6 +18,7 @@
 #include "ingest/ingest.h"
 #include "os/sim.h"
 #include "os/thread.h"
+#include "profile/update.h"
 #include "query/backend.h"
 #include "store/store.h"
 
@@ -311,6 +312,7 @@ static int world_init(void **state)
     store_options_defaults(&options);
     options.fs = sim_fs(w->disk);
     options.link = identity_link;
+    options.update = profile_update;
     options.link_reasons = identity_link_reasons;
     options.wal_file_bytes = 1 << 20;
     options.cache_bytes = 4096; /* blocks are read anew each time */

@@ -2,6 +2,7 @@
 
 #include "base/number.h"
 #include "identity/identity.h"
+#include "profile/update.h"
 #include "os/clock.h"
 #include "os/machine.h"
 #include "server/memory.h"
@@ -26,6 +27,7 @@ enum status bench_engine_open(const char *directory, bool create, unsigned threa
     store_options_defaults(&options);
     options.fs = engine->fs;
     options.link = identity_link;
+    options.update = profile_update;
     options.link_reasons = identity_link_reasons;
     struct memory_shares shares = memory_share_out(memory_bytes ? memory_bytes : os_memory_bytes() / 2, 1, threads);
     options.memory_bytes_max = shares.events_bytes;

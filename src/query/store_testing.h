@@ -1,6 +1,7 @@
 #pragma once
 /* A store in a directory of its own, for tests of queries. The test's globals are the fixture: one at a time. */
 #include "identity/identity.h"
+#include "profile/update.h"
 #include "os/fs.h"
 #include "store/store.h"
 
@@ -27,6 +28,7 @@ static inline void testing_store_open(uint64_t wal_file_bytes)
     store_options_defaults(&options);
     options.fs = fs;
     options.link = identity_link;
+    options.update = profile_update;
     options.link_reasons = identity_link_reasons;
     options.wal_file_bytes = wal_file_bytes;
     if (testing_section_rows) {

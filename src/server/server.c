@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "http/server.h"
 #include "identity/identity.h"
+#include "profile/update.h"
 #include "meta/meta.h"
 #include "os/clock.h"
 #include "os/machine.h"
@@ -56,6 +57,7 @@ static enum status open_store(struct server *server, struct error *error)
     store_options_defaults(&options);
     options.fs = server->fs;
     options.link = identity_link;
+    options.update = profile_update;
     options.link_reasons = identity_link_reasons;
     options.wal_file_bytes = o->store_wal_file_bytes;
     options.memory_bytes_max = o->store_memory_max_bytes;

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "os/clock.h"
 #include "store/delete.h"
+#include "store/profiles.h"
+#include "store/project_update.h"
 #include "store/store_int.h"
 
 #include <stdlib.h>
@@ -26,7 +28,13 @@ struct project *store_find_project(void *ctx, uint64_t id)
     return project;
 }
 
-static enum status drop_project(struct store *store, uint64_t id)
+static struct project *known_project(struct store *store, uint64_t id)
+{
+    uint64_t *known = u64map_get(&store->projects, id);
+    return known ? (struct project *)(uintptr_t)*known : NULL;
+}
+
+static enum status drop_one(struct store *store, uint64_t id)
 {
     struct project *project = store_find_project(store, id);
     uint64_t *grown = project ? realloc(store->dropped, (store->dropped_count + 1) * sizeof *grown) : NULL;
@@ -37,6 +45,32 @@ static enum status drop_project(struct store *store, uint64_t id)
     project_clear(project);
     project->dropped = project->catalogued = true;
     return STATUS_OK;
+}
+
+static enum status drop_project(struct store *store, uint64_t id)
+{
+    TRY(drop_one(store, id));
+    row_readers_clear(&store->context.readers);
+    uint64_t shadow = store_profiles_of(id);
+    return shadow != id && known_project(store, shadow) ? drop_one(store, shadow) : STATUS_OK;
+}
+
+/* A person is deleted with the profiles, which are found through ids that are forgotten afterwards. */
+static enum status apply_delete(struct store *store, struct project *project, const struct record *record, uint64_t lsn,
+                                struct error *error)
+{
+    struct project *shadow = known_project(store, store_profiles_of(project->id));
+    if (record->kind == RECORD_DELETE_PERSON && shadow && shadow != project && !shadow->dropped)
+        TRY(project_delete_profiles(shadow, project, &store->context, record->body, lsn, store->arena, error));
+    return project_apply_delete(project, &store->context, record->kind, record->body, lsn, store->arena, error);
+}
+
+static enum status apply_update(struct store *store, struct project *shadow, const struct record *record, uint64_t lsn,
+                                struct error *error)
+{
+    struct project *owner = known_project(store, store_profiles_owner(shadow->id));
+    if (owner && owner->dropped) return STATUS_OK;
+    return project_apply_update(shadow, owner, &store->context, record->body, lsn, store->arena, error);
 }
 
 enum status store_apply_frame(struct store *store, struct frame_bytes *frame, struct str records, uint64_t lsn,
@@ -62,8 +96,8 @@ enum status store_apply_frame(struct store *store, struct frame_bytes *frame, st
             break;
         case RECORD_LINK: status = project_apply_link(project, &store->context, record.body, error); break;
         case RECORD_PROJECT_DROP: status = drop_project(store, record.project); break;
-        default:
-            status = project_apply_delete(project, &store->context, record.kind, record.body, seq, store->arena, error);
+        case RECORD_UPDATE: status = apply_update(store, project, &record, seq, error); break;
+        default: status = apply_delete(store, project, &record, seq, error);
         }
         if (status != STATUS_OK) return status;
     }
@@ -72,13 +106,15 @@ enum status store_apply_frame(struct store *store, struct frame_bytes *frame, st
 
 void store_count_memory(struct store *store)
 {
-    size_t bytes = 0, sections = 0, section_bytes = 0, order_bytes = 0;
-    uint64_t rows = 0, ids = 0;
+    size_t bytes = 0, sections = 0, section_bytes = 0, order_bytes = 0, debt_bytes = 0;
+    uint64_t rows = 0, ids = 0, projects = 0;
     struct project *project;
     each_project(store, at, project)
     {
         bytes += project_memory(project);
         order_bytes += project_orders_bytes(project);
+        debt_bytes += project_updates_bytes(project);
+        projects += !store_is_profiles(project->id);
         rows += project_memory_rows(project);
         ids += id_graph_count(project->ids);
         sections += project->live_count;
@@ -87,12 +123,15 @@ void store_count_memory(struct store *store)
     }
     atomic_store(&store->memory_bytes, bytes);
     atomic_store(&store->order_bytes, order_bytes);
+    atomic_store(&store->update_debt_bytes, debt_bytes);
+    atomic_store(&store->stat_updates, store->context.updates);
+    atomic_store(&store->stat_update_left_out, store->context.update_left_out);
     atomic_store(&store->stat_deleted, store->context.deleted);
     atomic_store(&store->stat_rows, rows);
     atomic_store(&store->stat_ids, ids);
     atomic_store(&store->stat_sections, sections);
     atomic_store(&store->stat_section_bytes, section_bytes);
-    atomic_store(&store->stat_projects, store->projects.count);
+    atomic_store(&store->stat_projects, projects);
     atomic_store(&store->stat_events, store->context.events);
     atomic_store(&store->stat_duplicates, store->context.duplicates);
 }
@@ -124,6 +163,8 @@ static void flush_begin(struct store *store)
     if (job) job->renew_catalog = catalog_is_stale(store);
     each_project(store, at, project)
     {
+        if (status == STATUS_OK && project->update_debts)
+            status = project_updates_retry(project, &store->context, store->arena, &error);
         if (status == STATUS_OK) status = project_seal(project, &store->context, &error);
         if (status == STATUS_OK) status = flush_job_project(job, project, &store->compact_options);
     }
@@ -234,9 +275,13 @@ static void publish(struct store *store, struct message *message)
     enum status status;
     if (known) {
         struct project *project = (struct project *)(uintptr_t)*known;
-        status = project_publish(project, &store->context, &waiter->error, &waiter->snapshot);
+        status = STATUS_OK;
+        if (project->update_debts)
+            status = project_updates_retry(project, &store->context, store->arena, &waiter->error);
+        if (status == STATUS_OK) status = project_publish(project, &store->context, &waiter->error, &waiter->snapshot);
         /* What is owed is tried again with every snapshot. */
-        bool settled = !project->mark_count && !project->late_count && !project->owed_count;
+        bool settled =
+            !project->mark_count && !project->late_count && !project->owed_count && !project_updates_bytes(project);
         if (status == STATUS_OK && settled) store_fresh_put(store, waiter->snapshot, store->changes_applied);
     } else {
         waiter->snapshot = calloc(1, sizeof *waiter->snapshot);
@@ -259,7 +304,8 @@ static void list_projects(struct store *store, struct waiter *waiter)
     }
     each_project(store, at, project)
     {
-        if (!project->dropped) waiter->ids[waiter->id_count++] = project->id;
+        bool listed = !project->dropped && !store_is_profiles(project->id);
+        if (listed) waiter->ids[waiter->id_count++] = project->id;
     }
     store_wake(store, waiter, STATUS_OK);
 }
@@ -283,6 +329,7 @@ static void forget_pictures(struct store *store)
 {
     struct project *project;
     store_fresh_clear(store);
+    row_readers_clear(&store->context.readers);
     each_project(store, at, project)
     {
         if (!project->changed) continue;

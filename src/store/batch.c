@@ -333,7 +333,7 @@ enum status record_next(struct reader *reader, struct record *ret_record)
     struct reader inner = reader_of(bytes);
     struct record record = {.kind = read_u8(&inner), .project = read_varint(&inner)};
     record.body = read_bytes(&inner, reader_left(&inner));
-    if (inner.failed || record.kind < RECORD_EVENTS || record.kind > RECORD_DELETE_BEFORE) return STATUS_CORRUPT;
+    if (inner.failed || record.kind < RECORD_EVENTS || record.kind > RECORD_UPDATE) return STATUS_CORRUPT;
     *ret_record = record;
     return STATUS_OK;
 }

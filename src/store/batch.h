@@ -29,6 +29,7 @@ enum record_kind {
     RECORD_DELETE_PERSON = 4, /* the three are written and read by delete_record.h */
     RECORD_DELETE_ROWS = 5,
     RECORD_DELETE_BEFORE = 6,
+    RECORD_UPDATE = 7, /* written and read by update_record.h */
 };
 
 /* Numbers are stored in the log: never renumber. */

@@ -233,7 +233,7 @@ static enum status write_marks(struct compact_job *job, struct os_fs *fs, const 
             rows[count] = part->marked[k];
             entries[count++] = (struct manifest_deletes){.section_file = job->file_id,
                                                          .ordinal = part->outputs[k]->ordinal,
-                                                         .marked_lsn = job->applied_lsn,
+                                                         .marked_lsn = part->marks_lsn,
                                                          .marked_ms = job->now_ms};
         }
     }

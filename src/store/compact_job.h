@@ -27,6 +27,7 @@ struct compact_part {
     int64_t day; /* window of the outputs */
     uint32_t log2;
     uint64_t lsn;
+    uint64_t marks_lsn;       /* no deletion that is not in the inputs' is older */
     struct section **outputs; /* result of writing */
     size_t output_count;
     /* for the commit: what is deleted in the inputs by then */

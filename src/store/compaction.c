@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "os/clock.h"
 #include "store/delete.h"
+#include "store/profiles.h"
 #include "store/store_int.h"
 
 #include <stdlib.h>
@@ -162,16 +163,18 @@ static enum status add_part(struct compact_job *job, const struct proposal *prop
     size_t total = 0;
     for (size_t i = 0; i < pick->run_count; i++)
         total += proposal->runs.first[pick->runs[i] + 1] - proposal->runs.first[pick->runs[i]];
-    *part = (struct compact_part){.project = project->id,
-                                  .reason = pick->reason,
-                                  .inputs = calloc(total + 1, sizeof *part->inputs),
-                                  .now = calloc(total + 1, sizeof *part->now),
-                                  .now_lsn = calloc(total + 1, sizeof *part->now_lsn),
-                                  .now_ms = calloc(total + 1, sizeof *part->now_ms),
-                                  .ids = id_view_ref(project->flushed_ids),
-                                  .links = project->flushed_links,
-                                  .day = pick->day,
-                                  .log2 = pick->log2};
+    *part =
+        (struct compact_part){.project = project->id,
+                              .reason = pick->reason,
+                              .inputs = calloc(total + 1, sizeof *part->inputs),
+                              .now = calloc(total + 1, sizeof *part->now),
+                              .now_lsn = calloc(total + 1, sizeof *part->now_lsn),
+                              .now_ms = calloc(total + 1, sizeof *part->now_ms),
+                              .ids = id_view_ref(project->flushed_ids),
+                              .links = project->flushed_links,
+                              .day = pick->day,
+                              .log2 = pick->log2,
+                              .marks_lsn = store_is_profiles(project->id) ? project->flushed_lsn : job->applied_lsn};
     job->part_count++;
     if (!part->inputs || !part->now || !part->now_lsn || !part->now_ms) return STATUS_LIMIT;
     for (size_t i = 0; i < pick->run_count; i++) {
@@ -179,10 +182,9 @@ static enum status add_part(struct compact_job *job, const struct proposal *prop
         part->lsn = proposal->runs.runs[run].lsn; /* of the newest */
         for (size_t at = proposal->runs.first[run]; at < proposal->runs.first[run + 1]; at++) {
             struct live *live = &project->live[at];
-            live_publish_deletes(live);
             live->compacting = true;
             part->inputs[part->input_count++] =
-                (struct version_section){section_ref_take(live->section), deletes_ref(live->deletes)};
+                (struct version_section){section_ref_take(live->section), project_durable_deletes(project, live)};
         }
     }
     job->rows += pick->rows;
@@ -370,7 +372,7 @@ static void job_committed(struct store *store, struct compact_job *job)
                                               .outputs = part->outputs,
                                               .marked = part->marked,
                                               .output_count = part->output_count,
-                                              .lsn = job->applied_lsn,
+                                              .lsn = part->marks_lsn,
                                               .ms = job->now_ms};
             status = project_replace(project, &rewrite, &error);
         }
@@ -415,9 +417,8 @@ static bool freeze_marks(struct store *store, struct compact_job *job)
             const struct section *section = part->inputs[k].section;
             struct live *live = project ? project_find_live(project, section) : NULL;
             if (!live || project->dropped || project_owes(project, section)) return false;
-            live_publish_deletes(live);
             deletes_unref(part->now[k]);
-            part->now[k] = deletes_ref(live->deletes);
+            part->now[k] = project_durable_deletes(project, live);
             part->now_lsn[k] = live->deletes ? live->marked_lsn : store->applied_lsn;
             part->now_ms[k] = live->deletes ? live->marked_ms : now_ms;
         }

@@ -3,6 +3,8 @@
 #include "base/log.h"
 #include "os/clock.h"
 #include "store/delete_order.h"
+#include "store/profiles.h"
+#include "store/project_update.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -32,13 +34,13 @@ static void add_result(struct project_context *context, uint64_t project, const 
     context->deleted += rows;
     if (!order->request) return;
     struct delete_results *results = &context->results;
-    struct delete_result *result = find_result(results, project, order->request);
+    struct delete_result *result = find_result(results, store_profiles_owner(project), order->request);
     if (!result) {
         result = &results->items[results->count++ % DELETE_RESULTS_MAX];
-        *result = (struct delete_result){.project = project, .request = order->request};
+        *result = (struct delete_result){.project = store_profiles_owner(project), .request = order->request};
     }
     result->lsn = order->lsn;
-    result->rows += rows;
+    result->rows += store_is_profiles(project) ? 0 : rows; /* events are what is asked for */
     result->owed += owed;
 }
 
@@ -243,6 +245,114 @@ enum status project_apply_delete(struct project *project, struct project_context
     return status == STATUS_OK ? STATUS_OK : error_set(error, status, "out of memory while deleting");
 }
 
+/* --- profiles --- */
+
+/* Of the order's ids, the rows of user profiles: not those of groups whose id is the same text. */
+static enum status add_profile_keys(const struct project *shadow, struct delete_order *order)
+{
+    uint32_t event = names_find(shadow->events, STR(PROFILE_USER_EVENT), names_count(shadow->events));
+    order->keys = malloc((order->person_count + 1) * sizeof *order->keys);
+    if (!order->keys) return STATUS_LIMIT;
+    for (size_t i = 0; i < order->person_count && event != UINT32_MAX; i++)
+        order->keys[order->key_count++] = (struct delete_key){
+            .event = event, .id = order->persons[i], .time_ms = PROFILE_TIME_MS, .insert_id = STR(PROFILE_INSERT_ID)};
+    return STATUS_OK;
+}
+
+static enum status add_profile(const struct project *shadow, struct str id, struct delete_order *order,
+                               size_t *capacity)
+{
+    uint32_t number = id_graph_find(shadow->ids, id);
+    return number ? add_person(order, capacity, number) : STATUS_OK;
+}
+
+/* Profiles may stand under every id of a person: hidden ones are theirs, too. */
+static enum status resolve_profiles(const struct project *shadow, const struct project *owner,
+                                    const struct delete_view *view, struct delete_order *order)
+{
+    size_t capacity = 0;
+    char room[ID_TEXT_ROOM];
+    struct u64map listed = U64MAP_INIT(DELETE_IDS_MAX);
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < view->id_count && status == STATUS_OK; i++) {
+        uint32_t first = id_graph_find(owner->ids, view->ids[i]), id = first;
+        bool added = true;
+        status = add_profile(shadow, view->ids[i], order, &capacity);
+        if (!first || status != STATUS_OK) continue;
+        if (!u64map_at(&listed, id_graph_person(owner->ids, first), 0, &added)) status = STATUS_LIMIT;
+        while (status == STATUS_OK && added) {
+            status = add_profile(shadow, id_graph_text(owner->ids, id, room), order, &capacity);
+            id = id_graph_next_member(owner->ids, id);
+            if (id == first) break;
+        }
+    }
+    u64map_fini(&listed);
+    return status;
+}
+
+/* Whether a group has this number, too: its text stays then. */
+static bool is_group(const struct project *shadow, uint32_t user_event, uint32_t id)
+{
+    for (uint32_t i = 0; i < shadow->mem.count; i++) {
+        const struct mem_row *row = &shadow->mem.rows[i];
+        if (!row->dead && row->id == id && row->event != user_event) return true;
+    }
+    for (size_t i = 0; i < shadow->live_count; i++) {
+        const struct section *section = shadow->live[i].section;
+        for (uint32_t e = 0; e < section->event_count; e++) {
+            uint32_t event = section->events[e].event_id;
+            if (event != user_event &&
+                section_filter_has(section, dedup_key(event, id, PROFILE_TIME_MS, STR(PROFILE_INSERT_ID))))
+                return true;
+        }
+    }
+    return false;
+}
+
+static enum status forget_profiles(struct project *shadow, const struct delete_order *order)
+{
+    uint32_t user_event = names_find(shadow->events, STR(PROFILE_USER_EVENT), names_count(shadow->events));
+    char room[ID_TEXT_ROOM];
+    for (size_t i = 0; i < order->person_count; i++) {
+        uint32_t id = order->persons[i];
+        if (!id_graph_person(shadow->ids, id)) continue;
+        project_updates_forget(shadow, STR(PROFILE_USER_EVENT), id_graph_text(shadow->ids, id, room));
+        if (is_group(shadow, user_event, id)) continue;
+        TRY(id_graph_forget(shadow->ids, id_graph_person(shadow->ids, id)));
+        if (!shadow->forgot_lsn) {
+            shadow->forgot_lsn = order->lsn;
+            shadow->forgot_ms = os_now_ms();
+        }
+        shadow->changed = true;
+    }
+    return STATUS_OK;
+}
+
+enum status project_delete_profiles(struct project *shadow, const struct project *owner,
+                                    struct project_context *context, struct str body, uint64_t lsn, struct arena *arena,
+                                    struct error *error)
+{
+    struct delete_view view;
+    enum status status = delete_open(arena, RECORD_DELETE_PERSON, body, &view);
+    if (status == STATUS_CORRUPT) return error_set(error, status, "malformed delete record");
+    struct delete_order *order = delete_order_new(RECORD_DELETE_ROWS);
+    if (!order) status = STATUS_LIMIT;
+    if (status == STATUS_OK) {
+        order->lsn = lsn;
+        order->request = view.request;
+        order->index = U64MAP_INIT(UINT32_MAX); /* a person may have any number of ids */
+        status = resolve_profiles(shadow, owner, &view, order);
+        if (status == STATUS_OK) status = add_profile_keys(shadow, order);
+        if (status == STATUS_OK) status = delete_order_finish(order);
+        if (status == STATUS_OK && order->person_count) status = carry_out(shadow, context, order);
+        if (status == STATUS_OK) status = forget_profiles(shadow, order);
+        for (uint32_t i = 0; i < view.id_count && status == STATUS_OK; i++)
+            project_updates_forget(shadow, STR(PROFILE_USER_EVENT), view.ids[i]);
+    }
+    delete_order_unref(order);
+    return status == STATUS_OK ? STATUS_OK : error_set(error, status, "out of memory while deleting profiles");
+}
+
 /* --- rewrites --- */
 
 uint64_t project_orders_hold(struct project *project)
@@ -295,8 +405,9 @@ void project_orders_retry(struct project *project, struct project_context *conte
         struct error error = ERROR_INIT;
         uint64_t rows = 0;
         enum status status = live ? mark_live(project, live, debt->order, &rows, &error) : STATUS_OK;
-        struct delete_result *result = find_result(&context->results, project->id, debt->order->request);
-        if (result) result->rows += rows;
+        struct delete_result *result =
+            find_result(&context->results, store_profiles_owner(project->id), debt->order->request);
+        if (result && !store_is_profiles(project->id)) result->rows += rows;
         debt->order->rows += rows;
         context->deleted += rows;
         if (status != STATUS_OK) {
@@ -367,7 +478,8 @@ void project_debts_write(const struct project *project, struct buf *out)
 {
     for (size_t i = 0; i < project->owed_count; i++) {
         const struct delete_order *order = project->owed[i].order;
-        if (order->kind != RECORD_DELETE_PERSON || !is_first_debt(project, i)) continue;
+        bool names_ids = order->kind == RECORD_DELETE_PERSON || store_is_profiles(project->id);
+        if (!names_ids || !is_first_debt(project, i)) continue;
         buf_u64(out, project->id);
         buf_u64(out, order->lsn);
         buf_u64(out, order->request);
@@ -376,12 +488,14 @@ void project_debts_write(const struct project *project, struct buf *out)
         buf_u32(out, (uint32_t)order->person_count);
         for (size_t k = 0; k < order->person_count; k++) buf_u32(out, order->persons[k]);
     }
+    project_updates_write(project, out);
 }
 
-static enum status read_debt(struct reader *reader, struct project *project, uint64_t lsn,
-                             struct project_context *context)
+static enum status read_debt(struct reader *reader, struct project *project, struct project_context *context)
 {
-    struct delete_order *order = delete_order_new(RECORD_DELETE_PERSON);
+    uint64_t lsn = read_u64(reader);
+    bool profiles = store_is_profiles(project->id);
+    struct delete_order *order = delete_order_new(profiles ? RECORD_DELETE_ROWS : RECORD_DELETE_PERSON);
     if (!order) return STATUS_LIMIT;
     order->lsn = lsn;
     order->request = read_u64(reader);
@@ -391,10 +505,15 @@ static enum status read_debt(struct reader *reader, struct project *project, uin
     size_t capacity = 0;
     enum status status = reader->failed || count > reader_left(reader) / 4 ? STATUS_CORRUPT : STATUS_OK;
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) status = add_person(order, &capacity, read_u32(reader));
+    if (status == STATUS_OK && profiles) status = add_profile_keys(project, order);
     if (status == STATUS_OK) status = delete_order_finish(order);
     uint32_t owed = 0;
-    for (size_t i = 0; i < project->live_count && status == STATUS_OK; i++, owed++)
+    for (size_t i = 0; i < project->live_count && status == STATUS_OK; i++) {
+        /* A profile's number may be used again, behind the order. */
+        if (profiles && project->live[i].section->lsn > lsn) continue;
         status = owe(project, order, project->live[i].section, NULL);
+        owed++;
+    }
     if (status == STATUS_OK && owed) add_result(context, project->id, order, order->rows, owed);
     delete_order_unref(order);
     return status;
@@ -406,9 +525,17 @@ enum status project_debts_read(struct str debts, struct project *(*find)(void *c
     struct reader reader = reader_of(debts);
     enum status status = STATUS_OK;
     while (reader_left(&reader) && status == STATUS_OK) {
-        uint64_t number = read_u64(&reader), lsn = read_u64(&reader);
-        struct project *project = reader.failed ? NULL : find(ctx, number);
-        status = reader.failed ? STATUS_CORRUPT : project ? read_debt(&reader, project, lsn, context) : STATUS_LIMIT;
+        uint64_t number = read_u64(&reader);
+        bool is_update = number & PROJECT_DEBT_UPDATE;
+        struct project *project = reader.failed ? NULL : find(ctx, number & ~PROJECT_DEBT_UPDATE);
+        if (reader.failed)
+            status = STATUS_CORRUPT;
+        else if (!project)
+            status = STATUS_LIMIT;
+        else if (is_update)
+            status = project_updates_read(project, &reader);
+        else
+            status = read_debt(&reader, project, context);
     }
     if (status == STATUS_CORRUPT) return error_set(error, status, "the manifest holds malformed debts of deletes");
     return status == STATUS_OK ? STATUS_OK : error_set(error, status, "out of memory for debts of deletes");

@@ -24,6 +24,12 @@
 enum status project_apply_delete(struct project *project, struct project_context *context, enum record_kind kind,
                                  struct str body, uint64_t lsn, struct arena *arena, struct error *error) MUST_USE;
 
+/* Deletes the user profiles of the people whom a DELETE_PERSON record names, from the shadow of their project (`owner`,
+ * whose ids must not be forgotten yet), with what is owed to them. What they owe is reported with the request's. */
+enum status project_delete_profiles(struct project *shadow, const struct project *owner,
+                                    struct project_context *context, struct str body, uint64_t lsn, struct arena *arena,
+                                    struct error *error) MUST_USE;
+
 uint64_t project_orders_hold(struct project *project);
 enum status project_orders_repeat(struct project *project, size_t index, uint64_t stamp) MUST_USE;
 void project_orders_release(struct project *project, uint64_t stamp);

@@ -1,5 +1,6 @@
 /* Deleting as the store's callers see it. What a delete does to a project is delete.h's. */
 #include "store/delete.h"
+#include "store/profiles.h"
 #include "store/store_int.h"
 
 #include <stdlib.h>
@@ -19,11 +20,19 @@ static enum status ask(struct store *store, enum message_kind kind, uint64_t pro
     return store_wait(store, waiter);
 }
 
+static struct project *shadow_of(struct store *store, uint64_t project)
+{
+    uint64_t *known = u64map_get(&store->projects, store_profiles_of(project));
+    return known ? (struct project *)(uintptr_t)*known : NULL;
+}
+
 void store_tell_deletion(struct store *store, struct message *message)
 {
     uint64_t *known = u64map_get(&store->projects, message->project);
     struct project *project = known ? (struct project *)(uintptr_t)*known : NULL;
+    struct project *shadow = shadow_of(store, message->project);
     if (project && project->owed_count) project_orders_retry(project, &store->context);
+    if (shadow && shadow->owed_count) project_orders_retry(shadow, &store->context);
     const struct delete_result *result =
         delete_results_find(&store->context.results, message->project, message->request);
     /* The owner of the memory count learns of what was just carried out before the next delete asks. */
@@ -38,6 +47,9 @@ void store_tell_purged(struct store *store, struct message *message)
 {
     uint64_t *known = u64map_get(&store->projects, message->project);
     uint64_t purged = known ? project_purged_lsn((struct project *)(uintptr_t)*known) : UINT64_MAX;
+    struct project *shadow = shadow_of(store, message->project);
+    uint64_t profiles = shadow ? project_purged_lsn(shadow) : UINT64_MAX;
+    if (profiles < purged) purged = profiles;
     uint64_t buried = store_buried_lsn(store);
     message->waiter->lsn = purged < buried ? purged : buried;
     store_wake(store, message->waiter, STATUS_OK);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "store/delete.h"
 #include "store/merge.h"
+#include "store/profiles.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -130,6 +131,13 @@ enum status flush_job_finish(struct flush_project *part, const struct flush_job 
         }
         return STATUS_OK;
     }
+    for (size_t d = 0; d < part->deleted_count && store_is_profiles(project->id); d++) {
+        struct live *live = project_find_live(project, part->deleted[d].section);
+        if (!live) continue;
+        deletes_unref(live->saved);
+        live->saved = deletes_ref(part->deleted[d].deletes);
+    }
+    project->flushed_lsn = job->flushed_lsn;
     project->saved_events = part->saved_events;
     project->saved_properties = part->saved_properties;
     project->saved_ids = part->saved_ids;

@@ -4,6 +4,7 @@
  */
 #include "base/log.h"
 #include "os/clock.h"
+#include "store/project_update.h"
 #include "store/store_int.h"
 
 #include <stdlib.h>
@@ -191,6 +192,8 @@ void store_append(struct store *store, struct buf *record, void (*done)(void *ar
     bool memory_full = atomic_load(&store->memory_bytes) > store->options.memory_bytes_max * 2;
     if (status != STATUS_OK && !memory_full && !atomic_load(&store->recovering)) status = STATUS_OK;
     if (record->size > wal_records_max(store->wal)) status = STATUS_LIMIT;
+    if (atomic_load(&store->update_debt_bytes) > UPDATE_DEBT_BYTES_MAX && record_is_update(buf_str(record)))
+        status = STATUS_UNAVAILABLE;
     struct request *request = status == STATUS_OK ? malloc(sizeof *request) : NULL;
     if (!request) {
         buf_fini(record);

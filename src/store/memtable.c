@@ -15,7 +15,13 @@ void memtable_init(struct memtable *mem)
 
 void memtable_clear(struct memtable *mem)
 {
+    for (uint32_t i = 0; i < mem->count && mem->owned_count; i++) {
+        if (!mem->rows[i].owned) continue;
+        free((void *)(uintptr_t)mem->rows[i].properties);
+        mem->owned_count--;
+    }
     for (uint32_t i = 0; i < mem->batch_count; i++) {
+        if (!mem->batches[i].frame) continue;
         frame_bytes_unref(mem->batches[i].frame);
         free(mem->batches[i].property_ids);
     }
@@ -36,21 +42,27 @@ void memtable_fini(struct memtable *mem)
     free(mem->rows);
     free(mem->batches);
     free(mem->keys);
+    free(mem->numbers);
     *mem = (struct memtable){0};
+}
+
+static enum status grow_batches(struct memtable *mem)
+{
+    if (mem->batch_count < mem->batch_capacity) return STATUS_OK;
+    uint32_t capacity = mem->batch_capacity ? mem->batch_capacity * 2 : 64;
+    struct mem_batch *grown = realloc(mem->batches, capacity * sizeof *grown);
+    if (!grown) return STATUS_LIMIT;
+    mem->batches = grown;
+    mem->batch_capacity = capacity;
+    return STATUS_OK;
 }
 
 enum status memtable_batch(struct memtable *mem, struct frame_bytes *frame, uint32_t *property_ids, uint32_t name_count,
                            int64_t received_ms)
 {
-    if (mem->batch_count == mem->batch_capacity) {
-        uint32_t capacity = mem->batch_capacity ? mem->batch_capacity * 2 : 64;
-        struct mem_batch *grown = realloc(mem->batches, capacity * sizeof *grown);
-        if (!grown) {
-            free(property_ids);
-            return STATUS_LIMIT;
-        }
-        mem->batches = grown;
-        mem->batch_capacity = capacity;
+    if (grow_batches(mem) != STATUS_OK) {
+        free(property_ids);
+        return STATUS_LIMIT;
     }
     frame_bytes_ref(frame);
     /* Sections keep whole seconds; so do answers before the rows are in one. */
@@ -126,6 +138,108 @@ enum status memtable_add(struct memtable *mem, const struct mem_row *row, uint64
     mem->bytes += sizeof *row + row->properties_size + row->insert_size;
     *ret_duplicate = duplicate;
     return STATUS_OK;
+}
+
+uint32_t memtable_find(const struct memtable *mem, uint64_t key, uint32_t event, uint32_t id, int64_t time_ms,
+                       struct str insert_id)
+{
+    uint32_t tag = (uint32_t)(key >> 32);
+    if (!mem->key_count) return UINT32_MAX;
+    const struct mem_slot *slot = &mem->keys[home(tag, mem->key_capacity)];
+    for (; slot->row; slot = slot + 1 == mem->keys + mem->key_capacity ? mem->keys : slot + 1) {
+        const struct mem_row *row = &mem->rows[slot->row - 1];
+        if (slot->tag == tag && row->event == event && row->id == id && row->time_ms == time_ms &&
+            str_eq(str_from(row->insert_id, row->insert_size), insert_id))
+            return slot->row - 1;
+    }
+    return UINT32_MAX;
+}
+
+void memtable_kill(struct memtable *mem, uint32_t at)
+{
+    struct mem_row *row = &mem->rows[at];
+    mem->dead += !row->dead;
+    row->dead = true;
+    if (!row->owned) return;
+    free((void *)(uintptr_t)row->properties);
+    mem->bytes -= row->properties_size;
+    row->properties = NULL;
+    row->properties_size = 0;
+}
+
+/* --- rows that own their properties --- */
+
+static enum status grow_numbers(struct memtable *mem, uint32_t end)
+{
+    if (end <= mem->number_capacity) return STATUS_OK;
+    uint32_t capacity = end + end / 2 + 64;
+    uint32_t *grown = realloc(mem->numbers, capacity * sizeof *grown);
+    if (!grown) return STATUS_LIMIT;
+    for (uint32_t i = mem->number_capacity; i < capacity; i++) grown[i] = i;
+    mem->numbers = grown;
+    mem->number_capacity = capacity;
+    for (uint32_t i = 0; i < mem->batch_count; i++) {
+        if (!mem->batches[i].frame) mem->batches[i].property_ids = grown;
+    }
+    return STATUS_OK;
+}
+
+/* A batch has one time of receipt, in seconds; clients' updates of one second come more or less together. The first of
+ * these batches says how many numbers there are, for all of them. */
+static enum status own_batch(struct memtable *mem, int64_t received_ms, uint32_t number_end, uint32_t *ret_batch)
+{
+    int64_t received_s_ms = floor_div(received_ms, 1000) * 1000;
+    TRY(grow_numbers(mem, number_end ? number_end : 1));
+    uint32_t first = mem->batch_count, newest = mem->batch_count;
+    for (uint32_t i = mem->batch_count; i-- > 0 && mem->batch_count - i <= 4;) {
+        if (!mem->batches[i].frame && mem->batches[i].received_ms == received_s_ms && newest == mem->batch_count)
+            newest = i;
+    }
+    for (uint32_t i = 0; i < mem->batch_count && first == mem->batch_count; i++) {
+        if (!mem->batches[i].frame) first = i;
+    }
+    if (newest == mem->batch_count) {
+        TRY(grow_batches(mem));
+        mem->batches[mem->batch_count++] =
+            (struct mem_batch){.property_ids = mem->numbers, .received_ms = received_s_ms};
+        mem->bytes += sizeof(struct mem_batch);
+    }
+    if (mem->batches[first].name_count < number_end) mem->batches[first].name_count = number_end;
+    *ret_batch = newest;
+    return STATUS_OK;
+}
+
+static enum status put(struct memtable *mem, struct mem_row *row, uint64_t key, int64_t received_ms,
+                       uint32_t number_end, bool *ret_replaced)
+{
+    struct str insert_id = str_from(row->insert_id, row->insert_size);
+    TRY(own_batch(mem, received_ms, number_end, &row->batch));
+    row->owned = true;
+    uint32_t at = memtable_find(mem, key, row->event, row->id, row->time_ms, insert_id);
+    if (at == UINT32_MAX || !mem->rows[at].owned) {
+        uint32_t batch = row->batch;
+        TRY(memtable_add(mem, row, key, ret_replaced));
+        mem->rows[mem->count - 1].batch = batch;
+        mem->owned_count++;
+        return STATUS_OK;
+    }
+    struct mem_row *old = &mem->rows[at];
+    *ret_replaced = !old->dead;
+    mem->dead -= old->dead;
+    mem->bytes += row->properties_size;
+    mem->bytes -= old->properties_size;
+    free((void *)(uintptr_t)old->properties);
+    *old = *row;
+    return STATUS_OK;
+}
+
+enum status memtable_put(struct memtable *mem, const struct mem_row *row, uint64_t key, int64_t received_ms,
+                         uint32_t number_end, bool *ret_replaced)
+{
+    struct mem_row own = *row;
+    enum status status = put(mem, &own, key, received_ms, number_end, ret_replaced);
+    if (status != STATUS_OK) free((void *)(uintptr_t)row->properties);
+    return status;
 }
 
 void window_around(int64_t time_min_ms, int64_t time_max_ms, int64_t *ret_day, uint32_t *ret_log2)

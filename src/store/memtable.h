@@ -16,12 +16,13 @@ struct mem_row {
     uint32_t insert_size, properties_size;
     uint32_t event, id, batch;
     uint8_t flags, reason;
-    bool dead; /* replaced by a newer duplicate */
+    bool dead;  /* replaced by a newer duplicate */
+    bool owned; /* `properties` is the row's own memory: memtable_put */
 };
 
 struct mem_batch {
-    struct frame_bytes *frame;
-    uint32_t *property_ids; /* by the record's name index; UINT32_MAX: left out */
+    struct frame_bytes *frame; /* NULL: of rows that own their properties */
+    uint32_t *property_ids;    /* by the record's name index; UINT32_MAX: left out */
     uint32_t name_count;
     int64_t received_ms;
 };
@@ -40,6 +41,9 @@ struct memtable {
     struct mem_slot *keys; /* in the order of tags, but for collisions */
     uint32_t key_count, key_capacity;
     size_t bytes;
+    /* of rows that own their properties: */
+    uint32_t *numbers; /* numbers[i] == i: the property_ids of their batches, which name properties by number */
+    uint32_t number_capacity, owned_count;
 };
 
 void memtable_init(struct memtable *mem);
@@ -50,6 +54,17 @@ enum status memtable_batch(struct memtable *mem, struct frame_bytes *frame, uint
 /* Adds a row to the newest batch. `key` is its dedup_key, if it has an insert id: then an older row with the same
  * fields becomes dead; *ret_duplicate says so. */
 enum status memtable_add(struct memtable *mem, const struct mem_row *row, uint64_t key, bool *ret_duplicate) MUST_USE;
+/* Rows that are made here instead of coming in a frame: the properties of `row`, malloc'd, are { varint property
+ * number, value } and are taken over, also on failure; its insert id must live for ever. The numbers are below
+ * `number_end`. An older such row with the same fields is changed in its place, so that one that changes a million
+ * times stays one row; *ret_replaced says whether there was an older row that counted. */
+enum status memtable_put(struct memtable *mem, const struct mem_row *row, uint64_t key, int64_t received_ms,
+                         uint32_t number_end, bool *ret_replaced) MUST_USE;
+/* The row with these fields, the newest, dead or alive; UINT32_MAX: none. */
+uint32_t memtable_find(const struct memtable *mem, uint64_t key, uint32_t event, uint32_t id, int64_t time_ms,
+                       struct str insert_id);
+/* The row does not count any more. */
+void memtable_kill(struct memtable *mem, uint32_t row);
 /* Fetches what memtable_add of this key will read. */
 void memtable_ask(const struct memtable *mem, uint64_t key);
 

@@ -4,6 +4,8 @@
 #include "os/clock.h"
 #include "store/delete.h"
 #include "store/merge.h"
+#include "store/profiles.h"
+#include "store/project_update.h"
 #include "store/run.h"
 
 #include <assert.h>
@@ -11,7 +13,6 @@
 #include <stdlib.h>
 
 #define NAMES_CAPACITY  (STORE_NAMES_MAX + 1) /* and one for the events of all further names */
-#define SEAL_ROWS       65536
 #define FAN_IN          8
 #define MERGE_ROWS_MAX  262144u
 #define MERGE_BYTES_MAX ((size_t)2 << 30)
@@ -34,6 +35,7 @@ static void live_fini(struct live *live)
 {
     section_unref(live->section);
     deletes_unref(live->deletes);
+    deletes_unref(live->saved);
     if (live->pending) roaring_bitmap_free(live->pending);
 }
 
@@ -62,6 +64,7 @@ void project_free(struct project *project)
     clear_marks(project);
     free(project->marks);
     project_orders_clear(project);
+    project_updates_clear(project);
     project_compact_clear(project);
     id_view_unref(project->flushed_ids);
     for (size_t i = 0; i < project->live_count; i++) live_fini(&project->live[i]);
@@ -78,6 +81,7 @@ void project_clear(struct project *project)
 {
     clear_marks(project);
     project_orders_clear(project);
+    project_updates_clear(project);
     project_compact_clear(project);
     for (size_t i = 0; i < project->live_count; i++) live_fini(&project->live[i]);
     project->live_count = 0;
@@ -121,7 +125,10 @@ enum status project_add_section(struct project *project, struct section *section
         project->live_capacity = capacity;
     }
     project->live[project->live_count++] =
-        (struct live){.section = section, .deletes = deletes, .marked_ms = deletes ? os_now_ms() : 0};
+        (struct live){.section = section,
+                      .deletes = deletes,
+                      .saved = deletes && store_is_profiles(project->id) ? deletes_ref(deletes) : NULL,
+                      .marked_ms = deletes ? os_now_ms() : 0};
     project->changed = true;
     return STATUS_OK;
 }
@@ -162,6 +169,27 @@ static enum status remember(struct project *project, uint32_t event, uint32_t id
     project->marks[project->mark_count++] =
         (struct key_mark){.event = event, .id = id, .time_ms = time_ms, .insert_id = {copy, insert_id.size}};
     return STATUS_OK;
+}
+
+enum status project_mark_row(struct project *project, size_t index, uint32_t row, uint64_t lsn, uint32_t event,
+                             uint32_t id, int64_t time_ms, struct str insert_id)
+{
+    TRY(mark(project, index, row, lsn));
+    if (project->flushing && index >= project->flush_first && index < project->flush_first + project->flush_count)
+        return remember(project, event, id, time_ms, insert_id);
+    return STATUS_OK;
+}
+
+bool project_row_is_dead(const struct project *project, size_t index, uint32_t row)
+{
+    return is_dead(&project->live[index], row);
+}
+
+struct deletes *project_durable_deletes(const struct project *project, struct live *live)
+{
+    live_publish_deletes(live);
+    struct deletes *deletes = store_is_profiles(project->id) ? live->saved : live->deletes;
+    return deletes_ref(deletes);
 }
 
 /* Deletes a remembered row in the file that holds it now. */
@@ -224,9 +252,7 @@ static enum status replace_stored(struct project *project, struct project_contex
             continue;
         }
         if (is_dead(&project->live[i], row)) continue;
-        TRY(mark(project, i, row, new->seq));
-        if (project->flushing && i >= project->flush_first && i < project->flush_first + project->flush_count)
-            TRY(remember(project, event, id, time_ms, insert_id));
+        TRY(project_mark_row(project, i, row, new->seq, event, id, time_ms, insert_id));
         *ret_replaced = true;
         return STATUS_OK;
     }
@@ -236,21 +262,20 @@ static enum status replace_stored(struct project *project, struct project_contex
 /* --- applying --- */
 
 /* A client makes names at will; the catalogs stay in memory for good. */
-static void names_exhausted(struct project *project, const char *kind)
+void project_names_exhausted(struct project *project, const char *kind)
 {
     if (project->names_exhausted) return;
     project->names_exhausted = true;
     log_warn("names_exhausted", LOG_INT("project", project->id), LOG_CSTR("kind", kind));
 }
 
-/* The number of a property; UINT32_MAX when the catalog is full: then the property is left out, the event stays. */
-static enum status intern_property(struct project *project, const struct project_context *context, struct str name,
-                                   uint32_t *ret)
+enum status project_intern_property(struct project *project, const struct project_context *context, struct str name,
+                                    uint32_t *ret)
 {
     if (names_count(project->properties) < context->options->names_max)
         return names_intern(project->properties, name, ret);
     *ret = names_find(project->properties, name, UINT32_MAX);
-    if (*ret == UINT32_MAX) names_exhausted(project, "property");
+    if (*ret == UINT32_MAX) project_names_exhausted(project, "property");
     return STATUS_OK;
 }
 
@@ -261,7 +286,7 @@ static enum status intern_event(struct project *project, const struct project_co
     if (names_count(project->events) < context->options->names_max) return names_intern(project->events, name, ret);
     *ret = names_find(project->events, name, UINT32_MAX);
     if (*ret != UINT32_MAX) return STATUS_OK;
-    names_exhausted(project, "event");
+    project_names_exhausted(project, "event");
     return names_intern(project->events, STR(STORE_OTHER_EVENTS), ret);
 }
 
@@ -328,7 +353,7 @@ static enum status make_row(struct project *project, const struct project_contex
         unsigned reason = context->options->link(project->ids, batch->mode, LINK_CREATE, device, row->id);
         row->reason = (uint8_t)reason;
         if (reason && project->reason_property == UINT32_MAX)
-            TRY(intern_property(project, context, STR("$identity_failure_reason"), &project->reason_property));
+            TRY(project_intern_property(project, context, STR("$identity_failure_reason"), &project->reason_property));
     }
     id_graph_add_rows(project->ids, row->id, 1);
     if (row->insert_id) {
@@ -378,7 +403,7 @@ enum status project_apply_events(struct project *project, struct project_context
     for (uint32_t i = 0; i < batch.name_count; i++) {
         property_ids[i] = event_ids[i] = UINT32_MAX;
         if (batch.is_property[i] && status == STATUS_OK)
-            status = intern_property(project, context, batch.names[i], &property_ids[i]);
+            status = project_intern_property(project, context, batch.names[i], &property_ids[i]);
     }
     if (status != STATUS_OK) {
         free(property_ids);
@@ -387,7 +412,7 @@ enum status project_apply_events(struct project *project, struct project_context
     status = memtable_batch(&project->mem, frame, property_ids, batch.name_count, batch.received_ms);
     if (status == STATUS_OK) status = apply_events(project, context, &batch, event_ids, seq);
     if (status != STATUS_OK) return error_set(error, status, "out of memory while applying events");
-    return project->mem.count >= SEAL_ROWS ? project_seal(project, context, error) : STATUS_OK;
+    return project->mem.count >= PROJECT_SEAL_ROWS ? project_seal(project, context, error) : STATUS_OK;
 }
 
 enum status project_apply_link(struct project *project, struct project_context *context, struct str body,

@@ -4,6 +4,7 @@
  * which applies log records in order; readers get snapshots (version.h).
  */
 #include "store/memtable.h"
+#include "store/row_reader.h"
 #include "store/store.h"
 #include "store/version.h"
 
@@ -11,6 +12,7 @@
 struct live {
     struct section *section;
     struct deletes *deletes;    /* as published */
+    struct deletes *saved;      /* of a shadow (profiles.h): as of the last flush; NULL: none */
     roaring_bitmap_t *pending;  /* marks since then; NULL: none */
     bool unsaved;               /* marks that no delete file holds */
     uint64_t marked_lsn;        /* of the oldest mark; 0: not known, and older than any that is */
@@ -31,6 +33,9 @@ struct key_mark {     /* a row that was deleted while its section was being rewr
     struct str insert_id; /* malloc'd */
 };
 
+#define PROJECT_SEAL_ROWS 65536
+
+struct update_debts;
 struct delete_order;
 struct delete_debt { /* a delete that could not read the section */
     struct delete_order *order;
@@ -76,6 +81,7 @@ struct project {
     size_t owed_count, owed_capacity;
     uint64_t forgot_lsn; /* of the oldest person that was forgotten but whose ids are in catalog files; 0: none */
     int64_t forgot_ms;   /* the clock then */
+    struct update_debts *update_debts; /* project_update.h; NULL: none */
     /* compaction (project_compact.c) */
     struct id_view *flushed_ids; /* as of the last flush; NULL: none since the start of an empty project */
     uint32_t flushed_links;
@@ -84,6 +90,7 @@ struct project {
     /* what the catalog files hold */
     uint32_t saved_events, saved_properties;
     struct id_mark saved_ids;
+    uint64_t flushed_lsn; /* of the last flush that took it in */
 };
 
 #define DELETE_RESULTS_MAX 1024u
@@ -99,6 +106,8 @@ struct delete_results { /* newest last; the oldest are dropped */
 struct project_context { /* the store's side */
     const struct store_options *options;
     uint64_t duplicates, events, probe_failures;
+    uint64_t updates, update_left_out; /* of profiles; properties that the limits left out */
+    struct row_readers readers;
     uint64_t deleted, deleted_flushed; /* rows that deletes marked; how many of them when the last flush began */
     struct delete_results results;
 };
@@ -117,6 +126,18 @@ enum status project_seal(struct project *project, struct project_context *contex
 /* The current state as a snapshot; seals first. */
 enum status project_publish(struct project *project, struct project_context *context, struct error *error,
                             struct snapshot **ret_snapshot) MUST_USE;
+/* Marks a row of live[index] as deleted, also in what it is being rewritten to. */
+enum status project_mark_row(struct project *project, size_t index, uint32_t row, uint64_t lsn, uint32_t event,
+                             uint32_t id, int64_t time_ms, struct str insert_id) MUST_USE;
+bool project_row_is_dead(const struct project *project, size_t index, uint32_t row);
+/* The rows of a section that a compaction may leave out and save as deleted, with a reference; NULL: none. Of a shadow
+ * only what the last flush saved, see project_update.h; of others all that are marked now. */
+struct deletes *project_durable_deletes(const struct project *project, struct live *live);
+/* The number of a property; UINT32_MAX when the catalog is full: then the property is left out. */
+enum status project_intern_property(struct project *project, const struct project_context *context, struct str name,
+                                    uint32_t *ret) MUST_USE;
+/* Says so, once. */
+void project_names_exhausted(struct project *project, const char *kind);
 /* Adds a section behind the others; takes over the reference. */
 enum status project_add_section(struct project *project, struct section *section, struct deletes *deletes) MUST_USE;
 /* Forgets all events and everything learnt from them. */

@@ -4,6 +4,7 @@
 #include "store/compact_job.h"
 #include "store/delete.h"
 #include "store/delete_order.h"
+#include "store/profiles.h"
 
 #include <stdlib.h>
 
@@ -27,8 +28,9 @@ static void add_to_run(const struct project *project, const struct live *live, s
 {
     const struct section *section = live->section;
     run->rows += section->rows;
-    if (live->deletes) run->deleted += live->deletes->count;
-    if (live->pending) run->deleted += roaring_bitmap_get_cardinality(live->pending);
+    const struct deletes *deletes = store_is_profiles(project->id) ? live->saved : live->deletes;
+    if (deletes) run->deleted += deletes->count;
+    if (live->pending && !store_is_profiles(project->id)) run->deleted += roaring_bitmap_get_cardinality(live->pending);
     run->moved += ((uint64_t)section->rows * live->moved_per_million + 999999) / 1000000;
     run->busy |= live->compacting || live->bad || project_owes(project, section);
     if (live->marked_ms && live->marked_ms < run->delete_ms) run->delete_ms = live->marked_ms;
@@ -250,6 +252,7 @@ static void leave_file(struct live *live, const struct project_rewrite *rewrite)
     }
     section_unref(live->section);
     deletes_unref(live->deletes);
+    deletes_unref(live->saved);
     if (live->pending) roaring_bitmap_free(live->pending);
 }
 
@@ -284,6 +287,7 @@ enum status project_replace(struct project *project, const struct project_rewrit
             if (!rewrite->marked[k]) continue;
             roaring_bitmap_t *rows = roaring_bitmap_copy(rewrite->marked[k]);
             output->deletes = deletes_new(rows);
+            if (store_is_profiles(project->id)) output->saved = deletes_ref(output->deletes);
             output->marked_lsn = rewrite->lsn;
             output->marked_ms = rewrite->ms;
         }

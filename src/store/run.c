@@ -597,6 +597,20 @@ static enum status probe_rows(struct run *run, uint32_t first, uint32_t count, u
     return STATUS_NOT_FOUND;
 }
 
+enum status run_find(struct run *run, const uint32_t *persons, size_t person_count, uint32_t id, int64_t time_ms,
+                     struct str insert_id, struct error *error, uint32_t *ret_row)
+{
+    for (size_t i = 0; i < person_count; i++) {
+        bool found;
+        uint32_t first, count;
+        TRY(person_rows(run, persons[i], error, &found, &first, &count));
+        if (!found) continue;
+        enum status status = probe_rows(run, first, count, id, time_ms, insert_id, error, ret_row);
+        if (status != STATUS_NOT_FOUND) return status;
+    }
+    return STATUS_NOT_FOUND;
+}
+
 enum status run_probe(const struct section *section, uint32_t event_id, const uint32_t *persons, size_t person_count,
                       uint32_t id, int64_t time_ms, struct str insert_id, struct error *error, uint32_t *ret_row)
 {
@@ -606,16 +620,7 @@ enum status run_probe(const struct section *section, uint32_t event_id, const ui
     struct run run;
     enum status status = run_open(&run, section, event, arena, error);
     if (status == STATUS_OK) {
-        status = STATUS_NOT_FOUND;
-        for (size_t i = 0; i < person_count && status == STATUS_NOT_FOUND; i++) {
-            bool found;
-            uint32_t first, count;
-            enum status looked = person_rows(&run, persons[i], error, &found, &first, &count);
-            if (looked != STATUS_OK)
-                status = looked;
-            else if (found)
-                status = probe_rows(&run, first, count, id, time_ms, insert_id, error, ret_row);
-        }
+        status = run_find(&run, persons, person_count, id, time_ms, insert_id, error, ret_row);
         run_close(&run);
     }
     arena_free(arena);

@@ -103,8 +103,11 @@ enum status run_seek_vector(struct run *run, uint32_t person, struct error *erro
 /* The first row (within the run) whose person is `person` or above; the number of rows when there is none. */
 enum status run_seek_person(struct run *run, uint32_t person, struct error *error, uint32_t *ret_row) MUST_USE;
 
-/* The row (within the section) of the event with these four fields, looking under the given person numbers. NOT_FOUND
+/* The row (within the section) of the run's event with these fields, looking under the given person numbers. NOT_FOUND
  * when there is none. */
+enum status run_find(struct run *run, const uint32_t *persons, size_t person_count, uint32_t id, int64_t time_ms,
+                     struct str insert_id, struct error *error, uint32_t *ret_row) MUST_USE;
+/* The same in a section that is not open. */
 enum status run_probe(const struct section *section, uint32_t event_id, const uint32_t *persons, size_t person_count,
                       uint32_t id, int64_t time_ms, struct str insert_id, struct error *error,
                       uint32_t *ret_row) MUST_USE;

@@ -136,6 +136,7 @@ static enum status recover(struct store *store, struct error *error, struct stor
         struct id_view *ids = id_graph_view(project->ids);
         project_sort_sections(project);
         project_note_flushed(project, ids, id_graph_mark(project->ids).links);
+        project->flushed_lsn = store->manifest.flushed_lsn;
         id_view_unref(ids);
     }
     for (size_t i = 0; i < store->manifest.dropped_count; i++) {
@@ -255,6 +256,7 @@ void store_close(struct store *store)
     }
     struct project *project;
     store_fresh_clear(store);
+    row_readers_clear(&store->context.readers);
     each_project(store, at, project) project_free(project);
     u64map_fini(&store->projects);
     frame_pool_fini(&store->frames);
@@ -281,6 +283,9 @@ void store_stats(struct store *store, struct store_stats *ret_stats)
         .events = atomic_load(&store->stat_events),
         .duplicates = atomic_load(&store->stat_duplicates),
         .deleted = atomic_load(&store->stat_deleted),
+        .updates = atomic_load(&store->stat_updates),
+        .update_left_out = atomic_load(&store->stat_update_left_out),
+        .update_debt_bytes = atomic_load(&store->update_debt_bytes),
         .bytes_logged = atomic_load(&store->stat_bytes),
         .sync_ns = atomic_load(&store->stat_sync_ns),
         .memory_bytes = atomic_load(&store->memory_bytes),

@@ -30,12 +30,20 @@ struct id_graph;
 typedef unsigned (*identity_link_fn)(struct id_graph *graph, enum identity_mode mode, enum link_operation operation,
                                      uint32_t device, uint32_t user);
 
+/* What the profile floor tells the store: how an update changes a profile (profile_row.h). */
+struct update_view;
+struct profile_row;
+struct profile_outcome;
+typedef enum status (*profile_update_fn)(const struct update_view *update, struct arena *arena, struct profile_row *row,
+                                         struct profile_outcome *ret_outcome);
+
 #define STORE_NAMES_MAX    16000000
 #define STORE_OTHER_EVENTS "$other_events" /* the name of events whose own name came after names_max others */
 
 struct store_options {
     struct os_fs *fs; /* the data directory; owned by the caller */
     identity_link_fn link;
+    profile_update_fn update;
     const char *const
         *link_reasons; /* texts by reason, for the property $identity_failure_reason; NULL-terminated, [0] unused */
     uint64_t wal_file_bytes;    /* 64 MiB */
@@ -103,6 +111,9 @@ enum status store_projects(struct store *store, void (*each)(void *ctx, uint64_t
 
 struct store_stats {
     uint64_t frames, records, events, duplicates, deleted, bytes_logged, sync_ns;
+    uint64_t updates;           /* of profiles, carried out */
+    uint64_t update_left_out;   /* properties that the limits of a profile left out */
+    uint64_t update_debt_bytes; /* of updates that wait because their profile cannot be read */
     uint64_t queue_bytes, memory_bytes, rows_in_memory, flushes, sections, section_bytes, ids, projects;
     uint64_t compactions, compaction_failures, bytes_flushed,
         bytes_compacted; /* write amplification: all three bytes_ */

@@ -131,10 +131,11 @@ struct store {
 
     _Atomic bool recovering; /* replayed records are not in files yet: no append */
     _Atomic size_t memory_bytes;
-    _Atomic size_t order_bytes; /* of deletes that wait for the end of rewrites */
+    _Atomic size_t order_bytes;       /* of deletes that wait for the end of rewrites */
+    _Atomic size_t update_debt_bytes; /* of updates that could not read their profile */
     _Atomic uint64_t stat_frames, stat_records, stat_events, stat_duplicates, stat_bytes, stat_sync_ns, stat_flushes,
         stat_rows, stat_deleted, stat_sections, stat_section_bytes, stat_ids, stat_projects, stat_compactions,
-        stat_compaction_failures, stat_bytes_flushed, stat_bytes_compacted;
+        stat_updates, stat_update_left_out, stat_compaction_failures, stat_bytes_flushed, stat_bytes_compacted;
 };
 
 /* How long a failed write rests before it is tried again. */

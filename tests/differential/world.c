@@ -9,6 +9,7 @@
 
 #include "ingest/ingest.h"
 #include "os/fs.h"
+#include "profile/update.h"
 #include "store/delete_record.h"
 
 #define PROJECT 0 /* that of plans which say nothing */
@@ -28,6 +29,7 @@ static void open_store(struct world *w)
     store_options_defaults(&options);
     options.fs = w->fs;
     options.link = identity_link;
+    options.update = profile_update;
     options.link_reasons = identity_link_reasons;
     options.wal_file_bytes = 1 << 20;
     options.flush_rows = w->flush_rows;

@@ -9,6 +9,7 @@
 #include "identity/identity.h"
 #include "os/clock.h"
 #include "os/sim_threads.h"
+#include "profile/update.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -113,6 +114,7 @@ static enum status open_store(struct world *w, bool salvage, struct error *error
     store_options_defaults(&options);
     options.fs = sim_fs(w->disk);
     options.link = identity_link;
+    options.update = profile_update;
     options.link_reasons = identity_link_reasons;
     options.wal_file_bytes = (uint64_t)65536 << draw(w, 2);
     options.flush_rows = 20 + draw(w, 300);
