@@ -1,6 +1,7 @@
 #include "api/api.h"
 
 #include "api/deletions.h"
+#include "api/engage.h"
 #include "api/health.h"
 #include "api/identity.h"
 #include "api/import.h"
@@ -20,6 +21,10 @@ static const struct http_route routes[] = {
     {.methods = GET_POST, .path = "/track", .handler = api_track},
     {.methods = HTTP_METHOD_OPTIONS, .path = "/track", .handler = response_preflight},
     {.methods = GET_POST, .path = "/import", .handler = api_import},
+    {.methods = GET_POST, .path = "/engage", .handler = api_engage},
+    {.methods = HTTP_METHOD_OPTIONS, .path = "/engage", .handler = response_preflight},
+    {.methods = GET_POST, .path = "/groups", .handler = api_groups},
+    {.methods = HTTP_METHOD_OPTIONS, .path = "/groups", .handler = response_preflight},
     {.methods = HTTP_METHOD_POST, .path = "/identity/create", .handler = api_identity_create},
     {.methods = HTTP_METHOD_POST, .path = "/identity/create-alias", .handler = api_identity_create_alias},
     {.methods = HTTP_METHOD_POST, .path = "/identity/merge", .handler = api_identity_merge},
@@ -56,8 +61,12 @@ const struct http_route *api_routes(size_t *ret_count)
 void api_render_error(struct http_request *request, int status, const struct error *error)
 {
     /* Only what pages of any origin send to: credentials that a browser keeps must not open the rest to them. */
-    if (str_starts(request->path, STR("/track")) || str_starts(request->path, STR("/identity/")))
+    static const char *const open[] = {"/track", "/engage", "/groups", "/identity/"};
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++) {
+        if (!str_starts(request->path, str_of(open[i]))) continue;
         response_allow_origin(request);
+        break;
+    }
     http_render_error_json(request, status, error);
 }
 

@@ -1,11 +1,9 @@
 #include "api/track.h"
 
 #include "api/api.h"
-#include "api/project.h"
 #include "api/response.h"
-#include "base/log.h"
+#include "api/token.h"
 #include "ingest/ingest.h"
-#include "meta/meta.h"
 #include "os/clock.h"
 #include "store/store.h"
 
@@ -20,24 +18,6 @@ struct track {
     atomic_uint pending; /* log records that are not on disk yet */
     atomic_int status;   /* of one that failed */
 };
-
-static bool project_of(void *context, struct str token, struct ingest_project *ret_project)
-{
-    const struct meta_project *project = meta_view_project_by_token(context, token);
-    if (!project) return false;
-    ret_project->id = (uint64_t)project->id;
-    ret_project->mode = api_identity_mode(project->identity);
-    return true;
-}
-
-/* Unknown tokens are a mistake in somebody's page and come in any number: the 1st, 2nd, 4th, … is worth a line. */
-static void unknown_tokens_log(size_t count)
-{
-    static atomic_size_t total;
-    if (count == 0) return;
-    size_t before = atomic_fetch_add(&total, count), after = before + count;
-    if ((before ^ after) > before) log_warn("unknown_token", LOG_INT("events_dropped_so_far", after));
-}
 
 static void answer(struct http_request *request, void *arg)
 {
@@ -76,7 +56,7 @@ static enum status take(struct http_request *request, const struct decode_form *
     struct ingest_request ingest = {.token = decode_param(form, "token"),
                                     .received_ms = os_now_ms(),
                                     .enrichment = &enrichment,
-                                    .project_of = project_of,
+                                    .project_of = api_token_project,
                                     .context = api_meta_view(api, request->loop_index)};
     return ingest_take(request->arena, api->limits, form, &ingest, error, outcome);
 }
@@ -111,7 +91,7 @@ void api_track(struct http_request *request)
         response_failure(request, &error);
         return;
     }
-    unknown_tokens_log(outcome.unknown);
+    api_token_unknown(outcome.unknown);
     track->request = request;
     track->mode = mode;
     track->reason = outcome.reason;

@@ -124,9 +124,8 @@ static void cut(struct str *text, size_t size_max)
     if (text->size > size_max) text->size = utf8_cut(text->data, text->size, size_max);
 }
 
-/* Cuts the texts in a property and checks its shape; `depth` lists and objects are around it. The recursion ends at
- * depth_max. Returns what is wrong, or NULL. */
-static const char *property_check(const struct ingest_limits *limits, struct json *value, unsigned depth)
+/* The recursion ends at depth_max. */
+const char *event_value_check(const struct ingest_limits *limits, struct json *value, unsigned depth)
 {
     switch (value->type) {
     case JSON_STRING: cut(&value->string, limits->string_bytes_max); return NULL;
@@ -135,7 +134,7 @@ static const char *property_check(const struct ingest_limits *limits, struct jso
         if (depth >= limits->depth_max) return "nested too deeply";
         if (value->array.count >= limits->elements_max) return "list has too many elements";
         for (size_t i = 0; i < value->array.count; i++) {
-            const char *wrong = property_check(limits, &value->array.items[i], depth + 1);
+            const char *wrong = event_value_check(limits, &value->array.items[i], depth + 1);
             if (wrong) return wrong;
         }
         return NULL;
@@ -144,7 +143,7 @@ static const char *property_check(const struct ingest_limits *limits, struct jso
         if (value->object.count >= limits->elements_max) return "object has too many keys";
         for (size_t i = 0; i < value->object.count; i++) {
             cut(&value->object.members[i].key, limits->string_bytes_max);
-            const char *wrong = property_check(limits, &value->object.members[i].value, depth + 1);
+            const char *wrong = event_value_check(limits, &value->object.members[i].value, depth + 1);
             if (wrong) return wrong;
         }
         return NULL;
@@ -226,7 +225,7 @@ static enum status properties_check(struct event_encoder *encoder, struct json *
         if (member->value.type == JSON_STRING) {
             cut(&member->value.string, limits->string_bytes_max);
         } else if (member->value.type >= JSON_BIGNUM) {
-            const char *wrong = property_check(limits, &member->value, 0);
+            const char *wrong = event_value_check(limits, &member->value, 0);
             if (wrong) return property_refused(encoder, error, member->key, wrong);
         }
         cut(&member->key, limits->string_bytes_max);
@@ -276,8 +275,7 @@ static enum status time_check(struct event_encoder *encoder, const struct json *
     return STATUS_OK;
 }
 
-/* Bytes of the value's JSON, without escapes; counting stops soon after `size_max`. The parser bounds the depth. */
-static size_t json_size(const struct json *value, size_t size_max)
+size_t event_json_size(const struct json *value, size_t size_max)
 {
     char digits[NUMBER_TEXT_MAX];
     size_t size = 2;
@@ -290,12 +288,12 @@ static size_t json_size(const struct json *value, size_t size_max)
     case JSON_STRING: return value->string.size + 2;
     case JSON_ARRAY:
         for (size_t i = 0; i < value->array.count && size <= size_max; i++)
-            size += json_size(&value->array.items[i], size_max) + (i > 0);
+            size += event_json_size(&value->array.items[i], size_max) + (i > 0);
         return size;
     default:
         for (size_t i = 0; i < value->object.count && size <= size_max; i++) {
             const struct json_member *member = &value->object.members[i];
-            size += member->key.size + 3 + json_size(&member->value, size_max) + (i > 0);
+            size += member->key.size + 3 + event_json_size(&member->value, size_max) + (i > 0);
         }
         return size;
     }
@@ -405,7 +403,7 @@ enum status event_encode(struct event_encoder *encoder, struct json *event, enum
     struct str name = name_value && name_value->type == JSON_STRING ? name_value->string : STR_NULL;
     cut(&name, limits->string_bytes_max);
     TRY(verb_check(encoder, name, mode, error));
-    if (!encoder->sizes_known && json_size(event, limits->event_bytes_max) > limits->event_bytes_max) {
+    if (!encoder->sizes_known && event_json_size(event, limits->event_bytes_max) > limits->event_bytes_max) {
         (void)error_set(error, STATUS_INVALID, "event exceeds max limit of %zu bytes", limits->event_bytes_max);
         return refused(encoder, "event");
     }

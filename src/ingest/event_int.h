@@ -1,5 +1,5 @@
 #pragma once
-/* What the two encoders of events share: event.c, for events in whatever form, and express.c. */
+/* What the two encoders of events share: event.c, for events in whatever form, and express.c; and profile.c. */
 #include "identity/identity.h"
 #include "ingest/event.h"
 
@@ -30,3 +30,8 @@ enum status event_head(struct event_encoder *encoder, struct str name, const str
 bool event_name_blank(struct str name);
 /* The last of the members that have these names, NULL where there is none. */
 void event_parts(const struct json *event, struct json **ret_name, struct json **ret_properties);
+/* Cuts the texts in a property and checks its shape; `depth` lists and objects are around it. Returns what is wrong, or
+ * NULL. */
+const char *event_value_check(const struct ingest_limits *limits, struct json *value, unsigned depth);
+/* Bytes of the value's JSON, without escapes; counting stops soon after `size_max`. The parser bounds the depth. */
+size_t event_json_size(const struct json *value, size_t size_max);

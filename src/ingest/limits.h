@@ -19,6 +19,12 @@ struct ingest_limits {
     size_t list_bytes_max;    /* one list as stored: 8 KiB */
     int64_t age_max_ms;       /* older events are refused: 5 days; /import takes any age */
     bool reject_unknown_tokens;
+    /* of profiles */
+    size_t messages_max;           /* in one request: 2000 */
+    size_t message_bytes_max;      /* the JSON of one: 1 MiB */
+    size_t profile_properties_max; /* of a profile, and named in one message: 2000 */
+    size_t profile_list_bytes_max; /* one list as stored: 256 KiB */
+    size_t profile_bytes_max;      /* all properties of a profile as stored: 1 MiB */
 };
 #define INGEST_LIMITS_DEFAULT                                                                                          \
     ((struct ingest_limits){.request_bytes_max = (size_t)10 << 20,                                                     \
@@ -30,4 +36,9 @@ struct ingest_limits {
                             .depth_max = 3,                                                                            \
                             .elements_max = 255,                                                                       \
                             .list_bytes_max = 8192,                                                                    \
-                            .age_max_ms = 5 * INT64_C(86400000)})
+                            .age_max_ms = 5 * INT64_C(86400000),                                                       \
+                            .messages_max = 2000,                                                                      \
+                            .message_bytes_max = (size_t)1 << 20,                                                      \
+                            .profile_properties_max = 2000,                                                            \
+                            .profile_list_bytes_max = (size_t)256 << 10,                                               \
+                            .profile_bytes_max = (size_t)1 << 20})

@@ -62,6 +62,15 @@ OPTION(INTEGER, ingest_elements_max, "ingest.elements_max", "255", "1..10000",
 OPTION(BYTES, ingest_list_bytes_max, "ingest.list_bytes_max", "8k", "256..16m", "a list property, as stored")
 OPTION(DURATION, ingest_age_max_ms, "ingest.age_max", "5d", "1m..36500d",
        "/track takes no event that is older; /import takes any age")
+OPTION(INTEGER, ingest_batch_messages_max, "ingest.batch_messages_max", "2000", "1..100000",
+       "messages about profiles in one request")
+OPTION(BYTES, ingest_message_bytes_max, "ingest.message_bytes_max", "1m", "1k..64m", "the JSON of one message")
+OPTION(INTEGER, ingest_profile_properties_max, "ingest.profile_properties_max", "2000", "1..100000",
+       "properties of one profile; what comes beyond is left out")
+OPTION(BYTES, ingest_profile_list_bytes_max, "ingest.profile_list_bytes_max", "256k", "256..16m",
+       "a list property of a profile, as stored; what would make it longer is left out")
+OPTION(BYTES, ingest_profile_bytes_max, "ingest.profile_bytes_max", "1m", "1k..64m",
+       "all properties of one profile, as stored; what would make it larger is left out")
 OPTION(FLAG, ingest_reject_unknown_tokens, "ingest.reject_unknown_tokens", "no", "",
        "answer 401 to an unknown token; no: accept and drop, as Mixpanel does")
 

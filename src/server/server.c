@@ -104,6 +104,11 @@ static void fill_api(struct server *server)
     server->limits.list_bytes_max = o->ingest_list_bytes_max;
     server->limits.age_max_ms = o->ingest_age_max_ms;
     server->limits.reject_unknown_tokens = o->ingest_reject_unknown_tokens;
+    server->limits.messages_max = (size_t)o->ingest_batch_messages_max;
+    server->limits.message_bytes_max = o->ingest_message_bytes_max;
+    server->limits.profile_properties_max = (size_t)o->ingest_profile_properties_max;
+    server->limits.profile_list_bytes_max = o->ingest_profile_list_bytes_max;
+    server->limits.profile_bytes_max = o->ingest_profile_bytes_max;
     server->import_limits = server->limits;
     server->import_limits.request_bytes_max = o->ingest_import_bytes_max;
     server->import_limits.events_max = (size_t)o->ingest_import_events_max;
