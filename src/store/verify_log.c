@@ -2,6 +2,8 @@
 
 #include "os/thread.h"
 #include "store/delete_record.h"
+#include "store/profiles.h"
+#include "store/update_record.h"
 #include "store/wal.h"
 
 #include <stdio.h>
@@ -22,6 +24,7 @@ static bool is_good(struct log_check *check, struct record record)
     struct batch_reader batch;
     struct link_view link;
     struct delete_view view;
+    struct update_view update;
     arena_reset(check->arena);
     switch (record.kind) {
     case RECORD_EVENTS: return batch_open(check->arena, record.body, &batch) == STATUS_OK;
@@ -29,6 +32,7 @@ static bool is_good(struct log_check *check, struct record record)
     case RECORD_DELETE_PERSON:
     case RECORD_DELETE_ROWS:
     case RECORD_DELETE_BEFORE: return delete_open(check->arena, record.kind, record.body, &view) == STATUS_OK;
+    case RECORD_UPDATE: return store_is_profiles(record.project) && update_open(record.body, &update) == STATUS_OK;
     default: return record.kind == RECORD_PROJECT_DROP;
     }
 }
