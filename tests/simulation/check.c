@@ -120,6 +120,7 @@ static void check_dropped(struct world *w, struct dropped *dropped)
              dropped->certain ? "" : ", perhaps,", rows, dropped->rows);
     else if (!rows)
         dropped->certain = true;
+    if (dropped->certain && !failed(w)) profiles_check_dropped(w, dropped->project);
 }
 
 static void check_side(struct world *w, unsigned side)
@@ -145,6 +146,7 @@ static void check_side(struct world *w, unsigned side)
     }
     tally_fini(&found);
     snapshot_free(snapshot);
+    if (!failed(w)) profiles_check(w, side);
 }
 
 void check_everything(struct world *w)

@@ -26,6 +26,7 @@ static void use(struct world *w)
     struct error error = ERROR_INIT;
     for (unsigned round = 0; round < 3; round++) {
         for (unsigned i = 0; i < 4; i++) (void)workload_send(w, i == 3);
+        for (unsigned i = 0; i < 6; i++) (void)profiles_send(w, i == 5);
         allow(w, "a flush", store_flush(w->store, &error), &error);
         check_snapshot(w, 0);
         question_ask(w, 0);

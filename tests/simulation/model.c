@@ -42,8 +42,8 @@ void model_settled(void *arg, enum status status)
     if (sent->fate != IN_AIR) fail(w, "a record was answered twice");
     sent->settled = ++w->settled;
     if (status == STATUS_OK) {
-        if (sent->kind == SENT_DROP)
-            sent->fate = IN_LOG; /* model_drop does the rest */
+        if (sent->kind == SENT_DROP || sent->kind == SENT_UPDATE)
+            sent->fate = IN_LOG; /* model_drop and profiles.c do the rest */
         else
             enter_log(w, sent);
         w->last_acked = sent->settled;
@@ -206,6 +206,7 @@ void model_adopt(struct world *w, unsigned side, const uint32_t *found, struct s
             for (uint32_t i = 0; i < w->sent_count; i++) {
                 struct sent *sent = w->sent[i];
                 if (sent->settled != settled || sent->fate != REFUSED || sent->side != side) continue;
+                if (sent->kind == SENT_UPDATE) continue;
                 if ((sent->kind == SENT_LINK) != (links == 1) || !is_there(w, sent, found, snapshot)) continue;
                 enter_log(w, sent);
                 w->report->counts.adopted++;
@@ -213,6 +214,7 @@ void model_adopt(struct world *w, unsigned side, const uint32_t *found, struct s
         }
     }
     for (uint32_t i = 0; i < w->sent_count; i++) {
-        if (w->sent[i]->fate == REFUSED && w->sent[i]->side == side) w->sent[i]->fate = GONE;
+        if (w->sent[i]->fate == REFUSED && w->sent[i]->side == side && w->sent[i]->kind != SENT_UPDATE)
+            w->sent[i]->fate = GONE;
     }
 }

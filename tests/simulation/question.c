@@ -200,7 +200,8 @@ void question_compare(struct world *w, unsigned side)
     } else if (status == STATUS_OK && !(q.plan.kind == PLAN_FEED && q.plan.limit)) { /* nobody looks behind a limit */
         fail(w, "the engine answers what is refused (%s): where " STR_FMT ", on " STR_FMT ": %.*s", ignored.primary,
              STR_ARG(q.plan.where), STR_ARG(q.plan.on), (int)(engine.size < 250 ? engine.size : 250), engine.data);
-    } else if (status != STATUS_OK && status != STATUS_UNSUPPORTED && (status != STATUS_INVALID || expected == STATUS_OK)) {
+    } else if (status != STATUS_OK && status != STATUS_UNSUPPORTED &&
+               (status != STATUS_INVALID || expected == STATUS_OK)) {
         fail_unless_excused(w, "a question failed", status, &error);
     }
     buf_fini(&engine);

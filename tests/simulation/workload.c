@@ -252,6 +252,10 @@ void workload_client(void *arg)
             if (w->swarm.deletes && once_in(w, 2)) send_delete(w, side);
             break;
         case 7: (void)workload_send(w, side); break;
+        case 8:
+        case 9:
+            if (w->swarm.profiles && w->in_air < 8) (void)profiles_send(w, side);
+            break;
         default:
             if (w->in_air < 8)
                 (void)send_batch(w, side);

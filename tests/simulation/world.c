@@ -83,6 +83,7 @@ static void draw_swarm(struct world *w)
         .project_drops = once_in(w, 4),
         .salvage = once_in(w, 3),
     };
+    s->profiles = once_in(w, 2);
     if (once_in(w, 2)) {
         s->errors = once_in(w, 2);
         s->drops = once_in(w, 2);

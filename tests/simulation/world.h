@@ -14,13 +14,14 @@
 #define SIDES       2 /* each has a project */
 #define CLIENTS_MAX 4
 #define DROPS_MAX   16
+#define PROFILES    6 /* of a side, that updates go to */
 
 /* Which features and faults take part: each seed draws a random subset. */
 struct swarm {
     unsigned clients, lives, rounds; /* rounds: checks of everything in a life */
     unsigned batch_events_max;
     bool resends, keys, links, late, deletes, flushes, compaction, snapshots, questions, feeds, log_purges;
-    bool project_drops, salvage;
+    bool project_drops, salvage, profiles;
     bool kill, power, crash_in_recovery, fault_in_recovery;
     bool errors, drops, no_space, directory_errors, read_faults, silent, damage;
 };
@@ -38,7 +39,8 @@ enum sent_kind {
     SENT_DELETE_PERSON,
     SENT_DELETE_BEFORE,
     SENT_DELETE_ROWS,
-    SENT_DROP, /* of the side's project, which goes on with another */
+    SENT_DROP,   /* of the side's project, which goes on with another */
+    SENT_UPDATE, /* of a profile: not in the log that the reference reads */
 };
 
 #define ROWS_MAX 4
@@ -51,7 +53,8 @@ struct sent {
     enum sent_kind kind;
     enum fate fate;
     uint32_t settled; /* which answer in a row, from 1 */
-    uint32_t marker;  /* serial of an event that is in no other record and is never replaced */
+    uint32_t marker;  /* serial of an event that is in no other record and is never replaced; of an update */
+    unsigned profile; /* of an update */
     struct str json;  /* list of events */
     struct str rest;  /* its events but for the marker, for sending them again */
     int64_t received_ms;
@@ -95,7 +98,7 @@ struct world {
 
     struct sent **sent;
     uint32_t sent_count, sent_capacity, settled, last_acked; /* last_acked: the number of an answer */
-    uint32_t serial;                                         /* of events */
+    uint32_t serial, update_serial;                          /* of events, of updates */
     struct dropped dropped[DROPS_MAX];
     unsigned drop_count;
     bool after_crash; /* refused records may be found, once */
@@ -158,6 +161,12 @@ enum status rows_read(struct world *w, struct snapshot *snapshot, void (*each)(v
                       void *ctx, struct error *error) MUST_USE;
 /* The same from the reference. */
 void rows_expected(struct side *side, void (*each)(void *ctx, const struct row_seen *row), void *ctx);
+
+/* --- profiles.c --- */
+struct sent *profiles_send(struct world *w, unsigned side);
+/* With nothing in the air. */
+void profiles_check(struct world *w, unsigned side);
+void profiles_check_dropped(struct world *w, uint64_t project);
 
 /* --- check.c: with nothing in the air --- */
 void check_everything(struct world *w);
