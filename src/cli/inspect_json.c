@@ -2,6 +2,7 @@
 #include "cli/inspect_print.h"
 
 #include "base/civil.h"
+#include "store/profiles.h"
 
 static enum status put(struct arena *arena, struct json *object, const char *key, uint64_t value)
 {
@@ -52,13 +53,20 @@ static enum status add_column(struct arena *arena, const struct inspect_column *
     return json_push(arena, list, object);
 }
 
+/* Profiles lie beside the project that they belong to (store/profiles.h). */
+static enum status put_project(struct arena *arena, struct json *object, uint64_t project)
+{
+    TRY(put(arena, object, "project", store_profiles_owner(project)));
+    return store_is_profiles(project) ? json_put(arena, object, STR("profiles"), json_bool(true)) : STATUS_OK;
+}
+
 static enum status add_section(struct arena *arena, const struct inspect_section *section, bool details,
                                struct json *list)
 {
     struct json object = JSON_OBJECT_EMPTY, events = JSON_ARRAY_EMPTY;
     TRY(put_text(arena, &object, "file", str_of(section->file)));
     TRY(put(arena, &object, "section", section->ordinal));
-    TRY(put(arena, &object, "project", section->project));
+    TRY(put_project(arena, &object, section->project));
     TRY(json_put(arena, &object, STR("window_day"), json_int(section->window_day)));
     TRY(put_text(arena, &object, "window_from", str_slice(command_time(arena, section->window_day * DAY_MS), 0, 10)));
     TRY(put(arena, &object, "window_days", (uint64_t)1 << section->window_log2));
@@ -93,7 +101,7 @@ static enum status add_section(struct arena *arena, const struct inspect_section
 static enum status add_project(struct arena *arena, const struct inspect_project *project, struct json *list)
 {
     struct json object = JSON_OBJECT_EMPTY, columns = JSON_ARRAY_EMPTY;
-    TRY(put(arena, &object, "project", project->id));
+    TRY(put_project(arena, &object, project->id));
     TRY(put(arena, &object, "rows", project->rows));
     TRY(put(arena, &object, "deleted", project->deleted));
     TRY(put(arena, &object, "sections", project->sections));
@@ -135,8 +143,10 @@ static enum status put_directory(struct arena *arena, const struct inspection *a
     TRY(put(arena, &manifest, "bytes", all->manifest_bytes));
     TRY(put(arena, &manifest, "flushed_lsn", all->flushed_lsn));
     TRY(put(arena, &manifest, "next_file_id", all->next_file_id));
-    for (size_t i = 0; i < all->dropped_count; i++)
-        TRY(json_push(arena, &dropped, json_int((int64_t)all->dropped_projects[i])));
+    for (size_t i = 0; i < all->dropped_count; i++) {
+        if (!store_is_profiles(all->dropped_projects[i]))
+            TRY(json_push(arena, &dropped, json_int((int64_t)all->dropped_projects[i])));
+    }
     TRY(json_put(arena, &manifest, STR("dropped_projects"), dropped));
     TRY(json_put(arena, object, STR("manifest"), manifest));
     for (size_t i = 0; i < all->log_file_count; i++) {

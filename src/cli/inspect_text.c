@@ -4,6 +4,7 @@
 #include "cli/table.h"
 
 #include "base/civil.h"
+#include "store/profiles.h"
 
 #define NAME_MAX_BYTES 48
 
@@ -56,8 +57,10 @@ static void print_manifest(const struct inspect_view *view)
     }
     printf("\n");
     if (all->delete_count) printf("deletes    in " STR_FMT " sections\n", STR_ARG(count_cell(view, all->delete_count)));
-    for (size_t i = 0; i < all->dropped_count; i++)
+    for (size_t i = 0; i < all->dropped_count; i++) {
+        if (store_is_profiles(all->dropped_projects[i])) continue; /* goes with the project */
         printf("deleted    project %llu: its events do not count\n", (unsigned long long)all->dropped_projects[i]);
+    }
 }
 
 static void print_log(const struct inspect_view *view)
@@ -112,8 +115,9 @@ static void print_columns(const struct inspect_view *view, uint64_t project_id, 
 
 static void print_details(const struct inspect_view *view, const struct inspect_section *section)
 {
-    printf("\n%s, section %u: project %llu, window " STR_FMT ", %u links of ids applied\n", section->file,
-           section->ordinal, (unsigned long long)section->project, STR_ARG(window_text(view, section)),
+    printf("\n%s, section %u: %sproject %llu, window " STR_FMT ", %u links of ids applied\n", section->file,
+           section->ordinal, store_is_profiles(section->project) ? "profiles of " : "",
+           (unsigned long long)store_profiles_owner(section->project), STR_ARG(window_text(view, section)),
            section->links_applied);
     for (uint32_t e = 0; e < section->event_count; e++) {
         const struct inspect_event *event = &section->events[e];
@@ -135,7 +139,9 @@ static void print_sections(const struct inspect_view *view)
         const struct inspect_section *section = &view->all->sections[i];
         table_cell(&table, str_of(section->file));
         table_cell(&table, count_cell(view, section->ordinal));
-        table_cell(&table, arena_printf(view->arena, "%llu", (unsigned long long)section->project));
+        table_cell(&table,
+                   arena_printf(view->arena, "%llu%s", (unsigned long long)store_profiles_owner(section->project),
+                                store_is_profiles(section->project) ? " profiles" : ""));
         table_cell(&table, window_text(view, section));
         table_cell(&table, count_cell(view, section->rows));
         table_cell(&table, count_cell(view, section->deleted));
@@ -177,11 +183,11 @@ static void print_project(const struct inspect_view *view, const struct inspect_
 {
     struct table table;
     char types[96];
-    printf("\nproject %llu: " STR_FMT " rows (" STR_FMT " deleted) in " STR_FMT " sections, " STR_FMT ", " STR_FMT
+    printf("\n%sproject %llu: " STR_FMT " rows (" STR_FMT " deleted) in " STR_FMT " sections, " STR_FMT ", " STR_FMT
            " bytes a row\n",
-           (unsigned long long)project->id, STR_ARG(count_cell(view, project->rows)),
-           STR_ARG(count_cell(view, project->deleted)), STR_ARG(count_cell(view, project->sections)),
-           STR_ARG(figure_bytes(view->arena, project->bytes)),
+           store_is_profiles(project->id) ? "profiles of " : "", (unsigned long long)store_profiles_owner(project->id),
+           STR_ARG(count_cell(view, project->rows)), STR_ARG(count_cell(view, project->deleted)),
+           STR_ARG(count_cell(view, project->sections)), STR_ARG(figure_bytes(view->arena, project->bytes)),
            STR_ARG(figure_ratio(view->arena, (double)project->bytes, (double)project->rows)));
     if (project->event_names)
         printf("  " STR_FMT " event names, " STR_FMT " property names, " STR_FMT " ids of " STR_FMT " persons, " STR_FMT

@@ -304,8 +304,10 @@ static void list_projects(struct store *store, struct waiter *waiter)
     }
     each_project(store, at, project)
     {
-        bool listed = !project->dropped && !store_is_profiles(project->id);
-        if (listed) waiter->ids[waiter->id_count++] = project->id;
+        /* A shadow stands for a project that has profiles and nothing else. */
+        uint64_t owner = store_profiles_owner(project->id);
+        bool listed = !project->dropped && (owner == project->id || !known_project(store, owner));
+        if (listed) waiter->ids[waiter->id_count++] = owner;
     }
     store_wake(store, waiter, STATUS_OK);
 }

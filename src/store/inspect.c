@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "base/map.h"
+#include "store/profiles.h"
 #include "store/run.h"
 
 #include <stdio.h>
@@ -226,7 +227,7 @@ static enum status describe_projects(struct inspection *all, const struct offlin
     if (!all->projects) return STATUS_LIMIT;
     for (size_t i = 0; offline && i < offline->project_count; i++) {
         const struct offline_project *from = &offline->projects[i];
-        if (only >= 0 && from->id != (uint64_t)only) continue;
+        if (only >= 0 && store_profiles_owner(from->id) != (uint64_t)only) continue;
         all->projects[all->project_count++] = (struct inspect_project){.id = from->id,
                                                                        .event_names = from->event_count,
                                                                        .property_names = from->property_count,
@@ -372,7 +373,9 @@ static enum status describe_files(struct inspection *all, const struct offline_f
         all->bytes += files[f].handle ? files[f].size : 0;
         for (uint32_t s = 0; s < files[f].section_count && status == STATUS_OK; s++) {
             const struct offline_section *at = &files[f].sections[s];
-            if (!at->section || (options->project >= 0 && at->project != (uint64_t)options->project)) continue;
+            if (!at->section ||
+                (options->project >= 0 && store_profiles_owner(at->project) != (uint64_t)options->project))
+                continue;
             status = describe_section(&files[f], at, names ? offline_project(names, at->project) : NULL, &options->sink,
                                       scratch, arena, &all->sections[all->section_count++]);
         }

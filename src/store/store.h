@@ -105,7 +105,7 @@ enum status store_flush(struct store *store, struct error *error) MUST_USE;
  * tests: it writes what would better be left to time. */
 enum status store_compact_wait(struct store *store, struct error *error) MUST_USE;
 
-/* Calls each(ctx, id) for every project that has had events or ids and was not dropped. From the calling thread, after
+/* Calls each(ctx, id) for every project that has had events, ids or profiles and was not dropped. From the calling thread, after
  * a picture was taken. */
 enum status store_projects(struct store *store, void (*each)(void *ctx, uint64_t project), void *ctx) MUST_USE;
 

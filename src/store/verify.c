@@ -9,6 +9,7 @@
  */
 #include "store/verify.h"
 
+#include "store/profiles.h"
 #include "store/verify_int.h"
 
 #include <stdarg.h>
@@ -35,8 +36,9 @@ void section_finding(const struct section_check *check, uint64_t offset, const c
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
     finding_report(&check->verify->sink, FINDING_DAMAGE, check->file->name, check->at->offset + offset,
-                   "section %u of project %llu: %s", (unsigned)(check->at - check->file->sections),
-                   (unsigned long long)check->at->project, what);
+                   "section %u of %sproject %llu: %s", (unsigned)(check->at - check->file->sections),
+                   store_is_profiles(check->at->project) ? "the profiles of " : "",
+                   (unsigned long long)store_profiles_owner(check->at->project), what);
 }
 
 static void tell(struct verify *v, const char *doing)

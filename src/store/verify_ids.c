@@ -1,4 +1,5 @@
 /* The invariants of the graph of ids (the essay in ids.c), and that what a catalog gave is complete. */
+#include "store/profiles.h"
 #include "store/verify_int.h"
 
 #include <stdio.h>
@@ -6,7 +7,8 @@
 static void finding(struct verify *v, const struct offline_project *project, const char *what, uint32_t id)
 {
     char text[160];
-    snprintf(text, sizeof text, "project %llu: %s (id %u)", (unsigned long long)project->id, what, id);
+    snprintf(text, sizeof text, "%sproject %llu: %s (id %u)", store_is_profiles(project->id) ? "profiles of " : "",
+             (unsigned long long)store_profiles_owner(project->id), what, id);
     finding_report(&v->sink, FINDING_DAMAGE, "events", FINDING_NO_OFFSET, "%s", text);
 }
 
