@@ -5,7 +5,10 @@
 #include "store/bitpack.h"
 #include "store/chunk_int.h"
 
+#include <assert.h>
 #include <math.h>
+
+#define DICTIONARY_REF_AT 24
 
 static struct section_ref ref_at(const unsigned char *refs, uint32_t index)
 {
@@ -58,6 +61,35 @@ enum status chunk_read(struct reader *table, struct chunk *ret_chunk)
     chunk.exception_refs = (const unsigned char *)exception_refs.data;
     *ret_chunk = chunk;
     return STATUS_OK;
+}
+
+static void move_ref(char *at, uint64_t base)
+{
+    uint64_t offset;
+    uint32_t size;
+    memcpy(&offset, at, 8);
+    memcpy(&size, at + 8, 4);
+    if (!size) return; /* refers to nothing */
+    offset += base;
+    memcpy(at, &offset, 8);
+}
+
+void chunk_table_move(char *table, size_t size, uint64_t base)
+{
+    struct reader reader = reader_of(str_from(table, size));
+    struct chunk chunk;
+    (void)read_u32(&reader);
+    while (reader_left(&reader)) {
+        char *at = table + (size - reader_left(&reader));
+        enum status status = chunk_read(&reader, &chunk);
+        assert(status == STATUS_OK);
+        (void)status;
+        move_ref(at + DICTIONARY_REF_AT, base);
+        /* the references of blocks and exception blocks stand behind each other, at the end */
+        uint32_t refs = chunk.block_count + chunk.exception_block_count;
+        at = table + (size - reader_left(&reader)) - (size_t)refs * SECTION_REF_BYTES;
+        for (uint32_t i = 0; i < refs; i++) move_ref(at + (size_t)i * SECTION_REF_BYTES, base);
+    }
 }
 
 uint32_t chunk_vector_items(const struct chunk *chunk, uint32_t vector)

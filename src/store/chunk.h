@@ -75,6 +75,8 @@ struct section_ref chunk_block(const struct chunk *chunk, uint32_t index);
 struct section_ref chunk_exception_block(const struct chunk *chunk, uint32_t index);
 /* Parses the descriptor at the reader. */
 enum status chunk_read(struct reader *table, struct chunk *ret_chunk) MUST_USE;
+/* Adds `base` to every reference of a chunk table that this process has written for objects elsewhere. */
+void chunk_table_move(char *table, size_t size, uint64_t base);
 /* Items of a vector, 0 behind the last. */
 uint32_t chunk_vector_items(const struct chunk *chunk, uint32_t vector);
 

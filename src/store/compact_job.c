@@ -117,6 +117,7 @@ static enum status write_part(struct compact_job *job, struct compact_part *part
                               .for_file = true,
                               .write = write_bytes,
                               .write_context = &output,
+                              .threads = job->threads,
                               .memory_bytes_max = job->memory_bytes_max,
                               .ret_bad_input = &bad};
     enum status status = merge_sections(&merge, &job->error, &outputs, &count);

@@ -52,6 +52,7 @@ struct compact_job {
     int64_t now_ms;
     uint64_t rows;
     uint32_t rows_max;
+    unsigned threads; /* that may take part in writing */
     size_t memory_bytes_max;
     uint64_t bytes_per_second;
     _Atomic bool cancel;

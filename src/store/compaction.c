@@ -142,6 +142,12 @@ static int proposal_cmp(const void *a, const void *b)
     return x->project->id < y->project->id ? -1 : x->project->id > y->project->id;
 }
 
+/* What nobody waits for leaves the other cores to queries. */
+static unsigned threads_of(const struct store *store, bool all)
+{
+    return all ? store->options.compact_threads : 1;
+}
+
 static struct compact_job *new_job(struct store *store)
 {
     struct compact_job *job = calloc(1, sizeof *job);
@@ -234,6 +240,7 @@ static bool begin_merge(struct store *store, bool all)
     if (propose(store, all, &proposals, &count) != STATUS_OK) return false;
     struct compact_job *job = count ? new_job(store) : NULL;
     if (job) job->parts = calloc(PARTS_MAX, sizeof *job->parts);
+    if (job) job->threads = threads_of(store, all);
     enum status status = job && job->parts ? STATUS_OK : STATUS_LIMIT;
     for (size_t i = 0; i < count; i++) {
         bool fits = status == STATUS_OK && job->part_count < PARTS_MAX &&

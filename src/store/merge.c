@@ -201,7 +201,7 @@ static enum status write_part(void *context, struct str bytes)
 
 /* `rows`: of all inputs. The filter is sized before its keys are known: one section gets room for all that it may take,
  * windows twice their even share. */
-static enum status begin_section(struct merge *m, size_t w, uint64_t rows)
+enum status merge_begin_section(struct merge *m, size_t w, uint64_t rows)
 {
     static const char zeros[SECTION_ALIGN];
     struct merge_window *window = &m->windows[w];
@@ -242,20 +242,35 @@ static enum status finish_section(struct merge *m, size_t w)
     return STATUS_OK;
 }
 
-static enum status merge_event(struct merge *m, uint32_t event_id, uint64_t rows)
+static enum status place_event(struct merge *m, uint32_t event_id, uint64_t rows)
 {
     arena_reset(m->arena);
     TRY(merge_order(m, event_id));
     for (size_t i = 0; i < m->job->input_count; i++) m->inputs[i].run.arena = m->column_arena;
     for (size_t u = 0; u < m->unit_count; u++) {
         const struct merge_unit *unit = &m->units[u];
-        if (unit->to > unit->from && !m->windows[unit->window].builder) TRY(begin_section(m, unit->window, rows));
+        if (unit->to > unit->from && !m->windows[unit->window].builder) TRY(merge_begin_section(m, unit->window, rows));
         if (m->window_count > 1) continue;
         TRY(merge_columns(m, event_id, unit, 1));
         if (unit->last) TRY(finish_section(m, 0));
     }
     if (m->window_count > 1 && m->unit_count) TRY(merge_columns(m, event_id, m->units, m->unit_count));
     return STATUS_OK;
+}
+
+void merge_close_runs(struct merge *m)
+{
+    for (size_t i = 0; i < m->job->input_count; i++) {
+        if (m->inputs[i].open) run_close(&m->inputs[i].run);
+        m->inputs[i].open = false;
+    }
+}
+
+enum status merge_event(struct merge *m, uint32_t event_id, uint64_t rows)
+{
+    enum status status = place_event(m, event_id, rows);
+    merge_close_runs(m);
+    return status;
 }
 
 static int u32_cmp(const void *a, const void *b)
@@ -283,57 +298,61 @@ static enum status list_events(const struct merge_job *job, uint32_t **ret_event
     return STATUS_OK;
 }
 
-static void close_runs(struct merge *m)
-{
-    for (size_t i = 0; i < m->job->input_count; i++) {
-        if (m->inputs[i].open) run_close(&m->inputs[i].run);
-        m->inputs[i].open = false;
-    }
-}
-
 static enum status run_merge(struct merge *m)
 {
     const struct merge_job *job = m->job;
     uint32_t *events = NULL;
     size_t event_count = 0;
     uint64_t rows = 0;
-    for (size_t i = 0; i < job->input_count; i++) {
-        rows += job->inputs[i].section->rows;
-        m->inputs[i].section = &job->inputs[i];
-    }
+    for (size_t i = 0; i < job->input_count; i++) rows += job->inputs[i].section->rows;
     TRY(make_windows(m, rows));
     if (list_events(job, &events, &event_count) != STATUS_OK) return merge_no_memory(m->error);
     enum status status = STATUS_OK;
-    for (size_t e = 0; e < event_count && status == STATUS_OK; e++) {
-        status = merge_event(m, events[e], rows);
-        close_runs(m);
+    if (job->threads > 1 && job->write && job->for_file) {
+        status = merge_events_together(m, events, event_count, rows);
+    } else {
+        for (size_t e = 0; e < event_count && status == STATUS_OK; e++) status = merge_event(m, events[e], rows);
     }
     free(events);
     for (size_t w = 0; w < m->window_count && status == STATUS_OK; w++) status = finish_section(m, w);
     return status;
 }
 
+enum status merge_open(struct merge *m)
+{
+    const struct merge_job *job = m->job;
+    m->bad_input = SIZE_MAX;
+    m->arena = arena_new(job->memory_bytes_max);
+    m->column_arena = arena_new(job->memory_bytes_max);
+    m->inputs = calloc(job->input_count ? job->input_count : 1, sizeof *m->inputs);
+    if (!m->inputs) return merge_no_memory(m->error);
+    for (size_t i = 0; i < job->input_count; i++) m->inputs[i].section = &job->inputs[i];
+    return STATUS_OK;
+}
+
+void merge_close(struct merge *m)
+{
+    free(m->units);
+    free(m->inputs);
+    arena_free(m->arena);
+    arena_free(m->column_arena);
+}
+
 enum status merge_sections(const struct merge_job *job, struct error *error, struct merge_output **ret_outputs,
                            size_t *ret_count)
 {
     struct error own = ERROR_INIT;
-    struct merge m = {.job = job, .error = error ? error : &own, .bad_input = SIZE_MAX};
+    struct merge m = {.job = job, .error = error ? error : &own};
     assert(!job->write || !job->split);
     *m.error = ERROR_INIT;
     m.rows_max = job->rows_max && job->rows_max < SECTION_ROWS_MAX ? job->rows_max : SECTION_ROWS_MAX;
     m.room = m.rows_max;
-    m.arena = arena_new(job->memory_bytes_max);
-    m.column_arena = arena_new(job->memory_bytes_max);
-    m.inputs = calloc(job->input_count ? job->input_count : 1, sizeof *m.inputs);
-    enum status status = m.inputs ? run_merge(&m) : merge_no_memory(m.error);
-    if (m.inputs) close_runs(&m);
+    enum status status = merge_open(&m);
+    if (status == STATUS_OK) status = run_merge(&m);
     for (size_t w = 0; w < m.window_count; w++) section_builder_free(m.windows[w].builder);
     free(m.windows);
     free(m.days);
-    free(m.units);
-    free(m.inputs);
-    arena_free(m.arena);
-    arena_free(m.column_arena);
+    merge_close(&m);
     if (status != STATUS_OK) {
         if (m.error->status == STATUS_OK) error_set(m.error, status, "a merge of sections failed");
         if (job->ret_bad_input) *job->ret_bad_input = m.bad_input;

@@ -10,7 +10,8 @@
  * Size. With one window, a section gets at most rows_max rows, then another one begins: parts of one sorted order, cut
  * between events or between persons (within one only if it alone has more rows than that). With a `write` callback
  * their bytes are handed over one after the other, each beginning at a multiple of 64: memory is then about 120 bytes a
- * row of the largest event in a section, and one column.
+ * row of the largest event in a section, and one column. With threads it is that of so many events, together at most
+ * the rows of one section, and waiting_bytes_max.
  */
 #include "store/version.h"
 
@@ -37,8 +38,10 @@ struct merge_job {
     bool for_file;
     enum status (*write)(void *context, struct str bytes); /* one window only */
     void *write_context;
-    size_t memory_bytes_max;
-    size_t *ret_bad_input; /* NULL, or where the number of the input goes that could not be read */
+    unsigned threads;         /* with `write` and for_file: so many take part; the bytes are the same. 0 is 1 */
+    size_t waiting_bytes_max; /* of what they have built and must keep until its turn; 0: memory_bytes_max / 8 */
+    size_t memory_bytes_max;  /* of each thread, while it builds */
+    size_t *ret_bad_input;    /* NULL, or where the number of the input goes that could not be read */
 };
 /* *ret_outputs: an array to be freed with merge_outputs_free; count 0 when no row is left. */
 enum status merge_sections(const struct merge_job *job, struct error *error, struct merge_output **ret_outputs,

@@ -54,6 +54,16 @@ struct merge {
     size_t output_count, output_capacity;
 };
 
+/* One event into the sections; `rows`: of all inputs. */
+enum status merge_event(struct merge *m, uint32_t event_id, uint64_t rows) MUST_USE;
+/* Begins the section of a window; closes what an event has opened. */
+enum status merge_begin_section(struct merge *m, size_t window, uint64_t rows) MUST_USE;
+void merge_close_runs(struct merge *m);
+/* Makes, and frees, what a merge has for itself: arenas and inputs. `m->job`, `m->error` are set before. */
+enum status merge_open(struct merge *m) MUST_USE;
+void merge_close(struct merge *m);
+/* merge_pieces.c: all events, with job->threads threads. One window that is written as it grows. */
+enum status merge_events_together(struct merge *m, const uint32_t *events, size_t count, uint64_t rows) MUST_USE;
 enum status merge_no_memory(struct error *error);
 /* The window of a time. */
 size_t merge_window_of(const struct merge *m, int64_t time_ms);

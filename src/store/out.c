@@ -54,3 +54,19 @@ struct section_ref section_append(struct section_out *out, struct str object)
     buf_str_add(&out->buf, object);
     return ref;
 }
+
+enum status section_append_objects(struct section_out *out, struct str objects, uint64_t *ret_base)
+{
+    TRY(section_out_status(out));
+    buf_fill(&out->buf, 0, (size_t)(-section_out_size(out) % 8));
+    *ret_base = section_out_size(out);
+    if (!out->write) {
+        buf_str_add(&out->buf, objects);
+        return buf_status(&out->buf);
+    }
+    /* As they are: they may be too many to come together once more. */
+    TRY(section_flush(out));
+    if (objects.size) out->failure = out->write(out->context, objects);
+    if (out->failure == STATUS_OK) out->flushed += objects.size;
+    return out->failure;
+}

@@ -36,6 +36,9 @@ static inline struct section_out section_out_ram(size_t bytes_max)
 void section_out_fini(struct section_out *out);
 /* Appends an object, 8-byte aligned, and returns its reference. */
 struct section_ref section_append(struct section_out *out, struct str object);
+/* Appends objects that were put together elsewhere, in an image that begins with them: their references there are to be
+ * moved by *ret_base. */
+enum status section_append_objects(struct section_out *out, struct str objects, uint64_t *ret_base) MUST_USE;
 /* Hands everything to the callback (without one: does nothing). */
 enum status section_flush(struct section_out *out) MUST_USE;
 enum status section_out_status(const struct section_out *out) MUST_USE;

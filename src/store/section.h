@@ -85,6 +85,7 @@ struct section_plan {
     uint32_t window_log2, links_applied;
     uint32_t keys; /* rows that may have an insert id; a filter is sized by them */
     bool for_file; /* with a set of persons */
+    bool piece;    /* see section_builder_join */
     size_t bytes_max;
     /* Where the bytes go, see store/out.h; NULL: an image in RAM. */
     enum status (*write)(void *context, struct str bytes);
@@ -111,6 +112,11 @@ enum status section_builder_codes(struct section_builder *builder, uint32_t prop
                                   uint32_t entry_count, const uint32_t *codes) MUST_USE;
 enum status section_builder_run_end(struct section_builder *builder) MUST_USE;
 uint32_t section_builder_rows(const struct section_builder *builder); /* in finished runs */
+/* Runs of one section may be built by several threads at once: each in a builder of its own with plan.piece (and
+ * for_file, without `write`), which gets one run and keeps it in memory. Joining puts a finished piece behind the runs
+ * that the section has, with the very bytes that building the run there would have made. The piece is of no use then.
+ */
+enum status section_builder_join(struct section_builder *builder, struct section_builder *piece) MUST_USE;
 /* The place of the directory and the size of the whole. *ret_image is the image when there is no callback; with one
  * everything has been handed to it. */
 enum status section_builder_finish(struct section_builder *builder, struct buf *ret_image,

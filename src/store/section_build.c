@@ -12,6 +12,7 @@
 #include "store/person_set.h"
 #include "store/statistics.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define FLUSH_AT_BYTES ((size_t)4 << 20)
@@ -50,6 +51,7 @@ struct section_builder *section_builder_new(const struct section_plan *plan)
     builder->filter_bytes = plan->for_file ? 0 : filter_bytes(plan->keys);
     builder->filter = calloc(1, builder->filter_bytes ? builder->filter_bytes : 1);
     builder->persons = plan->for_file ? roaring_bitmap_create() : NULL;
+    assert(!plan->piece || (plan->for_file && !plan->write));
     builder->time_min_ms = INT64_MAX;
     builder->time_max_ms = INT64_MIN;
     if (!builder->filter || (plan->for_file && !builder->persons)) {
@@ -105,19 +107,26 @@ static enum status keep_lengths(struct section_builder *builder, const uint64_t 
     return STATUS_OK;
 }
 
+static enum status room_for_keys(struct section_builder *builder, size_t count)
+{
+    if (count > builder->key_capacity - builder->key_count) {
+        size_t capacity = builder->key_capacity ? builder->key_capacity * 2 : 1024;
+        while (capacity - builder->key_count < count) capacity *= 2;
+        uint64_t *grown = realloc(builder->keys, capacity * sizeof *grown);
+        if (!grown) return STATUS_LIMIT;
+        builder->keys = grown;
+        builder->key_capacity = capacity;
+    }
+    return STATUS_OK;
+}
+
 static enum status add_key(struct section_builder *builder, uint64_t key)
 {
     if (!builder->plan.for_file) {
         if (builder->filter_bytes) filter_add(builder->filter, builder->filter_bytes, key);
         return STATUS_OK;
     }
-    if (builder->key_count == builder->key_capacity) {
-        size_t capacity = builder->key_capacity ? builder->key_capacity * 2 : 1024;
-        uint64_t *grown = realloc(builder->keys, capacity * sizeof *grown);
-        if (!grown) return STATUS_LIMIT;
-        builder->keys = grown;
-        builder->key_capacity = capacity;
-    }
+    TRY(room_for_keys(builder, 1));
     builder->keys[builder->key_count++] = key;
     return STATUS_OK;
 }
@@ -283,12 +292,10 @@ enum status section_builder_codes(struct section_builder *builder, uint32_t prop
     return status;
 }
 
-enum status section_builder_run_end(struct section_builder *builder)
+/* The run's chunk table, behind everything that it refers to, and the run's entry in the directory. */
+static enum status end_run(struct section_builder *builder, struct section_event *run, struct str table)
 {
-    struct section_event *run = &builder->run;
-    TRY(buf_status(&builder->table));
-    memcpy(builder->table.data, &builder->chunk_count, 4);
-    run->table = section_append(&builder->out, buf_str(&builder->table));
+    run->table = section_append(&builder->out, table);
     buf_u32(&builder->events, run->event_id);
     buf_u32(&builder->events, run->rows);
     buf_u32(&builder->events, run->first_row);
@@ -302,6 +309,35 @@ enum status section_builder_run_end(struct section_builder *builder)
     builder->rows += run->rows;
     builder->event_count++;
     return section_out_status(&builder->out);
+}
+
+enum status section_builder_run_end(struct section_builder *builder)
+{
+    struct section_event *run = &builder->run;
+    TRY(buf_status(&builder->table));
+    memcpy(builder->table.data, &builder->chunk_count, 4);
+    if (!builder->plan.piece) return end_run(builder, run, buf_str(&builder->table));
+    /* Where its objects will stand is not known yet. */
+    assert(builder->rows == 0);
+    builder->rows = run->rows;
+    return section_out_status(&builder->out);
+}
+
+enum status section_builder_join(struct section_builder *builder, struct section_builder *piece)
+{
+    struct section_event *run = &piece->run;
+    uint64_t base;
+    if (piece->rows > SECTION_ROWS_MAX - builder->rows) return STATUS_LIMIT;
+    TRY(room_for_keys(builder, piece->key_count));
+    if (piece->key_count)
+        memcpy(builder->keys + builder->key_count, piece->keys, piece->key_count * sizeof *piece->keys);
+    builder->key_count += piece->key_count;
+    roaring_bitmap_or_inplace(builder->persons, piece->persons);
+    TRY(section_append_objects(&builder->out, buf_str(&piece->out.buf), &base));
+    chunk_table_move(piece->table.data, piece->table.size, base);
+    run->first_row = builder->rows;
+    if (run->statistics.size) run->statistics.offset += base;
+    return end_run(builder, run, buf_str(&piece->table));
 }
 
 uint32_t section_builder_rows(const struct section_builder *builder)

@@ -25,6 +25,7 @@
 
 #include "base/log.h"
 #include "os/clock.h"
+#include "os/machine.h"
 #include "store/delete.h"
 #include "store/store_int.h"
 
@@ -45,6 +46,7 @@ void store_options_defaults(struct store_options *options)
         .names_max = 1000000,
         .purge_deadline_ms = (uint64_t)7 * 86400000,
         .compact_memory_bytes = (uint64_t)1 << 30,
+        .compact_threads = os_cores(),
     };
     compact_options_defaults(&options->compact);
 }

@@ -55,8 +55,9 @@ struct store_options {
     uint64_t queue_bytes_max;   /* records waiting for the disk: 64 MiB */
     uint32_t names_max;         /* event names, and property names, of a project: 1 000 000, at most STORE_NAMES_MAX */
     uint64_t purge_deadline_ms; /* deleted rows and ids are gone from files after: 7 days */
-    struct compact_options compact;    /* purge_deadline_ms is the one above; fan_in 0: nothing is ever compacted */
-    uint64_t compact_memory_bytes;     /* of one merge; makes rows_max smaller when it does not suffice: 1 GiB */
+    struct compact_options compact; /* purge_deadline_ms is the one above; fan_in 0: nothing is ever compacted */
+    uint64_t compact_memory_bytes;  /* of one merge; makes rows_max smaller when it does not suffice: 1 GiB */
+    unsigned compact_threads; /* that share a merge which somebody waits for (store_compact_wait): as many as cores */
     uint64_t compact_bytes_per_second; /* written by compaction; 0: as fast as it goes */
     bool salvage;                      /* start even though acknowledged log bytes are damaged, without them */
 };

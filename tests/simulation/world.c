@@ -123,6 +123,7 @@ static enum status open_store(struct world *w, bool salvage, struct error *error
     options.cache_bytes = once_in(w, 2) ? 1 << 14 : 1 << 20;
     if (w->swarm.compaction) {
         options.compact.fan_in = 2 + (uint32_t)draw(w, 4);
+        options.compact_threads = 1 + (unsigned)draw(w, 3);
         options.compact.runs_max = options.compact.fan_in + (uint32_t)draw(w, 8);
         options.compact.rows_max = 50 + draw(w, 1000);
         options.compact.merge_rows_max = 4 * options.compact.rows_max;
