@@ -5,6 +5,7 @@
 #include "api/health.h"
 #include "api/identity.h"
 #include "api/import.h"
+#include "api/lookups.h"
 #include "api/response.h"
 #include "api/segmentation.h"
 #include "api/track.h"
@@ -48,6 +49,18 @@ static const struct http_route routes[] = {
     {.methods = HTTP_METHOD_DELETE,
      .path = "/api/app/projects/{project_id}/deletions/{id}",
      .handler = api_deletions_cancel},
+    {.methods = HTTP_METHOD_GET, .path = "/lookup-tables", .handler = api_lookups_list},
+    {.methods = HTTP_METHOD_POST,
+     .path = "/lookup-tables",
+     .handler = api_lookups_create,
+     .flags = HTTP_ROUTE_BODY_IN_FILE},
+    {.methods = HTTP_METHOD_PUT,
+     .path = "/lookup-tables/{id}",
+     .handler = api_lookups_replace,
+     .flags = HTTP_ROUTE_BODY_IN_FILE},
+    {.methods = HTTP_METHOD_DELETE, .path = "/lookup-tables/{id}", .handler = api_lookups_delete},
+    {.methods = HTTP_METHOD_PUT, .path = "/lookup-tables/{id}/properties/{name}", .handler = api_lookups_map},
+    {.methods = HTTP_METHOD_DELETE, .path = "/lookup-tables/{id}/properties/{name}", .handler = api_lookups_unmap},
     {.methods = HTTP_METHOD_GET, .path = "/health", .handler = api_health},
     {.methods = HTTP_METHOD_GET, .path = "/ready", .handler = api_ready},
 };

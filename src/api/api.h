@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 struct executor;
+struct lookup;
 struct meta;
 struct meta_reader;
 struct meta_view;
@@ -30,6 +31,8 @@ struct api {
     struct meta_reader **readers; /* one per loop */
     struct workers *workers;
     struct executor *executor;
+    struct lookup *lookup;
+    uint64_t lookup_file_bytes_max; /* of a table as CSV, as sent and as unpacked */
     struct api_query_limits query;
     struct enrichment_sources enrichment;
     struct visitor_proxies proxies;
@@ -37,7 +40,7 @@ struct api {
 };
 
 struct http_route;
-/* The routing table of the whole API, for http_options. */
+/* The routing table of the whole API, for http_options. Bodies that go to a file may have lookup_file_bytes_max. */
 const struct http_route *api_routes(size_t *ret_count);
 /* http_options.render_error: Mixpanel's JSON; on the tracking paths readable by a browser's page of another origin. */
 struct http_request;

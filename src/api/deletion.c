@@ -2,6 +2,7 @@
 
 #include "base/civil.h"
 #include "base/log.h"
+#include "lookup/lookup.h"
 #include "os/clock.h"
 #include "os/thread.h"
 #include "query/backend.h"
@@ -145,7 +146,8 @@ struct finder {
     struct api *api;
     const struct meta_deletion *deletion;
     struct row_keys keys;
-    int64_t before_ms; /* rows from here on do not count */
+    struct lookup_joins *joins; /* of the filter */
+    int64_t before_ms;          /* rows from here on do not count */
     uint64_t found;
     bool dry;
     struct store_deletion result;
@@ -203,7 +205,8 @@ static enum status find(struct finder *finder, const struct plan *plan, struct e
     struct event_rows *rows = NULL;
     bool done = false;
     TRY(executor->rows(executor, plan, &limits, error, &rows));
-    enum status status = STATUS_OK;
+    /* Nothing is deleted by a filter whose lookup table could not be read. */
+    enum status status = lookup_joins_status(finder->joins, error);
     while (status == STATUS_OK && !done) status = event_rows_read(rows, ROWS_PER_READ, &finder->sink, error, &done);
     event_rows_free(rows);
     if (status == STATUS_OK && row_keys_count(&finder->keys)) status = append(finder, error);
@@ -225,10 +228,19 @@ static enum status find_events(struct finder *finder, const struct request *requ
                         .distinct_ids = request->ids,
                         .distinct_id_count = request->id_count,
                         .now_ms = finder->deletion->requested_ms};
+    struct meta_view *view;
+    struct lookup_joins *joins;
+    TRY(meta_view_load(finder->api->meta, error, &view));
+    enum status status = lookup_joins_new(finder->api->lookup, view, finder->deletion->project_id, error, &joins);
+    meta_view_unref(view);
+    TRY(status);
+    plan.joins = lookup_joins_list(joins, &plan.join_count);
     finder->before_ms = kind == META_DELETION_BEFORE ? request->before_ms : INT64_MAX;
+    finder->joins = joins;
     row_keys_init(&finder->keys);
-    enum status status = find(finder, &plan, error);
+    status = find(finder, &plan, error);
     row_keys_fini(&finder->keys);
+    lookup_joins_free(joins);
     return status;
 }
 

@@ -10,6 +10,7 @@ static const struct command commands[] = {
     {"project", cmd_project, "create, list, show, change and delete projects"},
     {"account", cmd_account, "create, list and delete service accounts and their roles"},
     {"import", cmd_import, "bring in events of any age, from files"},
+    {"lookup", cmd_lookup, "create, fill, join, list and delete lookup tables"},
     {"delete", cmd_delete, "delete events: of people, that match, or old ones"},
     {"workflow", cmd_workflow, "run and check Arazzo workflow documents"},
     {"inspect", cmd_inspect, "show what is on disk, and where the bytes go"},

@@ -8,14 +8,15 @@
  *     compaction  1/10    the plan of one; its columns may take as much again                    at worst 2/10
  *     cache       1/5     columns of sections
  *     queries     1/5     all threads together
- *     the rest    1/5     ids and names, which grow with the data; the program; what the allocator keeps
+ *     lookups     1/20    lookup tables; one that is larger all the same
+ *     the rest    3/20    ids and names, which grow with the data; the program; what the allocator keeps
  *
  * So a server stays inside memory.max while the ids of its projects fit into the rest: about 60 bytes each.
  */
 #include <stdint.h>
 
 struct memory_shares {
-    uint64_t events_bytes, cache_bytes, compact_bytes;
+    uint64_t events_bytes, cache_bytes, compact_bytes, lookup_bytes;
     uint64_t bodies_bytes; /* of one event loop */
     uint64_t query_bytes;  /* of one query thread */
 };

@@ -94,7 +94,7 @@ static enum status unpack(struct input *input, struct error *error)
     TRY(peek(file, error));
     input->plain = &file->base;
     if (file->peeked_size >= 2 && memcmp(file->peeked, "\x1F\x8B", 2) == 0) {
-        TRY(inflate_new(&file->base, UINT64_MAX, error, &input->inflate));
+        TRY(inflate_new(&file->base, INT64_MAX, error, &input->inflate));
         input->plain = inflate_source(input->inflate);
     } else if (file->peeked_size == 4 && memcmp(file->peeked, "\x28\xB5\x2F\xFD", 4) == 0) {
         TRY(unzstd_new(&file->base, error, &input->unzstd));
