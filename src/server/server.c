@@ -102,7 +102,10 @@ static enum status open_lookup(struct server *server, struct error *error)
         .build = {.rows_max = (uint64_t)o->lookup_rows_max, .columns_max = (uint32_t)o->lookup_columns_max},
         .limits = {.tables_max = o->lookup_tables_max, .rows_max = o->lookup_project_rows_max}};
     TRY(lookup_new(&options, error, &server->lookup));
-    return lookup_sweep(server->lookup, true, error);
+    /* Nothing depends on it but space. */
+    if (lookup_sweep(server->lookup, true, error) != STATUS_OK)
+        log_failure(LOG_WARN, "cannot_sweep_lookup_tables", error);
+    return STATUS_OK;
 }
 
 static void fill_api(struct server *server)
