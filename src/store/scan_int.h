@@ -21,7 +21,6 @@ struct scan {
     /* scan_column.c */
     uint32_t *minutes, *codes, *stored_persons;
     uint8_t starts[VECTOR_ROWS_MAX];
-    uint32_t ends[VECTOR_ROWS_MAX];
     double *numbers;
     /* scan_pick.c */
     uint32_t picked_count, picked[SCAN_PICKS_MAX];
