@@ -91,10 +91,11 @@ static void draw_swarm(struct world *w)
         s->directory_errors = once_in(w, 2);
     }
     /* What is silently wrong on disk cannot be told from what a power cut took, nor repeats from originals whose place
-     * cannot be read. */
+     * cannot be read; what cannot be read is not deleted, and questions that read other columns count it. */
     if (once_in(w, 6)) {
         s->silent = true;
-        s->resends = s->kill = s->power = s->crash_in_recovery = s->fault_in_recovery = s->read_faults = false;
+        s->deletes = s->resends = s->kill = s->power = s->crash_in_recovery = s->fault_in_recovery = s->read_faults =
+            false;
         s->errors = s->drops = s->no_space = s->directory_errors = false;
     }
     /* After a crash, whether an unanswered delete took place is told by what it took away; so nothing else may. */
