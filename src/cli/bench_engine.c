@@ -20,6 +20,7 @@ enum status bench_engine_open(const char *directory, bool create, unsigned threa
                               struct error *error, struct bench_engine *engine)
 {
     *engine = (struct bench_engine){.lock = NULL};
+    os_return_freed_memory();
     if (create) TRY(os_make_directories(directory, error));
     TRY(os_lock_acquire(directory, error, &engine->lock));
     TRY(os_posix_new(directory, error, &engine->fs));

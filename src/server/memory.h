@@ -5,11 +5,12 @@
  *
  *     events      1/16    before a flush; up to twice as much while a flush is under way        at worst 2/16
  *     bodies      1/16    all event loops together                                               1/16
+ *     queue       1/32    records before the log; as many may wait behind it                     at worst 2/32
  *     compaction  1/10    the plan of one; its columns may take as much again                    at worst 2/10
  *     cache       1/5     columns of sections
  *     queries     1/5     all threads together
  *     lookups     1/20    lookup tables; one that is larger all the same
- *     the rest    3/20    ids and names, which grow with the data; the program; what the allocator keeps
+ *     the rest    1/10    ids and names, which grow with the data; the program; what the allocator keeps
  *
  * So a server stays inside memory.max while the ids of its projects fit into the rest: about 60 bytes each.
  */
@@ -17,6 +18,7 @@
 
 struct memory_shares {
     uint64_t events_bytes, cache_bytes, compact_bytes, lookup_bytes;
+    uint64_t queue_bytes;
     uint64_t bodies_bytes; /* of one event loop */
     uint64_t query_bytes;  /* of one query thread */
 };

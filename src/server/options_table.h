@@ -124,8 +124,8 @@ OPTION(DURATION, store_flush_interval_ms, "store.flush_interval", "10m", "100ms.
        "new events are written as a segment after this long, however few")
 OPTION(BYTES, store_cache_bytes, "store.cache_bytes", "0", "0..1024g",
        "columns kept in memory; 0: a share of memory.max")
-OPTION(BYTES, store_queue_bytes_max, "store.queue_bytes_max", "64m", "1m..64g",
-       "records that wait to be written; beyond it requests are answered with 503")
+OPTION(BYTES, store_queue_bytes_max, "store.queue_bytes_max", "0", "0..64g",
+       "records that wait to be written; beyond it requests are answered with 503; 0: a share of memory.max")
 OPTION(INTEGER, store_names_max, "store.names_max", "1000000", "1000..16000000",
        "event names, and property names, of a project; what comes later shares a name or is left out")
 OPTION(DURATION, store_purge_deadline_ms, "store.purge_deadline", "7d", "1s..30d",

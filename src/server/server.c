@@ -439,6 +439,7 @@ static void stop(struct server *server)
 enum status server_run(const struct options *options, struct error *error)
 {
     struct server server = {.options = options};
+    os_return_freed_memory();
     enum status status = start(&server, error);
     if (status == STATUS_OK) {
         for (size_t i = 0; i < options->http_listen.count; i++) {
