@@ -6,7 +6,7 @@
 #include "base/hash.h"
 #include "store/catalog.h"
 #include "store/event_files.h"
-#include "store/wal.h"
+#include "store/file_header.h"
 
 #include <stdlib.h>
 

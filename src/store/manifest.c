@@ -3,7 +3,7 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "os/clock.h"
-#include "store/wal.h"
+#include "store/file_header.h"
 
 #include <assert.h>
 #include <stdatomic.h>
