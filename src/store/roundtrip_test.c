@@ -13,20 +13,16 @@
 #define BIG_BYTES 10000000u
 
 /* Files of the log are large enough for large records; what is kept in memory is what a small server has. */
+static void large(struct store_options *options)
+{
+    options->wal_file_bytes = (uint64_t)32 << 20;
+    options->memory_bytes_max = options->cache_bytes = (uint64_t)64 << 20;
+    options->compact_memory_bytes = (uint64_t)128 << 20;
+}
+
 static void open_large(struct world *w)
 {
-    static const char *const reasons[] = {"", "refused", NULL};
-    struct store_options options;
-    struct store_report report;
-    store_options_defaults(&options);
-    options.fs = w->fs;
-    options.link = world_link;
-    options.link_reasons = reasons;
-    options.wal_file_bytes = (uint64_t)32 << 20;
-    options.memory_bytes_max = options.cache_bytes = (uint64_t)64 << 20;
-    options.compact_memory_bytes = (uint64_t)128 << 20;
-    w->error = ERROR_INIT;
-    if (store_open(&options, &w->error, &report, &w->store) != STATUS_OK) fail_msg("%s", w->error.primary);
+    world_open_with(w, large);
 }
 
 static struct world new_large(void)
