@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-#define FORMAT_VERSION 4 /* of all files; docs/formats/README.md */
+#define FORMAT_VERSION 5 /* of all files; docs/formats/README.md */
+#define FORMAT_OLDEST  4 /* what it wrote means the same: 5 has more kinds of records */
 #define CHECK_AT       56
 
 void file_header_write(unsigned char out[FILE_HEADER], const char magic[8], const unsigned char node[16],
@@ -40,9 +41,9 @@ enum status file_header_check(const unsigned char header[FILE_HEADER], const cha
         return STATUS_UNSUPPORTED;
     }
     unsigned version = header[8] | (unsigned)header[9] << 8;
-    if (version < FORMAT_VERSION) {
+    if (version < FORMAT_OLDEST) {
         error_set(error, STATUS_UNSUPPORTED, "made by an older version of Cairn (format %u, this one needs %u)",
-                  version, FORMAT_VERSION);
+                  version, FORMAT_OLDEST);
         error_hint(error, "export its events with the version that made it, and import them into a new directory");
         return STATUS_UNSUPPORTED;
     }
