@@ -126,7 +126,8 @@ enum status project_updates_retry(struct project *shadow, struct project_context
         memmove(debts->items + kept, debts->items + at, (debts->count - at) * sizeof *debts->items);
     debts->count = kept + (debts->count - at);
     u64map_fini(&stuck);
-    if (status == STATUS_OK && !debts->count) log_info("owed_profile_updates_done", LOG_INT("project", shadow->id));
+    if (status == STATUS_OK && !debts->count)
+        log_info("owed_profile_updates_done", LOG_INT("project", store_profiles_owner(shadow->id)));
     return status;
 }
 
