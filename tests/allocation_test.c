@@ -15,11 +15,12 @@
 #include "base/timezone.h"
 #include "expr/expr.h"
 #include "identity/identity.h"
-#include "ingest/ingest.h"
+#include "ingest/profile.h"
 #include "os/sim.h"
 #include "os/thread.h"
 #include "profile/update.h"
 #include "query/backend.h"
+#include "store/profile_row.h"
 #include "store/store.h"
 
 #include <pthread.h>
@@ -191,6 +192,58 @@ static void ingestion_refuses_clearly(void **state)
 {
     (void)state;
     at_every_allocation(ingest_step, NULL);
+}
+
+/* --- messages about profiles, and what they do --- */
+
+static const char messages_text[] =
+    "[{\"$token\":\"t\",\"$distinct_id\":\"$device:D1\",\"$set\":{\"n\":1.5,\"s\":\"text\",\"o\":{\"k\":null}},"
+    "\"$append\":{\"l\":{\"a\":1}},\"$union\":{\"u\":[1,2,3],\"s\":[\"text\"]},\"$remove\":{\"l\":1},\"$add\":{\"n\":1}"
+    "},"
+    "{\"$token\":\"t\",\"$distinct_id\":\"U1\",\"$add\":{\"n\":\"5\"}},"
+    "{\"$token\":\"t\",\"$distinct_id\":7,\"$unset\":[\"s\"],\"$set_once\":{\"q\":12345678901234567890}}]";
+
+static enum status carry_out(struct arena *arena, struct str records)
+{
+    struct reader reader = reader_of(records);
+    struct profile_row row = {0};
+    while (reader_left(&reader)) {
+        struct record record;
+        struct update_view update;
+        struct profile_outcome outcome;
+        assert_int_equal(record_next(&reader, &record), STATUS_OK);
+        assert_int_equal(update_open(record.body, &update), STATUS_OK);
+        TRY(profile_update(&update, arena, &row, &outcome));
+    }
+    assert_int_equal(row.count, 6); /* n, o, l, u, q and $last_seen */
+    return STATUS_OK;
+}
+
+static bool messages_step(void *arg)
+{
+    (void)arg;
+    struct arena *arena = arena_new(MEMORY);
+    struct error error = ERROR_INIT;
+    struct ingest_limits limits = INGEST_LIMITS_DEFAULT;
+    struct decode_form form = {.payload = str_of(messages_text)};
+    struct profile_request request = {.received_ms = RECEIVED, .project_of = project_of};
+    struct profile_batch batch;
+    enum status status = profile_take(arena, &limits, &form, &request, &error, &batch);
+    if (status == STATUS_OK) {
+        assert_int_equal(batch.stored, 2);
+        assert_int_equal(batch.refusal_count, 1);
+        status = carry_out(arena, buf_str(&batch.records));
+        buf_fini(&batch.records);
+    }
+    if (status != STATUS_OK) check_refusal(status);
+    arena_free(arena);
+    return status == STATUS_OK;
+}
+
+static void messages_refuse_clearly(void **state)
+{
+    (void)state;
+    at_every_allocation(messages_step, NULL);
 }
 
 /* --- the store and its questions --- */
@@ -389,6 +442,7 @@ int main(void)
     atomic_store(&left, -1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ingestion_refuses_clearly),
+        cmocka_unit_test(messages_refuse_clearly),
         cmocka_unit_test_setup_teardown(appending_refuses_clearly, world_init, world_fini),
         cmocka_unit_test_setup_teardown(snapshots_and_scans_refuse_clearly, world_init, world_fini),
         cmocka_unit_test_setup_teardown(questions_refuse_clearly, world_init, world_fini),
