@@ -248,7 +248,8 @@ static bool sets_last_seen(const struct message *message)
     return (set && json_get(set, name)) || (once && json_get(once, name));
 }
 
-/* What is set beside what the operators say. */
+/* What is set beside what the operators say; what a look-up of the address (`$ip`, or the request's) finds belongs
+ * here, too. */
 static enum status take_modifiers(struct run *run, const struct message *message)
 {
     const struct {

@@ -46,6 +46,7 @@ static enum status find_in_sections(struct project *shadow, struct project_conte
             !section_filter_has(section, profile->key))
             continue;
         if (!person_count) person_count = id_graph_history(shadow->ids, profile->id, persons);
+        /* a row that is to be deleted there must not be taken for one that counts */
         enum status status =
             project_owes(shadow, section)
                 ? error_set(error, STATUS_CORRUPT, "the section owes a delete")
@@ -259,7 +260,6 @@ enum status project_apply_update(struct project *shadow, struct project *owner, 
     if (!store_is_profiles(shadow->id) || update_open(body, &update) != STATUS_OK)
         return error_set(error, STATUS_CORRUPT, "malformed update record");
     update.id = resolve(owner, &update, room);
-    if (shadow->owed_count) project_orders_retry(shadow, context);
     struct error why = ERROR_INIT;
     if (shadow->update_debts && project_owes_update(shadow, update.event, update.id))
         error_set(&why, STATUS_UNAVAILABLE, "an earlier update of the profile is owed");
