@@ -404,9 +404,24 @@ void id_view_expect_texts(const struct id_view *view, const uint32_t *ids, size_
 uint32_t id_view_find(const struct id_view *view, struct str text)
 {
     struct id_form form;
+    uint32_t id;
     id_form_make(text, &form);
-    os_rwlock_read(&view->graph->lock);
-    uint32_t id = find(view->graph, &view->person, view->count, &form);
-    os_rwlock_read_end(&view->graph->lock);
+    id_view_find_forms(view, &form, 1, &id);
     return id;
+}
+
+void id_view_find_forms(const struct id_view *view, const struct id_form *forms, size_t count, uint32_t *ret_ids)
+{
+    const struct id_graph *graph = view->graph;
+    os_rwlock_read(&view->graph->lock);
+    if (count > 1 && graph->capacity) {
+        for (size_t i = 0; i < count; i++) __builtin_prefetch(&graph->slots[id_home(forms[i].tag, graph->capacity)]);
+        for (size_t i = 0; i < count; i++) {
+            struct slot slot = graph->slots[id_home(forms[i].tag, graph->capacity)];
+            if (slot.id && slot.tag == forms[i].tag)
+                __builtin_prefetch(form_at(graph->texts->pages, graph->texts->pieces, slot.id));
+        }
+    }
+    for (size_t i = 0; i < count; i++) ret_ids[i] = find(graph, &view->person, view->count, &forms[i]);
+    os_rwlock_read_end(&view->graph->lock);
 }

@@ -103,3 +103,5 @@ struct str id_view_text(const struct id_view *view, uint32_t id, char room[ID_TE
 /* Has the texts fetched into the processor's cache: they will be asked for soon. */
 void id_view_expect_texts(const struct id_view *view, const uint32_t *ids, size_t count);
 uint32_t id_view_find(const struct id_view *view, struct str text);
+/* The same for many: their waits for memory overlap. */
+void id_view_find_forms(const struct id_view *view, const struct id_form *forms, size_t count, uint32_t *ret_ids);

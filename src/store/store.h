@@ -24,6 +24,14 @@
 struct store;
 struct id_graph;
 
+/* The profiles of a project's users and groups are the rows of a project of their own, its shadow: one live row each,
+ * with the event name "$user" or "$group:" and the group key, the profile's key as its id, time 0 and insert id "p". */
+#define STORE_PROFILES_BIT ((uint64_t)1 << 62)
+static inline uint64_t store_profiles_of(uint64_t project)
+{
+    return project | STORE_PROFILES_BIT;
+}
+
 /* What the identity floor tells the store: whether a link is made. Called by the applier in log order; a function of
  * the graph and of its arguments alone, so that replay repeats it. Links are made through id_graph_link (ids.h). The
  * result is a reason that is stored with the event, 0 when there is none (see identity/identity.h). */
@@ -142,6 +150,9 @@ uint32_t snapshot_property_count(const struct snapshot *snapshot);
 /* People. Ids and persons are dense numbers from 1; 0 is "no user". A person is a cluster of ids; `person` of an id
  * changes when clusters merge, and a snapshot's answers are consistent. */
 uint32_t snapshot_id(const struct snapshot *snapshot, struct str distinct_id); /* 0 when unknown */
+/* The same for the texts of ids first, first + 1, … of another snapshot, at a fraction of the cost. */
+void snapshot_match_ids(const struct snapshot *snapshot, const struct snapshot *other, uint32_t first, uint32_t count,
+                        uint32_t *ret_ids);
 /* "" for 0. It is in `room` or lives as long as the snapshot. */
 struct str snapshot_id_text(const struct snapshot *snapshot, uint32_t id, char room[ID_TEXT_ROOM]);
 /* The texts of these ids will be asked for soon: has them fetched into the processor's cache. */

@@ -97,7 +97,7 @@ enum status worker_read_numbers(struct worker *worker, uint32_t vector)
     }
     case SOURCE_TABLE: {
         const uint32_t *codes;
-        TRY(scan_codes(worker->scan, numbers->property, &worker->error, &codes));
+        TRY(worker_codes(worker, numbers->property, numbers->profile, &codes));
         for (uint32_t i = 0; i < worker->rows; i++) to[i] = numbers->numbers[codes[i]];
         return STATUS_OK;
     }
