@@ -112,12 +112,59 @@ static void link_ids(struct world *w, const struct step *step)
     reference_link(w->reference, device, user, step->operation != LINK_CREATE);
 }
 
-static void delete_record(struct world *w, struct buf *record)
+static void delete_record(struct world *w, uint64_t project, struct buf *record)
 {
     struct error error = ERROR_INIT;
     struct store_deletion deletion;
-    if (store_delete(w->store, PROJECT, 0, record, &error, &deletion) != STATUS_OK) fail_with(&error);
+    if (store_delete(w->store, project, 0, record, &error, &deletion) != STATUS_OK) fail_with(&error);
     assert_int_equal(deletion.sections_owed, 0);
+}
+
+/* A profile is the row of the shadow that has this key. */
+static void write_profile(struct world *w, const struct step *step)
+{
+    struct arena *arena = arena_new(MEMORY);
+    struct error error = ERROR_INIT;
+    struct batch batch;
+    struct buf record;
+    struct json properties;
+    if (json_parse(arena, step->event, NULL, &error, &properties) != STATUS_OK) fail_with(&error);
+    batch_init(&batch, 1 << 24);
+    batch_begin(&batch, store_profiles_of(PROJECT), step->received_ms, w->mode, 0);
+    batch_event(&batch, STR("$user"), 0, str_of(step->user), STR_NULL, STR("p"));
+    for (size_t i = 0; i < properties.object.count; i++) {
+        const struct json_member *member = &properties.object.members[i];
+        assert_int_equal(batch_property(&batch, member->key, &member->value), STATUS_OK);
+    }
+    batch_event_end(&batch);
+    assert_int_equal(batch_finish(&batch, &record), STATUS_OK);
+    batch_fini(&batch);
+    assert_int_equal(store_append_wait(w->store, &record), STATUS_OK);
+    reference_profile(w->reference, str_of(step->user), &properties);
+    arena_free(arena);
+}
+
+static void delete_profile(struct world *w, const struct step *step)
+{
+    struct row_keys keys;
+    struct buf record;
+    row_keys_init(&keys);
+    row_keys_add(&keys, &(struct row_key){.event = STR("$user"), .id = str_of(step->user), .insert_id = STR("p")});
+    assert_int_equal(row_keys_finish(&keys, store_profiles_of(PROJECT), 0, &record), STATUS_OK);
+    row_keys_fini(&keys);
+    delete_record(w, store_profiles_of(PROJECT), &record);
+    reference_profile(w->reference, str_of(step->user), NULL);
+}
+
+struct deleted_profiles {
+    struct str ids[64];
+    size_t count;
+};
+static void add_profile(void *context, struct str id)
+{
+    struct deleted_profiles *deleted = context;
+    assert_true(deleted->count < sizeof deleted->ids / sizeof *deleted->ids);
+    deleted->ids[deleted->count++] = id;
 }
 
 static void delete_person(struct world *w, const struct step *step)
@@ -125,16 +172,22 @@ static void delete_person(struct world *w, const struct step *step)
     struct buf record = BUF_INIT(1 << 16);
     struct str ids[] = {str_of(step->device), str_of(step->user)};
     size_t count = step->user ? 2 : 1;
+    struct deleted_profiles profiles = {.count = 0};
     assert_int_equal(record_delete_person(&record, PROJECT, 0, ids, count), STATUS_OK);
-    delete_record(w, &record);
-    reference_delete_person(w->reference, ids, count);
+    delete_record(w, PROJECT, &record);
+    reference_delete_person(w->reference, ids, count, add_profile, &profiles);
+    if (!profiles.count) return;
+    record = BUF_INIT(1 << 16);
+    assert_int_equal(record_delete_person(&record, store_profiles_of(PROJECT), 0, profiles.ids, profiles.count),
+                     STATUS_OK);
+    delete_record(w, store_profiles_of(PROJECT), &record);
 }
 
 static void delete_before(struct world *w, const struct step *step)
 {
     struct buf record = BUF_INIT(1 << 16);
     assert_int_equal(record_delete_before(&record, PROJECT, 0, step->before_ms), STATUS_OK);
-    delete_record(w, &record);
+    delete_record(w, PROJECT, &record);
     reference_delete_before(w->reference, step->before_ms);
 }
 
@@ -151,7 +204,7 @@ static void delete_rows(struct world *w, const struct step *step)
     reference_delete_some(w->reference, step->every, add_key, &keys);
     if (row_keys_count(&keys)) {
         assert_int_equal(row_keys_finish(&keys, PROJECT, 0, &record), STATUS_OK);
-        delete_record(w, &record);
+        delete_record(w, PROJECT, &record);
     }
     row_keys_fini(&keys);
 }
@@ -175,6 +228,8 @@ static void live(struct world *w, const struct history *history)
         case STEP_DELETE_PERSON: delete_person(w, step); break;
         case STEP_DELETE_BEFORE: delete_before(w, step); break;
         case STEP_DELETE_ROWS: delete_rows(w, step); break;
+        case STEP_PROFILE: write_profile(w, step); break;
+        case STEP_DELETE_PROFILE: delete_profile(w, step); break;
         case STEP_FLUSH: world_flush(w); break;
         case STEP_REOPEN: world_reopen(w); break;
         case STEP_COMPACT: world_compact(w); break;
