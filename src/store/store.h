@@ -24,14 +24,6 @@
 struct store;
 struct id_graph;
 
-/* The profiles of a project's users and groups are the rows of a project of their own, its shadow: one live row each,
- * with the event name "$user" or "$group:" and the group key, the profile's key as its id, time 0 and insert id "p". */
-#define STORE_PROFILES_BIT ((uint64_t)1 << 62)
-static inline uint64_t store_profiles_of(uint64_t project)
-{
-    return project | STORE_PROFILES_BIT;
-}
-
 /* What the identity floor tells the store: whether a link is made. Called by the applier in log order; a function of
  * the graph and of its arguments alone, so that replay repeats it. Links are made through id_graph_link (ids.h). The
  * result is a reason that is stored with the event, 0 when there is none (see identity/identity.h). */

@@ -11,6 +11,7 @@
 #include "os/fs.h"
 #include "profile/update.h"
 #include "store/delete_record.h"
+#include "store/profiles.h"
 
 #define PROJECT 0 /* that of plans which say nothing */
 #define MEMORY  ((size_t)512 << 20)
@@ -131,7 +132,7 @@ static void write_profile(struct world *w, const struct step *step)
     if (json_parse(arena, step->event, NULL, &error, &properties) != STATUS_OK) fail_with(&error);
     batch_init(&batch, 1 << 24);
     batch_begin(&batch, store_profiles_of(PROJECT), step->received_ms, w->mode, 0);
-    batch_event(&batch, STR("$user"), 0, str_of(step->user), STR_NULL, STR("p"));
+    batch_event(&batch, STR(PROFILE_USER_EVENT), 0, str_of(step->user), STR_NULL, STR("p"));
     for (size_t i = 0; i < properties.object.count; i++) {
         const struct json_member *member = &properties.object.members[i];
         assert_int_equal(batch_property(&batch, member->key, &member->value), STATUS_OK);
@@ -149,7 +150,7 @@ static void delete_profile(struct world *w, const struct step *step)
     struct row_keys keys;
     struct buf record;
     row_keys_init(&keys);
-    row_keys_add(&keys, &(struct row_key){.event = STR("$user"), .id = str_of(step->user), .insert_id = STR("p")});
+    row_keys_add(&keys, &(struct row_key){.event = STR(PROFILE_USER_EVENT), .id = str_of(step->user), .insert_id = STR("p")});
     assert_int_equal(row_keys_finish(&keys, store_profiles_of(PROJECT), 0, &record), STATUS_OK);
     row_keys_fini(&keys);
     delete_record(w, store_profiles_of(PROJECT), &record);

@@ -19,8 +19,8 @@ struct column {
     uint32_t property;
     struct value *values;        /* VECTOR_ROWS_MAX, for computed columns */
     char (*texts)[ID_TEXT_ROOM]; /* of ids, and generated insert ids */
-    const struct profile_column *profile;
-    uint32_t *codes; /* PROFILE_CODES_ROOM */
+    const struct joined_column *profile;
+    uint32_t *codes; /* JOINED_CODES_ROOM */
 };
 
 struct columns {
@@ -53,7 +53,7 @@ static enum source pseudo(struct str name)
 }
 
 enum status columns_new(struct arena *arena, const struct expr *expr, const struct snapshot *snapshot,
-                        const struct profiles *profiles, struct error *error, struct columns **ret_columns)
+                        const struct profile_join *profiles, struct error *error, struct columns **ret_columns)
 {
     size_t count;
     const struct expr_column *wanted = expr_columns(expr, &count);
@@ -70,8 +70,8 @@ enum status columns_new(struct arena *arena, const struct expr *expr, const stru
         struct column *column = &columns->columns[i];
         if (wanted[i].root == EXPR_USER) {
             column->source = SOURCE_PROFILE;
-            column->profile = profiles_column(profiles, wanted[i].name);
-            column->codes = arena_alloc(arena, PROFILE_CODES_ROOM * sizeof *column->codes);
+            column->profile = profile_join_column(profiles, wanted[i].name);
+            column->codes = arena_alloc(arena, JOINED_CODES_ROOM * sizeof *column->codes);
             if (!column->profile) return error_set(error, STATUS_INTERNAL, "a property of profiles was not asked for");
             if (!column->codes) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
             continue;
@@ -157,7 +157,7 @@ static enum status compute(const struct columns *columns, struct column *column,
         return STATUS_OK;
     }
     case SOURCE_PROFILE:
-        TRY(profile_codes(column->profile, scan, error, column->codes));
+        TRY(joined_codes(column->profile, scan, error, column->codes));
         *ret = (struct vector){.kind = VECTOR_DICT,
                                .count = rows,
                                .dict_count = column->profile->value_count,
@@ -191,7 +191,7 @@ size_t columns_count(const struct columns *columns)
     return columns->count;
 }
 
-const struct profile_column *columns_only_profile(const struct columns *columns)
+const struct joined_column *columns_only_profile(const struct columns *columns)
 {
     const struct column *column = columns->columns;
     return columns->count == 1 && column->source == SOURCE_PROFILE && !is_nobodys(column) ? column->profile : NULL;

@@ -8,7 +8,7 @@
 #define VALUES_FREE 4096 /* values that are evaluated however few rows there are */
 
 /* Not when there are more values than rows. */
-static bool is_worth_it(const struct survey *survey, const struct profile_column *column)
+static bool is_worth_it(const struct survey *survey, const struct joined_column *column)
 {
     uint64_t rows = VALUES_FREE;
     for (size_t i = 0; i < survey->run_count; i++) rows += survey->runs[i].run.rows;
@@ -21,7 +21,7 @@ static enum status load(struct survey *survey)
     for (size_t i = 0; i < survey->run_count; i++) {
         if (survey->runs[i].run.links_applied < oldest) oldest = survey->runs[i].run.links_applied;
     }
-    return profiles_load(&survey->profiles, survey->native, survey->snapshot, survey->plan->project, oldest,
+    return profile_join_load(&survey->profiles, survey->native, survey->snapshot, survey->plan->project, oldest,
                          survey->limits, survey->error);
 }
 
@@ -33,7 +33,7 @@ enum status survey_prepare_profiles(struct survey *survey)
     survey->profile_terms = arena_new_array(survey->arena, struct bound_term, survey->term_count + 1);
     if (!survey->profile_terms) return survey_out_of_memory(survey, survey->error);
     for (size_t i = 0; i < survey->term_count; i++) {
-        const struct profile_column *column = columns_only_profile(worker->term_columns[i]);
+        const struct joined_column *column = columns_only_profile(worker->term_columns[i]);
         struct bound_term *term = &survey->profile_terms[i];
         *term = (struct bound_term){.form = TERM_EVAL, .property = PROPERTY_ID_NONE, .profile = column};
         if (!column) continue;
@@ -42,7 +42,7 @@ enum status survey_prepare_profiles(struct survey *survey)
             term->keep = worker_keep_values(worker, i, column->values, column->value_count);
         if (term->keep) term->form = TERM_TABLE;
     }
-    const struct profile_column *on = survey->on ? columns_only_profile(worker->on_columns) : NULL;
+    const struct joined_column *on = survey->on ? columns_only_profile(worker->on_columns) : NULL;
     if (on) {
         struct bound_labels *labels = &survey->profile_labels;
         *labels = (struct bound_labels){
@@ -50,7 +50,7 @@ enum status survey_prepare_profiles(struct survey *survey)
         if (is_worth_it(survey, on)) labels->labels = worker_label_values(worker, on->values, on->value_count);
         if (labels->labels) labels->form = SOURCE_TABLE;
     }
-    const struct profile_column *of = survey->of ? columns_only_profile(worker->of_columns) : NULL;
+    const struct joined_column *of = survey->of ? columns_only_profile(worker->of_columns) : NULL;
     if (of) {
         struct bound_numbers *numbers = &survey->profile_numbers;
         *numbers = (struct bound_numbers){
@@ -61,15 +61,15 @@ enum status survey_prepare_profiles(struct survey *survey)
     return STATUS_OK;
 }
 
-enum status worker_codes(struct worker *worker, uint32_t property, const struct profile_column *profile,
+enum status worker_codes(struct worker *worker, uint32_t property, const struct joined_column *profile,
                          const uint32_t **ret_codes)
 {
     if (!profile) return scan_codes(worker->scan, property, &worker->error, ret_codes);
     *ret_codes = worker->profile_codes;
-    return profile_codes(profile, worker->scan, &worker->error, worker->profile_codes);
+    return joined_codes(profile, worker->scan, &worker->error, worker->profile_codes);
 }
 
-enum status worker_codes16(struct worker *worker, uint32_t property, const struct profile_column *profile,
+enum status worker_codes16(struct worker *worker, uint32_t property, const struct joined_column *profile,
                            uint32_t code_count, uint16_t ret_codes[VECTOR_ROWS_MAX])
 {
     const uint32_t *codes;

@@ -312,9 +312,9 @@ static enum status compile(struct survey *survey)
         TRY(checked(survey, "of", expr_compile(survey->arena, plan->of, &options, survey->error, &survey->of)));
     enum status status = STATUS_OK;
     for (size_t i = 0; i < survey->term_count && status == STATUS_OK; i++)
-        status = profiles_want(&survey->profiles, survey->terms[i].expr);
-    if (status == STATUS_OK && survey->on) status = profiles_want(&survey->profiles, survey->on);
-    if (status == STATUS_OK && survey->of) status = profiles_want(&survey->profiles, survey->of);
+        status = profile_join_want(&survey->profiles, survey->terms[i].expr);
+    if (status == STATUS_OK && survey->on) status = profile_join_want(&survey->profiles, survey->on);
+    if (status == STATUS_OK && survey->of) status = profile_join_want(&survey->profiles, survey->of);
     return status == STATUS_OK ? status : survey_out_of_memory(survey, survey->error);
 }
 
@@ -414,7 +414,7 @@ enum status native_segment(struct executor *executor, const struct plan *plan, c
     survey.worker_bytes_max = limits->memory_bytes_max / pool_slots(native->pool);
     if (survey.worker_bytes_max < WORKER_MIN) survey.worker_bytes_max = WORKER_MIN;
     labels_init(&survey.labels, limits->memory_bytes_max / 2);
-    profiles_init(&survey.profiles, limits->memory_bytes_max / 2);
+    profile_join_init(&survey.profiles, limits->memory_bytes_max / 2);
     if (plan->kind == PLAN_TOP_VALUES) survey.labels.absent = LABEL_NO_VALUE;
     enum status status = buckets_new(survey.arena, plan, limits->buckets_max, survey.error, &survey.buckets);
     if (status == STATUS_OK) status = store_snapshot(native->store, plan->project, survey.error, &survey.snapshot);
@@ -426,7 +426,7 @@ enum status native_segment(struct executor *executor, const struct plan *plan, c
         free_worker(&survey, &survey.workers[w]);
     }
     labels_fini(&survey.labels);
-    profiles_fini(&survey.profiles);
+    profile_join_fini(&survey.profiles);
     free(survey.moved_bits);
     free(survey.moved);
     snapshot_free(survey.snapshot);

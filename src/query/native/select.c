@@ -87,7 +87,7 @@ enum status selection_compile(struct selection *s, const char *parameter, struct
     const struct expr *expr;
     struct columns *columns;
     TRY(selection_evaluated(s, parameter, expr_compile(s->arena, text, &options, error, &expr), error));
-    if (!s->forked && profiles_want(s->profiles, expr) != STATUS_OK) return selection_out_of_memory(s, error);
+    if (!s->forked && profile_join_want(s->profiles, expr) != STATUS_OK) return selection_out_of_memory(s, error);
     TRY(columns_new(s->arena, expr, s->snapshot, s->profiles, error, &columns));
     size_t budget = s->share_bytes_max / 4;
     *ret_state = expr_state_new(expr, budget > EXPR_BUDGET_MIN ? budget : EXPR_BUDGET_MIN);
@@ -106,7 +106,7 @@ enum status selection_init(struct selection *s, struct native *native, const str
                             .arena = arena_new(limits->memory_bytes_max)};
     s->profiles = calloc(1, sizeof *s->profiles);
     if (!s->profiles) abort();
-    profiles_init(s->profiles, limits->memory_bytes_max / 2);
+    profile_join_init(s->profiles, limits->memory_bytes_max / 2);
     enum status status = store_snapshot(native->store, plan->project, error, &s->snapshot);
     if (status == STATUS_OK) status = find_events(s, error);
     if (status == STATUS_OK) status = find_intervals(s, error);
@@ -136,7 +136,7 @@ void selection_fini(struct selection *s)
     expr_state_free(s->where_state);
     if (!s->forked) {
         snapshot_free(s->snapshot);
-        if (s->profiles) profiles_fini(s->profiles);
+        if (s->profiles) profile_join_fini(s->profiles);
         free(s->profiles);
     }
     arena_free(s->arena);
@@ -169,7 +169,7 @@ enum status selection_load_profiles(struct selection *s, struct native *native, 
 {
     uint32_t oldest = UINT32_MAX;
     for (size_t i = 0; i < run_count; i++) oldest = runs[i].links_applied < oldest ? runs[i].links_applied : oldest;
-    return profiles_load(s->profiles, native, s->snapshot, s->plan->project, oldest, &s->limits, error);
+    return profile_join_load(s->profiles, native, s->snapshot, s->plan->project, oldest, &s->limits, error);
 }
 
 enum status selection_scan(const struct selection *s, struct error *error, struct scan **ret_scan)

@@ -13,7 +13,7 @@ struct selection {
     bool forked;            /* the snapshot is another one's */
     size_t share_bytes_max; /* what decoding may take, of the limits */
     struct arena *arena;    /* lives as long as the selection */
-    struct profiles *profiles; /* of all forks; loaded by selection_load_profiles */
+    struct profile_join *profiles; /* of all forks; loaded by selection_load_profiles */
     uint32_t *events;       /* of the plan, each once; NULL: any */
     size_t event_count;
     /* The instants of the plan's local days, as [from, to): one interval, unless clocks went back over midnight at an

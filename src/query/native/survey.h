@@ -22,7 +22,7 @@ enum term_form {
 struct bound_term {
     enum term_form form;
     uint32_t property;
-    const struct profile_column *profile; /* TABLE: whose codes they are, instead of the property's; else NULL */
+    const struct joined_column *profile; /* TABLE: whose codes they are, instead of the property's; else NULL */
     uint32_t code_count;
     const uint8_t *keep; /* TABLE */
 };
@@ -32,7 +32,7 @@ enum source_form { SOURCE_NONE, SOURCE_ONE, SOURCE_TABLE, SOURCE_NUMBERS, SOURCE
 struct bound_labels {
     enum source_form form;
     uint32_t property, code_count;
-    const struct profile_column *profile; /* as in bound_term */
+    const struct joined_column *profile; /* as in bound_term */
     uint32_t label;           /* ONE */
     const uint32_t *labels;   /* TABLE: by code */
     const uint32_t *all_rows; /* TABLE: rows per code, NULL: not known */
@@ -40,7 +40,7 @@ struct bound_labels {
 struct bound_numbers {
     enum source_form form;
     uint32_t property, code_count;
-    const struct profile_column *profile; /* as in bound_term */
+    const struct joined_column *profile; /* as in bound_term */
     double number;         /* ONE */
     const double *numbers; /* TABLE: by code */
 };
@@ -105,7 +105,7 @@ struct worker {
     uint32_t cells[VECTOR_ROWS_MAX];
     uint16_t cell_rows[VECTOR_ROWS_MAX];
     double numbers_buffer[VECTOR_ROWS_MAX];
-    uint32_t profile_codes[PROFILE_CODES_ROOM];
+    uint32_t profile_codes[JOINED_CODES_ROOM];
     const double *numbers;
     const uint32_t *persons;
     const uint8_t *starts;
@@ -155,7 +155,7 @@ struct survey {
     const struct expr_term *terms;
     size_t term_count;
     const struct expr *on, *of;
-    struct profiles profiles;
+    struct profile_join profiles;
     /* What reads one property of profiles alone is decided once for all runs: form TABLE, or EVAL and ROWS. By term;
      * NULL when nothing is read of profiles. */
     struct bound_term *profile_terms;
@@ -222,9 +222,9 @@ enum status worker_open(struct worker *worker, const struct bound *bound) MUST_U
 enum status survey_prepare_profiles(struct survey *survey) MUST_USE;
 /* The codes of the rows of the vector at hand: of a column of the run, or of profiles (NULL: of the run). Good until
  * the next call. Those of 16 bits are below code_count. */
-enum status worker_codes(struct worker *worker, uint32_t property, const struct profile_column *profile,
+enum status worker_codes(struct worker *worker, uint32_t property, const struct joined_column *profile,
                          const uint32_t **ret_codes) MUST_USE;
-enum status worker_codes16(struct worker *worker, uint32_t property, const struct profile_column *profile,
+enum status worker_codes16(struct worker *worker, uint32_t property, const struct joined_column *profile,
                            uint32_t code_count, uint16_t ret_codes[VECTOR_ROWS_MAX]) MUST_USE;
 
 /* --- cells.c --- */

@@ -17,6 +17,7 @@
 #include "base/civil.h"
 #include "query/store_testing.h"
 #include "store/delete_record.h"
+#include "store/profiles.h"
 
 #define WAL_FILE_BYTES (1 << 20)
 
@@ -97,7 +98,7 @@ static void track(int hour, const char *id, const char *device, const char *prop
 
 static void add_profile(struct batch *batch, const char *id, const char *properties)
 {
-    batch_event(batch, STR("$user"), 0, str_of(id), STR_NULL, STR("p"));
+    batch_event(batch, STR(PROFILE_USER_EVENT), 0, str_of(id), STR_NULL, STR("p"));
     write_properties(batch, properties);
     batch_event_end(batch);
 }
@@ -121,7 +122,7 @@ static void delete_profile(const char *id)
     struct row_keys keys;
     struct buf record;
     row_keys_init(&keys);
-    row_keys_add(&keys, &(struct row_key){.event = STR("$user"), .id = str_of(id), .insert_id = STR("p")});
+    row_keys_add(&keys, &(struct row_key){.event = STR(PROFILE_USER_EVENT), .id = str_of(id), .insert_id = STR("p")});
     assert_int_equal(row_keys_finish(&keys, store_profiles_of(PROJECT), 0, &record), STATUS_OK);
     row_keys_fini(&keys);
     carry_out(store_profiles_of(PROJECT), &record);

@@ -12,7 +12,7 @@
  *
  * Events of nobody (person 0) have code 0: undefined.
  */
-#include "query/native/profiles.h"
+#include "query/native/profile_join.h"
 
 #include "os/thread.h"
 #include "query/native/pair_kernels.h"
@@ -25,21 +25,21 @@
 #define VECTORS_PER_TASK 16u
 #define OWN_DICT         ((uint64_t)1 << 63) /* where the store's numbers of dictionaries do not get to */
 
-_Static_assert(PROFILE_CODES_ROOM >= VECTOR_ROWS_MAX + EXPAND_PAD, "room for what is written behind the last row");
+_Static_assert(JOINED_CODES_ROOM >= VECTOR_ROWS_MAX + EXPAND_PAD, "room for what is written behind the last row");
 
-void profiles_init(struct profiles *profiles, size_t bytes_max)
+void profile_join_init(struct profile_join *profiles, size_t bytes_max)
 {
-    *profiles = (struct profiles){.arena = arena_new(bytes_max), .bytes_max = bytes_max};
+    *profiles = (struct profile_join){.arena = arena_new(bytes_max), .bytes_max = bytes_max};
 }
 
-void profiles_fini(struct profiles *profiles)
+void profile_join_fini(struct profile_join *profiles)
 {
     for (size_t i = 0; i < profiles->count; i++) free(profiles->columns[i]->codes);
     arena_free(profiles->arena);
-    *profiles = (struct profiles){.arena = NULL};
+    *profiles = (struct profile_join){.arena = NULL};
 }
 
-static struct profile_column *find_column(const struct profiles *profiles, struct str name)
+static struct joined_column *find_column(const struct profile_join *profiles, struct str name)
 {
     for (size_t i = 0; i < profiles->count; i++) {
         if (str_eq(profiles->columns[i]->name, name)) return profiles->columns[i];
@@ -47,38 +47,38 @@ static struct profile_column *find_column(const struct profiles *profiles, struc
     return NULL;
 }
 
-const struct profile_column *profiles_column(const struct profiles *profiles, struct str name)
+const struct joined_column *profile_join_column(const struct profile_join *profiles, struct str name)
 {
     return find_column(profiles, name);
 }
 
-static enum status want(struct profiles *profiles, struct str name)
+enum status profile_join_want_name(struct profile_join *profiles, struct str name)
 {
     static const struct value absent = {.type = VALUE_ABSENT};
     if (find_column(profiles, name)) return STATUS_OK;
     if (profiles->count == profiles->capacity) {
         size_t capacity = profiles->capacity ? profiles->capacity * 2 : 4, each = sizeof *profiles->columns;
-        struct profile_column **grown =
+        struct joined_column **grown =
             arena_realloc(profiles->arena, profiles->columns, profiles->capacity * each, capacity * each);
         if (!grown) return STATUS_LIMIT;
         profiles->columns = grown;
         profiles->capacity = capacity;
     }
-    struct profile_column *column = arena_new_array(profiles->arena, struct profile_column, 1);
+    struct joined_column *column = arena_new_array(profiles->arena, struct joined_column, 1);
     if (!column) return STATUS_LIMIT;
-    *column = (struct profile_column){
+    *column = (struct joined_column){
         .name = arena_str(profiles->arena, name), .values = &absent, .value_count = 1, .code_bytes = 1};
     if (!column->name.data) return STATUS_LIMIT;
     profiles->columns[profiles->count++] = column;
     return STATUS_OK;
 }
 
-enum status profiles_want(struct profiles *profiles, const struct expr *expr)
+enum status profile_join_want(struct profile_join *profiles, const struct expr *expr)
 {
     size_t count;
     const struct expr_column *columns = expr_columns(expr, &count);
     for (size_t i = 0; i < count; i++) {
-        if (columns[i].root == EXPR_USER) TRY(want(profiles, columns[i].name));
+        if (columns[i].root == EXPR_USER) TRY(profile_join_want_name(profiles, columns[i].name));
     }
     return STATUS_OK;
 }
@@ -95,9 +95,12 @@ struct profile_run {
     struct piece *pieces;
 };
 struct loading {
-    struct profiles *profiles;
-    const struct snapshot *events;
+    struct profile_join *profiles;
+    const struct snapshot *events; /* NULL: codes are by the shadow's ids */
     struct snapshot *shadow;
+    struct str event; /* of the rows */
+    struct pool *pool; /* NULL: the caller alone */
+    unsigned slots;
     const struct plan_limits *limits;
     const struct profile_ids *ids;
     uint32_t *properties; /* of the columns, in the shadow */
@@ -116,7 +119,7 @@ struct loading {
     } * participants;
 };
 
-static enum status out_of_memory(const struct profiles *profiles, struct error *error)
+static enum status out_of_memory(const struct profile_join *profiles, struct error *error)
 {
     error_set(error, STATUS_LIMIT, "the profiles need more than %zu bytes of memory", profiles->bytes_max);
     error_hint(error, "use fewer properties of user[…], or raise query.memory_max");
@@ -191,7 +194,8 @@ static enum status find_persons(const struct loading *loading, struct participan
     TRY(scan_vector(own->scan, vector, &own->error, ret_rows));
     TRY(scan_stored_persons(own->scan, &own->error, &profiles));
     TRY(scan_live(own->scan, &own->error, &live));
-    for (uint32_t i = 0; i < *ret_rows; i++) {
+    for (uint32_t i = 0; i < *ret_rows && !events; i++) ret_persons[i] = live[i] ? profiles[i] : 0;
+    for (uint32_t i = 0; i < *ret_rows && events; i++) {
         uint32_t id = live[i] && profiles[i] ? profile_ids_at(loading->ids, events, loading->shadow, profiles[i]) : 0;
         uint32_t person = id ? snapshot_person(events, id) : 0;
         ret_persons[i] = person && snapshot_person_id(events, person) == id ? person : 0;
@@ -199,7 +203,7 @@ static enum status find_persons(const struct loading *loading, struct participan
     return STATUS_OK;
 }
 
-static void put(const struct profile_column *column, uint32_t person, uint32_t code)
+static void put(const struct joined_column *column, uint32_t person, uint32_t code)
 {
     switch (column->code_bytes) {
     case 1: ((uint8_t *)column->codes)[person] = (uint8_t)code; break;
@@ -211,7 +215,7 @@ static void put(const struct profile_column *column, uint32_t person, uint32_t c
 static enum status load_column(struct loading *loading, struct participant *own, const struct piece *piece, size_t c,
                                const uint32_t *persons, uint32_t rows)
 {
-    const struct profile_column *column = loading->profiles->columns[c];
+    const struct joined_column *column = loading->profiles->columns[c];
     uint32_t property = loading->properties[c], own_codes[VECTOR_ROWS_MAX];
     const uint32_t *codes;
     switch (piece->form) {
@@ -258,8 +262,8 @@ static enum status load_task(void *ctx, unsigned slot, uint32_t index)
 
 static enum status find_runs(struct loading *loading, struct error *error)
 {
-    struct profiles *profiles = loading->profiles;
-    uint32_t event = snapshot_event_id(loading->shadow, STR("$user"));
+    struct profile_join *profiles = loading->profiles;
+    uint32_t event = snapshot_event_id(loading->shadow, loading->event);
     struct scan_options options = {.events = &event, .event_count = 1, .from_ms = INT64_MIN, .to_ms = INT64_MAX};
     struct scan_run *runs;
     if (event == EVENT_ID_NONE) return STATUS_OK;
@@ -289,18 +293,24 @@ static enum status find_runs(struct loading *loading, struct error *error)
     return STATUS_OK;
 }
 
+/* The highest number that has a code. */
+static uint32_t persons_max(const struct loading *loading)
+{
+    return snapshot_id_count(loading->events ? loading->events : loading->shadow);
+}
+
 /* Room for the codes, by the values that there can be. */
 static enum status make_codes(struct loading *loading, size_t c, struct error *error)
 {
-    struct profiles *profiles = loading->profiles;
-    struct profile_column *column = profiles->columns[c];
+    struct profile_join *profiles = loading->profiles;
+    struct joined_column *column = profiles->columns[c];
     uint64_t codes = (uint64_t)loading->interners[c].count + 1;
     for (size_t i = 0; i < loading->run_count; i++) {
         enum scan_form form = loading->runs[i].pieces[c].form;
         if (form == SCAN_NUMBERS || form == SCAN_VALUES) codes += loading->runs[i].run.rows;
     }
     column->code_bytes = codes <= (uint32_t)UINT8_MAX + 1 ? 1 : codes <= (uint32_t)UINT16_MAX + 1 ? 2 : 4;
-    size_t bytes = ((size_t)snapshot_id_count(loading->events) + 1) * column->code_bytes;
+    size_t bytes = ((size_t)persons_max(loading) + 1) * column->code_bytes;
     if (codes > UINT32_MAX || bytes > profiles->bytes_max - profiles->code_bytes) return out_of_memory(profiles, error);
     column->codes = calloc(1, bytes);
     if (!column->codes) return out_of_memory(profiles, error);
@@ -311,7 +321,7 @@ static enum status make_codes(struct loading *loading, size_t c, struct error *e
 static enum status take_values(struct loading *loading, size_t c, struct error *error)
 {
     static _Atomic uint64_t next_dict_id = 1;
-    struct profile_column *column = loading->profiles->columns[c];
+    struct joined_column *column = loading->profiles->columns[c];
     const struct interner *interner = &loading->interners[c];
     struct value *values = arena_alloc(loading->profiles->arena, ((size_t)interner->count + 1) * sizeof *values);
     if (!values) return out_of_memory(loading->profiles, error);
@@ -333,8 +343,8 @@ static enum status follow_links(const struct loading *loading, uint32_t links_fr
             uint32_t number = (uint32_t)(w * 64) + (uint32_t)__builtin_ctzll(left);
             uint32_t person = snapshot_person(loading->events, number);
             for (size_t c = 0; c < loading->profiles->count; c++) {
-                const struct profile_column *column = loading->profiles->columns[c];
-                if (person != number) put(column, number, profile_code(column, person));
+                const struct joined_column *column = loading->profiles->columns[c];
+                if (person != number) put(column, number, joined_code(column, person));
             }
         }
     }
@@ -343,11 +353,13 @@ static enum status follow_links(const struct loading *loading, uint32_t links_fr
 }
 
 /* What a task said, if it was one that failed. */
-static enum status run_tasks(struct loading *loading, struct pool *pool, uint32_t count,
-                             enum status (*task)(void *, unsigned, uint32_t), struct error *error)
+static enum status run_tasks(struct loading *loading, uint32_t count, enum status (*task)(void *, unsigned, uint32_t),
+                             struct error *error)
 {
-    enum status status = pool_run(pool, count, task, loading);
-    for (unsigned i = 0; i < pool_slots(pool) && status != STATUS_OK; i++) {
+    enum status status = STATUS_OK;
+    if (loading->pool) status = pool_run(loading->pool, count, task, loading);
+    for (uint32_t i = 0; !loading->pool && i < count && status == STATUS_OK; i++) status = task(loading, 0, i);
+    for (unsigned i = 0; i < loading->slots && status != STATUS_OK; i++) {
         if (loading->participants[i].error.status != status) continue;
         if (error) *error = loading->participants[i].error;
         break;
@@ -355,49 +367,70 @@ static enum status run_tasks(struct loading *loading, struct pool *pool, uint32_
     return status;
 }
 
-static enum status load(struct loading *loading, struct native *native, uint64_t project, uint32_t links_from,
-                        struct error *error)
+/* When the runs are known. */
+static enum status load(struct loading *loading, struct error *error)
 {
-    struct profiles *profiles = loading->profiles;
-    struct profile_ids *ids = NULL;
-    TRY(find_runs(loading, error));
-    if (!loading->run_count || !snapshot_id_count(loading->events)) return STATUS_OK;
-    loading->participants = arena_new_array(profiles->arena, struct participant, pool_slots(native->pool));
+    struct profile_join *profiles = loading->profiles;
+    loading->slots = loading->pool ? pool_slots(loading->pool) : 1;
+    loading->participants = arena_new_array(profiles->arena, struct participant, loading->slots);
     if (!loading->participants) return out_of_memory(profiles, error);
-    TRY(profile_ids_get(native->profile_ids, native->pool, loading->events, loading->shadow, project, loading->limits,
-                        profiles->bytes_max, error, &ids));
-    loading->ids = ids;
-    enum status status = run_tasks(loading, native->pool, (uint32_t)loading->run_count, describe_task, error);
+    os_mutex_init(&loading->lock, "profiles");
+    enum status status = run_tasks(loading, (uint32_t)loading->run_count, describe_task, error);
     for (size_t c = 0; c < profiles->count && status == STATUS_OK; c++) status = make_codes(loading, c, error);
-    if (status == STATUS_OK) status = run_tasks(loading, native->pool, loading->task_count, load_task, error);
+    if (status == STATUS_OK) status = run_tasks(loading, loading->task_count, load_task, error);
     for (size_t c = 0; c < profiles->count && status == STATUS_OK; c++) status = take_values(loading, c, error);
-    if (status == STATUS_OK) status = follow_links(loading, links_from, error);
-    for (unsigned i = 0; i < pool_slots(native->pool); i++) scan_free(loading->participants[i].scan);
-    profile_ids_unref(ids);
+    for (unsigned i = 0; i < loading->slots; i++) scan_free(loading->participants[i].scan);
+    os_mutex_destroy(&loading->lock);
     return status;
 }
 
-enum status profiles_load(struct profiles *profiles, struct native *native, const struct snapshot *events,
-                          uint64_t project, uint32_t links_from, const struct plan_limits *limits, struct error *error)
+static enum status load_users(struct loading *loading, struct native *native, uint64_t project, uint32_t links_from,
+                              struct error *error)
 {
-    struct loading loading = {.profiles = profiles, .events = events, .limits = limits};
+    struct profile_ids *ids;
+    TRY(find_runs(loading, error));
+    if (!loading->run_count || !snapshot_id_count(loading->events)) return STATUS_OK;
+    TRY(profile_ids_get(native->profile_ids, native->pool, loading->events, loading->shadow, project, loading->limits,
+                        loading->profiles->bytes_max, error, &ids));
+    loading->ids = ids;
+    enum status status = load(loading, error);
+    profile_ids_unref(ids);
+    return status == STATUS_OK ? follow_links(loading, links_from, error) : status;
+}
+
+enum status profile_join_load(struct profile_join *profiles, struct native *native, const struct snapshot *events,
+                              uint64_t project, uint32_t links_from, const struct plan_limits *limits,
+                              struct error *error)
+{
+    struct loading loading = {.profiles = profiles,
+                              .events = events,
+                              .event = STR(PROFILE_USER_EVENT),
+                              .pool = native->pool,
+                              .limits = limits};
     if (profiles->count == 0) return STATUS_OK;
     TRY(store_snapshot(native->store, store_profiles_of(project), error, &loading.shadow));
-    os_mutex_init(&loading.lock, "profiles");
-    enum status status = load(&loading, native, project, links_from, error);
-    os_mutex_destroy(&loading.lock);
+    enum status status = load_users(&loading, native, project, links_from, error);
     snapshot_free(loading.shadow);
     return status;
 }
 
-enum status profile_codes(const struct profile_column *column, struct scan *scan, struct error *error,
-                          uint32_t ret_codes[PROFILE_CODES_ROOM])
+enum status profile_join_load_rows(struct profile_join *profiles, struct snapshot *shadow, struct str event,
+                                   const struct plan_limits *limits, struct error *error)
+{
+    struct loading loading = {.profiles = profiles, .shadow = shadow, .event = event, .limits = limits};
+    if (profiles->count == 0) return STATUS_OK;
+    TRY(find_runs(&loading, error));
+    return loading.run_count ? load(&loading, error) : STATUS_OK;
+}
+
+enum status joined_codes(const struct joined_column *column, struct scan *scan, struct error *error,
+                          uint32_t ret_codes[JOINED_CODES_ROOM])
 {
     const struct pair_kernels *kernels = CPU_SELECT(pair_kernels);
     uint32_t codes[VECTOR_ROWS_MAX + EXPAND_PAD];
     struct scan_segments segments;
     TRY(scan_segments(scan, error, &segments));
-    for (uint32_t s = 0; s < segments.count; s++) codes[s] = profile_code(column, segments.persons[s]);
+    for (uint32_t s = 0; s < segments.count; s++) codes[s] = joined_code(column, segments.persons[s]);
     for (uint32_t s = segments.count; s < segments.count + EXPAND_PAD; s++) codes[s] = 0;
     kernels->expand(codes, segments.ends, segments.count, ret_codes);
     return STATUS_OK;
