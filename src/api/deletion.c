@@ -6,6 +6,7 @@
 #include "os/clock.h"
 #include "os/thread.h"
 #include "query/backend.h"
+#include "query/native/group_join.h"
 #include "store/delete_record.h"
 #include "store/store.h"
 
@@ -195,7 +196,7 @@ static enum status take_row(struct row_sink *sink, const struct event_row *row, 
     return row_keys_full(&finder->keys) ? append(finder, error) : STATUS_OK;
 }
 
-static enum status find(struct finder *finder, const struct plan *plan, struct error *error)
+static enum status find(struct finder *finder, struct plan *plan, struct error *error)
 {
     struct executor *executor = finder->api->executor;
     struct plan_limits limits = {.memory_bytes_max = finder->api->query.memory_bytes_max,
@@ -204,11 +205,14 @@ static enum status find(struct finder *finder, const struct plan *plan, struct e
                                  .cancelled = &finder->api->stopping};
     struct event_rows *rows = NULL;
     bool done = false;
-    TRY(executor->rows(executor, plan, &limits, error, &rows));
+    struct group_joins *groups;
+    TRY(group_joins_new(finder->api->store, plan, &limits, error, &groups));
+    enum status status = executor->rows(executor, plan, &limits, error, &rows);
     /* Nothing is deleted by a filter whose lookup table could not be read. */
-    enum status status = lookup_joins_status(finder->joins, error);
+    if (status == STATUS_OK) status = lookup_joins_status(finder->joins, error);
     while (status == STATUS_OK && !done) status = event_rows_read(rows, ROWS_PER_READ, &finder->sink, error, &done);
     event_rows_free(rows);
+    group_joins_free(groups);
     if (status == STATUS_OK && row_keys_count(&finder->keys)) status = append(finder, error);
     return status;
 }

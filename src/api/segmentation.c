@@ -11,6 +11,7 @@
 #include "lookup/lookup.h"
 #include "os/clock.h"
 #include "query/backend.h"
+#include "query/native/group_join.h"
 
 #include <stdio.h>
 
@@ -214,7 +215,7 @@ static enum status authorize(struct job *job, const struct params *params, struc
     return status == STATUS_DENIED ? fail_auth(job, 403) : status;
 }
 
-/* With the lookup tables as they are now. */
+/* With the lookup tables and the profiles of groups as they are now. */
 static enum status ask(struct job *job, struct api *api, struct plan *plan, struct segmentation *ret_result)
 {
     struct plan_limits limits = {
@@ -223,11 +224,14 @@ static enum status ask(struct job *job, struct api *api, struct plan *plan, stru
         .deadline_ns = os_monotonic_ns() + api->query.timeout_ms * 1000000,
     };
     struct lookup_joins *joins;
+    struct group_joins *groups = NULL;
     TRY(lookup_joins_new(api->lookup, job->view, (int64_t)plan->project, &job->error, &joins));
     plan->joins = lookup_joins_list(joins, &plan->join_count);
-    enum status status = api->executor->segment(api->executor, plan, &limits, &job->error, ret_result);
+    enum status status = group_joins_new(api->store, plan, &limits, &job->error, &groups);
+    if (status == STATUS_OK) status = api->executor->segment(api->executor, plan, &limits, &job->error, ret_result);
     if (status == STATUS_OK && (status = lookup_joins_status(joins, &job->error)) != STATUS_OK)
         segmentation_free(ret_result);
+    group_joins_free(groups);
     lookup_joins_free(joins);
     return status;
 }

@@ -134,7 +134,10 @@ enum status group_joins_new(struct store *store, struct plan *plan, const struct
         return STATUS_OK;
     }
     struct group_joins *joins = calloc(1, sizeof *joins);
-    if (!joins) abort();
+    if (!joins) {
+        snapshot_free(shadow);
+        return out_of_memory(limits, error);
+    }
     joins->shadow = shadow;
     joins->arena = arena_new(limits->memory_bytes_max);
     const struct plan before = *plan;

@@ -88,6 +88,7 @@ void profile_ids_unref(struct profile_ids *ids)
     if (ids && atomic_fetch_sub(&ids->refs, 1) == 1) free(ids);
 }
 
+/* NULL: out of memory. */
 static struct kept *find(struct profile_ids_cache *cache, uint64_t project)
 {
     os_mutex_lock(&cache->lock);
@@ -95,14 +96,14 @@ static struct kept *find(struct profile_ids_cache *cache, uint64_t project)
     while (kept != &cache->ring && kept->project != project) kept = kept->next;
     if (kept != &cache->ring) {
         take_out(kept);
-    } else {
-        kept = calloc(1, sizeof *kept);
-        if (!kept) abort();
+    } else if ((kept = calloc(1, sizeof *kept))) {
         kept->project = project;
         os_mutex_init(&kept->lock, "profile ids of a project");
     }
-    put_first(cache, kept);
-    kept->users++;
+    if (kept) {
+        put_first(cache, kept);
+        kept->users++;
+    }
     os_mutex_unlock(&cache->lock);
     return kept;
 }
@@ -206,6 +207,7 @@ enum status profile_ids_get(struct profile_ids_cache *cache, struct pool *pool, 
 {
     struct matching matching = {.events = events, .profiles = profiles, .limits = limits};
     struct kept *kept = find(cache, project);
+    if (!kept) return error_set(error, STATUS_LIMIT, "out of memory for the list of profiles");
     os_mutex_lock(&kept->lock);
     size_t before = bytes_of(kept->ids);
     enum status status = extend(kept, pool, &matching, bytes_max, error);

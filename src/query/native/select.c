@@ -2,8 +2,6 @@
 
 #include "base/civil.h"
 
-#include <stdlib.h>
-
 #define EXPR_BUDGET_MIN ((size_t)8 << 20)
 #define MINUTE_MS       INT64_C(60000)
 
@@ -104,10 +102,10 @@ enum status selection_init(struct selection *s, struct native *native, const str
                             .limits = *limits,
                             .share_bytes_max = limits->memory_bytes_max,
                             .arena = arena_new(limits->memory_bytes_max)};
-    s->profiles = calloc(1, sizeof *s->profiles);
-    if (!s->profiles) abort();
-    profile_join_init(s->profiles, limits->memory_bytes_max / 2);
-    enum status status = store_snapshot(native->store, plan->project, error, &s->snapshot);
+    s->profiles = arena_new_array(s->arena, struct profile_join, 1);
+    if (s->profiles) profile_join_init(s->profiles, limits->memory_bytes_max / 2);
+    enum status status = s->profiles ? store_snapshot(native->store, plan->project, error, &s->snapshot)
+                                     : selection_out_of_memory(s, error);
     if (status == STATUS_OK) status = find_events(s, error);
     if (status == STATUS_OK) status = find_intervals(s, error);
     if (status == STATUS_OK && plan->where.data)
@@ -137,7 +135,6 @@ void selection_fini(struct selection *s)
     if (!s->forked) {
         snapshot_free(s->snapshot);
         if (s->profiles) profile_join_fini(s->profiles);
-        free(s->profiles);
     }
     arena_free(s->arena);
     *s = (struct selection){0};
