@@ -3,129 +3,16 @@
  * users: properties of so many values that codes need one, two and four bytes, against sums told beforehand, while
  * profiles and events come in turns and ids that came later have to be matched.
  */
-#include "query/backend.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-#include <cmocka.h>
-
-#include "base/civil.h"
-#include "query/store_testing.h"
-#include "store/delete_record.h"
-#include "store/profiles.h"
-
-#define WAL_FILE_BYTES (1 << 20)
-
-#define PROJECT 3
-#define DAY0    19783 /* 2024-03-01 */
-#define T0      (DAY0 * DAY_MS)
-
-static struct executor *executor;
-static struct plan plan;
-static struct str event_name;
-static struct plan_limits limits;
-
-static int setup(void **state)
-{
-    (void)state;
-    testing_store_begin(WAL_FILE_BYTES);
-    executor = executor_native_new_threads(store, 3);
-    event_name = STR("A");
-    plan = (struct plan){.kind = PLAN_SEGMENT,
-                         .project = PROJECT,
-                         .zone = timezone_utc(),
-                         .from_day = DAY0,
-                         .to_day = DAY0 + 2,
-                         .unit = UNIT_RANGE,
-                         .events = &event_name,
-                         .event_count = 1,
-                         .limit = 60,
-                         .now_ms = T0};
-    limits =
-        (struct plan_limits){.memory_bytes_max = (size_t)256 << 20, .buckets_max = 10000, .deadline_ns = INT64_MAX};
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    executor_free(executor);
-    return testing_store_end();
-}
-
-/* --- events and profiles --- */
-
-static void write_properties(struct batch *batch, const char *properties)
-{
-    struct arena *arena = arena_new((size_t)1 << 20);
-    struct json json;
-    assert_int_equal(json_parse(arena, str_of(properties), NULL, NULL, &json), STATUS_OK);
-    for (size_t i = 0; i < json.object.count; i++) {
-        const struct json_member *member = &json.object.members[i];
-        assert_int_equal(batch_property(batch, member->key, &member->value), STATUS_OK);
-    }
-    arena_free(arena);
-}
-
-static void begin(struct batch *batch, uint64_t project)
-{
-    batch_init(batch, (size_t)64 << 20);
-    batch_begin(batch, project, T0 + 100 * DAY_MS, IDENTITY_SIMPLIFIED, 0);
-}
-
-static void commit(struct batch *batch)
-{
-    struct buf record;
-    assert_int_equal(batch_finish(batch, &record), STATUS_OK);
-    batch_fini(batch);
-    assert_int_equal(store_append_wait(store, &record), STATUS_OK);
-}
-
-static void track(int hour, const char *id, const char *device, const char *properties)
-{
-    struct batch batch;
-    begin(&batch, PROJECT);
-    batch_event(&batch, STR("A"), T0 + hour * HOUR_MS, str_of(id), str_of(device), STR_NULL);
-    if (properties) write_properties(&batch, properties);
-    batch_event_end(&batch);
-    commit(&batch);
-}
-
-static void add_profile(struct batch *batch, const char *id, const char *properties)
-{
-    batch_event(batch, STR(PROFILE_USER_EVENT), 0, str_of(id), STR_NULL, STR("p"));
-    write_properties(batch, properties);
-    batch_event_end(batch);
-}
+#include "query/profiles_testing.h"
 
 static void profile(const char *id, const char *properties)
 {
-    struct batch batch;
-    begin(&batch, store_profiles_of(PROJECT));
-    add_profile(&batch, id, properties);
-    commit(&batch);
-}
-
-static void carry_out(uint64_t project, struct buf *record)
-{
-    struct store_deletion deletion;
-    assert_int_equal(store_delete(store, project, 0, record, &error, &deletion), STATUS_OK);
+    profile_of(PROFILE_USER_EVENT, id, properties);
 }
 
 static void delete_profile(const char *id)
 {
-    struct row_keys keys;
-    struct buf record;
-    row_keys_init(&keys);
-    row_keys_add(&keys, &(struct row_key){.event = STR(PROFILE_USER_EVENT), .id = str_of(id), .insert_id = STR("p")});
-    assert_int_equal(row_keys_finish(&keys, store_profiles_of(PROJECT), 0, &record), STATUS_OK);
-    row_keys_fini(&keys);
-    carry_out(store_profiles_of(PROJECT), &record);
+    delete_profile_of(PROFILE_USER_EVENT, id);
 }
 
 static void delete_person(uint64_t project, const char *id)
@@ -134,49 +21,6 @@ static void delete_person(uint64_t project, const char *id)
     struct str text = str_of(id);
     assert_int_equal(record_delete_person(&record, project, 0, &text, 1), STATUS_OK);
     carry_out(project, &record);
-}
-
-/* --- questions --- */
-
-static enum status run(char *text, size_t size)
-{
-    struct segmentation result;
-    struct buf buf = BUF_INIT(size - 1);
-    enum status status = executor->segment(executor, &plan, &limits, &error, &result);
-    if (status != STATUS_OK) return status;
-    for (uint32_t i = 0; i < result.series_count; i++) {
-        double number;
-        bool any = series_number(&result.series[i], 0, &number);
-        buf_printf(&buf, "%s" STR_FMT " ", i ? "; " : "", STR_ARG(result.series[i].label));
-        if (any)
-            buf_printf(&buf, "%g", number);
-        else
-            buf_byte(&buf, '-');
-    }
-    assert_int_equal(buf_status(&buf), STATUS_OK);
-    if (buf.size) memcpy(text, buf.data, buf.size);
-    text[buf.size] = 0;
-    buf_fini(&buf);
-    segmentation_free(&result);
-    return STATUS_OK;
-}
-
-static void check_answer(int line, const char *where, const char *on, const char *wanted)
-{
-    static char text[65536];
-    char reason[1200];
-    plan.where = str_of(where);
-    plan.on = str_of(on);
-    if (run(text, sizeof text) != STATUS_OK) fail_msg("line %d: %s", line, error_text(&error, reason, sizeof reason));
-    if (strcmp(text, wanted) != 0) fail_msg("line %d:\n got    %s\n wanted %s", line, text, wanted);
-}
-#define check(where, on, wanted) check_answer(__LINE__, (where), (on), (wanted))
-
-/* In memory, in files, and in one file. */
-static void settle(int round)
-{
-    if (round == 1) assert_int_equal(store_flush(store, &error), STATUS_OK);
-    if (round == 2) assert_int_equal(store_compact_wait(store, &error), STATUS_OK);
 }
 
 /* --- whose profile --- */
@@ -245,7 +89,7 @@ static void profiles_change(void **state)
     check(NULL, "user[\"other\"]", "undefined 1");
     struct batch batch;
     begin(&batch, store_profiles_of(PROJECT + 1));
-    add_profile(&batch, "U1", "{\"plan\":\"another project's\"}");
+    add_profile(&batch, PROFILE_USER_EVENT, "U1", "{\"plan\":\"another project's\"}");
     commit(&batch);
     check(NULL, "user[\"plan\"]", "undefined 1");
 }
@@ -395,7 +239,7 @@ static void budgets(void **state)
     for (int i = 0; i < 3000; i++) {
         snprintf(id, sizeof id, "U%d", i);
         snprintf(properties, sizeof properties, "{\"name\":\"%0150d\"}", i);
-        add_profile(&batch, id, properties);
+        add_profile(&batch, PROFILE_USER_EVENT, id, properties);
     }
     commit(&batch);
     track(1, "U1", NULL, NULL);
@@ -437,7 +281,7 @@ static void send_piece(uint32_t round)
         snprintf(id, sizeof id, "U%u", i);
         snprintf(properties, sizeof properties, "{\"two\":%u,\"some\":\"s%u\",\"number\":%u.5,\"each\":\"value %u\"}",
                  i % 2, i % 1000, i, i);
-        add_profile(&batch, id, properties);
+        add_profile(&batch, PROFILE_USER_EVENT, id, properties);
     }
     commit(&batch);
 }
@@ -474,7 +318,7 @@ static void many_users(void **state)
             snprintf(id, sizeof id, "U%u", i);
             snprintf(properties, sizeof properties,
                      "{\"two\":%u,\"some\":\"s%u\",\"number\":%u.5,\"each\":\"value %u\"}", i % 2, i % 1000, i, i);
-            add_profile(&batch, id, properties);
+            add_profile(&batch, PROFILE_USER_EVENT, id, properties);
         }
         commit(&batch);
     }
