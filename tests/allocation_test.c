@@ -324,7 +324,8 @@ static enum status count_row(struct row_sink *sink, const struct event_row *row,
     return STATUS_OK;
 }
 
-static enum status ask_rows(struct world *w, struct executor *executor, const struct plan_limits *limits, struct error *error)
+static enum status ask_rows(struct world *w, struct executor *executor, const struct plan_limits *limits,
+                            struct error *error)
 {
     struct event_rows *rows;
     struct row_sink sink = {.row = count_row};

@@ -115,7 +115,8 @@ static inline void delete_profile_of(const char *event, const char *id)
     struct row_keys keys;
     struct buf record;
     row_keys_init(&keys);
-    row_keys_add(&keys, &(struct row_key){.event = str_of(event), .id = str_of(id), .insert_id = STR(PROFILE_INSERT_ID)});
+    row_keys_add(&keys,
+                 &(struct row_key){.event = str_of(event), .id = str_of(id), .insert_id = STR(PROFILE_INSERT_ID)});
     assert_int_equal(row_keys_finish(&keys, store_profiles_of(PROJECT), 0, &record), STATUS_OK);
     row_keys_fini(&keys);
     carry_out(store_profiles_of(PROJECT), &record);
@@ -168,4 +169,3 @@ static inline void settle(int round)
     if (round == 1) assert_int_equal(store_flush(store, &error), STATUS_OK);
     if (round == 2) assert_int_equal(store_compact_wait(store, &error), STATUS_OK);
 }
-

@@ -90,8 +90,7 @@ void snapshot_match_ids(const struct snapshot *s, const struct snapshot *other, 
     }
     for (uint32_t at = 0; at < count;) {
         uint32_t some = count - at < MATCHED_AT_ONCE ? count - at : MATCHED_AT_ONCE;
-        for (uint32_t i = 0; i < some; i++)
-            id_form_make(id_view_text(other->ids, first + at + i, rooms[i]), &forms[i]);
+        for (uint32_t i = 0; i < some; i++) id_form_make(id_view_text(other->ids, first + at + i, rooms[i]), &forms[i]);
         id_view_find_forms(s->ids, forms, some, ret_ids + at);
         at += some;
     }

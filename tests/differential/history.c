@@ -122,7 +122,9 @@ void history_print(FILE *file, const struct history *history)
             fprintf(file, "  delete the people %s %s\n", step->device, step->user ? step->user : "");
             break;
         case STEP_DELETE_BEFORE: fprintf(file, "  delete what is before %" PRId64 "\n", step->before_ms); break;
-        case STEP_PROFILE: fprintf(file, "  profile of %s: %.*s\n", step->user, (int)step->event.size, step->event.data); break;
+        case STEP_PROFILE:
+            fprintf(file, "  profile of %s: %.*s\n", step->user, (int)step->event.size, step->event.data);
+            break;
         case STEP_DELETE_PROFILE: fprintf(file, "  delete the profile of %s\n", step->user); break;
         case STEP_DELETE_ROWS: fprintf(file, "  delete one in %u events with insert ids\n", step->every); break;
         case STEP_FLUSH: fprintf(file, "  flush\n"); break;

@@ -150,7 +150,8 @@ static void delete_profile(struct world *w, const struct step *step)
     struct row_keys keys;
     struct buf record;
     row_keys_init(&keys);
-    row_keys_add(&keys, &(struct row_key){.event = STR(PROFILE_USER_EVENT), .id = str_of(step->user), .insert_id = STR("p")});
+    row_keys_add(&keys,
+                 &(struct row_key){.event = STR(PROFILE_USER_EVENT), .id = str_of(step->user), .insert_id = STR("p")});
     assert_int_equal(row_keys_finish(&keys, store_profiles_of(PROJECT), 0, &record), STATUS_OK);
     row_keys_fini(&keys);
     delete_record(w, store_profiles_of(PROJECT), &record);

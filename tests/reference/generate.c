@@ -337,7 +337,9 @@ static void literal(struct generator *g, struct buf *out, const char *text)
 static void property(struct generator *g, struct buf *out, const char *name)
 {
     static const char *const roots[] = {"properties", "properties", "properties", "event", "PROPERTIES", "Event"};
-    const char *root = generate_once_in(g, g->users ? g->users : 60) ? "user" : generate_once_in(g, 90) ? "behaviors" : PICK(g, roots);
+    const char *root = generate_once_in(g, g->users ? g->users : 60) ? "user"
+                       : generate_once_in(g, 90)                     ? "behaviors"
+                                                                     : PICK(g, roots);
     buf_printf(out, "%s[", root);
     literal(g, out, name);
     buf_byte(out, ']');

@@ -74,8 +74,9 @@ enum ref_kind {
 
 struct ref_node {
     enum ref_kind kind;
-    struct ref_value value;  /* of a literal */
-    struct str name;         /* of a property (of the event or of its user), a bound name, an operator; of a function in lower case */
+    struct ref_value value; /* of a literal */
+    struct str
+        name; /* of a property (of the event or of its user), a bound name, an operator; of a function in lower case */
     struct str bound[128];   /* the names that any, all, map, filter and let bind, in order */
     struct ref_node **parts; /* operands, arguments (without bound names), items */
     size_t count;

@@ -6,10 +6,11 @@
 #include "query/native/profile_join.h"
 
 struct columns;
-/* Looks the names up in the snapshot and in what is wanted of profiles (profile_join_want), which need not be loaded yet
- * but must outlive it. Lives in the arena. */
+/* Looks the names up in the snapshot and in what is wanted of profiles (profile_join_want), which need not be loaded
+ * yet but must outlive it. Lives in the arena. */
 enum status columns_new(struct arena *arena, const struct expr *expr, const struct snapshot *snapshot,
-                        const struct profile_join *profiles, struct error *error, struct columns **ret_columns) MUST_USE;
+                        const struct profile_join *profiles, struct error *error,
+                        struct columns **ret_columns) MUST_USE;
 /* The vectors for the scan's current vector of `rows` rows of event `event_id`; good until the scan moves. */
 enum status columns_read(struct columns *columns, struct scan *scan, uint32_t event_id, uint32_t rows,
                          struct error *error, const struct vector **ret_vectors) MUST_USE;

@@ -12,9 +12,9 @@
 
 struct group_joins;
 struct store;
-/* Appends the joins to those of the plan, which come first: a property that has one already keeps it. *ret_joins is NULL,
- * and the plan as it was, when the project has no profiles of groups. An expression that cannot be compiled is left for
- * the run to refuse. LIMIT, CANCELLED, and errors from the data. */
+/* Appends the joins to those of the plan, which come first: a property that has one already keeps it. *ret_joins is
+ * NULL, and the plan as it was, when the project has no profiles of groups. An expression that cannot be compiled is
+ * left for the run to refuse. LIMIT, CANCELLED, and errors from the data. */
 enum status group_joins_new(struct store *store, struct plan *plan, const struct plan_limits *limits,
                             struct error *error, struct group_joins **ret_joins) MUST_USE;
 void group_joins_free(struct group_joins *joins);

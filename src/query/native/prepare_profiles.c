@@ -22,7 +22,7 @@ static enum status load(struct survey *survey)
         if (survey->runs[i].run.links_applied < oldest) oldest = survey->runs[i].run.links_applied;
     }
     return profile_join_load(&survey->profiles, survey->native, survey->snapshot, survey->plan->project, oldest,
-                         survey->limits, survey->error);
+                             survey->limits, survey->error);
 }
 
 enum status survey_prepare_profiles(struct survey *survey)

@@ -98,7 +98,7 @@ struct loading {
     struct profile_join *profiles;
     const struct snapshot *events; /* NULL: codes are by the shadow's ids */
     struct snapshot *shadow;
-    struct str event; /* of the rows */
+    struct str event;  /* of the rows */
     struct pool *pool; /* NULL: the caller alone */
     unsigned slots;
     const struct plan_limits *limits;
@@ -424,7 +424,7 @@ enum status profile_join_load_rows(struct profile_join *profiles, struct snapsho
 }
 
 enum status joined_codes(const struct joined_column *column, struct scan *scan, struct error *error,
-                          uint32_t ret_codes[JOINED_CODES_ROOM])
+                         uint32_t ret_codes[JOINED_CODES_ROOM])
 {
     const struct pair_kernels *kernels = CPU_SELECT(pair_kernels);
     uint32_t codes[VECTOR_ROWS_MAX + EXPAND_PAD];

@@ -41,11 +41,11 @@ enum status profile_join_want_name(struct profile_join *profiles, struct str nam
 const struct joined_column *profile_join_column(const struct profile_join *profiles, struct str name);
 /* Does nothing when nothing is wanted. `links_from` is the least links_applied of the runs that are to be read. */
 enum status profile_join_load(struct profile_join *profiles, struct native *native, const struct snapshot *events,
-                          uint64_t project, uint32_t links_from, const struct plan_limits *limits,
-                          struct error *error) MUST_USE;
+                              uint64_t project, uint32_t links_from, const struct plan_limits *limits,
+                              struct error *error) MUST_USE;
 
-/* The same of the rows of another event of the shadow, by the shadow's own id numbers instead of persons. On the calling
- * thread alone. */
+/* The same of the rows of another event of the shadow, by the shadow's own id numbers instead of persons. On the
+ * calling thread alone. */
 enum status profile_join_load_rows(struct profile_join *profiles, struct snapshot *shadow, struct str event,
                                    const struct plan_limits *limits, struct error *error) MUST_USE;
 
@@ -62,4 +62,4 @@ static inline uint32_t joined_code(const struct joined_column *column, uint32_t 
 #define JOINED_CODES_ROOM (VECTOR_ROWS_MAX + 16)
 /* Of the rows of the scan's current vector, one a row. */
 enum status joined_codes(const struct joined_column *column, struct scan *scan, struct error *error,
-                          uint32_t ret_codes[JOINED_CODES_ROOM]) MUST_USE;
+                         uint32_t ret_codes[JOINED_CODES_ROOM]) MUST_USE;

@@ -405,7 +405,8 @@ enum status native_segment(struct executor *executor, const struct plan *plan, c
 {
     struct native *native = (struct native *)executor;
     struct error local = ERROR_INIT;
-    struct survey survey = {.plan = plan, .limits = limits, .error = error ? error : &local, .native = native, .pool = native->pool};
+    struct survey survey = {
+        .plan = plan, .limits = limits, .error = error ? error : &local, .native = native, .pool = native->pool};
     TRY(plan_check(plan, error));
     struct segmentation result = {.arena = NULL, .cell_type = cell_type_of(plan->measure)};
     survey.arena = arena_new(limits->memory_bytes_max);

@@ -10,11 +10,11 @@ struct selection {
     const struct plan *plan;
     struct plan_limits limits;
     struct snapshot *snapshot;
-    bool forked;            /* the snapshot is another one's */
-    size_t share_bytes_max; /* what decoding may take, of the limits */
-    struct arena *arena;    /* lives as long as the selection */
+    bool forked;                   /* the snapshot is another one's */
+    size_t share_bytes_max;        /* what decoding may take, of the limits */
+    struct arena *arena;           /* lives as long as the selection */
     struct profile_join *profiles; /* of all forks; loaded by selection_load_profiles */
-    uint32_t *events;       /* of the plan, each once; NULL: any */
+    uint32_t *events;              /* of the plan, each once; NULL: any */
     size_t event_count;
     /* The instants of the plan's local days, as [from, to): one interval, unless clocks went back over midnight at an
      * end of the range. */

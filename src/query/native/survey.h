@@ -33,16 +33,16 @@ struct bound_labels {
     enum source_form form;
     uint32_t property, code_count;
     const struct joined_column *profile; /* as in bound_term */
-    uint32_t label;           /* ONE */
-    const uint32_t *labels;   /* TABLE: by code */
-    const uint32_t *all_rows; /* TABLE: rows per code, NULL: not known */
+    uint32_t label;                      /* ONE */
+    const uint32_t *labels;              /* TABLE: by code */
+    const uint32_t *all_rows;            /* TABLE: rows per code, NULL: not known */
 };
 struct bound_numbers {
     enum source_form form;
     uint32_t property, code_count;
     const struct joined_column *profile; /* as in bound_term */
-    double number;         /* ONE */
-    const double *numbers; /* TABLE: by code */
+    double number;                       /* ONE */
+    const double *numbers;               /* TABLE: by code */
 };
 
 /* A run as this query sees it: made by survey_prepare, then only read. */
