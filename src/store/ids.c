@@ -22,7 +22,7 @@
 
 struct id_view {
     _Atomic uint32_t refs;
-    uint32_t count;
+    uint32_t count, forgotten_count;
     struct cow32 person, shown, moved, absorbed, before;
     struct text_page **pages;
     char **pieces;
@@ -327,6 +327,7 @@ struct id_view *id_graph_view(struct id_graph *graph)
     if (!view) abort();
     atomic_init(&view->refs, 1);
     view->count = graph->count;
+    view->forgotten_count = graph->forgotten_count;
     view->person = cow32_share(&graph->person);
     view->shown = cow32_share(&graph->shown);
     view->moved = cow32_share(&graph->moved);
@@ -401,6 +402,10 @@ void id_view_expect_texts(const struct id_view *view, const uint32_t *ids, size_
         if (ids[i]) __builtin_prefetch(form_at(view->pages, view->pieces, ids[i]));
 }
 
+uint32_t id_view_forgotten_count(const struct id_view *view)
+{
+    return view->forgotten_count;
+}
 uint32_t id_view_find(const struct id_view *view, struct str text)
 {
     struct id_form form;

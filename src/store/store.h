@@ -152,6 +152,7 @@ void snapshot_expect_id_texts(const struct snapshot *snapshot, const uint32_t *i
 uint32_t snapshot_person(const struct snapshot *snapshot, uint32_t id);        /* the cluster's number */
 uint32_t snapshot_person_id(const struct snapshot *snapshot, uint32_t person); /* the id shown for the cluster */
 uint32_t snapshot_id_count(const struct snapshot *snapshot);                   /* ids are 1..count */
+uint32_t snapshot_forgotten_count(const struct snapshot *snapshot);            /* of them; only grows */
 /* The bits (by person number, one more than ids) of the persons whose numbers links from number `from_link` on took
  * away: rows that were sorted before are stored under those, and belong to others now. NULL: none. malloc'd. */
 enum status snapshot_moved(const struct snapshot *snapshot, uint32_t from_link, struct error *error,

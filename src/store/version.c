@@ -117,6 +117,11 @@ uint32_t snapshot_id_count(const struct snapshot *s)
     return s->ids ? id_view_count(s->ids) : 0;
 }
 
+uint32_t snapshot_forgotten_count(const struct snapshot *s)
+{
+    return s->ids ? id_view_forgotten_count(s->ids) : 0;
+}
+
 uint32_t snapshot_link_count(const struct snapshot *s)
 {
     return s->ids ? id_view_link_count(s->ids) : 0;

@@ -7,7 +7,7 @@
  * Several queries read a list while another one extends it: those look at older snapshots, where what is added does not
  * count. An entry is replaced only when its text was forgotten and came again, by the higher number; the one that it
  * had is nobody's in new snapshots, while the new one is unknown in old ones, in which profile_ids_at looks the text
- * up.
+ * up. A query that still knows ids which were forgotten before the list was extended gets a list of its own.
  *
  * Invariant: a profile up to profile_count and an id up to event_count that have one text are matched. A query whose
  * snapshot of the one is older and of the other newer finds what it lacks, and leaves these numbers as they are.
@@ -27,7 +27,8 @@ struct kept {
     struct os_mutex lock; /* held while the list is extended */
     unsigned users;       /* of the cache's lock */
     struct profile_ids *ids;
-    uint32_t event_count, profile_count; /* up to which ids are known */
+    uint32_t event_count, profile_count;           /* up to which ids are known */
+    uint32_t events_forgotten, profiles_forgotten; /* at most, in the snapshots that it was extended with */
 };
 
 struct profile_ids_cache {
@@ -167,19 +168,27 @@ static enum status match(struct matching *matching, struct pool *pool, bool by_e
     return status == STATUS_CANCELLED ? native_interrupted(matching->limits, error) : status;
 }
 
-/* Room for more: a list that somebody reads is replaced. */
-static enum status grow(struct kept *kept, uint32_t count, size_t bytes_max, struct error *error)
+static enum status new_list(size_t capacity, size_t bytes_max, struct error *error, struct profile_ids **ret)
 {
-    if (kept->ids && kept->ids->capacity > count) return STATUS_OK;
-    size_t capacity = (size_t)count + count / 4 + 64, bytes = sizeof *kept->ids + capacity * sizeof(uint32_t);
-    struct profile_ids *grown = bytes <= bytes_max ? calloc(1, bytes) : NULL;
-    if (!grown) {
+    size_t bytes = sizeof **ret + capacity * sizeof(uint32_t);
+    struct profile_ids *ids = bytes <= bytes_max ? calloc(1, bytes) : NULL;
+    if (!ids) {
         error_set(error, STATUS_LIMIT, "the profiles need more than %zu bytes of memory", bytes_max);
         error_hint(error, "raise query.memory_max");
         return STATUS_LIMIT;
     }
-    atomic_init(&grown->refs, 1);
-    grown->capacity = (uint32_t)capacity;
+    atomic_init(&ids->refs, 1);
+    ids->capacity = (uint32_t)capacity;
+    *ret = ids;
+    return STATUS_OK;
+}
+
+/* Room for more: a list that somebody reads is replaced. */
+static enum status grow(struct kept *kept, uint32_t count, size_t bytes_max, struct error *error)
+{
+    struct profile_ids *grown;
+    if (kept->ids && kept->ids->capacity > count) return STATUS_OK;
+    TRY(new_list((size_t)count + count / 4 + 64, bytes_max, error, &grown));
     if (kept->ids) memcpy(grown->ids, kept->ids->ids, kept->ids->capacity * sizeof(uint32_t));
     profile_ids_unref(kept->ids);
     kept->ids = grown;
@@ -195,10 +204,26 @@ static enum status extend(struct kept *kept, struct pool *pool, struct matching 
     bool anew = events > kept->event_count && events - kept->event_count > profiles;
     TRY(match(matching, pool, false, anew ? 1 : kept->profile_count + 1, profiles, error));
     if (!anew) TRY(match(matching, pool, true, kept->event_count + 1, events, error));
+    kept->events_forgotten = snapshot_forgotten_count(matching->events);
+    kept->profiles_forgotten = snapshot_forgotten_count(matching->profiles);
     if (profiles < kept->profile_count || events < kept->event_count) return STATUS_OK;
     kept->profile_count = profiles;
     kept->event_count = events;
     return STATUS_OK;
+}
+
+/* For a query that knows ids which the list has forgotten. */
+static enum status match_alone(struct pool *pool, struct matching *matching, size_t bytes_max, struct error *error,
+                               struct profile_ids **ret_ids)
+{
+    uint32_t profiles = snapshot_id_count(matching->profiles);
+    TRY(new_list((size_t)profiles + 1, bytes_max, error, &matching->ids));
+    enum status status = match(matching, pool, false, 1, profiles, error);
+    if (status != STATUS_OK)
+        profile_ids_unref(matching->ids);
+    else
+        *ret_ids = matching->ids;
+    return status;
 }
 
 enum status profile_ids_get(struct profile_ids_cache *cache, struct pool *pool, const struct snapshot *events,
@@ -210,13 +235,15 @@ enum status profile_ids_get(struct profile_ids_cache *cache, struct pool *pool, 
     if (!kept) return error_set(error, STATUS_LIMIT, "out of memory for the list of profiles");
     os_mutex_lock(&kept->lock);
     size_t before = bytes_of(kept->ids);
-    enum status status = extend(kept, pool, &matching, bytes_max, error);
-    if (status == STATUS_OK) {
+    bool old = snapshot_forgotten_count(events) < kept->events_forgotten ||
+               snapshot_forgotten_count(profiles) < kept->profiles_forgotten;
+    enum status status = old ? STATUS_OK : extend(kept, pool, &matching, bytes_max, error);
+    if (status == STATUS_OK && !old) {
         atomic_fetch_add(&kept->ids->refs, 1);
         *ret_ids = kept->ids;
     }
     size_t more = bytes_of(kept->ids) - before;
     os_mutex_unlock(&kept->lock);
     put_back(cache, kept, more);
-    return status;
+    return old ? match_alone(pool, &matching, bytes_max, error, ret_ids) : status;
 }
