@@ -10,7 +10,8 @@
  *     cache       1/5     columns of sections
  *     queries     1/5     all threads together
  *     lookups     1/20    lookup tables; one that is larger all the same
- *     the rest    1/10    ids and names, which grow with the data; the program; what the allocator keeps
+ *     the rest    1/10    ids and names, which grow with the data; the program; what the allocator keeps;
+ *                         which profile is whose (64 MiB at most)
  *
  * So a server stays inside memory.max while the ids of its projects fit into the rest: about 60 bytes each.
  */
