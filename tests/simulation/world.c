@@ -318,10 +318,13 @@ static void close_in_order(struct world *w)
     w->may_damage = w->swarm.damage && !w->swarm.silent && once_in(w, 2) &&
                     ((!w->swarm.resends && !w->swarm.deletes) || store_flush(w->store, &error) == STATUS_OK);
     os_sleep_ns(2000000000);
+    /* A log that still fails has not begun the file that would void what was refused. */
+    bool failing = store_writable(w->store, &error) != STATUS_OK;
     if (sim_halted(w->disk))
         world_crash(w, draw_power(w));
     else
         world_close(w);
+    w->after_crash |= failing;
     if (!sim_halted(w->disk)) return;
     w->after_crash = true; /* while it was closing */
     sim_crash(w->disk, draw(w, UINT64_MAX));
