@@ -41,7 +41,7 @@ static void open_store(struct world *w)
         options.compact.window_log2_max_few = options.compact.window_log2_max; /* else others lie around them */
     }
     if (store_open(&options, &error, &report, &w->store) != STATUS_OK) fail_with(&error);
-    w->native = executor_native_new(w->store);
+    w->native = executor_with_stored_groups(executor_native_new(w->store), w->store);
 }
 
 static void close_store(struct world *w)
@@ -121,28 +121,51 @@ static void delete_record(struct world *w, uint64_t project, struct buf *record)
     assert_int_equal(deletion.sections_owed, 0);
 }
 
-/* A profile is the row of the shadow that has this key. */
-static void write_profile(struct world *w, const struct step *step)
+static void add_profile_row(struct batch *batch, struct str event, struct str id, const struct json *properties)
 {
-    struct arena *arena = arena_new(MEMORY);
+    batch_event(batch, event, PROFILE_TIME_MS, id, STR_NULL, STR(PROFILE_INSERT_ID));
+    for (size_t i = 0; i < properties->object.count; i++) {
+        const struct json_member *member = &properties->object.members[i];
+        assert_int_equal(batch_property(batch, member->key, &member->value), STATUS_OK);
+    }
+    batch_event_end(batch);
+}
+
+/* A profile is the row of the shadow that has this key. */
+static void write_profiles(struct world *w, const struct step *step)
+{
     struct error error = ERROR_INIT;
     struct batch batch;
     struct buf record;
-    struct json properties;
-    if (json_parse(arena, step->event, NULL, &error, &properties) != STATUS_OK) fail_with(&error);
+    struct json json;
+    if (json_parse(w->arena, step->event, NULL, &error, &json) != STATUS_OK) fail_with(&error);
     batch_init(&batch, 1 << 24);
     batch_begin(&batch, store_profiles_of(PROJECT), step->received_ms, w->mode, 0);
-    batch_event(&batch, STR(PROFILE_USER_EVENT), 0, str_of(step->user), STR_NULL, STR("p"));
-    for (size_t i = 0; i < properties.object.count; i++) {
-        const struct json_member *member = &properties.object.members[i];
-        assert_int_equal(batch_property(&batch, member->key, &member->value), STATUS_OK);
+    if (step->kind == STEP_PROFILE) {
+        add_profile_row(&batch, STR(PROFILE_USER_EVENT), str_of(step->user), &json);
+        reference_profile(w->reference, str_of(step->user), &json);
     }
-    batch_event_end(&batch);
+    for (size_t i = 0; step->kind == STEP_GROUPS && i < json.object.count; i++) {
+        const struct json_member *member = &json.object.members[i];
+        if (!member->key.size) continue; /* no id */
+        struct str event = arena_printf(w->arena, PROFILE_GROUP_PREFIX "%s", step->user);
+        add_profile_row(&batch, event, member->key, &member->value);
+        struct told_group **at = &w->groups;
+        while (*at && !(str_is((*at)->key, step->user) && str_eq((*at)->id, member->key))) at = &(*at)->next;
+        if (!*at) {
+            *at = arena_new_array(w->arena, struct told_group, 1);
+            assert_non_null(*at);
+            **at = (struct told_group){.key = str_of(step->user), .id = member->key};
+        }
+        (*at)->properties = member->value;
+    }
+    bool any = batch_count(&batch) > 0;
     assert_int_equal(batch_finish(&batch, &record), STATUS_OK);
     batch_fini(&batch);
-    assert_int_equal(store_append_wait(w->store, &record), STATUS_OK);
-    reference_profile(w->reference, str_of(step->user), &properties);
-    arena_free(arena);
+    if (any)
+        assert_int_equal(store_append_wait(w->store, &record), STATUS_OK);
+    else
+        buf_fini(&record);
 }
 
 static void delete_profile(struct world *w, const struct step *step)
@@ -230,7 +253,8 @@ static void live(struct world *w, const struct history *history)
         case STEP_DELETE_PERSON: delete_person(w, step); break;
         case STEP_DELETE_BEFORE: delete_before(w, step); break;
         case STEP_DELETE_ROWS: delete_rows(w, step); break;
-        case STEP_PROFILE: write_profile(w, step); break;
+        case STEP_PROFILE:
+        case STEP_GROUPS: write_profiles(w, step); break;
         case STEP_DELETE_PROFILE: delete_profile(w, step); break;
         case STEP_FLUSH: world_flush(w); break;
         case STEP_REOPEN: world_reopen(w); break;
@@ -251,7 +275,7 @@ void world_init(struct world *w, const struct history *history)
     if (os_posix_new(w->directory, &error, &w->fs) != STATUS_OK) fail_with(&error);
     w->reference =
         reference_new(w->arena, w->mode == IDENTITY_SIMPLIFIED ? REFERENCE_SIMPLIFIED : REFERENCE_BY_DISTINCT_ID);
-    w->naive = reference_executor_new(w->reference);
+    w->naive = executor_with_told_groups(reference_executor_new(w->reference), &w->groups);
     open_store(w);
     live(w, history);
 }
