@@ -102,8 +102,8 @@ static void profiles_follow_links(void **state)
     for (int i = 0; i < 4; i++) track(1, "$device:D1", NULL, NULL);
     track(2, "U1", NULL, NULL);
     track(3, "U2", NULL, NULL);
-    profile("$device:D1", "{\"plan\":\"device\",\"only\":1}");
     profile("U1", "{\"plan\":\"user\"}");
+    profile("$device:D1", "{\"plan\":\"device\",\"only\":1}");
     check(NULL, "user[\"plan\"]", "device 4; undefined 1; user 1");
     settle(1);
     struct buf record = BUF_INIT(4096);
