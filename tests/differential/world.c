@@ -181,31 +181,14 @@ static void delete_profile(struct world *w, const struct step *step)
     reference_profile(w->reference, str_of(step->user), NULL);
 }
 
-struct deleted_profiles {
-    struct str ids[64];
-    size_t count;
-};
-static void add_profile(void *context, struct str id)
-{
-    struct deleted_profiles *deleted = context;
-    assert_true(deleted->count < sizeof deleted->ids / sizeof *deleted->ids);
-    deleted->ids[deleted->count++] = id;
-}
-
 static void delete_person(struct world *w, const struct step *step)
 {
     struct buf record = BUF_INIT(1 << 16);
     struct str ids[] = {str_of(step->device), str_of(step->user)};
     size_t count = step->user ? 2 : 1;
-    struct deleted_profiles profiles = {.count = 0};
     assert_int_equal(record_delete_person(&record, PROJECT, 0, ids, count), STATUS_OK);
     delete_record(w, PROJECT, &record);
-    reference_delete_person(w->reference, ids, count, add_profile, &profiles);
-    if (!profiles.count) return;
-    record = BUF_INIT(1 << 16);
-    assert_int_equal(record_delete_person(&record, store_profiles_of(PROJECT), 0, profiles.ids, profiles.count),
-                     STATUS_OK);
-    delete_record(w, store_profiles_of(PROJECT), &record);
+    reference_delete_person(w->reference, ids, count);
 }
 
 static void delete_before(struct world *w, const struct step *step)

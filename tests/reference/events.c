@@ -216,8 +216,7 @@ void reference_track(struct reference *reference, const struct json *json, int64
 /* --- deletes ------------------------------------------------------------------------------------------ */
 
 /* Their links go too: an id that comes again is somebody new. */
-void reference_delete_person(struct reference *reference, const struct str *ids, size_t count,
-                             void (*each)(void *context, struct str id), void *context)
+void reference_delete_person(struct reference *reference, const struct str *ids, size_t count)
 {
     struct str *persons = ref_alloc(reference->arena, count * sizeof *persons);
     for (size_t i = 0; i < count; i++) persons[i] = ref_person(reference, ids[i]);
@@ -228,12 +227,10 @@ void reference_delete_person(struct reference *reference, const struct str *ids,
     }
     for (size_t i = 0; i < count; i++) {
         for (struct ref_profile **at = &reference->profiles; *at;) {
-            if (!str_eq(ref_person(reference, (*at)->id), persons[i])) {
+            if (str_eq(ref_person(reference, (*at)->id), persons[i]))
+                *at = (*at)->next;
+            else
                 at = &(*at)->next;
-                continue;
-            }
-            each(context, (*at)->id);
-            *at = (*at)->next;
         }
     }
     for (size_t i = 0; i < count; i++) {
