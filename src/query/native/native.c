@@ -3,6 +3,7 @@
 #include "os/clock.h"
 #include "os/machine.h"
 #include "query/native/profile_ids.h"
+#include "query/native/profiles.h"
 #include "query/native/select.h"
 
 #include <stdatomic.h>
@@ -119,6 +120,7 @@ struct executor *executor_native_new_threads(struct store *store, unsigned threa
                                      .segment = native_segment,
                                      .top_values = native_top_values,
                                      .rows = native_rows,
+                                     .profiles = &native_profiles,
                                      .free = native_free};
     native->store = store;
     native->pool = pool_new(threads);
