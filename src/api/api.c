@@ -2,6 +2,7 @@
 
 #include "api/deletions.h"
 #include "api/engage.h"
+#include "api/engage_query.h"
 #include "api/health.h"
 #include "api/identity.h"
 #include "api/import.h"
@@ -34,6 +35,26 @@ static const struct http_route routes[] = {
     {.methods = HTTP_METHOD_OPTIONS, .path = "/identity/merge", .handler = response_preflight},
     {.methods = GET_POST, .path = "/api/2.0/segmentation", .handler = api_segmentation, .body_bytes_max = 1 << 20},
     {.methods = GET_POST, .path = "/api/query/segmentation", .handler = api_segmentation, .body_bytes_max = 1 << 20},
+    {.methods = GET_POST, .path = "/api/2.0/engage", .handler = api_engage_query, .body_bytes_max = 4 << 20},
+    {.methods = GET_POST, .path = "/api/query/engage", .handler = api_engage_query, .body_bytes_max = 4 << 20},
+    {.methods = GET_POST, .path = "/api/2.0/engage/query", .handler = api_engage_query, .body_bytes_max = 4 << 20},
+    {.methods = GET_POST, .path = "/api/query/engage/query", .handler = api_engage_query, .body_bytes_max = 4 << 20},
+    {.methods = GET_POST,
+     .path = "/api/2.0/engage/properties",
+     .handler = api_engage_properties,
+     .body_bytes_max = 4 << 20},
+    {.methods = GET_POST,
+     .path = "/api/query/engage/properties",
+     .handler = api_engage_properties,
+     .body_bytes_max = 4 << 20},
+    {.methods = GET_POST, .path = "/api/2.0/engage/stats", .handler = api_engage_stats, .body_bytes_max = 4 << 20},
+    {.methods = GET_POST, .path = "/api/query/engage/stats", .handler = api_engage_stats, .body_bytes_max = 4 << 20},
+    {.methods = GET_POST, .path = "/api/2.0/engage/revenue", .handler = api_engage_revenue, .body_bytes_max = 4 << 20},
+    {.methods = GET_POST,
+     .path = "/api/query/engage/revenue",
+     .handler = api_engage_revenue,
+     .body_bytes_max = 4 << 20},
+    {.methods = HTTP_METHOD_GET, .path = "/api/app/projects/{project_id}/data-groups", .handler = api_data_groups},
     {.methods = HTTP_METHOD_POST,
      .path = "/api/app/data-deletions/v3.0",
      .handler = api_deletions_create,

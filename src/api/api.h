@@ -14,6 +14,7 @@ struct lookup;
 struct meta;
 struct meta_reader;
 struct meta_view;
+struct profile_sessions;
 struct store;
 struct workers;
 
@@ -22,6 +23,8 @@ struct api_query_limits {
     uint32_t buckets_max, labels_max;
     int64_t timeout_ms;
     int64_t rate_per_hour; /* per project; 0: any number */
+    int64_t page_max;      /* profiles in a page */
+    size_t behaviors_max;  /* selectors of behaviours in a query */
 };
 
 struct api {
@@ -33,6 +36,7 @@ struct api {
     struct executor *executor;
     struct lookup *lookup;
     uint64_t lookup_file_bytes_max; /* of a table as CSV, as sent and as unpacked */
+    struct profile_sessions *sessions; /* answers in pages */
     struct api_query_limits query;
     struct enrichment_sources enrichment;
     struct visitor_proxies proxies;

@@ -1,5 +1,6 @@
 #include "api/deletion.h"
 
+#include "api/profile_sessions.h"
 #include "base/civil.h"
 #include "base/log.h"
 #include "lookup/lookup.h"
@@ -314,6 +315,8 @@ static enum status run_locked(struct api *api, const struct meta_view *view, int
                                  : error_set(&failure, STATUS_INVALID, "the project was deleted, with all its events");
     if (status == STATUS_OK) status = read_request(arena, deletion.request, zone, &failure, &request);
     if (status == STATUS_OK) status = carry_out(&finder, &request, zone, &failure);
+    /* answers in pages would go on to show who is gone */
+    if (!deletion.dry_run) profile_sessions_forget(api->sessions, (uint64_t)deletion.project_id);
     judge(&finder, &deletion, status, rows_before, arena, &failure);
     TRY(meta_deletion_update(api->meta, &deletion, error));
     if (!deletion.dry_run)

@@ -10,7 +10,8 @@
  *     cache       1/5     columns of sections
  *     queries     1/5     all threads together
  *     lookups     1/20    lookup tables; one that is larger all the same
- *     the rest    1/10    ids and names, which grow with the data; the program; what the allocator keeps;
+ *     sessions    1/32    answers that are kept for their next pages
+ *     the rest    1/15    ids and names, which grow with the data; the program; what the allocator keeps;
  *                         which profile is whose (64 MiB at most)
  *
  * So a server stays inside memory.max while the ids of its projects fit into the rest: about 60 bytes each.
@@ -22,6 +23,7 @@ struct memory_shares {
     uint64_t queue_bytes;
     uint64_t bodies_bytes; /* of one event loop */
     uint64_t query_bytes;  /* of one query thread */
+    uint64_t sessions_bytes;
 };
 /* Whole MiB; each has a least value that the server needs to work at all, and some a greatest that is of use. */
 struct memory_shares memory_share_out(uint64_t bytes, unsigned loops, unsigned query_threads);

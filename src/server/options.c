@@ -459,6 +459,7 @@ static enum status share_memory(struct options *options, struct error *error)
     if (shares.queue_bytes < body_bytes) shares.queue_bytes = body_bytes;
     if (!options->http_bodies_bytes_max) options->http_bodies_bytes_max = shares.bodies_bytes;
     if (!options->query_memory_max_bytes) options->query_memory_max_bytes = shares.query_bytes;
+    if (!options->query_sessions_memory_bytes) options->query_sessions_memory_bytes = shares.sessions_bytes;
     if (!options->store_memory_max_bytes) options->store_memory_max_bytes = shares.events_bytes;
     if (!options->store_queue_bytes_max) options->store_queue_bytes_max = shares.queue_bytes;
     if (!options->store_cache_bytes) options->store_cache_bytes = shares.cache_bytes;

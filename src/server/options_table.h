@@ -103,6 +103,15 @@ OPTION(INTEGER, query_buckets_max, "query.buckets_max", "100000", "1..10000000",
 OPTION(INTEGER, query_labels_max, "query.labels_max", "10000", "1..10000000", "segments in one answer")
 OPTION(INTEGER, query_rate_per_hour, "query.rate_per_hour", "0", "0..1000000000",
        "queries of one project in an hour; more are answered with 429; 0: any number")
+OPTION(INTEGER, query_page_max, "query.page_max", "1000", "1..100000", "profiles in one page of an answer")
+OPTION(INTEGER, query_behaviors_max, "query.behaviors_max", "50", "1..10000",
+       "selectors of behaviours in one query of profiles")
+OPTION(INTEGER, query_sessions_max, "query.sessions_max", "100", "0..100000",
+       "answers that are kept for their next pages; what was not used for longest goes first")
+OPTION(BYTES, query_sessions_memory_bytes, "query.sessions_memory", "0", "0..1024g",
+       "memory of all of them; 0: a share of memory.max")
+OPTION(DURATION, query_sessions_age_ms, "query.sessions_age", "10m", "1s..1d",
+       "an answer is forgotten when no page of it was asked for so long")
 
 OPTION(BYTES, lookup_file_bytes_max, "lookup.file_bytes_max", "100000000", "1k..1g",
        "a lookup table as CSV, as sent and as unpacked; more is answered with 413")

@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "api/deletion.h"
 #include "api/import.h"
+#include "api/profile_sessions.h"
 #include "base/log.h"
 #include "http/server.h"
 #include "identity/identity.h"
@@ -36,6 +37,7 @@ struct server {
     struct store *store;
     struct workers *workers;
     struct executor *executor;
+    struct profile_sessions *sessions;
     struct lookup *lookup;
     struct ingest_limits limits, import_limits;
     struct api api;
@@ -143,6 +145,7 @@ static void fill_api(struct server *server)
         .proxies = server->proxies,
         .lookup = server->lookup,
         .lookup_file_bytes_max = o->lookup_file_bytes_max,
+        .sessions = server->sessions,
         .query =
             {
                 .memory_bytes_max = o->query_memory_max_bytes,
@@ -150,6 +153,8 @@ static void fill_api(struct server *server)
                 .labels_max = (uint32_t)o->query_labels_max,
                 .timeout_ms = o->query_timeout_ms,
                 .rate_per_hour = o->query_rate_per_hour,
+                .page_max = o->query_page_max,
+                .behaviors_max = (size_t)o->query_behaviors_max,
             },
     };
 }
@@ -345,6 +350,7 @@ static void *deletion_main(void *arg)
         bool purge = !purge_ms || now_ms - purge_ms >= purge_pause_ms;
         if (purge || view != last || now_ms - pending_ms >= PENDING_PAUSE_MS) {
             deletion_work(&server->api, view, purge);
+            profile_sessions_expire(server->sessions, os_now_ms());
             pending_ms = now_ms;
             if (purge) purge_ms = now_ms;
         }
@@ -382,6 +388,9 @@ static enum status start(struct server *server, struct error *error)
     TRY(open_store(server, error));
     TRY(open_lookup(server, error));
     server->executor = executor_native_new(server->store);
+    server->sessions = profile_sessions_new(&(struct session_limits){.count_max = (size_t)o->query_sessions_max,
+                                                                     .bytes_max = o->query_sessions_memory_bytes,
+                                                                     .age_max_ms = o->query_sessions_age_ms});
     unsigned threads = o->query_threads ? (unsigned)o->query_threads : os_cores();
     if (workers_new(threads, (size_t)o->query_queue_max, &server->workers) != STATUS_OK)
         return error_set(error, STATUS_LIMIT, "cannot start %u query threads", threads);
@@ -427,6 +436,7 @@ static void stop(struct server *server)
     free(server->routes);
     for (unsigned i = 0; server->api.readers && i < server->loops; i++) meta_reader_free(server->api.readers[i]);
     free(server->api.readers);
+    profile_sessions_free(server->sessions);
     executor_free(server->executor);
     lookup_free(server->lookup);
     flush_at_stop(server);
