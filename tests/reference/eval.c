@@ -372,3 +372,9 @@ struct str reference_evaluate(struct arena *arena, struct str text, const struct
     if (row.failed) return STR("error");
     return v.type == REF_UNDEFINED ? STR("undefined") : ref_json_text(arena, v);
 }
+
+bool reference_accepts(struct arena *arena, struct str text, int64_t now_ms, bool bare)
+{
+    struct ref_node *tree = ref_parse(arena, text, bare);
+    return tree && !ref_check(arena, tree, now_ms);
+}

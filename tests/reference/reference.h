@@ -43,3 +43,5 @@ struct executor *reference_executor_new(const struct reference *reference);
  * `undefined`, or `error` when it is refused. `bare` allows a word alone, as in on=plan; `join` may be NULL. */
 struct str reference_evaluate(struct arena *arena, struct str text, const struct json *row, const char *zone,
                               int64_t now_ms, bool bare, const struct expr_join *join);
+/* Whether the text is an expression, whatever the rows are. */
+bool reference_accepts(struct arena *arena, struct str text, int64_t now_ms, bool bare);

@@ -68,7 +68,12 @@ static enum status counter_ready(struct counting *c, struct counter *counter)
         counter->plans[i] = c->event_plan;
         counter->plans[i].where = c->behavior->selectors[c->selectors[i]].where;
         from.plan = &counter->plans[i];
-        TRY(name_selector(c, c->selectors[i], selection_fork(&from, &counter->error, &counter->selections[i]),
+        struct selection *to = &counter->selections[i];
+        TRY(selection_fork(&from, &counter->error, to));
+        if (!from.plan->where.data) continue;
+        TRY(name_selector(c, c->selectors[i],
+                          selection_compile(to, "where", from.plan->where, &counter->error, &to->where,
+                                            &to->where_state, &to->where_columns),
                           &counter->error));
     }
     TRY(selection_scan(&counter->selections[0], &counter->error, &counter->scan));

@@ -6,6 +6,7 @@
  * numbers are added one by one, and percentiles keep every number with its cell. When those would not fit into the
  * query's budget, the query fails with a LIMIT that says so.
  */
+#include "base/radix.h"
 #include "query/native/decimals.h"
 #include "query/native/narrow.h"
 
