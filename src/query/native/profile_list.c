@@ -238,6 +238,7 @@ static enum status list_read(struct profile_list *base, uint64_t from, uint64_t 
         from += piece;
         count -= piece;
     }
+    if (status == STATUS_LIMIT && !error->hint[0]) selection_out_of_memory(&selection, error);
     rows_fini(&rows);
     arena_free(arena);
     return status;

@@ -289,6 +289,7 @@ enum status profile_pass_init(struct profile_pass *pass, struct native *native, 
     pass->selection.limits = *limits;
     enum status status = store_snapshot(native->store, plan->project, error, &pass->project);
     if (status == STATUS_OK) status = prepare(pass, limits, error);
+    if (status == STATUS_LIMIT && !error->hint[0]) out_of_memory(pass, error);
     if (status != STATUS_OK) profile_pass_fini(pass);
     return status;
 }
@@ -535,6 +536,8 @@ enum status profile_pass_run(struct profile_pass *pass, pass_fn visit, void *ctx
     for (unsigned i = 0; i < pass->worker_count && status != STATUS_OK; i++) {
         if (pass->workers[i].error.status == status) *error = pass->workers[i].error;
     }
+    /* the store does not know whose budget it is */
+    if (status == STATUS_LIMIT && !error->hint[0]) out_of_memory(pass, error);
     return status;
 }
 
