@@ -278,8 +278,8 @@ static bool check_revenue(const struct question *q, struct world *w)
     size_t count;
     plain.sort = plan.sort = STR_NULL;
     const struct model_profile **profiles = question_list(&plain, w, &count);
-    enum status status = w->native->profiles->revenue(
-        w->native, &plan, &(struct revenue_plan){first, last, UNIT_DAY}, &limits, &error, &revenue);
+    enum status status = w->native->profiles->revenue(w->native, &plan, &(struct revenue_plan){first, last, UNIT_DAY},
+                                                      &limits, &error, &revenue);
     if (!profiles || status != STATUS_OK) return !profiles && status == STATUS_INVALID;
     for (size_t i = 0; i < count; i++) {
         const struct json *list = json_get(&profiles[i]->properties, STR("$transactions"));

@@ -1,4 +1,5 @@
-/* `behaviors` and `action` as clients send them, and everything that can be wrong with them, with the place it is at. */
+/* `behaviors` and `action` as clients send them, and everything that can be wrong with them, with the place it is at.
+ */
 #include "api/behaviors.h"
 
 #include <setjmp.h>
@@ -32,10 +33,11 @@ static void behaviors_are_read(void **state)
     (void)state;
     const struct behavior *behaviors;
     size_t count;
-    struct str text = STR("[{\"window\":\"90d\",\"name\":\"behavior_79\",\"event_selectors\":[{\"event\":\"X\",\"selector\":"
-                          "\"properties[\\\"n\\\"] > 1\"},{\"event\":\"Y\",\"selector\":\"\"},{\"event\":\"Z\"},"
-                          "{\"event\":\"Z\",\"selector\":null}]},"
-                          "{\"name\":\"b\",\"window\":\"2w\",\"event_selectors\":[{\"event\":\"A\"}]}]");
+    struct str text =
+        STR("[{\"window\":\"90d\",\"name\":\"behavior_79\",\"event_selectors\":[{\"event\":\"X\",\"selector\":"
+            "\"properties[\\\"n\\\"] > 1\"},{\"event\":\"Y\",\"selector\":\"\"},{\"event\":\"Z\"},"
+            "{\"event\":\"Z\",\"selector\":null}]},"
+            "{\"name\":\"b\",\"window\":\"2w\",\"event_selectors\":[{\"event\":\"A\"}]}]");
     assert_int_equal(behaviors_parse(arena, text, 5, &error, &behaviors, &count), STATUS_OK);
     assert_int_equal(count, 2);
     assert_text(behaviors[0].name, "behavior_79");
@@ -58,10 +60,23 @@ static void windows(void **state)
         const char *text;
         int64_t ms; /* 0: refused */
     } rows[] = {
-        {"1h", HOUR_MS}, {"24h", DAY_MS},  {"7d", 7 * DAY_MS}, {"1w", 7 * DAY_MS}, {"3m", 90 * DAY_MS},
-        {"0d", 0},       {"-1d", 0},       {"d", 0},           {"", 0},            {"90", 0},
-        {"90y", 0},      {"1.5d", 0},      {"90 days", 0},     {"9223372036854775807d", 0},
-        {"36601d", 0},   {"36600d", 36600 * DAY_MS},           {"999999999h", 0},
+        {"1h", HOUR_MS},
+        {"24h", DAY_MS},
+        {"7d", 7 * DAY_MS},
+        {"1w", 7 * DAY_MS},
+        {"3m", 90 * DAY_MS},
+        {"0d", 0},
+        {"-1d", 0},
+        {"d", 0},
+        {"", 0},
+        {"90", 0},
+        {"90y", 0},
+        {"1.5d", 0},
+        {"90 days", 0},
+        {"9223372036854775807d", 0},
+        {"36601d", 0},
+        {"36600d", 36600 * DAY_MS},
+        {"999999999h", 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct behavior *behaviors;
@@ -98,7 +113,8 @@ static void wrong_behaviors_are_told_where(void **state)
         {"[{\"name\":\"a\",\"window\":\"1d\",\"event_selectors\":{\"event\":\"A\"}}]", "behaviors[0].event_selectors"},
         {"[{\"name\":\"a\",\"window\":\"1d\",\"event_selectors\":[\"A\"]}]", "behaviors[0].event_selectors[0]:"},
         {"[{\"name\":\"a\",\"window\":\"1d\",\"event_selectors\":[{\"event\":\"\"}]}]", "event_selectors[0].event"},
-        {"[{\"name\":\"a\",\"window\":\"1d\",\"event_selectors\":[{\"event\":\"A\"},{\"event\":\"A\",\"selector\":1}]}]",
+        {"[{\"name\":\"a\",\"window\":\"1d\",\"event_selectors\":[{\"event\":\"A\"},{\"event\":\"A\",\"selector\":1}]}"
+         "]",
          "behaviors[0].event_selectors[1].selector"},
         {"[" GOOD "," GOOD "]", "behaviors[1].name"},
     };

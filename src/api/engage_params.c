@@ -150,8 +150,7 @@ enum status engage_read_page(struct query_job *job, struct engage_page *ret_page
     }
     if (page.session_id.data && !profile_session_is_text(page.session_id))
         return error_set(error, STATUS_INVALID, "Error in session_id: not a session of ours");
-    if (properties.data)
-        TRY(read_texts(job, "output_properties", properties, &page.properties, &page.property_count));
+    if (properties.data) TRY(read_texts(job, "output_properties", properties, &page.properties, &page.property_count));
     *ret_page = page;
     return STATUS_OK;
 }

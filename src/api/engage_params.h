@@ -20,6 +20,6 @@ enum status engage_read_page(struct query_job *job, struct engage_page *ret_page
 /* sort_key, sort_order. */
 enum status engage_read_order(struct query_job *job, struct profile_plan *plan) MUST_USE;
 
-/* A number that tells the question from others: all parameters that decide which profiles are in the answer and in which
- * order. 0 when none of them is given. */
+/* A number that tells the question from others: all parameters that decide which profiles are in the answer and in
+ * which order. 0 when none of them is given. */
 uint64_t engage_question(const struct params *params);

@@ -108,8 +108,8 @@ static enum status run_stats(struct query_job *job)
     }
     if (text.data) TRY(stats_action_parse(text, &job->error, &action));
     TRY(engage_read_plan(job, &plan, &as_of_given));
-    enum status status = executor->profiles->numbers(executor, &plan, action.of, action.percentile, &limits,
-                                                     &job->error, &numbers);
+    enum status status =
+        executor->profiles->numbers(executor, &plan, action.of, action.percentile, &limits, &job->error, &numbers);
     /* positions are in the parameter */
     if (status != STATUS_OK && job->error.column && str_starts(str_of(job->error.primary), STR("action")))
         job->error.column += (unsigned)(action.of.data - text.data);

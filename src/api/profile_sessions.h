@@ -1,9 +1,10 @@
 #pragma once
 /*
  * Answers that are read in pages. The first page of a long answer leaves its frozen list here, under a text that the
- * client sends back with the next pages; so these agree with each other whatever is written meanwhile. A list holds on to
- * a snapshot of the store, so there are few of them and none stays for long: bounded by number, by memory and by age, and
- * the one that was not used for longest goes first. Who asks for one that is gone gets the answer computed anew.
+ * client sends back with the next pages; so these agree with each other whatever is written meanwhile. A list holds on
+ * to a snapshot of the store, so there are few of them and none stays for long: bounded by number, by memory and by
+ * age, and the one that was not used for longest goes first. Who asks for one that is gone gets the answer computed
+ * anew.
  *
  * Any thread. Everything must be gone before the store is closed.
  */

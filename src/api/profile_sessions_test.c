@@ -139,8 +139,8 @@ static void texts(void **state)
     assert_false(profile_session_is_text(STR("")));
     assert_false(profile_session_is_text(STR("a b")));
     assert_false(profile_session_is_text(STR("a\"")));
-    assert_false(profile_session_is_text(
-        STR("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"))); /* 65 */
+    assert_false(
+        profile_session_is_text(STR("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"))); /* 65 */
 }
 
 int main(void)

@@ -44,8 +44,7 @@ static enum status fail_auth(struct query_job *job, int status)
 static enum status project_asked_for(struct query_job *job, int64_t *ret_id)
 {
     struct str in_path = http_request_param(job->request, "project_id");
-    if (!in_path.data)
-        return params_int(&job->params, "project_id", 1, META_PROJECT_ID_MAX, 0, &job->error, ret_id);
+    if (!in_path.data) return params_int(&job->params, "project_id", 1, META_PROJECT_ID_MAX, 0, &job->error, ret_id);
     if (number_parse_int(in_path, ret_id) && *ret_id >= 1 && *ret_id <= META_PROJECT_ID_MAX) return STATUS_OK;
     return error_set(&job->error, STATUS_INVALID, "\"" STR_FMT "\" is no project id",
                      STR_ARG(str_slice(in_path, 0, 64)));
@@ -71,8 +70,7 @@ static enum status authorize(struct query_job *job)
         credential.project = NULL;
     }
     TRY(project_asked_for(job, &project_id));
-    enum status status =
-        meta_authorize(job->view, &credential, project_id, META_PERMISSION_READ, error, &job->project);
+    enum status status = meta_authorize(job->view, &credential, project_id, META_PERMISSION_READ, error, &job->project);
     if (status == STATUS_INVALID) {
         error_set(error, STATUS_INVALID, "project_id is required");
         error_hint(error, "a service account may belong to several projects: say which one is asked for");

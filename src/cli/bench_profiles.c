@@ -12,7 +12,8 @@
 /* Made-up profiles with ten properties each, and the questions that a report about people asks. */
 
 static const char help[] =
-    "cairn bench profiles makes profiles of users up, with ten properties each, and events of the users; a third of them\n"
+    "cairn bench profiles makes profiles of users up, with ten properties each, and events of the users; a third of "
+    "them\n"
     "have a device that is linked to them. Then it asks questions about the profiles, and removes everything again.\n"
     "\n"
     "  --profiles N    how many; default 1000000\n"
@@ -24,12 +25,12 @@ static const char help[] =
     "as text. Example:\n"
     "  cairn bench profiles --profiles 200000\n";
 
-#define REPEAT        5
-#define BATCH         2000
-#define PROFILES_MAX  100000000
-#define BASE_S        1704067200 /* 2024-01-01 */
-#define PAGE          1000
-#define SHARE         5 /* of the memory, for a query: as the server does */
+#define REPEAT       5
+#define BATCH        2000
+#define PROFILES_MAX 100000000
+#define BASE_S       1704067200 /* 2024-01-01 */
+#define PAGE         1000
+#define SHARE        5 /* of the memory, for a query: as the server does */
 
 struct arguments {
     const char *data;
@@ -184,8 +185,7 @@ static enum status ask_once(struct executor *executor, const struct question *q,
     }
     TRY(functions->list(executor, plan, limits, error, &list));
     if (q->page) start = bench_clock();
-    enum status status =
-        q->page ? profile_list_read(list, list->count / 2, PAGE, limits, &sink, error) : STATUS_OK;
+    enum status status = q->page ? profile_list_read(list, list->count / 2, PAGE, limits, &sink, error) : STATUS_OK;
     *ret_timing = timing_since(&start);
     *ret_count = q->page ? PAGE : list->count;
     profile_list_free(list);
@@ -244,8 +244,7 @@ static enum status measure(const char *directory, const void *context, struct er
     }
     for (size_t i = 0; i < sizeof questions / sizeof *questions && status == STATUS_OK; i++)
         status = ask(engine.executor, &questions[i], &limits, arena, error);
-    if (status == STATUS_OK)
-        printf("resident    " STR_FMT "\n", STR_ARG(figure_bytes(arena, bench_bytes_resident())));
+    if (status == STATUS_OK) printf("resident    " STR_FMT "\n", STR_ARG(figure_bytes(arena, bench_bytes_resident())));
     bench_engine_close(&engine);
     arena_free(arena);
     return status;

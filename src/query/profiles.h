@@ -7,8 +7,8 @@
  * is exactly true and in which `search` is found. A profile of a user that was written under an id which is now another
  * id of somebody (docs/api/identity.md) is nowhere. Deleted ones are nowhere.
  *
- * With `ids`, only the profiles of these: of the people whose any id is given, whichever they are shown under; of groups
- * with exactly these ids. An id that has no profile, or is given twice, changes nothing.
+ * With `ids`, only the profiles of these: of the people whose any id is given, whichever they are shown under; of
+ * groups with exactly these ids. An id that has no profile, or is given twice, changes nothing.
  *
  * Expressions are those of docs/api/expressions.md for profiles: properties["p"] and user["p"] are the same,
  * `$distinct_id` is the id under which the profile is shown (and so is `distinct_id` where no profile has such a
@@ -45,10 +45,10 @@ struct profile_plan {
     uint64_t project;     /* whose; not the shadow's number */
     struct str group_key; /* NULL data: users */
     const struct timezone_info *zone;
-    int64_t now_ms;         /* TODAY() */
-    struct str where;       /* NULL data: none */
-    struct str search;      /* without regard to case, in names, email and the id; NULL data: none */
-    bool by_ids;            /* `ids` says which; none of them: nobody */
+    int64_t now_ms;    /* TODAY() */
+    struct str where;  /* NULL data: none */
+    struct str search; /* without regard to case, in names, email and the id; NULL data: none */
+    bool by_ids;       /* `ids` says which; none of them: nobody */
     const struct str *ids;
     size_t id_count;
     const struct behavior *behaviors;
@@ -122,7 +122,8 @@ struct profile_properties {
 };
 
 /* What people paid, from the lists `$transactions` of objects {"$amount": number, "$time": ISO text or seconds}. Days
- * are those of the plan's zone; texts without a zone are UTC. Transactions without an amount or a time are passed over. */
+ * are those of the plan's zone; texts without a zone are UTC. Transactions without an amount or a time are passed over.
+ */
 struct revenue_plan {
     int64_t from_day, to_day; /* inclusive */
     enum plan_unit unit;      /* DAY, WEEK or MONTH */
@@ -144,9 +145,8 @@ struct profile_functions {
     enum status (*list)(struct executor *executor, const struct profile_plan *plan, const struct plan_limits *limits,
                         struct error *error, struct profile_list **ret_list);
     /* `of`: expression; NULL data: only `profiles` is asked for. percentile: above 0, up to 100. */
-    enum status (*numbers)(struct executor *executor, const struct profile_plan *plan, struct str of,
-                           double percentile, const struct plan_limits *limits, struct error *error,
-                           struct profile_numbers *ret_numbers);
+    enum status (*numbers)(struct executor *executor, const struct profile_plan *plan, struct str of, double percentile,
+                           const struct plan_limits *limits, struct error *error, struct profile_numbers *ret_numbers);
     enum status (*properties)(struct executor *executor, const struct profile_plan *plan,
                               const struct plan_limits *limits, struct error *error,
                               struct profile_properties *ret_properties);

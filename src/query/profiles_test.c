@@ -1,7 +1,7 @@
 /*
- * Profiles in numbers: more than a vector and more than a task holds, in one run and in several, so that ranges, seeking
- * and merging are passed through; rows hidden in both ways of finding that out; budgets and stopping. Whether answers are
- * right in all small cases is for tests/profiles_test.c.
+ * Profiles in numbers: more than a vector and more than a task holds, in one run and in several, so that ranges,
+ * seeking and merging are passed through; rows hidden in both ways of finding that out; budgets and stopping. Whether
+ * answers are right in all small cases is for tests/profiles_test.c.
  */
 #include "query/profiles.h"
 
@@ -182,7 +182,8 @@ static void many_profiles(void **state)
 static void profiles_by_id(void **state)
 {
     (void)state;
-    struct str ids[] = {STR("$device:u01023"), STR("$device:u01024"), STR("$device:u19999"), STR("$device:u00000"), STR("none"), STR("$device:u01024")};
+    struct str ids[] = {STR("$device:u01023"), STR("$device:u01024"), STR("$device:u19999"),
+                        STR("$device:u00000"), STR("none"),           STR("$device:u01024")};
     put(0, COUNT);
     settle();
     put(1024, 1025);
@@ -211,7 +212,8 @@ static void hidden_profiles(void **state)
     assert_int_equal(count(NULL), COUNT - 2000);
     assert_int_equal(count("properties[\"$distinct_id\"] < \"$device:u01500\""), 1000);
     /* what is wrong with a hidden one is not told, either way */
-    static const char mistake[] = "(properties[\"$distinct_id\"] == \"$device:u02000\" and properties[\"$name\"]) or true";
+    static const char mistake[] =
+        "(properties[\"$distinct_id\"] == \"$device:u02000\" and properties[\"$name\"]) or true";
     assert_int_equal(count(mistake), COUNT - 2000);
     plan.where = STR("(properties[\"$distinct_id\"] == \"$device:u05000\" and properties[\"$name\"]) or true");
     struct profile_list *none;
@@ -241,13 +243,13 @@ static void budgets_and_stopping(void **state)
     assert_int_equal(executor->profiles->list(executor, &plan, &limits, &error, &none), STATUS_CANCELLED);
     limits.cancelled = NULL;
     limits.deadline_ns = 1;
-    assert_int_equal(executor->profiles->numbers(executor, &plan, STR("properties[\"n\"]"), 50, &limits, &error,
-                                                 &numbers),
-                     STATUS_CANCELLED);
+    assert_int_equal(
+        executor->profiles->numbers(executor, &plan, STR("properties[\"n\"]"), 50, &limits, &error, &numbers),
+        STATUS_CANCELLED);
     limits.deadline_ns = INT64_MAX;
-    assert_int_equal(executor->profiles->numbers(executor, &plan, STR("properties[\"n\"]"), 50, &limits, &error,
-                                                 &numbers),
-                     STATUS_OK);
+    assert_int_equal(
+        executor->profiles->numbers(executor, &plan, STR("properties[\"n\"]"), 50, &limits, &error, &numbers),
+        STATUS_OK);
     assert_int_equal(numbers.count, COUNT);
     assert_true(numbers.min == 0 && numbers.max == COUNT - 1 && numbers.mean == (COUNT - 1) / 2.0);
     assert_true(numbers.percentile == COUNT / 2 - 1);

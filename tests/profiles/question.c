@@ -55,7 +55,7 @@ static struct str simple_where(struct world *w)
     };
     const char *text = texts[generate_below(&w->generator, sizeof texts / sizeof *texts)];
     return str_starts(str_of(text), STR("has_prefix")) ? STR("has_prefix(properties[\"distinct_id\"], \"$DEVICE\")")
-                                                        : str_of(text);
+                                                       : str_of(text);
 }
 
 static void ask_behaviors(struct question *q, struct world *w)
@@ -105,7 +105,7 @@ void question_init(struct question *q, struct world *w)
     if (generate_once_in(g, 2)) {
         static const char *const keys[] = {"n", "s", "d", "l", "rare", "$email"};
         q->sort = generate_once_in(g, 3) ? expression(w, generate_on)
-                                          : arena_printf(w->arena, "properties[\"%s\"]", keys[generate_below(g, 6)]);
+                                         : arena_printf(w->arena, "properties[\"%s\"]", keys[generate_below(g, 6)]);
         q->plan.sort = native_text(w, q->sort);
         q->plan.descending = generate_once_in(g, 2);
     }
@@ -154,7 +154,8 @@ static int64_t count_behavior(const struct question *q, struct world *w, size_t 
     int64_t count = 0;
     for (size_t e = 0; e < w->event_count && q->table == 0; e++) {
         const struct model_event *event = &w->events[e];
-        if (event->time_ms >= q->plan.as_of_ms || event->time_ms < q->plan.as_of_ms - q->behaviors[b].window_ms) continue;
+        if (event->time_ms >= q->plan.as_of_ms || event->time_ms < q->plan.as_of_ms - q->behaviors[b].window_ms)
+            continue;
         if (event->user < 0 && event->device < 0) continue;
         struct str id = event->user >= 0 ? world_user(w, event->user) : world_device(w, event->device);
         if (!str_eq(world_shown(w, id), profile->id)) continue;
@@ -245,7 +246,7 @@ static int by_value(const void *a, const void *b)
 
 static void read_value(struct sorted *s, struct world *w, struct str text)
 {
-    static const int classes[] = {[JSON_NULL] = 5,   [JSON_BOOL] = 0,   [JSON_INT] = 1,  [JSON_DOUBLE] = 1,
+    static const int classes[] = {[JSON_NULL] = 5,   [JSON_BOOL] = 0,   [JSON_INT] = 1,   [JSON_DOUBLE] = 1,
                                   [JSON_BIGNUM] = 1, [JSON_STRING] = 2, [JSON_ARRAY] = 3, [JSON_OBJECT] = 3};
     s->class = 5;
     if (str_is(text, "undefined")) return;

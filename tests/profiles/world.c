@@ -145,8 +145,8 @@ static struct json random_properties(struct world *w)
         struct json list = {.type = JSON_ARRAY};
         for (unsigned i = generate_below(g, 4); i > 0; i--) {
             struct json payment = JSON_OBJECT_EMPTY;
-            struct str day = arena_printf(w->arena, "2024-03-%02uT0%u:30:00", 1 + generate_below(g, 20),
-                                          generate_below(g, 10));
+            struct str day =
+                arena_printf(w->arena, "2024-03-%02uT0%u:30:00", 1 + generate_below(g, 20), generate_below(g, 10));
             must(json_put(w->arena, &payment, STR("$amount"), json_number(generate_below(g, 400) * 0.25 - 10)));
             if (!generate_once_in(g, 6)) must(json_put(w->arena, &payment, STR("$time"), json_string(day)));
             must(json_push(w->arena, &list, payment));

@@ -19,13 +19,13 @@
 #define WORLD_HOUR_MS INT64_C(3600000)
 
 struct model_profile {
-    struct str id;          /* as stored */
+    struct str id; /* as stored */
     bool live;
     int64_t received_ms;    /* whole seconds */
     struct json properties; /* an object */
 };
 struct model_event {
-    unsigned name;   /* event E0, E1, E2 */
+    unsigned name;    /* event E0, E1, E2 */
     int user, device; /* -1: none */
     int64_t time_ms;
     int64_t number; /* property n */
@@ -42,7 +42,7 @@ struct world {
     size_t profile_counts[WORLD_TABLES];
     struct str order[WORLD_TABLES * (WORLD_USERS + WORLD_DEVICES + WORLD_GROUPS)]; /* of all texts in the shadow */
     size_t order_count;
-    int owners[WORLD_DEVICES];       /* user; -1: nobody */
+    int owners[WORLD_DEVICES]; /* user; -1: nobody */
     struct model_event *events;
     size_t event_count;
 };

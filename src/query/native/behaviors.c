@@ -100,10 +100,10 @@ static enum status count_vector(struct counting *c, struct counter *counter, uin
     memset(any, 0, rows);
     for (size_t i = 0; i < c->selector_count; i++) {
         memset(keep, 1, rows);
-        TRY(name_selector(c, c->selectors[i],
-                          selection_keep(&counter->selections[i], counter->scan, &counter->open, rows,
-                                         &counter->error, keep, &left),
-                          &counter->error));
+        TRY(name_selector(
+            c, c->selectors[i],
+            selection_keep(&counter->selections[i], counter->scan, &counter->open, rows, &counter->error, keep, &left),
+            &counter->error));
         for (uint32_t row = 0; row < rows && left; row++) any[row] |= keep[row];
         matched |= left;
     }

@@ -84,8 +84,8 @@ static void read_ids(const struct profile_columns *columns, struct column *colum
     }
 }
 
-enum status profile_columns_read(struct profile_columns *columns, struct scan *scan, uint32_t rows,
-                                 const uint8_t *keep, struct error *error, const struct vector **ret_vectors)
+enum status profile_columns_read(struct profile_columns *columns, struct scan *scan, uint32_t rows, const uint8_t *keep,
+                                 struct error *error, const struct vector **ret_vectors)
 {
     static const struct value absent = {.type = VALUE_ABSENT};
     const uint32_t *ids;

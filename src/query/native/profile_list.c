@@ -3,9 +3,9 @@
  * sort, their values; texts are copied, because what a scan returns is gone when it moves. Put together in the order of
  * tasks, rows of one run are in the order of their ids; several runs are merged by it.
  *
- * What is kept are twelve bytes a profile and the snapshot, which holds on to the files and the memory in which the rows
- * are, also after those were replaced: so a list stays what it was. Reading a piece of it goes through the rows in the
- * order in which they lie, decodes each once, and gives them away in the order of the list.
+ * What is kept are twelve bytes a profile and the snapshot, which holds on to the files and the memory in which the
+ * rows are, also after those were replaced: so a list stays what it was. Reading a piece of it goes through the rows in
+ * the order in which they lie, decodes each once, and gives them away in the order of the list.
  */
 #include "base/radix.h"
 #include "query/native/profile_pass.h"
@@ -84,8 +84,7 @@ static enum status gather(void *ctx, struct pass_worker *worker, uint32_t task, 
         found->values = arena_alloc(worker->arena, vector->left * sizeof *found->values);
         if (!found->values) return selection_out_of_memory(&worker->pass->selection, &worker->error);
         for (uint32_t row = 0; row < vector->rows; row++) {
-            if (vector->keep[row])
-                TRY(keep_value(worker, vector_at(&values, row), &last, &found->values[count++]));
+            if (vector->keep[row]) TRY(keep_value(worker, vector_at(&values, row), &last, &found->values[count++]));
         }
     }
     struct found_list *list = &g->tasks[task];
@@ -205,17 +204,17 @@ static enum status read_piece(struct native_list *list, struct rows *rows, uint6
     qsort(places, count, sizeof *places, by_place);
     TRY(decode(list, rows, places, count, arena, error, out));
     for (uint32_t i = 0; i < count; i++) {
-        struct profile_row row = {.id = out[i].distinct_id,
-                                  .received_ms = out[i].received_ms,
-                                  .properties = out[i].properties,
-                                  .property_count = out[i].property_count};
+        struct listed_profile row = {.id = out[i].distinct_id,
+                                     .received_ms = out[i].received_ms,
+                                     .properties = out[i].properties,
+                                     .property_count = out[i].property_count};
         TRY(sink->row(sink, &row, error));
     }
     return STATUS_OK;
 }
 
-static enum status list_read(struct profile_list *base, uint64_t from, uint64_t count,
-                             const struct plan_limits *limits, struct profile_sink *sink, struct error *error)
+static enum status list_read(struct profile_list *base, uint64_t from, uint64_t count, const struct plan_limits *limits,
+                             struct profile_sink *sink, struct error *error)
 {
     struct native_list *list = (struct native_list *)base;
     struct selection selection = list->selection; /* of this reader; owns nothing of the list's */

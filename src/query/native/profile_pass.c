@@ -1,21 +1,21 @@
 /*
  * The rows of one kind of profile are one run in each section of the shadow project. They are cut into tasks of a few
- * vectors; a thread that takes one asks, row by row but in loops over columns: is it live, is it one of the ids that are
- * asked for, do the terms of `where` and `search` hold, and at last, is it hidden.
+ * vectors; a thread that takes one asks, row by row but in loops over columns: is it live, is it one of the ids that
+ * are asked for, do the terms of `where` and `search` hold, and at last, is it hidden.
  *
  * Terms. As in a segmentation (prepare.c): a term over one column that has a dictionary in this run is decided once for
- * every entry, a comparison of a numeric column with a number is a loop over numbers, the rest is evaluated for the rows
- * that are left. What goes wrong in an entry that no row may use is answered by falling back to rows.
+ * every entry, a comparison of a numeric column with a number is a loop over numbers, the rest is evaluated for the
+ * rows that are left. What goes wrong in an entry that no row may use is answered by falling back to rows.
  *
  * Hidden rows. A row is hidden when its id is known to the project, as another id of a person who is shown under a
- * different one. Only links do that, each to one id at most. With fewer links than profiles it is cheapest to go through
- * the ids of the project that are not the shown ones, and look each up in the shadow, which gives a set of hidden rows
- * before the pass; with more, each row that is left is looked up in the project.
+ * different one. Only links do that, each to one id at most. With fewer links than profiles it is cheapest to go
+ * through the ids of the project that are not the shown ones, and look each up in the shadow, which gives a set of
+ * hidden rows before the pass; with more, each row that is left is looked up in the project.
  *
  * Which ids. For few ids, rows are sought by the order in which they are stored; only their vectors are read.
  *
- * Memory. Of the limit, a quarter is the pass's own (which ids, what is hidden, behaviours), an eighth is for decoding, a
- * quarter for what visitors keep until the pass ends, and the rest for what they make of it.
+ * Memory. Of the limit, a quarter is the pass's own (which ids, what is hidden, behaviours), an eighth is for decoding,
+ * a quarter for what visitors keep until the pass ends, and the rest for what they make of it.
  */
 #include "query/native/profile_pass.h"
 
@@ -115,8 +115,9 @@ static uint32_t profile_id(const struct profile_pass *pass, struct str text)
 {
     char room[ID_TEXT_ROOM];
     uint32_t id = pass->plan->group_key.data ? 0 : snapshot_id(pass->project, text);
-    if (id) text = snapshot_id_text(pass->project, snapshot_person_id(pass->project, snapshot_person(pass->project, id)),
-                                    room);
+    if (id)
+        text = snapshot_id_text(pass->project, snapshot_person_id(pass->project, snapshot_person(pass->project, id)),
+                                room);
     return snapshot_id(pass->selection.snapshot, text);
 }
 
@@ -434,8 +435,7 @@ static enum status apply_term(struct pass_worker *worker, size_t index, uint32_t
     }
     TRY(profile_columns_read(worker->columns[index], worker->scan, rows, keep, &worker->error, &vectors));
     return selection_evaluated(&pass->selection, pass->term_names[index],
-                               expr_filter(worker->states[index], vectors, rows, &worker->error, keep),
-                               &worker->error);
+                               expr_filter(worker->states[index], vectors, rows, &worker->error, keep), &worker->error);
 }
 
 static uint32_t count_kept(const uint8_t *keep, uint32_t rows)
@@ -541,15 +541,14 @@ enum status profile_pass_run(struct profile_pass *pass, pass_fn visit, void *ctx
     return status;
 }
 
-enum status profile_pass_values(struct pass_worker *worker, const struct pass_vector *vector,
-                                struct vector *ret_values)
+enum status profile_pass_values(struct pass_worker *worker, const struct pass_vector *vector, struct vector *ret_values)
 {
     const struct profile_pass *pass = worker->pass;
     const struct vector *vectors;
     TRY(profile_columns_read(worker->value_columns, worker->scan, vector->rows, vector->keep, &worker->error,
                              &vectors));
-    return selection_evaluated(&pass->selection, pass->value_name,
-                               expr_eval_kept(worker->value_state, vectors, vector->rows, vector->keep,
-                                              &worker->error, ret_values),
-                               &worker->error);
+    return selection_evaluated(
+        &pass->selection, pass->value_name,
+        expr_eval_kept(worker->value_state, vectors, vector->rows, vector->keep, &worker->error, ret_values),
+        &worker->error);
 }

@@ -21,7 +21,7 @@
 #define PREFIX_MAX  (PIECE * 12)
 #define GROUP_SMALL 24
 
-enum class { CLASS_BOOLEAN, CLASS_NUMBER, CLASS_TEXT, CLASS_CONTAINER, CLASS_LAST, CLASSES };
+enum value_class { CLASS_BOOLEAN, CLASS_NUMBER, CLASS_TEXT, CLASS_CONTAINER, CLASS_LAST, CLASSES };
 
 struct sort {
     const struct value *values;
@@ -29,7 +29,7 @@ struct sort {
     struct radix_item *items, *spare; /* of the class at hand */
 };
 
-static enum class class_of(struct value v)
+static enum value_class class_of(struct value v)
 {
     switch (v.type) {
     case VALUE_BOOL: return CLASS_BOOLEAN;
@@ -144,7 +144,7 @@ enum status profile_sort(const struct value *values, uint32_t count, bool descen
     sort.spare = arena_alloc(arena, ((size_t)count + 1) * sizeof *sort.spare);
     if (!places || !sort.items || !sort.spare) return STATUS_LIMIT;
     for (int i = 0; i < CLASSES; i++) {
-        enum class class = (enum class)(!descending || i == CLASS_LAST ? i : CLASS_CONTAINER - i);
+        enum value_class class = (enum value_class)(!descending || i == CLASS_LAST ? i : CLASS_CONTAINER - i);
         size_t of_class = 0;
         for (uint32_t p = 0; p < count; p++) {
             if (class_of(values[p]) == class) sort.items[of_class++] = (struct radix_item){0, p};
