@@ -59,9 +59,9 @@ static enum status keep_value(struct pass_worker *worker, struct value v, struct
         *ret = *last;
         return STATUS_OK;
     }
-    struct str copy = arena_str(worker->arena, str_from(v.data, v.size));
-    if (!copy.data) return selection_out_of_memory(&worker->pass->selection, &worker->error);
-    ret->data = copy.data;
+    char *copy = profile_pass_keep(worker, v.size);
+    if (!copy) return selection_out_of_memory(&worker->pass->selection, &worker->error);
+    ret->data = memcpy(copy, v.data, v.size);
     *last = *ret;
     return STATUS_OK;
 }
@@ -69,7 +69,7 @@ static enum status keep_value(struct pass_worker *worker, struct value v, struct
 static enum status gather(void *ctx, struct pass_worker *worker, uint32_t task, const struct pass_vector *vector)
 {
     struct gathering *g = ctx;
-    struct found *found = arena_alloc(worker->arena, sizeof *found + vector->left * sizeof found->entries[0]);
+    struct found *found = profile_pass_keep(worker, sizeof *found + vector->left * sizeof found->entries[0]);
     if (!found) return selection_out_of_memory(&worker->pass->selection, &worker->error);
     *found = (struct found){.count = 0};
     for (uint32_t row = 0; row < vector->rows; row++) {
@@ -81,7 +81,7 @@ static enum status gather(void *ctx, struct pass_worker *worker, uint32_t task, 
         struct value last = value_absent();
         uint32_t count = 0;
         TRY(profile_pass_values(worker, vector, &values));
-        found->values = arena_alloc(worker->arena, vector->left * sizeof *found->values);
+        found->values = profile_pass_keep(worker, vector->left * sizeof *found->values);
         if (!found->values) return selection_out_of_memory(&worker->pass->selection, &worker->error);
         for (uint32_t row = 0; row < vector->rows; row++) {
             if (vector->keep[row]) TRY(keep_value(worker, vector_at(&values, row), &last, &found->values[count++]));
@@ -148,8 +148,10 @@ static enum status put_together(struct native_list *list, const struct profile_p
             at += found->count;
         }
     }
+    struct arena_mark mark = arena_mark_set(arena);
     if (!ascends && !merge_runs(list->entries, values, at, arena))
         return selection_out_of_memory(&pass->selection, error);
+    arena_rewind(arena, mark);
     if (values && !order_by_values(list, values, pass->plan->descending, arena))
         return selection_out_of_memory(&pass->selection, error);
     return STATUS_OK;
@@ -295,7 +297,7 @@ enum status native_profile_list(struct executor *executor, const struct profile_
         free(list);
         return status;
     }
-    struct arena *arena = arena_new(limits->memory_bytes_max / 8 * 3);
+    struct arena *arena = arena_new(profile_pass_result_bytes(limits));
     g.tasks = arena_new_array(arena, struct found_list, (size_t)pass.task_count + 1);
     if (!g.tasks) status = selection_out_of_memory(&pass.selection, error);
     if (status == STATUS_OK && g.sorted) status = profile_pass_want(&pass, "sort_key", plan->sort, error);

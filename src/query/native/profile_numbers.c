@@ -34,7 +34,7 @@ static enum status collect(void *ctx, struct pass_worker *worker, uint32_t task,
     if (!totals) return selection_out_of_memory(&worker->pass->selection, &worker->error);
     totals->profiles += vector->left;
     if (!worker->pass->value) return STATUS_OK;
-    struct found *found = arena_alloc(worker->arena, sizeof *found + vector->left * sizeof found->numbers[0]);
+    struct found *found = profile_pass_keep(worker, sizeof *found + vector->left * sizeof found->numbers[0]);
     if (!found) return selection_out_of_memory(&worker->pass->selection, &worker->error);
     *found = (struct found){.next = totals->first};
     TRY(profile_pass_values(worker, vector, &values));
@@ -104,7 +104,7 @@ enum status native_profile_numbers(struct executor *executor, const struct profi
         numbers.profiles += totals->profiles;
         numbers.count += totals->count;
     }
-    struct arena *arena = arena_new(limits->memory_bytes_max / 8 * 3);
+    struct arena *arena = arena_new(profile_pass_result_bytes(limits));
     if (status == STATUS_OK && numbers.count)
         status = measure(&pass, numbers.count, percentile, arena, error, &numbers);
     arena_free(arena);

@@ -14,8 +14,9 @@
  *
  * Which ids. For few ids, rows are sought by the order in which they are stored; only their vectors are read.
  *
- * Memory. Of the limit, a quarter is the pass's own (which ids, what is hidden, behaviours), an eighth is for decoding,
- * a quarter for what visitors keep until the pass ends, and the rest for what they make of it.
+ * Memory. Of the limit, an eighth is the pass's own (which ids, what is hidden, behaviours), an eighth is for decoding,
+ * and of the rest one half is for what visitors keep until the pass ends, the other for what they make of it. What is
+ * kept is counted for all threads together, because which of them finds how much is chance.
  */
 #include "query/native/profile_pass.h"
 
@@ -73,23 +74,24 @@ static enum status add_terms(struct profile_pass *pass, const char *parameter, s
     return STATUS_OK;
 }
 
-/* Text that is looked for is a filter like any other. */
+/* Where a text is looked for, each an expression of its own: a row needs one of them. Of the places that no profile has
+ * nothing is evaluated, and of those with few values not every row. */
 static enum status add_search(struct profile_pass *pass, struct error *error)
 {
     static const char *const names[] = {"$name", "$first_name", "$last_name", "$email", "$username", "$distinct_id"};
-    struct buf text = BUF_INIT((size_t)1 << 20), needle = BUF_INIT((size_t)1 << 20);
+    struct buf text = BUF_INIT((size_t)1 << 20);
+    enum status status = STATUS_OK;
+    pass->where_count = pass->term_count;
     if (!pass->plan->search.data) return STATUS_OK;
-    json_write_str(&needle, pass->plan->search);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        buf_printf(&text, "%s(lower(", i ? " or " : "");
-        buf_str_add(&text, buf_str(&needle));
-        buf_printf(&text, ") in lower(string(properties[\"%s\"])))", names[i]);
+    for (size_t i = 0; i < sizeof names / sizeof *names && status == STATUS_OK; i++) {
+        buf_reset(&text);
+        buf_lit(&text, "lower(");
+        json_write_str(&text, pass->plan->search);
+        buf_printf(&text, ") in lower(string(properties[\"%s\"]))", names[i]);
+        status = buf_status(&text) == STATUS_OK ? add_terms(pass, "search", buf_str(&text), error)
+                                                : error_set(error, STATUS_LIMIT, "search is too long");
     }
-    enum status status = buf_status(&text) == STATUS_OK && buf_status(&needle) == STATUS_OK
-                             ? add_terms(pass, "search", buf_str(&text), error)
-                             : error_set(error, STATUS_LIMIT, "search is too long");
     buf_fini(&text);
-    buf_fini(&needle);
     return status;
 }
 
@@ -275,7 +277,7 @@ enum status profile_pass_init(struct profile_pass *pass, struct native *native, 
                               const struct plan_limits *limits, struct error *error)
 {
     struct plan_limits own = *limits;
-    own.memory_bytes_max /= 4;
+    own.memory_bytes_max /= 8;
     *pass = (struct profile_pass){.native = native, .plan = plan};
     /* all rows have the same time; the day around it in any zone */
     pass->rows_plan = (struct plan){.kind = PLAN_EXPORT,
@@ -288,6 +290,7 @@ enum status profile_pass_init(struct profile_pass *pass, struct native *native, 
                                     .now_ms = plan->now_ms};
     TRY(selection_init(&pass->selection, native, &pass->rows_plan, &own, error));
     pass->selection.limits = *limits;
+    pass->kept_bytes_max = profile_pass_result_bytes(limits);
     enum status status = store_snapshot(native->store, plan->project, error, &pass->project);
     if (status == STATUS_OK) status = prepare(pass, limits, error);
     if (status == STATUS_LIMIT && !error->hint[0]) out_of_memory(pass, error);
@@ -318,7 +321,7 @@ static enum status worker_ready(struct profile_pass *pass, struct pass_worker *w
     size_t share = pass->selection.share_bytes_max, budget = share / 4 > EXPR_BUDGET_MIN ? share / 4 : EXPR_BUDGET_MIN;
     if (worker->scan) return STATUS_OK;
     worker->pass = pass;
-    worker->arena = arena_new(2 * share);
+    worker->arena = arena_new(pass->kept_bytes_max + share);
     worker->run_arena = arena_new(share);
     worker->terms = arena_new_array(worker->arena, struct pass_term, pass->term_count + 1);
     worker->states = arena_new_array(worker->arena, struct expr_state *, pass->term_count + 1);
@@ -457,13 +460,31 @@ static void keep_visible(const struct profile_pass *pass, const uint32_t *ids, u
     }
 }
 
+/* Rows in which any of the search's terms is true. */
+static enum status keep_found(struct pass_worker *worker, uint32_t rows, uint8_t *keep)
+{
+    uint8_t found[VECTOR_ROWS_MAX] = {0}, some[VECTOR_ROWS_MAX];
+    for (size_t i = worker->pass->where_count; i < worker->pass->term_count; i++) {
+        if (worker->terms[i].form == TERM_NEVER) continue;
+        for (uint32_t row = 0; row < rows; row++) some[row] = keep[row] & !found[row];
+        TRY(apply_term(worker, i, rows, some));
+        for (uint32_t row = 0; row < rows; row++) found[row] |= some[row];
+    }
+    memcpy(keep, found, rows);
+    return STATUS_OK;
+}
+
 /* `left` rows are kept so far. */
 static enum status keep_terms(struct pass_worker *worker, uint32_t rows, uint8_t *keep, uint32_t left,
                               uint32_t *ret_left)
 {
-    for (size_t i = 0; i < worker->pass->term_count && left; i++) {
+    for (size_t i = 0; i < worker->pass->where_count && left; i++) {
         if (worker->terms[i].form == TERM_ALWAYS) continue;
         TRY(apply_term(worker, i, rows, keep));
+        left = count_kept(keep, rows);
+    }
+    if (left && worker->pass->plan->search.data) {
+        TRY(keep_found(worker, rows, keep));
         left = count_kept(keep, rows);
     }
     *ret_left = left;
@@ -499,6 +520,20 @@ static enum status keep_rows(struct pass_worker *worker, const struct scan_run *
     keep_visible(pass, *ret_ids, rows, keep);
     *ret_left = count_kept(keep, rows);
     return status == STATUS_OK ? STATUS_OK : keep_terms(worker, rows, keep, *ret_left, ret_left);
+}
+
+void *profile_pass_keep(struct pass_worker *worker, size_t size)
+{
+    struct profile_pass *pass = worker->pass;
+    size = (size + 15) & ~(size_t)15; /* as an arena gives it */
+    size_t before = __atomic_fetch_add(&pass->kept_bytes, size, __ATOMIC_RELAXED);
+    if (before > pass->kept_bytes_max || size > pass->kept_bytes_max - before) return NULL;
+    return arena_alloc(worker->arena, size);
+}
+
+size_t profile_pass_result_bytes(const struct plan_limits *limits)
+{
+    return limits->memory_bytes_max / 8 * 3;
 }
 
 struct running {

@@ -13,7 +13,7 @@ struct profile_pass;
 struct pass_worker {
     struct profile_pass *pass;
     struct error error;
-    struct arena *arena; /* the visitor may keep things in it until the pass ends */
+    struct arena *arena; /* until the pass ends; what grows with the profiles is had from profile_pass_keep */
     struct scan *scan;
     const struct scan_run *run; /* that is open */
     struct pass_term *terms;    /* bound to it */
@@ -45,9 +45,9 @@ struct profile_pass {
     uint64_t *hidden; /* bit by id of the shadow; NULL: is to be found out row by row */
     struct behavior_counts *behaviors;
     const struct expr_term *terms;
-    const char **term_names; /* the parameter that each is of */
-    size_t term_count;
-    const struct expr *value; /* that the visitor wants of each profile, or NULL */
+    const char **term_names;        /* the parameter that each is of */
+    size_t where_count, term_count; /* all of the first must hold; of the others, those of the search, one */
+    const struct expr *value;       /* that the visitor wants of each profile, or NULL */
     const char *value_name;
     uint32_t *ids; /* BY_IDS: of the shadow, ascending, each once */
     size_t id_count;
@@ -58,6 +58,7 @@ struct profile_pass {
     uint32_t task_count;
     struct pass_worker *workers;
     unsigned worker_count;
+    size_t kept_bytes, kept_bytes_max; /* by visitors, of all workers together */
 };
 
 /* The plan must outlive the pass. What failed half-way is torn down. `error` is not NULL. */
@@ -73,6 +74,10 @@ void profile_pass_fini(struct profile_pass *pass);
 typedef enum status (*pass_fn)(void *ctx, struct pass_worker *worker, uint32_t task, const struct pass_vector *vector);
 enum status profile_pass_run(struct profile_pass *pass, pass_fn visit, void *ctx, struct error *error) MUST_USE;
 
+/* Memory for a visitor, good until the pass ends; not initialised. NULL when all visitors together keep too much. */
+void *profile_pass_keep(struct pass_worker *worker, size_t size) MUST_USE;
+/* What results may take that are made of it. */
+size_t profile_pass_result_bytes(const struct plan_limits *limits);
 /* The wanted values of the kept rows of the vector; good until the next call. */
 enum status profile_pass_values(struct pass_worker *worker, const struct pass_vector *vector,
                                 struct vector *ret_values) MUST_USE;

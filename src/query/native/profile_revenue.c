@@ -136,7 +136,7 @@ enum status native_profile_revenue(struct executor *executor, const struct profi
                         .from_day = revenue->from_day,
                         .to_day = revenue->to_day,
                         .unit = revenue->unit};
-    struct profile_revenue result = {.arena = arena_new(limits->memory_bytes_max / 8 * 3)};
+    struct profile_revenue result = {.arena = arena_new(profile_pass_result_bytes(limits))};
     struct buckets *checked; /* what is wrong with the range is told whether there are profiles or not */
     enum status status = buckets_new(result.arena, &days, limits->buckets_max, error, &checked);
     if (status == STATUS_OK) status = profile_pass_init(&pass, (struct native *)executor, plan, limits, error);

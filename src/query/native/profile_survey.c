@@ -142,7 +142,7 @@ enum status native_profile_properties(struct executor *executor, const struct pr
     struct error local;
     if (!error) error = &local;
     TRY(profile_pass_init(&pass, (struct native *)executor, plan, limits, error));
-    struct profile_properties properties = {.arena = arena_new(limits->memory_bytes_max / 8 * 3)};
+    struct profile_properties properties = {.arena = arena_new(profile_pass_result_bytes(limits))};
     enum status status = profile_pass_run(&pass, survey, NULL, error);
     if (status == STATUS_OK) status = add_up(&pass, error, &properties);
     profile_pass_fini(&pass);
