@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { basic, createAccount, createProject, freshName, query, World } from './harness.mjs';
+import { basic, createAccount, createProject, freshName, query, sleep, World } from './harness.mjs';
 
 let world;
 after(() => world?.end());
@@ -192,6 +192,27 @@ test('a session is a frozen answer', async () => {
   assert.equal(again.session_id, '1234567890-EXAMPL');
   // a session of another project is none
   assert.equal((await ok({ page: 1, page_size: 2, session_id: first.session_id })).total, 25);
+});
+
+test('a session does not outlive a deletion of its people', async () => {
+  const project = createProject(world.data, { name: 'Forget' });
+  const headers = { Authorization: basic(`${project.secret}:`) };
+  const owner = createAccount(world.data, project.project_id, { name: 'Owner', role: 'owner' });
+  await write('/engage', set(project, people.slice(0, 4)));
+  const first = await ok({ page_size: 2 }, { project, headers });
+  const created = await world.server.request(`/api/app/projects/${project.project_id}/deletions`, {
+    method: 'POST',
+    headers: { Authorization: basic(`${owner.username}:${owner.secret}`), 'Content-Type': 'application/json' },
+    body: JSON.stringify({ distinct_ids: ['user 03'] }),
+  });
+  assert.ok(created.status < 300, created.text);
+  let page;
+  for (let i = 0; i < 300; i++) {
+    page = await ok({ page: 1, page_size: 2, session_id: first.session_id }, { project, headers });
+    if (!ids(page).includes('user 03')) break;
+    await sleep(100);
+  }
+  assert.deepEqual([ids(page), page.total], [['user 02'], 3]);
 });
 
 test('behaviors count events in a window', async () => {
