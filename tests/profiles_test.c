@@ -68,7 +68,7 @@ static void write_sorted(struct arena *arena, struct buf *out, const struct str 
     buf_byte(out, '\n');
 }
 
-static enum status take(struct profile_sink *base, const struct profile_row *row, struct error *unused)
+static enum status take(struct profile_sink *base, const struct listed_profile *row, struct error *unused)
 {
     struct line_sink *sink = (struct line_sink *)base;
     struct arena *arena = arena_new((size_t)64 << 20);

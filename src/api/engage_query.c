@@ -24,7 +24,7 @@ struct page_sink {
     bool any;
 };
 
-static enum status write_profile(struct profile_sink *base, const struct profile_row *row, struct error *error)
+static enum status write_profile(struct profile_sink *base, const struct listed_profile *row, struct error *error)
 {
     struct page_sink *sink = (struct page_sink *)base;
     struct buf *body = sink->body;

@@ -17,7 +17,7 @@ static void write_computed_at(struct query_job *job)
 
 /* --- properties --- */
 
-static const char *type_name(const struct profile_property *property)
+static const char *type_name(const struct surveyed_property *property)
 {
     static const char *const names[] = {"string", "number", "boolean", "datetime", "list", "object"};
     int most = 0;

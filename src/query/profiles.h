@@ -59,14 +59,14 @@ struct profile_plan {
 };
 
 /* One profile. It and all it points to are the executor's, good until the sink returns. */
-struct profile_row {
+struct listed_profile {
     struct str id;       /* under which it is shown; of a group its id */
     int64_t received_ms; /* when it was last written */
     const struct row_property *properties;
     size_t property_count;
 };
 struct profile_sink {
-    enum status (*row)(struct profile_sink *sink, const struct profile_row *row, struct error *error);
+    enum status (*row)(struct profile_sink *sink, const struct listed_profile *row, struct error *error);
 };
 
 /*
@@ -110,14 +110,14 @@ enum property_type {
     PROPERTY_OBJECT,
     PROPERTY_TYPES
 };
-struct profile_property {
+struct surveyed_property {
     struct str name;
     uint64_t count; /* profiles that have it */
     uint64_t counts[PROPERTY_TYPES];
 };
 struct profile_properties {
     struct arena *arena;
-    struct profile_property *items; /* in most profiles first, ties by name */
+    struct surveyed_property *items; /* in most profiles first, ties by name */
     size_t count;
 };
 

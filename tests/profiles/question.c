@@ -191,7 +191,7 @@ struct str question_value(const struct question *q, struct world *w, struct str 
                           const struct model_profile *profile)
 {
     struct json row = row_of(q, w, profile);
-    return reference_evaluate(w->arena, text, &row, q->zone, WORLD_NOW_MS, true);
+    return reference_evaluate(w->arena, text, &row, q->zone, WORLD_NOW_MS, true, NULL);
 }
 
 static bool is_found(const struct question *q, struct world *w, const struct model_profile *profile)
@@ -281,7 +281,7 @@ const struct model_profile **question_list(const struct question *q, struct worl
         if (!profile->live || hidden || !is_asked_for(q, w, profile)) continue;
         struct str keep = STR("true");
         struct json row = row_of(q, w, profile);
-        if (q->where.data) keep = reference_evaluate(w->arena, q->where, &row, q->zone, WORLD_NOW_MS, false);
+        if (q->where.data) keep = reference_evaluate(w->arena, q->where, &row, q->zone, WORLD_NOW_MS, false, NULL);
         if (str_is(keep, "error")) return NULL;
         if (!str_is(keep, "true") || !is_found(q, w, profile)) continue;
         struct sorted *s = &list[count++];

@@ -105,7 +105,7 @@ static enum status survey(void *ctx, struct pass_worker *worker, uint32_t task, 
 
 static int by_count(const void *a, const void *b)
 {
-    const struct profile_property *x = a, *y = b;
+    const struct surveyed_property *x = a, *y = b;
     if (x->count != y->count) return x->count > y->count ? -1 : 1;
     return str_cmp(x->name, y->name);
 }
@@ -113,11 +113,11 @@ static int by_count(const void *a, const void *b)
 static enum status add_up(const struct profile_pass *pass, struct error *error, struct profile_properties *ret)
 {
     uint32_t property_count = snapshot_property_count(pass->selection.snapshot);
-    ret->items = arena_new_array(ret->arena, struct profile_property, (size_t)property_count + 1);
+    ret->items = arena_new_array(ret->arena, struct surveyed_property, (size_t)property_count + 1);
     if (!ret->items) return selection_out_of_memory(&pass->selection, error);
     for (uint32_t p = 0; p < property_count; p++) {
-        struct profile_property *item = &ret->items[ret->count];
-        *item = (struct profile_property){0};
+        struct surveyed_property *item = &ret->items[ret->count];
+        *item = (struct surveyed_property){0};
         for (unsigned i = 0; i < pass->worker_count; i++) {
             const struct tally *tally = pass->workers[i].visitor;
             for (int type = 0; tally && type < PROPERTY_TYPES; type++) {
