@@ -345,7 +345,7 @@ static void engine_and_model_agree(void **state)
     if (seeds < SEEDS) return;
     assert_in_range(counts.refused, 1, counts.lists / 2);
     assert_in_range(counts.empty, 1, counts.lists / 3 * 2);
-    assert_true(counts.sorted > 100 && counts.ids > 30 && counts.numbers > 100 && counts.hidden > 20);
+    assert_true(counts.sorted > 100 && counts.ids > 20 && counts.numbers > 100 && counts.hidden > 20);
 }
 
 int main(void)
