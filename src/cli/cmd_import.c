@@ -1,5 +1,6 @@
 #include "cli/command.h"
 
+#include "base/hash.h"
 #include "base/number.h"
 #include "cli/bulk/list.h"
 #include "cli/bench.h"
@@ -37,7 +38,7 @@ static const char help[] =
     "  --memory SIZE         for --data: use about so much; default 768m\n"
     "  --merge               for --data: merge all files at the end, so that the first questions are fast\n"
     "  --refused FILE        where records go that are refused, with the reason; default import-refused.ndjson\n"
-    "  --state FILE          where it is kept how far the import is; default import.state, in DIR with --data\n"
+    "  --state FILE          where it is kept how far the import is; default import-….state, in DIR with --data\n"
     "  --restart             do not go on where an interrupted import stopped\n"
     "  --patience DURATION   for --url: how long a server may be away; default 10m\n"
     "  --quiet               show no progress\n"
@@ -238,6 +239,17 @@ static int print_report(struct arena *arena, const struct arguments *a, const st
     return command_finish_output();
 }
 
+/* Another one for each import, so that one that waits to go on does not stand in the way of others. */
+static struct str state_path(struct arena *arena, const struct arguments *a, struct str target,
+                             const struct bulk_file *files, size_t file_count)
+{
+    if (a->state) return arena_str(arena, str_of(a->state));
+    uint64_t hash = hash_str(target);
+    for (size_t i = 0; i < file_count; i++) hash = hash_bytes(files[i].name, strlen(files[i].name), hash);
+    return arena_printf(arena, "%s%simport-%016llx.state", a->data ? a->data : "", a->data ? "/" : "",
+                        (unsigned long long)hash);
+}
+
 static int work(const char *command, const struct arguments *a, char *const *names, size_t count, struct arena *arena)
 {
     struct error error = ERROR_INIT;
@@ -246,10 +258,8 @@ static int work(const char *command, const struct arguments *a, char *const *nam
     size_t file_count = 0;
     struct bulk_sink *sink = NULL;
     struct str target = arena_printf(arena, "%s project %lld", a->data ? a->data : a->url, (long long)a->project);
-    struct str state = a->state  ? arena_str(arena, str_of(a->state))
-                       : a->data ? arena_printf(arena, "%s/import.state", a->data)
-                                 : STR("import.state");
     enum status status = bulk_list(arena, names, count, &error, &files, &file_count);
+    struct str state = state_path(arena, a, target, files, file_count);
     if (status == STATUS_OK) status = sink_new(a, &error, &sink);
     if (status == STATUS_OK) status = run(a, state.data, target.data, files, file_count, sink, &error, &result);
     if (sink && a->data) bulk_sink_store_free(sink);

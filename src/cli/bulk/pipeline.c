@@ -248,6 +248,8 @@ static void reader(void *arg)
         os_mutex_unlock(&bulk->mutex);
         if (none) return;
         enum status status = read_file(bulk, file, &error);
+        if (status != STATUS_OK && str_find(str_of(error.primary), str_of(file->name), 0) == SIZE_MAX)
+            error_prefix(&error, "%s", file->name);
         os_mutex_lock(&bulk->mutex);
         file->read = status != STATUS_OK || !bulk->stopping;
         if (status != STATUS_OK) {
