@@ -27,6 +27,7 @@ static const char help[] =
     "  --url URL             to a server, over its /import\n"
     "  --credentials C       for --url: NAME:SECRET of a service account, a project's secret or its token; the\n"
     "                        environment's CAIRN_CREDENTIALS otherwise\n"
+    "  --token T             for --url: the project's token, which profiles need\n"
     "  --project N           the project id; with --url it may be left out where the credentials are the project's\n"
     "  --format F            lines, list or csv, when it is found out wrongly\n"
     "  --event NAME          CSV: the name of all events\n"
@@ -53,7 +54,20 @@ static const char help[] =
     "Example: a year of history out of a folder of Mixpanel exports\n"
     "  cairn import --data /var/lib/cairn --project 1 exports/\n";
 
-enum { DATA = 1000, URL, CREDENTIALS, PROJECT, FORMAT, EVENT, EVENT_COLUMN, TIME_COLUMN, THREADS, BATCH, MEMORY };
+enum {
+    DATA = 1000,
+    URL,
+    CREDENTIALS,
+    TOKEN,
+    PROJECT,
+    FORMAT,
+    EVENT,
+    EVENT_COLUMN,
+    TIME_COLUMN,
+    THREADS,
+    BATCH,
+    MEMORY
+};
 enum { MERGE = 1100, REFUSED, STATE, RESTART, PATIENCE, QUIET, JSON };
 
 #define MEMORY_DEFAULT  ((uint64_t)768 << 20)
@@ -61,7 +75,7 @@ enum { MERGE = 1100, REFUSED, STATE, RESTART, PATIENCE, QUIET, JSON };
 #define ARENA_BYTES_MAX ((size_t)256 << 20)
 
 struct arguments {
-    const char *data, *url, *credentials, *refused, *state, *event, *event_column, *time_column;
+    const char *data, *url, *credentials, *token, *refused, *state, *event, *event_column, *time_column;
     int64_t project;
     enum input_format format;
     uint64_t threads, batch, memory_bytes, patience_ms;
@@ -113,6 +127,7 @@ static int take(const char *command, int flag, struct arguments *a)
     case DATA: a->data = optarg; return EXIT_DONE;
     case URL: a->url = optarg; return EXIT_DONE;
     case CREDENTIALS: a->credentials = optarg; return EXIT_DONE;
+    case TOKEN: a->token = optarg; return EXIT_DONE;
     case PROJECT:
         if (!number_parse_int(str_of(optarg), &a->project) || a->project <= 0)
             return command_usage(command, "--project %s is no project id", optarg);
@@ -167,8 +182,11 @@ static enum status sink_new(const struct arguments *a, struct error *error, stru
 {
     if (a->data)
         return bulk_sink_store_new(a->data, a->project, a->memory_bytes, (unsigned)a->threads, error, ret_sink);
-    struct bulk_http http = {
-        .url = a->url, .credentials = a->credentials, .project = a->project, .patience_ms = a->patience_ms};
+    struct bulk_http http = {.url = a->url,
+                             .credentials = a->credentials,
+                             .token = a->token,
+                             .project = a->project,
+                             .patience_ms = a->patience_ms};
     return bulk_sink_http_new(&http, error, ret_sink);
 }
 
@@ -278,6 +296,7 @@ int cmd_import(int argc, char **argv)
         FLAG_DATA,
         {"url", required_argument, NULL, URL},
         {"credentials", required_argument, NULL, CREDENTIALS},
+        {"token", required_argument, NULL, TOKEN},
         {"project", required_argument, NULL, PROJECT},
         {"format", required_argument, NULL, FORMAT},
         {"event", required_argument, NULL, EVENT},

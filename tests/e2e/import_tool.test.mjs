@@ -8,7 +8,7 @@ import http from 'node:http';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { binary, cairn, createProject, query, Server, sleep, temporaryDirectory, World } from './harness.mjs';
+import { binary, cairn, createProject, day, query, Server, sleep, temporaryDirectory, World } from './harness.mjs';
 
 const worlds = [];
 after(async () => {
@@ -303,4 +303,130 @@ test('nobody who may, nobody there, and wrong usage', async () => {
   }
   assert.ok(!existsSync(path.join(files, 'import-refused.ndjson')));
   assert.match(spawnSync(binary, ['import', '--help'], { encoding: 'utf8' }).stdout, /cairn import --data DIR/);
+});
+
+test('what was exported and imported again gives the same answers', async () => {
+  const world = await World.start();
+  worlds.push(world);
+  const now = Math.floor(Date.now() / 1000);
+  // Anonymous and known, linked by an event, linked by a request, merged before and after; profiles; all types.
+  const list = [];
+  for (let n = 0; n < 400; n++) {
+    const id = n % 5;
+    const properties = { time: now - n * 60 + 0.25 * (n % 4), n, text: `t${n % 13}`, flag: n % 2 === 0, list: [n % 3, 'x'], deep: { a: [n] } };
+    if (n % 3 === 0) Object.assign(properties, { $device_id: `D${id}` });
+    else if (n % 3 === 1) Object.assign(properties, { $device_id: `D${id}`, ...(id > 2 ? { $user_id: `U${id}` } : {}) });
+    else Object.assign(properties, { distinct_id: n % 2 ? `U${id}` : `$device:L${id}` });
+    if (n % 7) properties.$insert_id = `i${n}`;
+    if (n === 17) properties.big = 12345678901234567890n.toString();
+    list.push({ event: `E${n % 4}`, properties: { token: world.token, ...properties } });
+  }
+  await world.send(...list);
+  await world.send({ event: 'Nobody', properties: { token: world.token, distinct_id: '' } });
+  const post = (target, body) =>
+    world.server.request(target, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  for (const id of [0, 1])
+    await post('/identity/create', { $identified_id: `U${id}`, $anon_id: `$device:L${id}`, $token: world.token });
+  const set = { name: 'Ann', age: 5, tags: ['a', 'b'], none: null, score: 1.5 };
+  assert.equal((await post('/engage', [{ $token: world.token, $distinct_id: 'U3', $set: set }])).text, '1');
+  assert.equal((await post('/engage', [{ $token: world.token, $distinct_id: 'U1', $set: { age: 7 } }])).text, '1');
+  const group = { $token: world.token, $group_key: 'text', $group_id: 't5', $set: { kind: 'five' } };
+  assert.equal((await post('/groups', [group])).text, '1');
+
+  const questions = [
+    ...['E0', 'E1', 'E2', 'E3', 'Nobody'].flatMap((event) => [
+      { event, type: 'general', unit: 'hour' },
+      { event, type: 'unique', unit: 'day' },
+      { event, type: 'unique', unit: 'month', on: 'properties["text"]' },
+      { event, on: 'user["age"]' },
+      { event, on: 'properties["text"]["kind"]' },
+      { event, where: '"x" in properties["list"] and properties["flag"]', on: 'properties["deep"]["a"][0]', limit: 1000 },
+    ]),
+  ];
+  const answers = async (server, project, authorization) => {
+    const result = [];
+    for (const question of questions) {
+      const whole = query({ project_id: project, from_date: day(-2), to_date: day(1), ...question });
+      const answer = await server.request(`/api/2.0/segmentation?${whole}`, { headers: { Authorization: authorization } });
+      assert.equal(answer.status, 200, answer.text);
+      result.push(answer.json().data.values);
+    }
+    const profiles = await server.request(`/api/query/engage?${query({ project_id: project })}`, {
+      headers: { Authorization: authorization },
+    });
+    const rows = profiles.json().results.sort((a, b) => (a.$distinct_id < b.$distinct_id ? -1 : 1));
+    result.push(rows);
+    return result;
+  };
+  const before = await answers(world.server, world.project.project_id, world.authorization);
+  await world.server.stop();
+  const files = temporaryDirectory('files');
+  const file = path.join(files, 'all.ndjson.zst');
+  const exported = cairn(['export', '--data', world.data, '--project', world.project.project_id, '--out', file, '--quiet']);
+  assert.equal(exported.code, 0, exported.stderr);
+
+  // into another directory, and over HTTP to another server
+  const copy = temporaryDirectory('copy');
+  const project = createProject(copy, { name: 'Copy' });
+  const secret = `Basic ${Buffer.from(`${project.secret}:`).toString('base64')}`;
+  const imported = cairn(['import', '--data', copy, '--project', project.project_id, '--json', file], { cwd: files });
+  assert.equal(imported.code, 0, imported.stderr + imported.stdout);
+  const server = await Server.start(copy);
+  assert.deepEqual(await answers(server, project.project_id, secret), before);
+  await server.stop();
+
+  const other = await World.start();
+  worlds.push(other);
+  const over = ['import', '--url', other.url, '--credentials', `${other.account.username}:${other.account.secret}`];
+  over.push('--project', other.project.project_id, '--token', other.token, '--json', file);
+  const sent = cairn(over, { cwd: files });
+  assert.equal(sent.code, 0, sent.stderr + sent.stdout);
+  assert.deepEqual(await answers(other.server, other.project.project_id, other.authorization), before);
+
+  // and an export of the copy tells the same events
+  const again = cairn(['export', '--data', copy, '--project', project.project_id, '--quiet', '--only', 'events']);
+  const first = cairn(['export', '--data', world.data, '--project', world.project.project_id, '--quiet', '--only', 'events']);
+  const plain = (text) =>
+    text
+      .trim()
+      .split('\n')
+      .map((line) => {
+        const { event: name, properties } = JSON.parse(line);
+        for (const added of ['$import', 'mp_processing_time_ms', '$distinct_id_before_identity']) delete properties[added];
+        return JSON.stringify([name, Object.entries(properties).sort()]);
+      })
+      .sort();
+  assert.deepEqual(plain(again.stdout), plain(first.stdout));
+});
+
+test('export: what is asked for, packed, and wrong usage', async () => {
+  const world = directory();
+  world.run(world.put('a.ndjson', lines([...events(100), { event: 'Other', properties: { time, distinct_id: 'u' } }])));
+  const run = (...args) => cairn(['export', '--data', world.data, '--project', world.project.project_id, '--quiet', ...args]);
+  const count = (...args) => run('--only', 'events', ...args).stdout.trim().split('\n').filter(Boolean).length;
+  assert.equal(count(), 101);
+  assert.equal(count('--event', 'Other'), 1);
+  assert.equal(count('--event', 'Other', '--event', 'Old'), 101);
+  assert.equal(count('--where', 'properties["n"] < 10'), 10);
+  assert.equal(count('--from', '2019-06-01', '--to', '2019-06-01'), 101);
+  assert.equal(count('--from', '2019-06-02'), 0);
+  assert.equal(run('--only', 'profiles').stdout, '');
+  const rows = [
+    [['--where', 'properties['], 2, /near|position|expression/],
+    [['--only', 'people'], 2, /events or profiles/],
+    [['--from', 'yesterday'], 2, /is no date/],
+    [['--out', '/nowhere/x'], 1, /cannot write/],
+    [['--project', '77'], 1, /no project 77/],
+    [['extra'], 2, /unexpected argument/],
+  ];
+  for (const [args, code, message] of rows) {
+    const result = run(...args);
+    assert.match(result.stderr, message, args.join(' '));
+    assert.equal(result.code, code, `${args.join(' ')}: ${result.stderr}`);
+  }
+  assert.deepEqual(readdirSync(world.files).sort(), ['a.ndjson']);
 });

@@ -25,7 +25,13 @@
 
 struct bulk;
 
+/* What a record is, told by its first member: an event {"event":…}; a profile {"$distinct_id":…,"$properties":{…}}, as
+ * Mixpanel's engage query gives them and cairn export writes them, or {"$group_key":…,"$group_id":…,"$properties":{…}};
+ * or a link of two ids, {"link":{"device":…,"user":…}}. A chunk has records of one kind. */
+enum bulk_kind { BULK_EVENTS, BULK_USERS, BULK_GROUPS, BULK_LINKS };
+
 struct bulk_chunk {
+    enum bulk_kind kind;
     struct buf text; /* records of one line each, with their line ends */
     uint32_t *ends;  /* in text, behind the line end of each record */
     uint64_t *lines; /* where each stands in the file */
@@ -45,7 +51,7 @@ struct bulk_sink {
     /* One worker's: whatever it needs. */
     enum status (*worker_new)(struct bulk_sink *sink, struct error *error, void **ret_worker);
     void (*worker_free)(struct bulk_sink *sink, void *worker);
-    /* Takes the records of a chunk; each has an insert id. Says of each that is refused why (bulk_refuse), and calls
+    /* Takes the records of a chunk; events have an insert id. Says of each that is refused why (bulk_refuse), and calls
      * bulk_finish for the mark, now or later, when everything else is durable. A failure ends the import; the mark is
      * not finished then. */
     enum status (*take)(struct bulk_sink *sink, void *worker, struct bulk *bulk, const struct bulk_chunk *chunk,
@@ -112,10 +118,17 @@ enum status bulk_state_write(const char *path, const char *target, const struct 
 /* Appends the record, as a line, to `out`; with an insert id if it has none. */
 void bulk_insert_id(const char *file, uint64_t line, struct str record, struct buf *out);
 
+/* --- messages.c --- */
+struct json;
+/* A profile's record as a message of /engage or /groups that sets all its properties as they are. *ret_wrong says why
+ * it is none. LIMIT when the arena is full. */
+enum status bulk_message(struct arena *arena, struct str record, enum bulk_kind kind, struct str token,
+                         struct json *ret_message, const char **ret_wrong) MUST_USE;
+/* The ids of a link. */
+enum status bulk_link(struct arena *arena, struct str record, struct str *ret_device, struct str *ret_user,
+                      const char **ret_wrong) MUST_USE;
+
 /* --- sinks --- */
-struct ingest_limits;
-struct store;
-struct meta_project;
 /* Straight into a data directory that no server runs on. */
 enum status bulk_sink_store_new(const char *directory, int64_t project, uint64_t memory_bytes, unsigned threads,
                                 struct error *error, struct bulk_sink **ret_sink) MUST_USE;
@@ -126,6 +139,7 @@ void bulk_sink_store_free(struct bulk_sink *sink);
 struct bulk_http {
     const char *url;         /* of the server, without /import */
     const char *credentials; /* "name:secret", a project secret, or a token */
+    const char *token;       /* of the project, for profiles; NULL: they are refused */
     int64_t project;         /* 0: the credentials say it */
     uint64_t patience_ms;    /* how long one batch is tried while the server cannot take it */
 };

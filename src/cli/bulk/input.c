@@ -144,7 +144,8 @@ static enum status next_byte(struct input *input, struct error *error, char *ret
     }
 }
 
-static void give(struct input *input, size_t from, size_t to, uint64_t line, const char *wrong, struct input_record *record)
+static void give(struct input *input, size_t from, size_t to, uint64_t line, const char *wrong,
+                 struct input_record *record)
 {
     struct str text = str_from(input->held.data + from, to - from);
     if (wrong && text.size > SHOWN_BYTES) text.size = SHOWN_BYTES;

@@ -187,47 +187,88 @@ static void chunk_ready(struct bulk *bulk, struct bulk_chunk *chunk, struct bulk
     os_mutex_unlock(&bulk->mutex);
 }
 
+static enum bulk_kind kind_of(struct str record)
+{
+    static const struct {
+        struct str begin;
+        enum bulk_kind kind;
+    } kinds[] = {{STR("\"$distinct_id\""), BULK_USERS},
+                 {STR("\"$group_key\""), BULK_GROUPS},
+                 {STR("\"$group_id\""), BULK_GROUPS},
+                 {STR("\"link\""), BULK_LINKS}};
+    struct str rest = str_trim(str_slice(record, 1, 64));
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (str_starts(rest, kinds[i].begin)) return kinds[i].kind;
+    }
+    return BULK_EVENTS;
+}
+
+/* A file that is read. */
+struct reading {
+    struct input *input;
+    struct bulk_file *file;
+    struct input_record record;
+    bool pending;      /* `record` did not fit into the last chunk: it was of another kind */
+    uint64_t position; /* behind the last record that is in a chunk, or refused */
+};
+
+static enum status next_record(struct bulk *bulk, struct reading *reading, struct error *error)
+{
+    if (reading->pending) {
+        reading->pending = false;
+        return STATUS_OK;
+    }
+    TRY(input_next(reading->input, error, &reading->record));
+    os_mutex_lock(&bulk->mutex);
+    bulk->result.records++;
+    bool stopping = bulk->stopping;
+    os_mutex_unlock(&bulk->mutex);
+    return stopping ? STATUS_CANCELLED : STATUS_OK;
+}
+
 /* Fills a chunk. NOT_FOUND: the file has ended, what the chunk holds is its last. */
-static enum status fill(struct bulk *bulk, struct input *input, struct bulk_file *file, struct bulk_chunk *chunk,
-                        struct error *error)
+static enum status fill(struct bulk *bulk, struct reading *reading, struct bulk_chunk *chunk, struct error *error)
 {
     while (chunk->count < bulk->options->batch && chunk->text.size < CHUNK_BYTES) {
-        struct input_record record;
-        TRY(input_next(input, error, &record));
-        os_mutex_lock(&bulk->mutex);
-        bulk->result.records++;
-        bool stopping = bulk->stopping;
-        os_mutex_unlock(&bulk->mutex);
-        if (stopping) return STATUS_CANCELLED;
-        if (record.wrong) {
-            refuse(bulk, file->name, record.line, record.text, STR_NULL, str_of(record.wrong));
+        TRY(next_record(bulk, reading, error));
+        const struct input_record *record = &reading->record;
+        if (record->wrong) {
+            refuse(bulk, reading->file->name, record->line, record->text, STR_NULL, str_of(record->wrong));
+            reading->position = input_position(reading->input);
             continue;
         }
-        buf_str_add(&chunk->text, record.text);
+        enum bulk_kind kind = kind_of(record->text);
+        if (chunk->count == 0) chunk->kind = kind;
+        if (chunk->kind != kind) {
+            reading->pending = true;
+            return STATUS_OK;
+        }
+        buf_str_add(&chunk->text, record->text);
         buf_byte(&chunk->text, '\n');
         if (buf_status(&chunk->text) != STATUS_OK) return error_set(error, STATUS_LIMIT, "out of memory");
-        chunk->lines[chunk->count] = record.line;
+        chunk->lines[chunk->count] = record->line;
         chunk->ends[chunk->count++] = (uint32_t)chunk->text.size;
+        reading->position = input_position(reading->input);
     }
     return STATUS_OK;
 }
 
 static enum status read_file(struct bulk *bulk, struct bulk_file *file, struct error *error)
 {
-    struct input *input;
-    TRY(input_open(file->name, &bulk->options->input, &bulk->raw_bytes, error, &input));
-    enum status status = input_skip(input, file->position, error);
+    struct reading reading = {.file = file, .position = file->position};
+    TRY(input_open(file->name, &bulk->options->input, &bulk->raw_bytes, error, &reading.input));
+    enum status status = input_skip(reading.input, file->position, error);
     while (status == STATUS_OK) {
         struct bulk_chunk *chunk = chunk_take(bulk);
         if (!chunk) break;
-        status = fill(bulk, input, file, chunk, error);
+        status = fill(bulk, &reading, chunk, error);
         /* What was read before an error counts: it is whole. */
         if (chunk->count && status != STATUS_CANCELLED)
-            chunk_ready(bulk, chunk, file, input_position(input));
+            chunk_ready(bulk, chunk, file, reading.position);
         else
             chunk_give_back(bulk, chunk);
     }
-    input_close(input);
+    input_close(reading.input);
     return status == STATUS_NOT_FOUND || status == STATUS_CANCELLED ? STATUS_OK : status;
 }
 
@@ -266,6 +307,7 @@ static void reader(void *arg)
 /* The records again, each with an insert id. */
 static enum status name_records(struct bulk_chunk *chunk, struct buf *named, struct error *error)
 {
+    if (chunk->kind != BULK_EVENTS) return STATUS_OK;
     buf_reset(named);
     for (uint32_t i = 0; i < chunk->count; i++) {
         struct str record = bulk_record(chunk, i);

@@ -6,6 +6,7 @@
 
 #include "identity/identity.h"
 #include "ingest/import.h"
+#include "ingest/profile.h"
 #include "meta/meta.h"
 #include "os/clock.h"
 #include "profile/update.h"
@@ -58,19 +59,22 @@ static void stored(void *arg, enum status status)
     free(flight);
 }
 
+/* Takes over the record; with nothing in it the chunk is done. */
 static enum status append(struct store_sink *sink, struct bulk *bulk, const struct bulk_chunk *chunk,
-                          struct import_outcome *outcome, struct error *error)
+                          struct buf *record, size_t count, struct error *error)
 {
+    if (!record->size) {
+        bulk_finish(bulk, chunk->mark, 0);
+        return STATUS_OK;
+    }
     struct flight *flight = malloc(sizeof *flight);
     if (!flight) return error_set(error, STATUS_LIMIT, "out of memory");
-    *flight = (struct flight){sink, bulk, chunk->mark, outcome->record.size, (uint32_t)outcome->stored};
+    *flight = (struct flight){sink, bulk, chunk->mark, record->size, (uint32_t)count};
     os_mutex_lock(&sink->mutex);
     while (sink->flight_bytes > FLIGHT_BYTES_MAX) os_cond_wait(&sink->landed, &sink->mutex);
     sink->flight_bytes += flight->bytes;
     os_mutex_unlock(&sink->mutex);
-    struct buf record = outcome->record;
-    outcome->record = BUF_INIT(0);
-    store_append(sink->store, &record, stored, flight);
+    store_append(sink->store, record, stored, flight);
     return STATUS_OK;
 }
 
@@ -90,19 +94,83 @@ static enum status take_lines(struct store_sink *sink, struct arena *arena, stru
         const struct import_failure *failure = &outcome.failures[i];
         bulk_refuse(bulk, chunk, (uint32_t)failure->index, failure->field, failure->message);
     }
-    if (!outcome.record.size) {
-        bulk_finish(bulk, chunk->mark, 0);
-        return STATUS_OK;
-    }
-    enum status status = append(sink, bulk, chunk, &outcome, error);
+    enum status status = append(sink, bulk, chunk, &outcome.record, outcome.stored, error);
     import_outcome_fini(&outcome);
     return status;
+}
+
+static bool project_of(void *context, struct str token, struct ingest_project *ret_project)
+{
+    (void)token;
+    *ret_project = *(struct ingest_project *)context;
+    return true;
+}
+
+static enum status take_profiles(struct store_sink *sink, struct arena *arena, struct bulk *bulk,
+                                 const struct bulk_chunk *chunk, struct error *error)
+{
+    arena_reset(arena);
+    struct json *messages = arena_new_array(arena, struct json, chunk->count);
+    uint32_t *places = arena_new_array(arena, uint32_t, chunk->count), count = 0;
+    if (!messages || !places) return error_set(error, STATUS_LIMIT, "records need too much memory");
+    for (uint32_t i = 0; i < chunk->count; i++) {
+        const char *wrong;
+        if (bulk_message(arena, bulk_record(chunk, i), chunk->kind, STR("import"), &messages[count], &wrong) !=
+            STATUS_OK)
+            return error_set(error, STATUS_LIMIT, "records need too much memory");
+        if (wrong)
+            bulk_refuse(bulk, chunk, i, STR_NULL, str_of(wrong));
+        else
+            places[count++] = i;
+    }
+    struct profile_request request = {.kind = chunk->kind == BULK_USERS ? PROFILE_USERS : PROFILE_GROUPS,
+                                      .messages = {.items = messages, .count = count, .text_size = chunk->text.size},
+                                      .token = STR("import"),
+                                      .received_ms = os_now_ms(),
+                                      .project_of = project_of,
+                                      .context = &sink->project};
+    struct profile_batch batch;
+    TRY(profile_ingest(arena, &sink->limits, &request, error, &batch));
+    for (size_t i = 0; i < batch.refusal_count; i++)
+        bulk_refuse(bulk, chunk, places[batch.refusals[i].index], batch.refusals[i].field, batch.refusals[i].message);
+    return append(sink, bulk, chunk, &batch.records, batch.stored, error);
+}
+
+static enum status take_links(struct store_sink *sink, struct arena *arena, struct bulk *bulk,
+                              const struct bulk_chunk *chunk, struct error *error)
+{
+    struct buf records = BUF_INIT((size_t)16 << 20);
+    uint32_t count = 0;
+    arena_reset(arena);
+    for (uint32_t i = 0; i < chunk->count; i++) {
+        struct str device, user;
+        const char *wrong;
+        enum status status = bulk_link(arena, bulk_record(chunk, i), &device, &user, &wrong);
+        if (status == STATUS_OK && wrong) {
+            bulk_refuse(bulk, chunk, i, STR_NULL, str_of(wrong));
+            continue;
+        }
+        if (status == STATUS_OK)
+            status =
+                record_link(&records, sink->project.id, os_now_ms(), sink->project.mode, LINK_CREATE, device, user);
+        if (status != STATUS_OK) {
+            buf_fini(&records);
+            return error_set(error, STATUS_LIMIT, "records need too much memory");
+        }
+        count++;
+    }
+    return append(sink, bulk, chunk, &records, count, error);
 }
 
 static enum status take(struct bulk_sink *base, void *worker, struct bulk *bulk, const struct bulk_chunk *chunk,
                         struct error *error)
 {
-    return take_lines((struct store_sink *)base, worker, bulk, chunk, error);
+    struct store_sink *sink = (struct store_sink *)base;
+    switch (chunk->kind) {
+    case BULK_EVENTS: return take_lines(sink, worker, bulk, chunk, error);
+    case BULK_LINKS: return take_links(sink, worker, bulk, chunk, error);
+    default: return take_profiles(sink, worker, bulk, chunk, error);
+    }
 }
 
 static enum status worker_new(struct bulk_sink *base, struct error *error, void **ret_worker)
@@ -174,7 +242,7 @@ enum status bulk_sink_store_new(const char *directory, int64_t project, uint64_t
     sink->base = (struct bulk_sink){.worker_new = worker_new, .worker_free = worker_free, .take = take};
     sink->limits = INGEST_LIMITS_DEFAULT;
     sink->limits.request_bytes_max = (size_t)64 << 20;
-    sink->limits.events_max = BULK_BATCH_MAX;
+    sink->limits.events_max = sink->limits.messages_max = BULK_BATCH_MAX;
     os_mutex_init(&sink->mutex, "import store");
     os_cond_init(&sink->landed, "import store");
     enum status status = open_all(sink, directory, project, memory_bytes, threads, error);
