@@ -23,6 +23,7 @@ const help = `bench/engine/run import measures POST /import of a real server bes
   --rounds N       the engines take turns so often, and the best of each counts; default 1
   --batches N      so many batches of 2000 events are also given to the databases one by one; 0: none; default 100
   --serve ARGS     further arguments of cairn serve
+  --memory SIZE    of cairn import; default its own
   --engines LIST   the databases; default clickhouse,duckdb
   --document FILE  also put the table into FILE, between its lines <!-- import EVENTS --> and <!-- end -->
 `;
@@ -36,6 +37,7 @@ const { values: args } = parseArgs({
     rounds: { type: 'string', default: '1' },
     batches: { type: 'string', default: '100' },
     serve: { type: 'string', default: '' },
+    memory: { type: 'string' },
     engines: { type: 'string', default: 'clickhouse,duckdb' },
     document: { type: 'string' },
     help: { type: 'boolean', default: false },
@@ -56,7 +58,7 @@ const repository = path.resolve(here, '../..');
 const directory = path.resolve(args.dir ?? path.join(repository, 'build/bench/import'));
 const events = Number(args.events);
 const peers = args.engines.split(',').filter(Boolean);
-const engines = ['cairn', ...peers]; // Cairn's client makes the compressed file that the databases read
+const engines = ['cairn', 'command', ...peers]; // Cairn's client makes the compressed file that the others read
 const BATCH = 2000;
 const IDLE_MS = 2000; // a server that has done nothing for so long has nothing left to do
 const say = (text) => process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${text}\n`);
@@ -172,6 +174,48 @@ async function runCairn() {
   }
 }
 
+// The command, on the same file as the databases, into a directory.
+async function runCommand() {
+  const data = path.join(directory, 'command');
+  fs.rmSync(data, { recursive: true, force: true });
+  const project = JSON.parse(cairn('project', 'create', '--data', data, '--name', 'bench', '--json'));
+  const list = ['import', '--data', data, '--project', String(project.project_id), '--json'];
+  if (args.memory) list.push('--memory', args.memory);
+  // The kernel forgets a process's figures with it, so they are looked at all the time.
+  const measure = async (more) => {
+    const start = process.hrtime.bigint();
+    const child = spawn(cairnBinary, [...list, ...more, packedFile], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const last = { cpu_s: 0, peak_bytes: 0 };
+    const watch = setInterval(() => {
+      try {
+        Object.assign(last, { cpu_s: cpu(child.pid), peak_bytes: peakBytes(child.pid) });
+      } catch {
+        clearInterval(watch); // it has ended
+      }
+    }, 5);
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (part) => (text += part));
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    clearInterval(watch);
+    if (code !== 0) throw new Error(`cairn import ended with ${code}`);
+    return { ...JSON.parse(text), ...last, wall_s: Number(process.hrtime.bigint() - start) / 1e9 };
+  };
+  try {
+    const all = await measure(['--merge']);
+    if (all.stored !== events) throw new Error(`cairn import stored ${all.stored} events`);
+    const bytes_on_disk = bytesIn(path.join(data, 'events'));
+    const { server, ended, url } = await startServer(data);
+    const check = await ask(url, project.secret);
+    server.kill('SIGTERM');
+    await ended;
+    say(`cairn import: ${all.wall_s.toFixed(2)} s, ${all.cpu_s.toFixed(2)} s of CPU, merging included`);
+    const taken_s = all.seconds; // until the last event was acknowledged
+    return { ...all, taken_s, taken_cpu_s: undefined, bytes_on_disk, check };
+  } finally {
+    fs.rmSync(data, { recursive: true, force: true });
+  }
+}
+
 // ---- the databases ----
 
 async function runDatabase(engine) {
@@ -181,13 +225,16 @@ async function runDatabase(engine) {
   try {
     await database.create(packedFile);
     const { wall_s, cpu_s } = await database.load(packedFile);
+    const settle_start = process.hrtime.bigint();
     const settled = await database.settle();
+    const merged_s = wall_s + Number(process.hrtime.bigint() - settle_start) / 1e9;
     say(`${engine}: ${wall_s.toFixed(2)} s, ${cpu_s.toFixed(2)} s of CPU`);
     if ((await database.count()) !== events) throw new Error(`${engine} has lost events`);
     const check = Number((await database.rows("SELECT count(*) FROM events WHERE event = 'View Item'"))[0][0]);
     const { total } = await database.sizes();
     return {
       wall_s,
+      merged_s,
       taken_cpu_s: cpu_s,
       cpu_s: cpu_s + settled.cpu_s,
       peak_bytes: peakBytes(database.pid),
@@ -237,7 +284,7 @@ async function runBatches(engine, files) {
 
 // ---- all of it ----
 
-const titles = { cairn: 'Cairn', clickhouse: 'ClickHouse', duckdb: 'DuckDB' };
+const titles = { cairn: 'Cairn, /import', command: '`cairn import`', clickhouse: 'ClickHouse', duckdb: 'DuckDB' };
 const count = (value) => Math.round(value).toString().replaceAll(/\B(?=(\d{3})+$)/g, ' ');
 
 function table(results, batches) {
@@ -245,13 +292,19 @@ function table(results, batches) {
   const row = (title, value) => rows.push([title, ...engines.map((engine) => value(results[engine], engine) ?? '–')]);
   const batched = (engine) => {
     if (engine === 'cairn') return count(events / results.cairn.wall_s);
+    if (engine === 'command') return count(events / results.command.taken_s); // its batches are as large, and as durable
     return batches[engine] ? count(batches[engine].events / batches[engine].wall_s) : undefined;
   };
-  row('all at once, s', (result, engine) => (engine === 'cairn' ? undefined : result.wall_s.toFixed(2)));
+  const alone = (result, engine, value) => (engine === 'cairn' ? undefined : value);
+  const taken = (result) => result.taken_s ?? result.wall_s;
+  const merged = (result) => result.merged_s ?? result.wall_s;
+  row('all at once, s', (result, engine) => alone(result, engine, taken(result).toFixed(2)));
+  row('all at once, merging included, s', (result, engine) => alone(result, engine, merged(result).toFixed(2)));
   row('2000 at a time, each on the disk, s', (result, engine) => (engine === 'cairn' ? result.wall_s.toFixed(2) : undefined));
-  row('events/s, all at once', (result, engine) => (engine === 'cairn' ? undefined : count(events / result.wall_s)));
+  row('events/s, all at once', (result, engine) => alone(result, engine, count(events / taken(result))));
+  row('events/s, merging included', (result, engine) => alone(result, engine, count(events / merged(result))));
   row('events/s, 2000 at a time, each on the disk', (result, engine) => batched(engine));
-  row('CPU, µs an event, until taken in', (result) => ((result.taken_cpu_s / events) * 1e6).toFixed(2));
+  row('CPU, µs an event, until taken in', (result) => result.taken_cpu_s && ((result.taken_cpu_s / events) * 1e6).toFixed(2));
   row('CPU, µs an event, merging included', (result) => ((result.cpu_s / events) * 1e6).toFixed(2));
   row('bytes on disk, an event', (result) => (result.bytes_on_disk / events).toFixed(1));
   row('memory at its peak, MB', (result) => count(result.peak_bytes / 1e6));
@@ -277,6 +330,8 @@ function text(results, batches) {
     if (peers.length) {
       const wall = Math.min(...peers.map((engine) => results[engine].wall_s)) / mine.wall_s;
       summary += ` Cairn took all of them, each batch on the disk, ${wall.toFixed(1)} times as fast as the faster of the databases loaded the file at once.`;
+      const merged = Math.min(...peers.map((engine) => results[engine].merged_s)) / results.command.wall_s;
+      summary += ` \`cairn import\` had the whole file merged ${merged.toFixed(1)} times as fast as the faster of them.`;
       const rates = peers.filter((engine) => batches[engine]).map((engine) => batches[engine].events / batches[engine].wall_s);
       if (rates.length) summary += ` With the same promise, 2000 at a time on the disk, it is ${count(events / mine.wall_s / Math.max(...rates))} times as fast.`;
     }
@@ -292,7 +347,7 @@ cairn('bench', 'generate', '--events', events, '--user-numbers', '--out', plainF
 const results = {};
 for (let round = 0; round < Number(args.rounds); round++) {
   for (const engine of engines) {
-    const result = engine === 'cairn' ? await runCairn() : await runDatabase(engine);
+    const result = engine === 'cairn' ? await runCairn() : engine === 'command' ? await runCommand() : await runDatabase(engine);
     if (!results[engine] || result.wall_s < results[engine].wall_s) results[engine] = result;
   }
 }
