@@ -76,18 +76,11 @@ static void answer(struct http_request *request, void *arg)
 {
     struct engage *engage = arg;
     enum status status = (enum status)atomic_load(&engage->status);
-    struct error error = ERROR_INIT;
     if (status == STATUS_OK && !engage->batch.unauthorized) {
         send_answer(engage);
         return;
     }
-    if (status == STATUS_OK)
-        error_set(&error, STATUS_DENIED, "unknown project token");
-    else if (status == STATUS_LIMIT)
-        error_set(&error, STATUS_LIMIT, "request needs too much memory");
-    else
-        error_set(&error, STATUS_UNAVAILABLE, "profiles cannot be stored at the moment");
-    response_failure(request, &error);
+    response_not_stored(request, status, "profiles");
 }
 
 /* On the log's thread, or in store_append. */

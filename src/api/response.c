@@ -97,6 +97,18 @@ void response_failure(struct http_request *request, const struct error *error)
     http_respond_error(request, code, error);
 }
 
+void response_not_stored(struct http_request *request, enum status status, const char *what)
+{
+    struct error error = ERROR_INIT;
+    if (status == STATUS_OK)
+        (void)error_set(&error, STATUS_DENIED, "unknown project token");
+    else if (status == STATUS_LIMIT)
+        (void)error_set(&error, STATUS_LIMIT, "request needs too much memory");
+    else
+        (void)error_set(&error, STATUS_UNAVAILABLE, "%s cannot be stored at the moment", what);
+    response_failure(request, &error);
+}
+
 void response_allow_origin(struct http_request *request)
 {
     struct str origin = http_request_field(request, "origin");

@@ -40,6 +40,10 @@ int response_code(enum status status);
  * then. */
 void response_failure(struct http_request *request, const struct error *error);
 
+/* Answers for a request of which nothing, or not everything, is stored: `status` is the log's, or OK when its token is
+ * unknown and such are rejected; `what` is "events" or "profiles". */
+void response_not_stored(struct http_request *request, enum status status, const char *what);
+
 /* Lets a browser's page read the answer: echoes Origin. Without an Origin nothing is added. */
 void response_allow_origin(struct http_request *request);
 /* The handler of OPTIONS: 204 with what is allowed. */

@@ -23,18 +23,11 @@ static void answer(struct http_request *request, void *arg)
 {
     struct track *track = arg;
     enum status status = (enum status)atomic_load(&track->status);
-    struct error error = ERROR_INIT;
     if (status == STATUS_OK && !track->unauthorized) {
         response_send(request, &track->mode, track->reason);
         return;
     }
-    if (status == STATUS_OK)
-        error_set(&error, STATUS_DENIED, "unknown project token");
-    else if (status == STATUS_LIMIT)
-        error_set(&error, STATUS_LIMIT, "request needs too much memory");
-    else
-        error_set(&error, STATUS_UNAVAILABLE, "events cannot be stored at the moment");
-    response_failure(request, &error);
+    response_not_stored(request, status, "events");
 }
 
 /* On the log's thread, or in store_append: the last record to arrive sends the answer on its way. */
