@@ -333,6 +333,7 @@ bool agent_rules_match(const struct agent_rules *rules, struct agent_scratch *sc
                        struct str text, struct agent_match *ret_match)
 {
     char lower[AGENT_TEXT_MAX];
+    if (!text.data) text = STR("");
     if (text.size > AGENT_TEXT_MAX) text.size = AGENT_TEXT_MAX;
     for (size_t i = 0; i < text.size; i++) lower[i] = (char)tolower((unsigned char)text.data[i]);
     for (size_t i = 0; i < rules->counts[list]; i++) {
@@ -340,7 +341,7 @@ bool agent_rules_match(const struct agent_rules *rules, struct agent_scratch *sc
         if (rule->literal_size &&
             !memmem(rule->ignores_case ? lower : text.data, text.size, rule->literal, rule->literal_size))
             continue;
-        int found = pcre2_match(rule->code, (PCRE2_SPTR)(text.data ? text.data : ""), text.size, 0, 0, scratch->data,
+        int found = pcre2_match(rule->code, (PCRE2_SPTR)text.data, text.size, 0, 0, scratch->data,
                                 scratch->context);
         if (found < 0) continue; /* none, or beyond a limit */
         scratch->groups = found > 0 ? (unsigned)found : GROUPS;

@@ -265,7 +265,7 @@ static enum status adopt(struct native_list *list, struct profile_pass *pass, st
                                          .arena = arena_new((size_t)16 << 20),
                                          .event_count = pass->selection.event_count,
                                          .intervals = NULL};
-    pass->selection.forked = true;
+    pass->selection.snapshot = NULL;
     struct arena *arena = list->selection.arena;
     list->event = arena_str(arena, pass->event);
     list->rows_plan.events = &list->event;
