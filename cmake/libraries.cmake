@@ -34,7 +34,7 @@ else()
   target_include_directories(llhttp SYSTEM PUBLIC ${LLHTTP_INCLUDE})
 endif()
 
-set(libraries_base PkgConfig::xxhash PkgConfig::yaml PkgConfig::simdjson PkgConfig::deflate PkgConfig::zlib Threads::Threads m)
+set(libraries_base PkgConfig::xxhash PkgConfig::yaml PkgConfig::simdjson PkgConfig::deflate PkgConfig::zlib PkgConfig::zstd Threads::Threads m)
 set(libraries_column ${ROARING_LIBRARY})
 set(libraries_http PkgConfig::uv llhttp PkgConfig::curl OpenSSL::SSL)
 set(libraries_store PkgConfig::zstd PkgConfig::lz4)

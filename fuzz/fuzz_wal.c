@@ -14,8 +14,10 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "os/sim.h"
+#include "profile/update.h"
 #include "store/ids.h"
 #include "store/manifest.h"
+#include "store/profiles.h"
 #include "store/store.h"
 #include "store/wal.h"
 
@@ -81,11 +83,12 @@ static void dress_up(struct buf *file, const unsigned char node[16], const uint8
     }
 }
 
-/* Live rows of all projects; every column of every row is read. */
+/* Live rows of all projects and their profiles; every column of every row is read. */
 static uint64_t read_rows(struct store *store)
 {
     uint64_t rows = 0;
-    for (uint64_t project = 0; project < PROJECTS; project++) {
+    for (uint64_t number = 0; number < 2 * PROJECTS; number++) {
+        uint64_t project = number < PROJECTS ? number : store_profiles_of(number - PROJECTS);
         struct error error = ERROR_INIT;
         struct snapshot *snapshot;
         struct scan *scan;
@@ -159,6 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         store_options_defaults(&options);
         options.fs = fs;
         options.link = link_all;
+        options.update = profile_update;
         options.link_reasons = reasons;
         options.wal_file_bytes = FILE_BYTES;
         enum status status = store_open(&options, &error, &report, &store);

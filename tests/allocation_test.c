@@ -15,11 +15,14 @@
 #include "base/timezone.h"
 #include "expr/expr.h"
 #include "identity/identity.h"
-#include "ingest/ingest.h"
+#include "ingest/profile.h"
 #include "os/sim.h"
 #include "os/thread.h"
 #include "profile/update.h"
 #include "query/backend.h"
+#include "query/native/group_join.h"
+#include "store/profile_row.h"
+#include "store/profiles.h"
 #include "store/store.h"
 
 #include <pthread.h>
@@ -193,6 +196,58 @@ static void ingestion_refuses_clearly(void **state)
     at_every_allocation(ingest_step, NULL);
 }
 
+/* --- messages about profiles, and what they do --- */
+
+static const char messages_text[] =
+    "[{\"$token\":\"t\",\"$distinct_id\":\"$device:D1\",\"$set\":{\"n\":1.5,\"s\":\"text\",\"o\":{\"k\":null}},"
+    "\"$append\":{\"l\":{\"a\":1}},\"$union\":{\"u\":[1,2,3],\"s\":[\"text\"]},\"$remove\":{\"l\":1},\"$add\":{\"n\":1}"
+    "},"
+    "{\"$token\":\"t\",\"$distinct_id\":\"U1\",\"$add\":{\"n\":\"5\"}},"
+    "{\"$token\":\"t\",\"$distinct_id\":7,\"$unset\":[\"s\"],\"$set_once\":{\"q\":12345678901234567890}}]";
+
+static enum status carry_out(struct arena *arena, struct str records)
+{
+    struct reader reader = reader_of(records);
+    struct profile_row row = {0};
+    while (reader_left(&reader)) {
+        struct record record;
+        struct update_view update;
+        struct profile_outcome outcome;
+        assert_int_equal(record_next(&reader, &record), STATUS_OK);
+        assert_int_equal(update_open(record.body, &update), STATUS_OK);
+        TRY(profile_update(&update, arena, &row, &outcome));
+    }
+    assert_int_equal(row.count, 6); /* n, o, l, u, q and $last_seen */
+    return STATUS_OK;
+}
+
+static bool messages_step(void *arg)
+{
+    (void)arg;
+    struct arena *arena = arena_new(MEMORY);
+    struct error error = ERROR_INIT;
+    struct ingest_limits limits = INGEST_LIMITS_DEFAULT;
+    struct decode_form form = {.payload = str_of(messages_text)};
+    struct profile_request request = {.received_ms = RECEIVED, .project_of = project_of};
+    struct profile_batch batch;
+    enum status status = profile_take(arena, &limits, &form, &request, &error, &batch);
+    if (status == STATUS_OK) {
+        assert_int_equal(batch.stored, 2);
+        assert_int_equal(batch.refusal_count, 1);
+        status = carry_out(arena, buf_str(&batch.records));
+        buf_fini(&batch.records);
+    }
+    if (status != STATUS_OK) check_refusal(status);
+    arena_free(arena);
+    return status == STATUS_OK;
+}
+
+static void messages_refuse_clearly(void **state)
+{
+    (void)state;
+    at_every_allocation(messages_step, NULL);
+}
+
 /* --- the store and its questions --- */
 
 struct world {
@@ -201,6 +256,7 @@ struct world {
     struct executor *executor;
     unsigned appended;
     struct plan plan;
+    bool by_new_executor;
 };
 
 static bool append_step(void *arg)
@@ -268,14 +324,42 @@ static enum status count_row(struct row_sink *sink, const struct event_row *row,
     return STATUS_OK;
 }
 
-static enum status ask_rows(struct world *w, const struct plan_limits *limits, struct error *error)
+static enum status ask_rows(struct world *w, struct executor *executor, const struct plan_limits *limits,
+                            struct error *error)
 {
     struct event_rows *rows;
     struct row_sink sink = {.row = count_row};
     bool done = false;
-    TRY(w->executor->rows(w->executor, &w->plan, limits, error, &rows));
+    TRY(executor->rows(executor, &w->plan, limits, error, &rows));
     enum status status = event_rows_read(rows, 1000000, &sink, error, &done);
     event_rows_free(rows);
+    return status;
+}
+
+/* Making an executor ends the process when it fails. A new one knows nothing of profiles yet. */
+static struct executor *new_executor(struct store *store)
+{
+    sheltered++;
+    struct executor *executor = executor_native_new_threads(store, 1);
+    sheltered--;
+    return executor;
+}
+
+static enum status ask(struct world *w, struct executor *executor, const struct plan_limits *limits,
+                       struct error *error)
+{
+    struct segmentation table;
+    struct top_values top;
+    enum status status;
+    if (w->plan.kind == PLAN_SEGMENT) {
+        status = executor->segment(executor, &w->plan, limits, error, &table);
+        if (status == STATUS_OK) segmentation_free(&table);
+    } else if (w->plan.kind == PLAN_TOP_VALUES) {
+        status = executor->top_values(executor, &w->plan, limits, error, &top);
+        if (status == STATUS_OK) top_values_free(&top);
+    } else {
+        status = ask_rows(w, executor, limits, error);
+    }
     return status;
 }
 
@@ -284,21 +368,43 @@ static bool question_step(void *arg)
     struct world *w = arg;
     struct plan_limits limits = {.memory_bytes_max = MEMORY, .buckets_max = 1000, .deadline_ns = INT64_MAX};
     struct error error = ERROR_INIT;
-    struct segmentation table;
-    struct top_values top;
-    enum status status;
-    if (w->plan.kind == PLAN_SEGMENT) {
-        status = w->executor->segment(w->executor, &w->plan, &limits, &error, &table);
-        if (status == STATUS_OK) segmentation_free(&table);
-    } else if (w->plan.kind == PLAN_TOP_VALUES) {
-        status = w->executor->top_values(w->executor, &w->plan, &limits, &error, &top);
-        if (status == STATUS_OK) top_values_free(&top);
-    } else {
-        status = ask_rows(w, &limits, &error);
+    struct group_joins *groups;
+    const struct plan plan = w->plan;
+    enum status status = group_joins_new(w->store, &w->plan, &limits, &error, &groups);
+    if (status == STATUS_OK) {
+        struct executor *own = w->by_new_executor ? new_executor(w->store) : NULL;
+        status = ask(w, own ? own : w->executor, &limits, &error);
+        executor_free(own);
+        group_joins_free(groups);
     }
+    w->plan = plan;
     if (status == STATUS_OK) return true;
     check_refusal(status);
     return false;
+}
+
+static void append_profile(struct batch *batch, const char *event, const char *id, const char *tier)
+{
+    struct json text = {.type = JSON_STRING, .string = str_of(tier)}, number = {.type = JSON_INT, .integer = 5};
+    batch_event(batch, str_of(event), PROFILE_TIME_MS, str_of(id), STR_NULL, STR(PROFILE_INSERT_ID));
+    assert_int_equal(batch_property(batch, STR("tier"), &text), STATUS_OK);
+    assert_int_equal(batch_property(batch, STR("seats"), &number), STATUS_OK);
+    batch_event_end(batch);
+}
+
+/* Of a user and of groups that the property `s` names. */
+static void append_profiles(struct world *w)
+{
+    struct batch batch;
+    struct buf record;
+    batch_init(&batch, 1 << 20);
+    batch_begin(&batch, store_profiles_of(PROJECT), RECEIVED, IDENTITY_SIMPLIFIED, 0);
+    append_profile(&batch, PROFILE_USER_EVENT, "U1", "gold");
+    append_profile(&batch, PROFILE_USER_EVENT, "U2", "a tier with a name that is long");
+    append_profile(&batch, PROFILE_GROUP_PREFIX "s", "text", "silver");
+    assert_int_equal(batch_finish(&batch, &record), STATUS_OK);
+    batch_fini(&batch);
+    assert_int_equal(store_append_wait(w->store, &record), STATUS_OK);
 }
 
 static int world_init(void **state)
@@ -322,6 +428,7 @@ static int world_init(void **state)
         assert_true(append_step(w));
         if (i == 2) assert_int_equal(store_flush(w->store, &error), STATUS_OK);
     }
+    append_profiles(w);
     w->plan = (struct plan){.project = PROJECT,
                             .from_day = RECEIVED / 86400000 - 3,
                             .to_day = RECEIVED / 86400000,
@@ -369,6 +476,11 @@ static void questions_refuse_clearly(void **state)
         {PLAN_TOP_VALUES, MEASURE_COUNT, NULL, "properties[\"s\"]", NULL},
         {PLAN_EXPORT, MEASURE_COUNT, "properties[\"b\"] or true", NULL, NULL},
         {PLAN_FEED, MEASURE_COUNT, NULL, NULL, NULL},
+#define PROFILE_CASES 7 /* from here on */
+        {PLAN_SEGMENT, MEASURE_UNIQUE, "user[\"tier\"] == \"gold\"", "user[\"tier\"]", NULL},
+        {PLAN_SEGMENT, MEASURE_SUM, "group[\"s\"][\"tier\"] != \"gold\"", "group[\"s\"][\"tier\"]",
+         "user[\"seats\"] + group[\"s\"][\"seats\"]"},
+        {PLAN_EXPORT, MEASURE_COUNT, "defined(user[\"seats\"]) or defined(group[\"s\"][\"seats\"])", NULL, NULL},
     };
     struct str user = STR("U1");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -379,6 +491,7 @@ static void questions_refuse_clearly(void **state)
         w->plan.of = cases[i].of ? str_of(cases[i].of) : STR_NULL;
         w->plan.distinct_ids = &user;
         w->plan.distinct_id_count = cases[i].kind == PLAN_FEED;
+        w->by_new_executor = i >= PROFILE_CASES;
         at_every_allocation(question_step, w);
     }
 }
@@ -389,6 +502,7 @@ int main(void)
     atomic_store(&left, -1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ingestion_refuses_clearly),
+        cmocka_unit_test(messages_refuse_clearly),
         cmocka_unit_test_setup_teardown(appending_refuses_clearly, world_init, world_fini),
         cmocka_unit_test_setup_teardown(snapshots_and_scans_refuse_clearly, world_init, world_fini),
         cmocka_unit_test_setup_teardown(questions_refuse_clearly, world_init, world_fini),

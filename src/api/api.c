@@ -2,10 +2,12 @@
 
 #include "api/deletions.h"
 #include "api/engage.h"
+#include "api/engage_query.h"
 #include "api/health.h"
 #include "api/identity.h"
 #include "api/import.h"
 #include "api/record.h"
+#include "api/lookups.h"
 #include "api/response.h"
 #include "api/sdk.h"
 #include "api/segmentation.h"
@@ -50,6 +52,26 @@ static const struct http_route routes[] = {
     {.methods = HTTP_METHOD_OPTIONS, .path = "/flags/{flag_id}/first-time-events", .handler = response_preflight},
     {.methods = GET_POST, .path = "/api/2.0/segmentation", .handler = api_segmentation, .body_bytes_max = 1 << 20},
     {.methods = GET_POST, .path = "/api/query/segmentation", .handler = api_segmentation, .body_bytes_max = 1 << 20},
+    {.methods = GET_POST, .path = "/api/2.0/engage", .handler = api_engage_query, .body_bytes_max = 4 << 20},
+    {.methods = GET_POST, .path = "/api/query/engage", .handler = api_engage_query, .body_bytes_max = 4 << 20},
+    {.methods = GET_POST, .path = "/api/2.0/engage/query", .handler = api_engage_query, .body_bytes_max = 4 << 20},
+    {.methods = GET_POST, .path = "/api/query/engage/query", .handler = api_engage_query, .body_bytes_max = 4 << 20},
+    {.methods = GET_POST,
+     .path = "/api/2.0/engage/properties",
+     .handler = api_engage_properties,
+     .body_bytes_max = 4 << 20},
+    {.methods = GET_POST,
+     .path = "/api/query/engage/properties",
+     .handler = api_engage_properties,
+     .body_bytes_max = 4 << 20},
+    {.methods = GET_POST, .path = "/api/2.0/engage/stats", .handler = api_engage_stats, .body_bytes_max = 4 << 20},
+    {.methods = GET_POST, .path = "/api/query/engage/stats", .handler = api_engage_stats, .body_bytes_max = 4 << 20},
+    {.methods = GET_POST, .path = "/api/2.0/engage/revenue", .handler = api_engage_revenue, .body_bytes_max = 4 << 20},
+    {.methods = GET_POST,
+     .path = "/api/query/engage/revenue",
+     .handler = api_engage_revenue,
+     .body_bytes_max = 4 << 20},
+    {.methods = HTTP_METHOD_GET, .path = "/api/app/projects/{project_id}/data-groups", .handler = api_data_groups},
     {.methods = HTTP_METHOD_POST,
      .path = "/api/app/data-deletions/v3.0",
      .handler = api_deletions_create,
@@ -65,6 +87,18 @@ static const struct http_route routes[] = {
     {.methods = HTTP_METHOD_DELETE,
      .path = "/api/app/projects/{project_id}/deletions/{id}",
      .handler = api_deletions_cancel},
+    {.methods = HTTP_METHOD_GET, .path = "/lookup-tables", .handler = api_lookups_list},
+    {.methods = HTTP_METHOD_POST,
+     .path = "/lookup-tables",
+     .handler = api_lookups_create,
+     .flags = HTTP_ROUTE_BODY_IN_FILE},
+    {.methods = HTTP_METHOD_PUT,
+     .path = "/lookup-tables/{id}",
+     .handler = api_lookups_replace,
+     .flags = HTTP_ROUTE_BODY_IN_FILE},
+    {.methods = HTTP_METHOD_DELETE, .path = "/lookup-tables/{id}", .handler = api_lookups_delete},
+    {.methods = HTTP_METHOD_PUT, .path = "/lookup-tables/{id}/properties/{name}", .handler = api_lookups_map},
+    {.methods = HTTP_METHOD_DELETE, .path = "/lookup-tables/{id}/properties/{name}", .handler = api_lookups_unmap},
     {.methods = HTTP_METHOD_GET, .path = "/health", .handler = api_health},
     {.methods = HTTP_METHOD_GET, .path = "/ready", .handler = api_ready},
 };

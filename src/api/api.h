@@ -10,10 +10,12 @@
 #include <stdatomic.h>
 
 struct executor;
+struct lookup;
 struct meta;
 struct meta_reader;
 struct meta_view;
 struct replays;
+struct profile_sessions;
 struct store;
 struct workers;
 
@@ -22,6 +24,8 @@ struct api_query_limits {
     uint32_t buckets_max, labels_max;
     int64_t timeout_ms;
     int64_t rate_per_hour; /* per project; 0: any number */
+    int64_t page_max;      /* profiles in a page */
+    size_t behaviors_max;  /* selectors of behaviours in a query */
 };
 
 struct api_recording {
@@ -39,6 +43,9 @@ struct api {
     struct meta_reader **readers;                       /* one per loop */
     struct workers *workers;
     struct executor *executor;
+    struct lookup *lookup;
+    uint64_t lookup_file_bytes_max;    /* of a table as CSV, as sent and as unpacked */
+    struct profile_sessions *sessions; /* answers in pages */
     struct api_query_limits query;
     struct api_recording recording;
     struct enrichment_sources enrichment;
@@ -47,7 +54,7 @@ struct api {
 };
 
 struct http_route;
-/* The routing table of the whole API, for http_options. */
+/* The routing table of the whole API, for http_options. Bodies that go to a file may have lookup_file_bytes_max. */
 const struct http_route *api_routes(size_t *ret_count);
 /* http_options.render_error: Mixpanel's JSON; on the tracking paths readable by a browser's page of another origin. */
 struct http_request;

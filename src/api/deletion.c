@@ -1,10 +1,13 @@
 #include "api/deletion.h"
 
+#include "api/profile_sessions.h"
 #include "base/civil.h"
 #include "base/log.h"
+#include "lookup/lookup.h"
 #include "os/clock.h"
 #include "os/thread.h"
 #include "query/backend.h"
+#include "query/native/group_join.h"
 #include "store/delete_record.h"
 #include "store/store.h"
 
@@ -145,7 +148,8 @@ struct finder {
     struct api *api;
     const struct meta_deletion *deletion;
     struct row_keys keys;
-    int64_t before_ms; /* rows from here on do not count */
+    struct lookup_joins *joins; /* of the filter */
+    int64_t before_ms;          /* rows from here on do not count */
     uint64_t found;
     bool dry;
     struct store_deletion result;
@@ -193,7 +197,7 @@ static enum status take_row(struct row_sink *sink, const struct event_row *row, 
     return row_keys_full(&finder->keys) ? append(finder, error) : STATUS_OK;
 }
 
-static enum status find(struct finder *finder, const struct plan *plan, struct error *error)
+static enum status find(struct finder *finder, struct plan *plan, struct error *error)
 {
     struct executor *executor = finder->api->executor;
     struct plan_limits limits = {.memory_bytes_max = finder->api->query.memory_bytes_max,
@@ -202,10 +206,14 @@ static enum status find(struct finder *finder, const struct plan *plan, struct e
                                  .cancelled = &finder->api->stopping};
     struct event_rows *rows = NULL;
     bool done = false;
-    TRY(executor->rows(executor, plan, &limits, error, &rows));
-    enum status status = STATUS_OK;
+    struct group_joins *groups;
+    TRY(group_joins_new(finder->api->store, plan, &limits, error, &groups));
+    enum status status = executor->rows(executor, plan, &limits, error, &rows);
+    /* Nothing is deleted by a filter whose lookup table could not be read. */
+    if (status == STATUS_OK) status = lookup_joins_status(finder->joins, error);
     while (status == STATUS_OK && !done) status = event_rows_read(rows, ROWS_PER_READ, &finder->sink, error, &done);
     event_rows_free(rows);
+    group_joins_free(groups);
     if (status == STATUS_OK && row_keys_count(&finder->keys)) status = append(finder, error);
     return status;
 }
@@ -225,10 +233,19 @@ static enum status find_events(struct finder *finder, const struct request *requ
                         .distinct_ids = request->ids,
                         .distinct_id_count = request->id_count,
                         .now_ms = finder->deletion->requested_ms};
+    struct meta_view *view;
+    struct lookup_joins *joins;
+    TRY(meta_view_load(finder->api->meta, error, &view));
+    enum status status = lookup_joins_new(finder->api->lookup, view, finder->deletion->project_id, error, &joins);
+    meta_view_unref(view);
+    TRY(status);
+    plan.joins = lookup_joins_list(joins, &plan.join_count);
     finder->before_ms = kind == META_DELETION_BEFORE ? request->before_ms : INT64_MAX;
+    finder->joins = joins;
     row_keys_init(&finder->keys);
-    enum status status = find(finder, &plan, error);
+    status = find(finder, &plan, error);
     row_keys_fini(&finder->keys);
+    lookup_joins_free(joins);
     return status;
 }
 
@@ -298,6 +315,8 @@ static enum status run_locked(struct api *api, const struct meta_view *view, int
                                  : error_set(&failure, STATUS_INVALID, "the project was deleted, with all its events");
     if (status == STATUS_OK) status = read_request(arena, deletion.request, zone, &failure, &request);
     if (status == STATUS_OK) status = carry_out(&finder, &request, zone, &failure);
+    /* answers in pages would go on to show who is gone */
+    if (!deletion.dry_run) profile_sessions_forget(api->sessions, (uint64_t)deletion.project_id);
     judge(&finder, &deletion, status, rows_before, arena, &failure);
     TRY(meta_deletion_update(api->meta, &deletion, error));
     if (!deletion.dry_run)

@@ -127,6 +127,8 @@ static void take(struct http_request *request, enum profile_kind kind)
     struct profile_request messages = {.kind = kind,
                                        .token = decode_param(&form, "token"),
                                        .received_ms = os_now_ms(),
+                                       .geo = api->enrichment.geo,
+                                       .address = visitor_wanted_address(request, &form, true),
                                        .project_of = api_token_project,
                                        .context = api_meta_view(api, request->loop_index)};
     if (status == STATUS_OK) status = profile_take(request->arena, api->limits, &form, &messages, &error, &batch);

@@ -105,13 +105,18 @@ static bool on(const struct decode_form *form, const char *name, bool otherwise)
     return value.size ? !str_is(value, "0") && !str_is(value, "false") : otherwise;
 }
 
+struct str visitor_wanted_address(const struct http_request *request, const struct decode_form *form, bool ip_default)
+{
+    const struct api *api = request->context;
+    return on(form, "ip", ip_default) ? visitor_address(&api->proxies, request) : STR_NULL;
+}
+
 enum status visitor_enrichment(const struct http_request *request, const struct decode_form *form, bool ip_default,
                                struct enrichment *ret_enrichment)
 {
     const struct api *api = request->context;
-    bool ip = on(form, "ip", ip_default);
     bool device = on(form, "ip", false) || on(form, "img", false) || http_request_field(request, "origin").size;
     return enrichment_of_request(request->arena, &api->enrichment,
-                                 ip ? visitor_address(&api->proxies, request) : STR_NULL,
+                                 visitor_wanted_address(request, form, ip_default),
                                  device ? http_request_field(request, "user-agent") : STR_NULL, ret_enrichment);
 }

@@ -27,6 +27,9 @@ void visitor_proxies_fini(struct visitor_proxies *proxies);
 /* The client's address; it points into the request. */
 struct str visitor_address(const struct visitor_proxies *proxies, const struct http_request *request);
 
+/* The same if the request's parameter `ip` asks for it (`ip_default`: without that parameter), else NULL data. */
+struct str visitor_wanted_address(const struct http_request *request, const struct decode_form *form, bool ip_default);
+
 /* What the request tells about its events, by its parameters `ip` and `img`. `ip_default`: what counts without `ip`.
  * LIMIT when the arena is full. */
 enum status visitor_enrichment(const struct http_request *request, const struct decode_form *form, bool ip_default,

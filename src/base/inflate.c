@@ -42,7 +42,7 @@ static enum status inflate_read(struct source *base, char *data, size_t size, st
     struct inflate *self = (struct inflate *)base;
     z_stream *stream = &self->stream;
     /* One byte beyond the limit is asked for, to see whether there is one. */
-    if (size > self->left + 1) size = (size_t)self->left + 1;
+    if (self->left < SIZE_MAX - 1 && size > self->left + 1) size = (size_t)self->left + 1;
     if (size > UINT_MAX) size = UINT_MAX;
     stream->next_out = (unsigned char *)data;
     stream->avail_out = (unsigned)size;

@@ -9,6 +9,8 @@
 #include "server/options.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <ftw.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -20,6 +22,7 @@ enum status bench_engine_open(const char *directory, bool create, unsigned threa
                               struct error *error, struct bench_engine *engine)
 {
     *engine = (struct bench_engine){.lock = NULL};
+    os_return_freed_memory();
     if (create) TRY(os_make_directories(directory, error));
     TRY(os_lock_acquire(directory, error, &engine->lock));
     TRY(os_posix_new(directory, error, &engine->fs));
@@ -58,6 +61,36 @@ void bench_engine_close(struct bench_engine *engine)
     os_fs_free(engine->fs);
     if (engine->lock) os_lock_release(engine->lock);
     *engine = (struct bench_engine){.lock = NULL};
+}
+
+static int remove_one(const char *path, const struct stat *info, int type, struct FTW *at)
+{
+    (void)info;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+int bench_in_temporary(const char *command, const char *parent,
+                       enum status (*measure)(const char *directory, const void *context, struct error *error),
+                       const void *context)
+{
+    char directory[4096];
+    struct error error = ERROR_INIT;
+    if (!parent) parent = getenv("TMPDIR");
+    if (!parent || !parent[0]) parent = "/tmp";
+    if (snprintf(directory, sizeof directory, "%s/cairn-bench-XXXXXX", parent) >= (int)sizeof directory)
+        return command_usage(command, "the path \"%s\" is too long", parent);
+    if (!mkdtemp(directory)) {
+        error_set(&error, STATUS_IO, "cannot make a directory in %s: %s", parent, strerror(errno));
+        return command_failed(command, &error);
+    }
+    enum status status = measure(directory, context, &error);
+    int removed = nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (status != STATUS_OK) return command_failed(command, &error);
+    if (removed == 0) return command_finish_output();
+    fprintf(stderr, "%s: cannot remove %s: %s\n", command, directory, strerror(errno));
+    return EXIT_FAILED;
 }
 
 enum status bench_settle(struct store *store, struct error *error)

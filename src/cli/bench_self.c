@@ -5,11 +5,6 @@
 #include "cli/figures.h"
 #include "os/machine.h"
 
-#include <errno.h>
-#include <ftw.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 /* Made-up events, loaded into a directory that is removed afterwards, and a few typical questions. */
 
 static const char help[] =
@@ -110,8 +105,9 @@ static enum status ask(struct executor *executor, struct arena *arena, size_t in
     return status;
 }
 
-static enum status measure(const char *directory, const struct arguments *arguments, struct error *error)
+static enum status measure(const char *directory, const void *context, struct error *error)
 {
+    const struct arguments *arguments = context;
     struct bench_engine engine = {.lock = NULL};
     struct arena *arena = arena_new((size_t)16 << 20);
     enum status status = bench_engine_open(directory, true, arguments->threads, 0, error, &engine);
@@ -121,34 +117,6 @@ static enum status measure(const char *directory, const struct arguments *argume
     bench_engine_close(&engine);
     arena_free(arena);
     return status;
-}
-
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *at)
-{
-    (void)info;
-    (void)type;
-    (void)at;
-    return remove(path);
-}
-
-static int run(const char *command, const struct arguments *arguments)
-{
-    char directory[4096];
-    struct error error = ERROR_INIT;
-    const char *parent = arguments->data ? arguments->data : getenv("TMPDIR");
-    if (!parent || !parent[0]) parent = "/tmp";
-    if (snprintf(directory, sizeof directory, "%s/cairn-bench-XXXXXX", parent) >= (int)sizeof directory)
-        return command_usage(command, "the path \"%s\" is too long", parent);
-    if (!mkdtemp(directory)) {
-        error_set(&error, STATUS_IO, "cannot make a directory in %s: %s", parent, strerror(errno));
-        return command_failed(command, &error);
-    }
-    enum status status = measure(directory, arguments, &error);
-    int removed = nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    if (status != STATUS_OK) return command_failed(command, &error);
-    if (removed == 0) return command_finish_output();
-    fprintf(stderr, "%s: cannot remove %s: %s\n", command, directory, strerror(errno));
-    return EXIT_FAILED;
 }
 
 static int take(const char *command, int flag, struct arguments *arguments)
@@ -189,5 +157,5 @@ int bench_self_run(int argc, char **argv)
         return command_finish_output();
     }
     if (optind < argc) return command_usage(command, "unexpected argument \"%s\"", argv[optind]);
-    return run(command, &arguments);
+    return bench_in_temporary(command, arguments.data, measure, &arguments);
 }

@@ -1,6 +1,7 @@
 #include "cli/command.h"
 #include "cli/figures.h"
 
+#include "lookup/lookup.h"
 #include "os/clock.h"
 #include "os/peek.h"
 #include "store/verify.h"
@@ -9,7 +10,8 @@
 #include <unistd.h>
 
 static const char help[] =
-    "cairn verify says whether the events in a data directory are what the server wrote: it checks every checksum and\n"
+    "cairn verify says whether the events and the lookup tables in a data directory are what the server wrote: it\n"
+    "checks every checksum and\n"
     "what the formats promise (rows in order and counted rightly, no file missing, ids that exist). It changes "
     "nothing\n"
     "and goes on after damage, so that one run tells everything.\n"
@@ -153,6 +155,38 @@ static int print_text(struct output *out, const struct verify_report *report, bo
     return command_finish_output();
 }
 
+struct lookups {
+    struct output *out;
+    struct verify_report *report;
+};
+static void lookup_finding(void *ctx, bool note, const char *file, const char *what)
+{
+    struct lookups *lookups = ctx;
+    const struct finding finding = {
+        .kind = note ? FINDING_NOTE : FINDING_DAMAGE, .file = file, .offset = FINDING_NO_OFFSET, .what = what};
+    print_finding(lookups->out, &finding);
+    ++*(note ? &lookups->report->notes : &lookups->report->findings);
+}
+
+/* Lookup tables are known to the control plane; a directory without one, or with one of an older version, has none. */
+static enum status verify_lookups(const char *data, struct os_fs *fs, struct output *out, struct error *error,
+                                  struct verify_report *report)
+{
+    struct lookups lookups = {out, report};
+    struct lookup_verify verify = {.found = lookup_finding, .ctx = &lookups};
+    struct meta_options options = META_OPTIONS_DEFAULT;
+    struct meta *meta;
+    options.must_exist = options.keep_schema = true;
+    enum status status = meta_open(data, &options, error, &meta);
+    if (status == STATUS_NOT_FOUND || status == STATUS_CONFLICT) return STATUS_OK;
+    TRY(status);
+    status = lookup_check_all(fs, meta, error, &verify);
+    meta_close(meta);
+    report->files += verify.files;
+    report->bytes += verify.bytes;
+    return status;
+}
+
 static int verify(const char *data, bool deep, struct output *out)
 {
     struct error error = ERROR_INIT;
@@ -167,6 +201,7 @@ static int verify(const char *data, bool deep, struct output *out)
     if (server && !out->json)
         printf("a server runs on the directory (pid %ld): the end of its log is not judged\n", server);
     enum status status = verify_directory(&options, &error, &report);
+    if (status == STATUS_OK) status = verify_lookups(data, fs, out, &error, &report);
     os_fs_free(fs);
     if (status != STATUS_OK) {
         end_line(out);

@@ -26,7 +26,10 @@ int cmd_account(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_delete(int argc, char **argv);
+int cmd_export(int argc, char **argv);
+int cmd_import(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
+int cmd_lookup(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_workflow(int argc, char **argv);
 

@@ -111,6 +111,7 @@ static enum status decode(struct reader *reader, struct value *ret_value, unsign
 {
     struct value v;
     TRY(decode_outer(reader, &v));
+    if (v.type == VALUE_DOUBLE && !isfinite(v.number)) return STATUS_CORRUPT;
     if (v.type == VALUE_LIST || v.type == VALUE_OBJECT) {
         if (depth == 0) return STATUS_CORRUPT;
         struct reader inner = reader_of(value_text(v));

@@ -177,9 +177,11 @@ static void malformed_bytes_are_corrupt(void **state)
         STR("\6\2\0\1"),   /* an item behind the last */
         STR("\6\3\1\5\5"), /* an item that goes beyond the list */
         STR("\6\12\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\1"),
-        STR("\7\3\1\5k"),  /* a key longer than the object */
-        STR("\7\3\1\1k"),  /* a key without value */
-        STR("\6\3\1\2\2"), /* damage inside */
+        STR("\7\3\1\5k"),                     /* a key longer than the object */
+        STR("\7\3\1\1k"),                     /* a key without value */
+        STR("\6\3\1\2\2"),                    /* damage inside */
+        STR("\4\0\0\0\0\0\0\xF8\x7F"),        /* no number */
+        STR("\6\12\1\4\0\0\0\0\0\0\xF0\xFF"), /* an infinite item */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct reader reader = reader_of(cases[i]);

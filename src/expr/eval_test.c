@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "expr/expr.h"
+#include "expr/join.h"
 
 #define ROWS         VECTOR_ROWS_MAX
 #define BUDGET_BYTES ((size_t)16 << 20)
@@ -389,6 +390,59 @@ static void rows_not_kept_raise_no_errors(void **state)
     expr_state_free(evaluator);
 }
 
+static unsigned looked_up;
+static uint32_t one_column(const struct expr_join *join, struct str name)
+{
+    (void)join;
+    return str_is(name, "name") ? 3 : EXPR_NO_COLUMN;
+}
+static struct value count_value(const struct expr_join *join, uint32_t column, const struct value *key)
+{
+    (void)join;
+    assert_int_equal(column, 3);
+    looked_up++;
+    return value_is_number(*key) ? text_value("number") : value_absent();
+}
+
+/* A table is asked once for each value of a dictionary, however many rows and calls there are; for rows without a
+ * dictionary, once for each row that is needed. */
+static void joins_by_dictionary(void **unused)
+{
+    (void)unused;
+    const struct expr_join join = {STR("a"), one_column, count_value};
+    const struct expr_join *const joins[] = {&join};
+    const struct expr_options options = {.joins = joins, .join_count = 1};
+    struct column *column = arena_new_array(arena, struct column, 1);
+    const struct expr_term *terms;
+    struct error error = ERROR_INIT;
+    struct vector vector, result;
+    uint8_t keep[ROWS];
+    size_t count;
+    fill(column, 1);
+    assert_int_equal(expr_compile_terms(arena, STR("properties['a']['name'] == 'number' and properties['a'] > 1"),
+                                        &options, &error, &terms, &count),
+                     STATUS_OK);
+    assert_int_equal(count, 2);
+    struct expr_state *state = expr_state_new(terms[0].expr, BUDGET_BYTES);
+    vector = dictionary_vector(column, 1);
+    for (int round = 0; round < 3; round++) {
+        memset(keep, 1, sizeof keep);
+        assert_int_equal(expr_filter(state, &vector, ROWS, &error, keep), STATUS_OK);
+        for (uint32_t row = 0; row < ROWS; row++) assert_int_equal(keep[row], value_is_number(column->flat[row]));
+    }
+    /* 2 booleans, 4 numbers, 6 texts, and the 2 scalar items of a list that are set. */
+    assert_int_equal(looked_up, 2 + 4 + 6 + 2);
+    looked_up = 0;
+    vector = flat_vector(column);
+    memset(keep, 0, sizeof keep);
+    keep[5] = keep[6] = 1;
+    column->flat[5] = value_int(1);
+    column->flat[6] = value_null();
+    assert_int_equal(expr_eval_kept(state, &vector, ROWS, keep, &error, &result), STATUS_OK);
+    assert_int_equal(looked_up, 1);
+    expr_state_free(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +452,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(dictionaries_that_stay_inside, setup, teardown),
         cmocka_unit_test_setup_teardown(dictionary_beyond_the_budget, setup, teardown),
         cmocka_unit_test_setup_teardown(errors_only_of_needed_rows, setup, teardown),
+        cmocka_unit_test_setup_teardown(joins_by_dictionary, setup, teardown),
         cmocka_unit_test_setup_teardown(no_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(budgets, setup, teardown),
         cmocka_unit_test_setup_teardown(threads_share_an_expression, setup, teardown),

@@ -58,10 +58,27 @@ struct value expr_run_mid(struct expr_call *call, const struct value *args, uint
     return value_str(str_slice(s, 0, offset_of(s, (uint64_t)n)));
 }
 
+/* Most texts are ASCII, where the size stays and every byte is by itself. */
+static bool is_ascii(struct str s)
+{
+    unsigned char any = 0;
+    for (size_t i = 0; i < s.size; i++) any |= (unsigned char)s.data[i];
+    return any < 0x80;
+}
+
+static struct value map_ascii(struct expr_call *call, struct str s, char first, char last)
+{
+    char *out = expr_alloc(call, s.size);
+    if (!out) return value_absent();
+    for (size_t i = 0; i < s.size; i++) out[i] = (char)(s.data[i] ^ (s.data[i] >= first && s.data[i] <= last ? 32 : 0));
+    return value_str((struct str){out, s.size});
+}
+
 static struct value map_case(struct expr_call *call, struct str s, uint32_t (*map)(uint32_t))
 {
     char unit[4], *out;
     size_t size = 0;
+    if (is_ascii(s)) return map == expr_lower ? map_ascii(call, s, 'A', 'Z') : map_ascii(call, s, 'a', 'z');
     for (size_t at = 0; at < s.size;) size += utf8_encode(map(utf8_next(s.data, s.size, &at)), unit);
     out = expr_alloc(call, size);
     if (!out) return value_absent();

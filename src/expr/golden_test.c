@@ -237,8 +237,6 @@ static unsigned run_file(const char *path)
 static void golden_cases(void **unused)
 {
     (void)unused;
-    static const char here[] = __FILE__;
-    char pattern[1024];
     glob_t found;
     unsigned cases = 0;
     join_arena = arena_new((size_t)1 << 20);
@@ -247,8 +245,7 @@ static void golden_cases(void **unused)
         struct str name = {letters + i, 1};
         inputs[i] = (struct expr_input){.name = name, .column = {.root = EXPR_PROPERTY, .name = name}};
     }
-    snprintf(pattern, sizeof pattern, "%.*s/../../tests/golden/expr/*.txt", (int)(strrchr(here, '/') - here), here);
-    assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+    assert_int_equal(glob(CAIRN_SOURCE_DIR "/tests/golden/expr/*.txt", 0, NULL, &found), 0);
     for (size_t i = 0; i < found.gl_pathc; i++) cases += run_file(found.gl_pathv[i]);
     globfree(&found);
     arena_free(join_arena);

@@ -22,12 +22,16 @@ static inline enum core core_of(struct str name)
     case 2: return IS(name, "ip") ? CORE_IP : CORE_NONE;
     case 4: return IS(name, "time") ? CORE_TIME : CORE_NONE;
     case 5: return IS(name, "token") ? CORE_TOKEN : CORE_NONE;
-    case 7: return IS(name, "$ignore") ? CORE_IGNORE : CORE_NONE;
+    case 7:
+        if (IS(name, "$import")) return CORE_SERVER;
+        return IS(name, "$ignore") ? CORE_IGNORE : CORE_NONE;
     case 8: return IS(name, "$user_id") ? CORE_USER_ID : CORE_NONE;
     case 10:
         if (IS(name, "$insert_id")) return CORE_INSERT_ID;
         return IS(name, "$device_id") ? CORE_DEVICE_ID : CORE_NONE;
     case 11: return IS(name, "distinct_id") ? CORE_DISTINCT_ID : CORE_NONE;
+    case 21: return IS(name, "mp_processing_time_ms") ? CORE_SERVER : CORE_NONE;
+    case 28: return IS(name, "$distinct_id_before_identity") ? CORE_BEFORE : CORE_NONE;
     default: return CORE_NONE;
     }
 }
@@ -355,6 +359,19 @@ static enum status verb_check(const struct event_encoder *encoder, struct str na
     return error_set(error, STATUS_CONFLICT, IDENTITY_VERB_NOT_ALLOWED);
 }
 
+/* An event out of an export: it came under one id, and is shown as another's since the two were linked. History that is
+ * brought in keeps that: the event links them again, as if it had named both. */
+static enum status take_before(struct event_encoder *encoder, const struct json *before, struct identity_claim *claim)
+{
+    struct str id;
+    TRY(identity_text(encoder->arena, before, &id));
+    bool user = claim->distinct_id.size && !identity_is_device(claim->distinct_id);
+    if (claim->user_id.data || !user || !id.data || !identity_is_device(id)) return STATUS_OK;
+    claim->user_id = claim->distinct_id;
+    claim->device_id = str_slice(id, sizeof IDENTITY_DEVICE_PREFIX - 1, SIZE_MAX);
+    return STATUS_OK;
+}
+
 enum status event_head(struct event_encoder *encoder, struct str name, const struct json *const core[CORE_COUNT],
                        enum identity_mode mode, struct error *error, struct event_head *ret_head)
 {
@@ -371,6 +388,8 @@ enum status event_head(struct event_encoder *encoder, struct str name, const str
     }
     if (core[CORE_DEVICE_ID]) TRY(identity_text(encoder->arena, core[CORE_DEVICE_ID], &claim.device_id));
     if (core[CORE_USER_ID]) TRY(identity_text(encoder->arena, core[CORE_USER_ID], &claim.user_id));
+    if (core[CORE_BEFORE] && mode == IDENTITY_SIMPLIFIED && encoder->rules != EVENT_RULES_TRACK)
+        TRY(take_before(encoder, core[CORE_BEFORE], &claim));
     TRY(identity_resolve(encoder->arena, mode, &claim, &head.ids));
     *ret_head = head;
     return STATUS_OK;

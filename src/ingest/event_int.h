@@ -10,6 +10,8 @@ enum core {
     CORE_TIME,
     CORE_DISTINCT_ID,
     CORE_INSERT_ID,
+    CORE_SERVER,    /* what servers add to the events of an export: left out */
+    CORE_BEFORE,    /* $distinct_id_before_identity: likewise, but for /import */
     CORE_DEVICE_ID, /* this and the next one are stored with the others, too */
     CORE_USER_ID,
     CORE_IGNORE,

@@ -42,7 +42,7 @@ static const struct rule {
 struct message {
     struct json *operands[OPERATORS];
     const struct json *token, *distinct_id, *group_key, *group_id, *time, *ignore_time, *ignore_alias, *latitude,
-        *longitude;
+        *longitude, *ip;
 };
 
 struct run {
@@ -116,6 +116,7 @@ static void read_message(const struct json *json, struct message *message)
         {"$ignore_time", offsetof(struct message, ignore_time)},
         {"$ignore_alias", offsetof(struct message, ignore_alias)},
         {"$latitude", offsetof(struct message, latitude)},
+        {"$ip", offsetof(struct message, ip)},
         {"$longitude", offsetof(struct message, longitude)},
     };
     *message = (struct message){0};
@@ -241,11 +242,34 @@ static enum status take_operators(struct run *run, const struct message *message
     return STATUS_OK;
 }
 
-static bool sets_last_seen(const struct message *message)
+static bool sets(const struct message *message, struct str name)
 {
-    static const struct str name = {"$last_seen", sizeof "$last_seen" - 1};
     const struct json *set = message->operands[OPERATOR_SET], *once = message->operands[OPERATOR_SET_ONCE];
     return (set && json_get(set, name)) || (once && json_get(once, name));
+}
+
+/* Where the user is: of the message's `$ip`, or else of the request's address. */
+static enum status take_place(struct run *run, const struct message *message)
+{
+    const struct profile_request *request = run->request;
+    const struct json *ip = message->ip && message->ip->type != JSON_NULL ? message->ip : NULL;
+    struct str address = !ip ? request->address : ip->type == JSON_STRING ? str_trim(ip->string) : STR_NULL;
+    struct geo_place place;
+    if (request->kind == PROFILE_GROUPS && !ip) return STATUS_OK; /* a group is not where one of its members is */
+    if (!geo_find(request->geo, address, &place)) return STATUS_OK;
+    const struct {
+        struct str name;
+        const char *text;
+    } found[] = {{STR("$city"), place.city},
+                 {STR("$region"), place.region},
+                 {STR("$country_code"), place.country},
+                 {STR("$timezone"), place.timezone}};
+    for (size_t i = 0; i < sizeof found / sizeof found[0]; i++) {
+        if (!found[i].text[0] || sets(message, found[i].name)) continue;
+        struct json value = json_string(str_of(found[i].text));
+        TRY(operation_value(&run->operations, OPERATION_KEEP, found[i].name, &value));
+    }
+    return STATUS_OK;
 }
 
 /* What is set beside what the operators say. */
@@ -264,7 +288,8 @@ static enum status take_modifiers(struct run *run, const struct message *message
         if (id.type == JSON_STRING || id.type == JSON_BIGNUM) cut(&id.string, IDENTITY_ID_BYTES_MAX);
         TRY(operation_value(&run->operations, OPERATION_KEEP, STR("$group_id"), &id));
     }
-    if (is_true(message->ignore_time) || sets_last_seen(message)) return STATUS_OK;
+    TRY(take_place(run, message));
+    if (is_true(message->ignore_time) || sets(message, STR("$last_seen"))) return STATUS_OK;
     int64_t seen_ms;
     bool given = message->time && event_time(message->time, &seen_ms);
     if (!given || seen_ms > run->request->received_ms) seen_ms = run->request->received_ms;

@@ -7,7 +7,8 @@
  *   operators  $set, $set_once, $unset, $add, $union, $append, $remove, $delete, in this order whatever theirs in the
  *              message; messages in the order of the request
  *   modifiers  $time, $ignore_time (when the profile was last seen), $ignore_alias (the id as it stands),
- *              $latitude, $longitude (stored); $ip is where a look-up of places begins, and is never stored; others,
+ *              $latitude, $longitude (stored); $ip: where that address is becomes $city, $region, $country_code and
+ *              $timezone, unless the message sets them; without it, for users, the request's address; others,
  * and what SDKs send along ($device_id, $user_id, $mp_metadata, …), are left out
  *
  * A refused message leaves nothing behind, and the others count. Texts longer than string_bytes_max are cut as in
@@ -25,6 +26,8 @@ struct profile_request {
     struct decode_records messages;
     struct str token; /* of the request, for messages without one; may be NULL data */
     int64_t received_ms;
+    struct geo *geo;    /* NULL: nobody is anywhere */
+    struct str address; /* of the client; NULL data: not asked for. Used, and not kept */
     bool (*project_of)(void *context, struct str token, struct ingest_project *ret_project);
     void *context;
 };

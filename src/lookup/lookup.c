@@ -7,10 +7,11 @@
 #include "os/clock.h"
 #include "os/thread.h"
 
-#define SUFFIX     ".lut"
-#define SUFFIX_NEW ".new"
-#define NAME_MAX_  128u
-#define FILES_MAX  ((size_t)1 << 24)
+#define SUFFIX      ".lut"
+#define SUFFIX_NEW  ".new"
+#define SUFFIX_BODY ".tmp" /* of a request (http_options.body_directory) */
+#define NAME_MAX_   128u
+#define FILES_MAX   ((size_t)1 << 24)
 
 /* A file in memory. The cache has one reference, each that uses it one more; `users` counts those. */
 struct entry {
@@ -344,7 +345,7 @@ struct sweep {
     struct strmap used;
     struct str *found; /* in the folder */
     size_t found_count, found_room;
-    bool failed;
+    bool failed, unfinished;
 };
 
 static void sweep_used(void *ctx, struct str file)
@@ -370,9 +371,13 @@ static void sweep_found(void *ctx, const char *file)
         sweep->failed = true;
 }
 
+static bool is_unfinished(struct str name)
+{
+    return str_ends(name, STR(SUFFIX_NEW)) || str_ends(name, STR(SUFFIX_BODY));
+}
 static bool is_ours(struct str name)
 {
-    return str_ends(name, STR(SUFFIX)) || str_ends(name, STR(SUFFIX_NEW));
+    return str_ends(name, STR(SUFFIX)) || is_unfinished(name);
 }
 
 static enum status sweep_list(struct sweep *sweep, struct error *error)
@@ -386,8 +391,9 @@ static enum status sweep_remove(void *ctx, struct error *error)
     struct sweep *sweep = ctx;
     TRY(sweep_list(sweep, error));
     for (size_t i = 0; i < sweep->found_count; i++) {
-        if (is_ours(sweep->found[i]) && !strmap_get(&sweep->used, sweep->found[i]))
-            remove_old(sweep->lookup, sweep->found[i]);
+        struct str name = sweep->found[i];
+        bool ours = is_ours(name) && (sweep->unfinished || !is_unfinished(name));
+        if (ours && !strmap_get(&sweep->used, name)) remove_old(sweep->lookup, name);
     }
     return STATUS_OK;
 }
@@ -403,9 +409,10 @@ static void sweep_end(struct sweep *sweep)
     arena_free(sweep->arena);
 }
 
-enum status lookup_sweep(struct lookup *lookup, struct error *error)
+enum status lookup_sweep(struct lookup *lookup, bool unfinished, struct error *error)
 {
     struct sweep sweep = sweep_new(lookup->options.fs, lookup);
+    sweep.unfinished = unfinished;
     enum status status = meta_lookup_sweep(lookup->options.meta, sweep_used, sweep_remove, &sweep, error);
     sweep_end(&sweep);
     return status;

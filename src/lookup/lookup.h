@@ -46,9 +46,10 @@ enum status lookup_replace(struct lookup *lookup, int64_t project_id, struct str
                            struct arena *arena, struct error *error, struct lookup_report *report) MUST_USE;
 enum status lookup_delete(struct lookup *lookup, int64_t project_id, struct str id, struct arena *arena,
                           struct error *error) MUST_USE;
-/* Removes files that belong to no table: what a crash or a deleted project left behind. A version that another process
- * is writing at the moment is lost to it, and said so there. */
-enum status lookup_sweep(struct lookup *lookup, struct error *error) MUST_USE;
+/* Removes versions that belong to no table: what a crash or a deleted project left behind. `unfinished`, for the start:
+ * also those that nobody finished writing, and left-overs of requests; a version that another process is writing at
+ * that moment is lost to it, and said so there. */
+enum status lookup_sweep(struct lookup *lookup, bool unfinished, struct error *error) MUST_USE;
 
 /* A version's file, in memory; to be given back. NOT_FOUND: it is no more (replaced, or deleted). */
 enum status lookup_open(struct lookup *lookup, const struct meta_lookup_table *table, struct error *error,

@@ -106,6 +106,8 @@ uint64_t lookup_table_memory(uint64_t bytes, uint64_t rows)
 
 static struct str key_at(const struct lookup_table *table, uint32_t place)
 {
+    const char *at = table->bytes + place;
+    if ((unsigned char)*at < 0x80) return str_from(at + 1, (unsigned char)*at); /* most are short */
     struct reader reader = reader_of(str_slice(str_from(table->bytes, table->size), place, SIZE_MAX));
     return read_str(&reader);
 }
@@ -221,14 +223,26 @@ uint32_t lookup_table_column(const struct lookup_table *table, struct str name)
     return UINT32_MAX;
 }
 
+/* Past a value that was checked when the table was loaded. */
+static void skip_value(struct reader *reader)
+{
+    switch (read_u8(reader)) {
+    case VALUE_ABSENT:
+    case VALUE_NULL: break;
+    case VALUE_BOOL: (void)read_u8(reader); break;
+    case VALUE_INT: (void)read_varint(reader); break;
+    case VALUE_DOUBLE: (void)read_u64(reader); break;
+    default: (void)read_str(reader); break;
+    }
+}
+
 struct value lookup_table_value(const struct lookup_table *table, struct str key, uint32_t column)
 {
     uint32_t place = *find(table, key);
     if (!place) return value_absent();
     struct reader reader = reader_of(str_slice(str_from(table->bytes, table->size), place, SIZE_MAX));
     struct value value = value_str(read_str(&reader));
-    for (uint32_t i = 0; i < column; i++) {
-        if (value_decode(&reader, &value) != STATUS_OK) return value_absent(); /* not after it was loaded */
-    }
+    for (uint32_t i = 1; i < column; i++) skip_value(&reader);
+    if (column && value_decode(&reader, &value) != STATUS_OK) return value_absent(); /* not after it was loaded */
     return value;
 }

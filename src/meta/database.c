@@ -292,12 +292,14 @@ static enum status migrate_locked(sqlite3 *db, const char *path, struct error *e
     return database_run(db, path, sql, error);
 }
 
-static enum status migrate(sqlite3 *db, const char *path, struct error *error)
+static enum status migrate(sqlite3 *db, const char *path, bool keep_schema, struct error *error)
 {
     int64_t version = 0, application = 0;
     TRY(query_number(db, path, "PRAGMA user_version", error, &version));
     TRY(query_number(db, path, "PRAGMA application_id", error, &application));
     if (version == SCHEMA_VERSION && application == APPLICATION_ID) return STATUS_OK; /* the usual case takes no lock */
+    if (keep_schema && application == APPLICATION_ID && version < SCHEMA_VERSION)
+        return error_set(error, STATUS_CONFLICT, "%s has the older schema version %lld", path, (long long)version);
     TRY(database_run(db, path, "BEGIN IMMEDIATE", error));
     enum status status = migrate_locked(db, path, error);
     if (status == STATUS_OK) status = database_run(db, path, "COMMIT", error);
@@ -344,7 +346,7 @@ enum status database_prepare(const char *dir, const char *path, const struct met
     sqlite3 *db = NULL;
     TRY(database_open(path, options->busy_timeout_ms, error, &db));
     enum status status = use_wal(db, path, options->busy_timeout_ms, error);
-    if (status == STATUS_OK) status = migrate(db, path, error);
+    if (status == STATUS_OK) status = migrate(db, path, options->keep_schema, error);
     if (status == STATUS_OK)
         *ret_db = db;
     else

@@ -79,6 +79,7 @@ struct meta_view;
 
 struct meta_options {
     bool must_exist;             /* a missing database is NOT_FOUND instead of being made */
+    bool keep_schema;            /* an older schema is CONFLICT instead of being brought up to date */
     size_t argon2_memory_bytes;  /* for new secrets; a stored hash carries its own cost */
     unsigned argon2_ops;         /* passes over that memory */
     unsigned argon2_threads_max; /* hashes computed at the same time; more wait */

@@ -274,6 +274,10 @@ static void test_foreign_schema(void **state)
     assert_non_null(strstr(fixture->error.primary, "schema version 999"));
     assert_non_null(strstr(fixture->error.hint, "newer version"));
 
+    run_sql(fixture, "PRAGMA user_version = 2");
+    struct meta_options keep = fixture->options;
+    keep.keep_schema = true;
+    assert_status(STATUS_CONFLICT, meta_open(fixture->dir, &keep, &fixture->error, &meta));
     run_sql(fixture, "PRAGMA user_version = 0; PRAGMA application_id = 0");
     assert_status(STATUS_CORRUPT, meta_open(fixture->dir, &fixture->options, &fixture->error, &meta));
     assert_non_null(strstr(fixture->error.primary, "another program"));

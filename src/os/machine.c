@@ -2,11 +2,14 @@
 
 #include "base/number.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define GROUPS      "/sys/fs/cgroup"
+#define LARGE_BYTES ((int)512 << 10)
+#define POOLS_MAX   2
 #define UNKNOWN_ALL ((uint64_t)1 << 30) /* where the system does not tell */
 
 unsigned os_cores(void)
@@ -59,4 +62,14 @@ uint64_t os_memory_bytes(void)
     uint64_t bytes = pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : UNKNOWN_ALL;
     uint64_t limit = group_limit();
     return limit < bytes ? limit : bytes;
+}
+
+void os_return_freed_memory(void)
+{
+    /* A block above the first size is a mapping of its own, which goes away when it is freed. Left to itself the
+     * allocator raises that size to the largest block it has seen, up to 32 MiB, and keeps a pool like that for each of
+     * many threads. Where it knows no such settings, it does as it likes. */
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, 2 * LARGE_BYTES);
+    (void)mallopt(M_ARENA_MAX, POOLS_MAX);
 }

@@ -12,6 +12,7 @@
 #include "query/result.h"
 
 struct event_rows;
+struct profile_functions;
 
 struct plan_cost {
     uint64_t rows;  /* that would be looked at */
@@ -32,6 +33,7 @@ struct executor {
     /* The plan, its strings and the flag in `limits` must outlive the rows. */
     enum status (*rows)(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
                         struct error *error, struct event_rows **ret_rows);
+    const struct profile_functions *profiles; /* profiles.h; NULL: events only */
     void (*free)(struct executor *executor);
 };
 

@@ -388,6 +388,26 @@ static void errors_of_rows(void **state)
     }
 }
 
+/* Also where the row is nobody's, and people are counted. */
+static void errors_of_nobody(void **state)
+{
+    (void)state;
+    char text[64];
+    SEND({"A", 1, NULL, NULL, NULL, "{\"p\":[],\"q\":1}"}, {"A", 2, "U", NULL, NULL, "{\"p\":true}"},
+         {"A", 30, "U", NULL, NULL, "{\"p\":true}"});
+    plan.measure = MEASURE_UNIQUE;
+    where("properties[\"p\"] or boolean(properties[\"q\"])");
+    assert_int_equal(run(text, sizeof text), STATUS_INVALID);
+    limits.buckets_max = 100000; /* so many are not counted in 16 bits */
+    plan.unit = UNIT_MINUTE;
+    plan.to_day = DAY0 + 29;
+    assert_int_equal(run(text, sizeof text), STATUS_INVALID);
+    plan.unit = UNIT_DAY;
+    plan.to_day = DAY0 + 2;
+    where("boolean(properties[\"q\"]) or properties[\"p\"]");
+    check("A 1 1 0");
+}
+
 static void faulty_texts(void **state)
 {
     (void)state;
@@ -481,6 +501,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(facts_of_events, setup, teardown),
         cmocka_unit_test_setup_teardown(replaced_events_are_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(errors_of_rows, setup, teardown),
+        cmocka_unit_test_setup_teardown(errors_of_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(faulty_texts, setup, teardown),
         cmocka_unit_test_setup_teardown(many_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(budgets, setup, teardown),

@@ -456,10 +456,14 @@ static enum status share_memory(struct options *options, struct error *error)
     uint64_t body_bytes = options->http_body_bytes_max;
     if (body_bytes < options->ingest_import_bytes_max) body_bytes = options->ingest_import_bytes_max;
     if (shares.bodies_bytes < body_bytes) shares.bodies_bytes = body_bytes;
+    if (shares.queue_bytes < body_bytes) shares.queue_bytes = body_bytes;
     if (!options->http_bodies_bytes_max) options->http_bodies_bytes_max = shares.bodies_bytes;
     if (!options->query_memory_max_bytes) options->query_memory_max_bytes = shares.query_bytes;
+    if (!options->query_sessions_memory_bytes) options->query_sessions_memory_bytes = shares.sessions_bytes;
     if (!options->store_memory_max_bytes) options->store_memory_max_bytes = shares.events_bytes;
+    if (!options->store_queue_bytes_max) options->store_queue_bytes_max = shares.queue_bytes;
     if (!options->store_cache_bytes) options->store_cache_bytes = shares.cache_bytes;
+    if (!options->lookup_memory_max_bytes) options->lookup_memory_max_bytes = shares.lookup_bytes;
     if (!options->store_compact_memory_bytes) options->store_compact_memory_bytes = shares.compact_bytes;
     return STATUS_OK;
 }
@@ -529,6 +533,11 @@ enum status options_finish(struct options *options, struct error *error)
 {
     TRY(share_memory(options, error));
     TRY(check_tls(options, error));
+    if (options->lookup_file_bytes_max > options->http_body_files_bytes_max) {
+        (void)error_set(error, STATUS_INVALID, "lookup.file_bytes_max is larger than http.body_files_bytes_max");
+        error_hint(error, "a table arrives in a body: raise http.body_files_bytes_max or lower lookup.file_bytes_max");
+        return STATUS_INVALID;
+    }
     TRY(check_body(options, "http.body_bytes_max", options->http_body_bytes_max, "ingest.event_bytes_max",
                    options->ingest_event_bytes_max, error));
     TRY(check_body(options, "ingest.import_bytes_max", options->ingest_import_bytes_max,

@@ -34,6 +34,8 @@ OPTION(BYTES, http_bodies_bytes_max, "http.bodies_bytes_max", "0", "0..1024g",
        "bodies that one event loop holds at once; more are answered with 503; 0: a share of memory.max")
 OPTION(BYTES, http_request_memory_max_bytes, "http.request_memory_max", "64m", "1m..64g",
        "memory that one request may use while it is read and decoded")
+OPTION(BYTES, http_body_files_bytes_max, "http.body_files_bytes_max", "1g", "1k..1024g",
+       "bodies of lookup tables that one event loop holds in files; more are answered with 503")
 OPTION(INTEGER, http_connections_max, "http.connections_max", "10000", "1..1000000",
        "open connections; more are answered with 503 and closed")
 OPTION(INTEGER, http_pipeline_max, "http.pipeline_max", "64", "1..10000",
@@ -115,6 +117,25 @@ OPTION(INTEGER, query_buckets_max, "query.buckets_max", "100000", "1..10000000",
 OPTION(INTEGER, query_labels_max, "query.labels_max", "10000", "1..10000000", "segments in one answer")
 OPTION(INTEGER, query_rate_per_hour, "query.rate_per_hour", "0", "0..1000000000",
        "queries of one project in an hour; more are answered with 429; 0: any number")
+OPTION(INTEGER, query_page_max, "query.page_max", "1000", "1..100000", "profiles in one page of an answer")
+OPTION(INTEGER, query_behaviors_max, "query.behaviors_max", "50", "1..10000",
+       "selectors of behaviours in one query of profiles")
+OPTION(INTEGER, query_sessions_max, "query.sessions_max", "100", "0..100000",
+       "answers that are kept for their next pages; what was not used for longest goes first")
+OPTION(BYTES, query_sessions_memory_bytes, "query.sessions_memory", "0", "0..1024g",
+       "memory of all of them; 0: a share of memory.max")
+OPTION(DURATION, query_sessions_age_ms, "query.sessions_age", "10m", "1s..1d",
+       "an answer is forgotten when no page of it was asked for so long")
+
+OPTION(BYTES, lookup_file_bytes_max, "lookup.file_bytes_max", "100000000", "1k..1g",
+       "a lookup table as CSV, as sent and as unpacked; more is answered with 413")
+OPTION(INTEGER, lookup_rows_max, "lookup.rows_max", "1000000", "1..100000000", "rows of a lookup table")
+OPTION(INTEGER, lookup_columns_max, "lookup.columns_max", "100", "2..10000", "columns of a lookup table")
+OPTION(INTEGER, lookup_tables_max, "lookup.tables_max", "1000", "1..1000000", "lookup tables of a project")
+OPTION(INTEGER, lookup_project_rows_max, "lookup.project_rows_max", "5000000", "1..100000000000",
+       "rows of all lookup tables of a project")
+OPTION(BYTES, lookup_memory_max_bytes, "lookup.memory_max", "0", "0..1024g",
+       "lookup tables kept in memory; 0: a share of memory.max")
 
 OPTION(BYTES, store_wal_file_bytes, "store.wal_file_bytes", "64m", "64k..4g",
        "a write-ahead log file is closed at this size and the next one begun")
@@ -126,8 +147,8 @@ OPTION(DURATION, store_flush_interval_ms, "store.flush_interval", "10m", "100ms.
        "new events are written as a segment after this long, however few")
 OPTION(BYTES, store_cache_bytes, "store.cache_bytes", "0", "0..1024g",
        "columns kept in memory; 0: a share of memory.max")
-OPTION(BYTES, store_queue_bytes_max, "store.queue_bytes_max", "64m", "1m..64g",
-       "records that wait to be written; beyond it requests are answered with 503")
+OPTION(BYTES, store_queue_bytes_max, "store.queue_bytes_max", "0", "0..64g",
+       "records that wait to be written; beyond it requests are answered with 503; 0: a share of memory.max")
 OPTION(INTEGER, store_names_max, "store.names_max", "1000000", "1000..16000000",
        "event names, and property names, of a project; what comes later shares a name or is left out")
 OPTION(DURATION, store_purge_deadline_ms, "store.purge_deadline", "7d", "1s..30d",

@@ -226,12 +226,15 @@ static void test_memory(void **state)
     assert_value(options, "store.cache_bytes", "409m");
     assert_value(options, "store.compact_memory", "204m");
     assert_value(options, "http.bodies_bytes_max", "64m");
+    assert_value(options, "lookup.memory_max", "102m");
+    assert_value(options, "store.queue_bytes_max", "64m");
     options_free(options);
     for (uint64_t bytes = (uint64_t)128 << 20; bytes < (uint64_t)1 << 42; bytes = bytes * 5 / 3) {
         for (unsigned threads = 1; threads <= 4; threads *= 2) {
             struct memory_shares shares = memory_share_out(bytes, threads, threads);
             uint64_t sum = 2 * shares.events_bytes + shares.cache_bytes + 2 * shares.compact_bytes +
-                           threads * shares.bodies_bytes + threads * shares.query_bytes;
+                           2 * shares.queue_bytes + threads * shares.bodies_bytes + threads * shares.query_bytes +
+                           shares.lookup_bytes + shares.sessions_bytes;
             assert_true(sum <= bytes || bytes < (uint64_t)256 << 20);
             assert_true(shares.events_bytes >= 8 << 20 && shares.query_bytes >= 16 << 20);
         }

@@ -9,10 +9,12 @@
 #include "api/deletion.h"
 #include "api/import.h"
 #include "api/record.h"
+#include "api/profile_sessions.h"
 #include "base/log.h"
 #include "base/number.h"
 #include "http/server.h"
 #include "identity/identity.h"
+#include "lookup/lookup.h"
 #include "profile/update.h"
 #include "meta/meta.h"
 #include "os/clock.h"
@@ -39,14 +41,17 @@ struct server {
     struct replays *replays;
     struct workers *workers, *recorders;
     struct executor *executor;
+    struct profile_sessions *sessions;
+    struct lookup *lookup;
     struct ingest_limits limits, import_limits;
-    struct http_route *routes; /* the API's, with the limits that are options */
     struct api api;
     struct geo *geo;
     struct agents *agents;
     struct visitor_proxies proxies;
     struct http_tls_context *tls;
     struct http_server *http;
+    struct http_route *routes;
+    char body_directory[4096];
     unsigned loops;
     pthread_t signal_thread, deletion_thread;
     bool signal_thread_started, deletion_thread_started;
@@ -111,6 +116,22 @@ static int64_t sessions_percent(const struct options *o)
     return number_parse_unsigned(str_of(o->record_sessions_percent), 100, &percent) ? (int64_t)percent : -1;
 }
 
+static enum status open_lookup(struct server *server, struct error *error)
+{
+    const struct options *o = server->options;
+    struct lookup_options options = {
+        .fs = server->fs,
+        .meta = server->meta,
+        .memory_bytes_max = o->lookup_memory_max_bytes,
+        .build = {.rows_max = (uint64_t)o->lookup_rows_max, .columns_max = (uint32_t)o->lookup_columns_max},
+        .limits = {.tables_max = o->lookup_tables_max, .rows_max = o->lookup_project_rows_max}};
+    TRY(lookup_new(&options, error, &server->lookup));
+    /* Nothing depends on it but space. */
+    if (lookup_sweep(server->lookup, true, error) != STATUS_OK)
+        log_failure(LOG_WARN, "cannot_sweep_lookup_tables", error);
+    return STATUS_OK;
+}
+
 static void fill_api(struct server *server)
 {
     const struct options *o = server->options;
@@ -144,6 +165,9 @@ static void fill_api(struct server *server)
         .executor = server->executor,
         .enrichment = {.geo = server->geo, .agents = server->agents, .bots = (enum enrichment_bots)o->enrich_bots},
         .proxies = server->proxies,
+        .lookup = server->lookup,
+        .lookup_file_bytes_max = o->lookup_file_bytes_max,
+        .sessions = server->sessions,
         .query =
             {
                 .memory_bytes_max = o->query_memory_max_bytes,
@@ -151,6 +175,8 @@ static void fill_api(struct server *server)
                 .labels_max = (uint32_t)o->query_labels_max,
                 .timeout_ms = o->query_timeout_ms,
                 .rate_per_hour = o->query_rate_per_hour,
+                .page_max = o->query_page_max,
+                .behaviors_max = (size_t)o->query_behaviors_max,
             },
         .recording =
             {
@@ -193,6 +219,8 @@ static enum status make_routes(struct server *server, struct error *error, size_
             server->routes[i].body_bytes_max = server->options->ingest_import_bytes_max;
         if (server->routes[i].handler == api_record)
             server->routes[i].body_bytes_max = server->options->record_body_bytes_max;
+        if (server->routes[i].flags & HTTP_ROUTE_BODY_IN_FILE)
+            server->routes[i].body_bytes_max = server->options->lookup_file_bytes_max;
     }
     return STATUS_OK;
 }
@@ -217,6 +245,9 @@ static enum status open_http(struct server *server, struct error *error)
     options.fields_max = (size_t)o->http_headers_max;
     options.body_bytes_max = o->http_body_bytes_max;
     options.bodies_bytes_max = o->http_bodies_bytes_max;
+    snprintf(server->body_directory, sizeof server->body_directory, "%s/" LOOKUP_FOLDER, o->data_dir);
+    options.body_directory = server->body_directory;
+    options.body_files_bytes_max = o->http_body_files_bytes_max;
     options.arena_bytes_max = o->http_request_memory_max_bytes;
     options.pipeline_bytes_max = o->http_pipeline_bytes_max;
     options.connections_max = (size_t)o->http_connections_max;
@@ -247,6 +278,16 @@ static void purge_project(void *ctx, uint64_t project)
     buf_fini(&record);
 }
 
+static bool project_gone(const struct meta_view *before, const struct meta_view *now)
+{
+    size_t count;
+    const struct meta_project *projects = meta_view_projects(before, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (!meta_view_project(now, projects[i].id)) return true;
+    }
+    return false;
+}
+
 static void purge_deleted(struct server *server, struct meta_reader *reader, struct meta_view **last)
 {
     struct error error = ERROR_INIT;
@@ -255,6 +296,8 @@ static void purge_deleted(struct server *server, struct meta_reader *reader, str
     if (error.status != STATUS_OK || view == *last) return;
     struct purge purge = {server, view};
     if (store_projects(server->store, purge_project, &purge) != STATUS_OK) return;
+    if (*last && project_gone(*last, view) && lookup_sweep(server->lookup, false, &error) != STATUS_OK)
+        log_failure(LOG_WARN, "cannot_sweep_lookup_tables", &error);
     meta_view_unref(*last);
     *last = meta_view_ref(view);
 }
@@ -346,6 +389,7 @@ static void *deletion_main(void *arg)
         bool purge = !purge_ms || now_ms - purge_ms >= purge_pause_ms;
         if (purge || view != last || now_ms - pending_ms >= PENDING_PAUSE_MS) {
             deletion_work(&server->api, view, purge);
+            profile_sessions_expire(server->sessions, os_now_ms());
             pending_ms = now_ms;
             if (purge) purge_ms = now_ms;
         }
@@ -386,7 +430,11 @@ static enum status start(struct server *server, struct error *error)
     TRY(os_posix_new(o->data_dir, error, &server->fs));
     TRY(meta_open(o->data_dir, &meta, error, &server->meta));
     TRY(open_store(server, error));
+    TRY(open_lookup(server, error));
     server->executor = executor_native_new(server->store);
+    server->sessions = profile_sessions_new(&(struct session_limits){.count_max = (size_t)o->query_sessions_max,
+                                                                     .bytes_max = o->query_sessions_memory_bytes,
+                                                                     .age_max_ms = o->query_sessions_age_ms});
     unsigned threads = o->query_threads ? (unsigned)o->query_threads : os_cores();
     if (workers_new(threads, (size_t)o->query_queue_max, &server->workers) != STATUS_OK)
         return error_set(error, STATUS_LIMIT, "cannot start %u query threads", threads);
@@ -434,7 +482,9 @@ static void stop(struct server *server)
     free(server->routes);
     for (unsigned i = 0; server->api.readers && i < server->loops; i++) meta_reader_free(server->api.readers[i]);
     free(server->api.readers);
+    profile_sessions_free(server->sessions);
     executor_free(server->executor);
+    lookup_free(server->lookup);
     flush_at_stop(server);
     store_close(server->store);
     replays_close(server->replays);
@@ -446,6 +496,7 @@ static void stop(struct server *server)
 enum status server_run(const struct options *options, struct error *error)
 {
     struct server server = {.options = options};
+    os_return_freed_memory();
     enum status status = start(&server, error);
     if (status == STATUS_OK) {
         for (size_t i = 0; i < options->http_listen.count; i++) {

@@ -246,8 +246,7 @@ void batch_event_cancel(struct batch *batch)
     batch->events.size = batch->event_start;
 }
 
-/* Puts `varint length` in front of the concatenated pieces. */
-static enum status assemble(struct buf *record, const struct str *pieces, size_t count)
+enum status record_assemble(struct buf *record, const struct str *pieces, size_t count)
 {
     size_t total = 0;
     for (size_t i = 0; i < count; i++) total += pieces[i].size;
@@ -310,7 +309,7 @@ enum status record_link(struct buf *record, uint64_t project, int64_t received_m
     put_str(&body, user);
     enum status status = buf_status(&body);
     struct str piece = buf_str(&body);
-    if (status == STATUS_OK) status = assemble(record, &piece, 1);
+    if (status == STATUS_OK) status = record_assemble(record, &piece, 1);
     buf_fini(&body);
     return status;
 }
@@ -321,7 +320,7 @@ enum status record_project_drop(struct buf *record, uint64_t project)
     buf_byte(&body, RECORD_PROJECT_DROP);
     buf_varint(&body, project);
     struct str piece = buf_str(&body);
-    enum status status = assemble(record, &piece, 1);
+    enum status status = record_assemble(record, &piece, 1);
     buf_fini(&body);
     return status;
 }

@@ -31,6 +31,9 @@ enum record_kind {
     RECORD_DELETE_BEFORE = 6,
     RECORD_UPDATE = 7, /* written and read by update_record.h */
 };
+/* What all records begin with, `varint length`, in front of the pieces one after another. LIMIT when they do not fit.
+ */
+enum status record_assemble(struct buf *record, const struct str *pieces, size_t count) MUST_USE;
 
 /* Numbers are stored in the log: never renumber. */
 enum identity_mode { IDENTITY_SIMPLIFIED = 0, IDENTITY_ORIGINAL = 1, IDENTITY_LEGACY = 2 };

@@ -1,5 +1,8 @@
 #include "store/bitpack.h"
 
+#define BIT_BYTES  (UNPACK_ITEMS / 8) /* of a full vector, for each bit of width */
+#define LINE_BYTES 64
+
 void bitpack_write(struct buf *buf, const uint64_t *values, size_t count, unsigned width)
 {
     size_t size = bitpack_bytes(count, width);
@@ -100,9 +103,19 @@ void bitpack_write_vector(struct buf *buf, const uint64_t *values, uint32_t coun
     buf_advance(buf, size);
 }
 
+/* Columns are read vector after vector, and the next one lies behind this one: its bytes are fetched while others are
+ * worked on. Large columns come from memory, not from a cache, and would be waited for. Where there is no next vector,
+ * nothing is lost: a fetch cannot fail. */
+static void expect_next(const unsigned char *packed, unsigned width)
+{
+    uintptr_t next = (uintptr_t)packed + (uintptr_t)BIT_BYTES * width;
+    for (unsigned at = 0; at < BIT_BYTES * width; at += LINE_BYTES) __builtin_prefetch((const void *)(next + at));
+}
+
 void bitpack_read16(const unsigned char *packed, uint32_t count, unsigned width, uint16_t *values)
 {
     if (has_lanes(count, width)) {
+        expect_next(packed, width);
         unpack_u16(packed, width, values);
         return;
     }
@@ -112,6 +125,7 @@ void bitpack_read16(const unsigned char *packed, uint32_t count, unsigned width,
 void bitpack_read32(const unsigned char *packed, uint32_t count, unsigned width, uint32_t *values)
 {
     if (has_lanes(count, width)) {
+        expect_next(packed, width);
         unpack_u32(packed, width, values);
         return;
     }

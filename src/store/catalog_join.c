@@ -6,7 +6,7 @@
 #include "base/hash.h"
 #include "store/catalog.h"
 #include "store/event_files.h"
-#include "store/wal.h"
+#include "store/file_header.h"
 
 #include <stdlib.h>
 
@@ -41,6 +41,14 @@ static enum status finish_block(struct join *join)
     return STATUS_OK;
 }
 
+/* A source's block, checked; errors name its file. */
+static enum status read_block(struct join *join, const struct catalog_ref *ref, char *to)
+{
+    enum status status = catalog_read(ref->file, ref->block, to, join->error);
+    if (status != STATUS_OK) error_prefix(join->error, "file %s", ref->file->name);
+    return status;
+}
+
 /* The block's bytes at the end of the open one, or as the beginning of another. */
 static enum status add_block(struct join *join, const struct catalog_ref *ref)
 {
@@ -53,11 +61,7 @@ static enum status add_block(struct join *join, const struct catalog_ref *ref)
         join->open = (struct catalog_block){.project = block->project, .kind = block->kind, .first = block->first};
     char *to = buf_reserve(&join->block, block->size);
     if (!to) return out_of_memory(join);
-    enum status status = catalog_read(ref->file, block, to, join->error);
-    if (status != STATUS_OK) {
-        error_prefix(join->error, "file %s", ref->file->name);
-        return status;
-    }
+    TRY(read_block(join, ref, to));
     buf_advance(&join->block, block->size);
     join->open.count += block->count;
     return STATUS_OK;
@@ -96,7 +100,7 @@ static enum status step(struct join *join, struct cursor *cursor)
             if (!(cursor->bytes = malloc(ref->block->size))) return out_of_memory(join);
             cursor->capacity = ref->block->size;
         }
-        TRY(catalog_read(ref->file, ref->block, cursor->bytes, join->error));
+        TRY(read_block(join, ref, cursor->bytes));
         cursor->reader = reader_of(str_from(cursor->bytes, ref->block->size));
         cursor->left = ref->block->count;
         cursor->id = ref->block->first;

@@ -8,24 +8,6 @@
 
 #include <stdatomic.h>
 
-static void open_with(struct world *w, void (*change)(struct store_options *options))
-{
-    static const char *const reasons[] = {"", "refused", NULL};
-    struct store_options options;
-    struct store_report report;
-    store_options_defaults(&options);
-    options.fs = w->fs;
-    options.link = world_link;
-    options.link_reasons = reasons;
-    options.wal_file_bytes = 65536;
-    options.cache_bytes = 1 << 20;
-    change(&options);
-    w->error = ERROR_INIT;
-    w->store = NULL;
-    if (store_open(&options, &w->error, &report, &w->store) != STATUS_OK)
-        fail_msg("%s %s", w->error.primary, w->error.detail);
-}
-
 static void small_sections(struct store_options *options)
 {
     options->compact_memory_bytes = 64 << 20; /* files of many parts come from rows_max */
@@ -137,7 +119,7 @@ static void answers_stay(void **state)
     for (uint64_t seed = 0; seed < 6; seed++) {
         struct world w = {.sim = sim_new(seed)};
         w.fs = sim_fs(w.sim);
-        open_with(&w, changes[seed % 3]);
+        world_open_with(&w, changes[seed % 3]);
         fill(&w, 6 + seed);
         world_send(&w, 1, 30, 5); /* not in a file yet */
         for (unsigned i = 0; i < 3; i++) link_people(&w, 1, i * 2, i * 5 + 1);
@@ -157,7 +139,7 @@ static void answers_stay(void **state)
         fill(&w, 2);
         one = world_digest(&w, 1);
         world_close(&w);
-        open_with(&w, changes[seed % 3]);
+        world_open_with(&w, changes[seed % 3]);
         expect(&w, 1, one);
         compact(&w);
         expect(&w, 1, one);
@@ -173,7 +155,7 @@ static void by_itself(void **state)
     (void)state;
     struct world w = world_new(1);
     world_close(&w);
-    open_with(&w, without_waiting);
+    world_open_with(&w, without_waiting);
     fill(&w, 8);
     struct world_digest one = world_digest(&w, 1);
     for (int i = 0; i < 20000 && stats(&w).compactions == 0; i++) os_sleep_ns(5000000);
@@ -312,7 +294,7 @@ static void no_room(void **state)
     (void)state;
     struct world w = {.sim = sim_new(1)};
     w.fs = sim_fs(w.sim);
-    open_with(&w, only_when_asked);
+    world_open_with(&w, only_when_asked);
     fill(&w, 5);
     compact(&w);
     fill(&w, 3);
@@ -410,7 +392,7 @@ static void deleted_for_good(void **state)
     (void)state;
     struct world w = {.sim = sim_new(1)};
     w.fs = sim_fs(w.sim);
-    open_with(&w, at_once);
+    world_open_with(&w, at_once);
     fill(&w, 2);
     send_secret(&w, 1, "somebody", "the secret of somebody");
     send_secret(&w, 3, "who-another-is", "the secret of another");
@@ -440,7 +422,7 @@ static void deleted_for_good(void **state)
     assert_int_equal(store_purged_lsn(w.store, 1, &purged), STATUS_OK);
     assert_true(purged > deletion.lsn);
     expect_clean(&w);
-    open_with(&w, at_once);
+    world_open_with(&w, at_once);
     assert_int_equal(world_count(&w, 3), 0);
     expect(&w, 2, two);
     world_end(&w);
@@ -453,7 +435,7 @@ static void closed_meanwhile(void **state)
     for (uint64_t seed = 0; seed < 8; seed++) {
         struct world w = {.sim = sim_new(seed)};
         w.fs = sim_fs(w.sim);
-        open_with(&w, slowly);
+        world_open_with(&w, slowly);
         fill(&w, 8); /* begins one by itself */
         struct world_digest one = world_digest(&w, 1);
         os_sleep_ns((int64_t)seed * 3000000);

@@ -290,8 +290,25 @@ static enum status resolve_profiles(const struct project *shadow, const struct p
     return status;
 }
 
+/* Whether a group of this section has the number. What cannot be read may be one. */
+static bool is_group_of(const struct project *shadow, struct project_context *context, size_t index, uint32_t event,
+                        uint32_t id)
+{
+    struct row_place place = {
+        .event = event, .id = id, .time_ms = PROFILE_TIME_MS, .insert_id = STR(PROFILE_INSERT_ID)};
+    struct section *section = shadow->live[index].section;
+    struct error error;
+    uint32_t row;
+    if (!section_filter_has(section, dedup_key(event, id, place.time_ms, place.insert_id))) return false;
+    switch (row_readers_find(&context->readers, section, &id, 1, &place, &error, &row)) {
+    case STATUS_OK: return !project_row_is_dead(shadow, index, row);
+    case STATUS_NOT_FOUND: return false;
+    default: return true;
+    }
+}
+
 /* Whether a group has this number, too: its text stays then. */
-static bool is_group(const struct project *shadow, uint32_t user_event, uint32_t id)
+static bool is_group(const struct project *shadow, struct project_context *context, uint32_t user_event, uint32_t id)
 {
     for (uint32_t i = 0; i < shadow->mem.count; i++) {
         const struct mem_row *row = &shadow->mem.rows[i];
@@ -301,15 +318,14 @@ static bool is_group(const struct project *shadow, uint32_t user_event, uint32_t
         const struct section *section = shadow->live[i].section;
         for (uint32_t e = 0; e < section->event_count; e++) {
             uint32_t event = section->events[e].event_id;
-            if (event != user_event &&
-                section_filter_has(section, dedup_key(event, id, PROFILE_TIME_MS, STR(PROFILE_INSERT_ID))))
-                return true;
+            if (event != user_event && is_group_of(shadow, context, i, event, id)) return true;
         }
     }
     return false;
 }
 
-static enum status forget_profiles(struct project *shadow, const struct delete_order *order)
+static enum status forget_profiles(struct project *shadow, struct project_context *context,
+                                   const struct delete_order *order)
 {
     uint32_t user_event = names_find(shadow->events, STR(PROFILE_USER_EVENT), names_count(shadow->events));
     char room[ID_TEXT_ROOM];
@@ -317,7 +333,7 @@ static enum status forget_profiles(struct project *shadow, const struct delete_o
         uint32_t id = order->persons[i];
         if (!id_graph_person(shadow->ids, id)) continue;
         project_updates_forget(shadow, STR(PROFILE_USER_EVENT), id_graph_text(shadow->ids, id, room));
-        if (is_group(shadow, user_event, id)) continue;
+        if (is_group(shadow, context, user_event, id)) continue;
         TRY(id_graph_forget(shadow->ids, id_graph_person(shadow->ids, id)));
         if (!shadow->forgot_lsn) {
             shadow->forgot_lsn = order->lsn;
@@ -345,7 +361,7 @@ enum status project_delete_profiles(struct project *shadow, const struct project
         if (status == STATUS_OK) status = add_profile_keys(shadow, order);
         if (status == STATUS_OK) status = delete_order_finish(order);
         if (status == STATUS_OK && order->person_count) status = carry_out(shadow, context, order);
-        if (status == STATUS_OK) status = forget_profiles(shadow, order);
+        if (status == STATUS_OK) status = forget_profiles(shadow, context, order);
         for (uint32_t i = 0; i < view.id_count && status == STATUS_OK; i++)
             project_updates_forget(shadow, STR(PROFILE_USER_EVENT), view.ids[i]);
     }

@@ -11,16 +11,6 @@ static void put_str(struct buf *buf, struct str s)
     buf_str_add(buf, s);
 }
 
-/* `varint length`, then the pieces: what all records begin with. */
-static enum status assemble(struct buf *record, const struct str *pieces, size_t count)
-{
-    size_t total = 0;
-    for (size_t i = 0; i < count; i++) total += pieces[i].size;
-    buf_varint(record, total);
-    for (size_t i = 0; i < count; i++) buf_str_add(record, pieces[i]);
-    return buf_status(record);
-}
-
 static void put_head(struct buf *head, enum record_kind kind, uint64_t project, uint64_t request)
 {
     buf_byte(head, (char)kind);
@@ -43,7 +33,7 @@ enum status record_delete_person(struct buf *record, uint64_t project, uint64_t 
     }
     if (status == STATUS_OK) status = buf_status(&body);
     struct str piece = buf_str(&body);
-    if (status == STATUS_OK) status = assemble(record, &piece, 1);
+    if (status == STATUS_OK) status = record_assemble(record, &piece, 1);
     buf_fini(&body);
     return status;
 }
@@ -55,7 +45,7 @@ enum status record_delete_before(struct buf *record, uint64_t project, uint64_t 
     put_head(&body, RECORD_DELETE_BEFORE, project, request);
     buf_varint(&body, zigzag(before_ms));
     struct str piece = buf_str(&body);
-    enum status status = assemble(record, &piece, 1);
+    enum status status = record_assemble(record, &piece, 1);
     buf_fini(&body);
     return status;
 }
@@ -144,7 +134,7 @@ enum status row_keys_finish(struct row_keys *keys, uint64_t project, uint64_t re
         buf_varint(&row_count, keys->row_count);
         struct str pieces[] = {buf_str(&head),      buf_str(&keys->names), buf_str(&id_count),
                                buf_str(&keys->ids), buf_str(&row_count),   buf_str(&keys->rows)};
-        status = assemble(&record, pieces, 6);
+        status = record_assemble(&record, pieces, 6);
         buf_fini(&head);
         buf_fini(&id_count);
         buf_fini(&row_count);

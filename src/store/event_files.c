@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "os/clock.h"
 #include "os/thread.h"
-#include "store/wal.h"
+#include "store/file_header.h"
 
 #include <stdatomic.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #include "os/machine.h"
 #include "store/bitmap.h"
 #include "store/catalog.h"
-#include "store/wal.h"
+#include "store/file_header.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -7,7 +7,6 @@
 #include "store/catalog.h"
 #include "store/compact.h"
 #include "store/event_files.h"
-#include "store/wal.h"
 
 struct flush_project {
     uint64_t project;

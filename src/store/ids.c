@@ -22,7 +22,7 @@
 
 struct id_view {
     _Atomic uint32_t refs;
-    uint32_t count;
+    uint32_t count, forgotten_count;
     struct cow32 person, shown, moved, absorbed, before;
     struct text_page **pages;
     char **pieces;
@@ -327,6 +327,7 @@ struct id_view *id_graph_view(struct id_graph *graph)
     if (!view) abort();
     atomic_init(&view->refs, 1);
     view->count = graph->count;
+    view->forgotten_count = graph->forgotten_count;
     view->person = cow32_share(&graph->person);
     view->shown = cow32_share(&graph->shown);
     view->moved = cow32_share(&graph->moved);
@@ -401,12 +402,31 @@ void id_view_expect_texts(const struct id_view *view, const uint32_t *ids, size_
         if (ids[i]) __builtin_prefetch(form_at(view->pages, view->pieces, ids[i]));
 }
 
+uint32_t id_view_forgotten_count(const struct id_view *view)
+{
+    return view->forgotten_count;
+}
 uint32_t id_view_find(const struct id_view *view, struct str text)
 {
     struct id_form form;
+    uint32_t id;
     id_form_make(text, &form);
-    os_rwlock_read(&view->graph->lock);
-    uint32_t id = find(view->graph, &view->person, view->count, &form);
-    os_rwlock_read_end(&view->graph->lock);
+    id_view_find_forms(view, &form, 1, &id);
     return id;
+}
+
+void id_view_find_forms(const struct id_view *view, const struct id_form *forms, size_t count, uint32_t *ret_ids)
+{
+    const struct id_graph *graph = view->graph;
+    os_rwlock_read(&view->graph->lock);
+    if (count > 1 && graph->capacity) {
+        for (size_t i = 0; i < count; i++) __builtin_prefetch(&graph->slots[id_home(forms[i].tag, graph->capacity)]);
+        for (size_t i = 0; i < count; i++) {
+            struct slot slot = graph->slots[id_home(forms[i].tag, graph->capacity)];
+            if (slot.id && slot.tag == forms[i].tag)
+                __builtin_prefetch(form_at(graph->texts->pages, graph->texts->pieces, slot.id));
+        }
+    }
+    for (size_t i = 0; i < count; i++) ret_ids[i] = find(graph, &view->person, view->count, &forms[i]);
+    os_rwlock_read_end(&view->graph->lock);
 }

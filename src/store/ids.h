@@ -89,6 +89,7 @@ struct id_view *id_graph_view(struct id_graph *graph);
 struct id_view *id_view_ref(struct id_view *view);
 void id_view_unref(struct id_view *view);
 uint32_t id_view_count(const struct id_view *view);
+uint32_t id_view_forgotten_count(const struct id_view *view); /* only grows */
 uint32_t id_view_person(const struct id_view *view, uint32_t id);
 uint32_t id_view_shown(const struct id_view *view, uint32_t person);
 /* The log of links: each took one person's number away, or none (0). Rows that were sorted when `n` links were made are
@@ -103,3 +104,5 @@ struct str id_view_text(const struct id_view *view, uint32_t id, char room[ID_TE
 /* Has the texts fetched into the processor's cache: they will be asked for soon. */
 void id_view_expect_texts(const struct id_view *view, const uint32_t *ids, size_t count);
 uint32_t id_view_find(const struct id_view *view, struct str text);
+/* The same for many: their waits for memory overlap. */
+void id_view_find_forms(const struct id_view *view, const struct id_form *forms, size_t count, uint32_t *ret_ids);

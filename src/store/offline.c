@@ -6,8 +6,8 @@
 #include "store/bitmap.h"
 #include "store/catalog.h"
 #include "store/event_files.h"
+#include "store/file_header.h"
 #include "store/store.h"
-#include "store/wal.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>

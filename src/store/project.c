@@ -502,7 +502,10 @@ enum status project_seal(struct project *project, struct project_context *contex
     TRY(memtable_seal(&project->mem, project->id, &seal, error, &section));
     if (section && project_add_section(project, section, NULL) != STATUS_OK)
         return error_set(error, STATUS_LIMIT, "out of memory while sealing");
-    return merge_small(project, error);
+    size_t before = project->live_count;
+    TRY(merge_small(project, error));
+    if (project->live_count < before) row_readers_clear(&context->readers); /* they hold what was merged */
+    return STATUS_OK;
 }
 
 enum status project_publish(struct project *project, struct project_context *context, struct error *error,

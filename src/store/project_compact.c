@@ -33,7 +33,9 @@ static void add_to_run(const struct project *project, const struct live *live, s
     if (live->pending && !store_is_profiles(project->id)) run->deleted += roaring_bitmap_get_cardinality(live->pending);
     run->moved += ((uint64_t)section->rows * live->moved_per_million + 999999) / 1000000;
     run->busy |= live->compacting || live->bad || project_owes(project, section);
-    if (live->marked_ms && live->marked_ms < run->delete_ms) run->delete_ms = live->marked_ms;
+    /* What a rewrite would not leave out yet (project_update.h) is no reason for one. */
+    bool leaves_out = !store_is_profiles(project->id) || live->saved;
+    if (leaves_out && live->marked_ms && live->marked_ms < run->delete_ms) run->delete_ms = live->marked_ms;
     if (section->file->marked_lsn != UINT64_MAX && section->file->marked_ms < run->delete_ms)
         run->delete_ms = section->file->marked_ms;
     run->garbage |= section->file->bytes > GARBAGE_BYTES_MIN && section->file->bytes_live * 4 < section->file->bytes;

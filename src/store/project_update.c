@@ -46,6 +46,7 @@ static enum status find_in_sections(struct project *shadow, struct project_conte
             !section_filter_has(section, profile->key))
             continue;
         if (!person_count) person_count = id_graph_history(shadow->ids, profile->id, persons);
+        /* a row that is to be deleted there must not be taken for one that counts */
         enum status status =
             project_owes(shadow, section)
                 ? error_set(error, STATUS_CORRUPT, "the section owes a delete")
@@ -200,6 +201,16 @@ static enum status write_profile(struct project *shadow, struct project_context 
     return shadow->mem.count >= PROJECT_SEAL_ROWS ? project_seal(shadow, context, error) : STATUS_OK;
 }
 
+/* What the limits leave out comes in any number: the 1st, 2nd, 4th, … is worth a line. */
+static void note_left_out(const struct project *shadow, struct project_context *context, uint32_t count)
+{
+    uint64_t before = context->update_left_out, after = before + count;
+    context->update_left_out = after;
+    if ((before ^ after) > before)
+        log_warn("profile_properties_left_out", LOG_INT("project", store_profiles_owner(shadow->id)),
+                 LOG_INT("properties_so_far", after));
+}
+
 enum status project_update_profile(struct project *shadow, struct project_context *context,
                                    const struct update_view *update, uint64_t lsn, struct arena *arena,
                                    struct error *error, bool *ret_unreadable)
@@ -220,7 +231,7 @@ enum status project_update_profile(struct project *shadow, struct project_contex
     if (status == STATUS_OK) status = context->options->update(update, arena, &row, &outcome);
     if (status != STATUS_OK) return error_set(error, status, "cannot carry out an update of a profile");
     context->updates++;
-    context->update_left_out += outcome.left_out;
+    if (outcome.left_out) note_left_out(shadow, context, outcome.left_out);
     if (!outcome.changed) return STATUS_OK;
     if (row.exists)
         status = write_profile(shadow, context, &profile, update, &row, lsn, error);
@@ -249,7 +260,6 @@ enum status project_apply_update(struct project *shadow, struct project *owner, 
     if (!store_is_profiles(shadow->id) || update_open(body, &update) != STATUS_OK)
         return error_set(error, STATUS_CORRUPT, "malformed update record");
     update.id = resolve(owner, &update, room);
-    if (shadow->owed_count) project_orders_retry(shadow, context);
     struct error why = ERROR_INIT;
     if (shadow->update_debts && project_owes_update(shadow, update.event, update.id))
         error_set(&why, STATUS_UNAVAILABLE, "an earlier update of the profile is owed");

@@ -374,24 +374,48 @@ enum status run_read_starts(struct run *run, uint32_t vector, struct error *erro
     return STATUS_OK;
 }
 
-enum status run_read_segments(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons,
-                              uint32_t *ret_ends, uint32_t *ret_count)
+enum status run_load_ends(struct run *run, uint32_t vector, struct error *error)
 {
     uint32_t ordinal, skip, rows = run_vector_rows(run, vector), done = 0, count = 0;
+    if (run->ends_vector == vector) return STATUS_OK;
+    if (!run->ends) run->ends = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *run->ends);
+    if (!run->ends) return run_damaged(run, STATUS_LIMIT, error);
+    run->ends_vector = UINT32_MAX;
+    uint32_t *ends = run->ends;
     TRY(run_vector_start(run, vector, error, &ordinal, &skip));
+    run->ends_ordinal = ordinal;
     while (done < rows) {
-        TRY(load_list(run, ordinal, error));
+        if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
+        TRY(run_load_lengths(run, ordinal, error));
         uint32_t end = list_items(run, ordinal / VECTOR_ROWS_MAX);
-        for (uint32_t i = ordinal % VECTOR_ROWS_MAX; i < end && done < rows; i++, ordinal++) {
-            uint32_t length = run->lengths[i];
-            if (length <= skip) return run_damaged(run, STATUS_CORRUPT, error);
-            done = rows - done < length - skip ? rows : done + length - skip;
-            skip = 0;
-            ret_persons[count] = run->owners[i];
-            ret_ends[count++] = done;
-        }
+        uint32_t i = ordinal % VECTOR_ROWS_MAX, from = i;
+        const uint32_t *lengths = run->lengths;
+        if (lengths[i] <= skip) return run_damaged(run, STATUS_CORRUPT, error);
+        done -= skip; /* may be below 0, until the first length is added */
+        skip = 0;
+        do ends[count++] = done += lengths[i++];
+        while (i < end && done < rows);
+        ordinal += i - from;
     }
-    *ret_count = count;
+    ends[count - 1] = rows;
+    run->ends_count = count;
+    run->ends_vector = vector;
+    return STATUS_OK;
+}
+
+enum status run_read_segments(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons,
+                              const uint32_t **ret_ends, uint32_t *ret_count)
+{
+    TRY(run_load_ends(run, vector, error));
+    for (uint32_t done = 0, count; done < run->ends_count; done += count) {
+        uint32_t ordinal = run->ends_ordinal + done, inside = ordinal % VECTOR_ROWS_MAX;
+        TRY(load_owners(run, ordinal / VECTOR_ROWS_MAX, error));
+        count = list_items(run, ordinal / VECTOR_ROWS_MAX) - inside;
+        if (count > run->ends_count - done) count = run->ends_count - done;
+        memcpy(ret_persons + done, run->owners + inside, count * sizeof *ret_persons);
+    }
+    *ret_ends = run->ends;
+    *ret_count = run->ends_count;
     return STATUS_OK;
 }
 

@@ -87,10 +87,10 @@ enum status run_pick_owners(struct run *run, uint32_t vector, const uint32_t *ro
 enum status run_read_persons(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons) MUST_USE;
 /* 1 for each row of the vector whose person is another than that of the row before it in the run. */
 enum status run_read_starts(struct run *run, uint32_t vector, struct error *error, uint8_t *ret_starts) MUST_USE;
-/* The persons of a vector's rows, each once, and where the rows of each end: rows [ret_ends[i - 1], ret_ends[i]) are
- * those of ret_persons[i]. */
+/* The persons of a vector's rows, each once, and where the rows of each end: rows [ends[i - 1], ends[i]) are those of
+ * ret_persons[i]. The ends are the run's. */
 enum status run_read_segments(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_persons,
-                              uint32_t *ret_ends, uint32_t *ret_count) MUST_USE;
+                              const uint32_t **ret_ends, uint32_t *ret_count) MUST_USE;
 enum status run_read_times(struct run *run, uint32_t vector, struct error *error, int64_t *ret_times_ms) MUST_USE;
 
 /* The list of the run's persons, ascending: the place of the first one that is `person` or above (event->persons when

@@ -15,6 +15,8 @@ enum status run_load_lengths(struct run *run, uint32_t ordinal, struct error *er
 /* Where in the list of persons the vector begins, and how many rows of that person lie before it. */
 enum status run_vector_start(struct run *run, uint32_t vector, struct error *error, uint32_t *ret_ordinal,
                              uint32_t *ret_skip) MUST_USE;
+/* run->ends becomes where the rows of each person of the vector end. */
+enum status run_load_ends(struct run *run, uint32_t vector, struct error *error) MUST_USE;
 /* Where the strings of a FIXED vector of items go in a section in RAM, or of a column that is not per person. */
 enum status run_place_text(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
                            char **ret_text) MUST_USE;

@@ -173,37 +173,6 @@ enum status run_shared_exceptions(struct run *run, struct run_column *column, ui
 
 /* --- rows --- */
 
-/* Where the rows of each person of the vector end. */
-static enum status load_ends(struct run *run, uint32_t vector, struct error *error)
-{
-    uint32_t ordinal, skip, rows = run_vector_rows(run, vector), done = 0, count = 0;
-    if (run->ends_vector == vector) return STATUS_OK;
-    if (!run->ends) run->ends = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *run->ends);
-    if (!run->ends) return run_damaged(run, STATUS_LIMIT, error);
-    run->ends_vector = UINT32_MAX;
-    uint32_t *ends = run->ends;
-    TRY(run_vector_start(run, vector, error, &ordinal, &skip));
-    run->ends_ordinal = ordinal;
-    while (done < rows) {
-        if (ordinal >= run->event->persons) return run_damaged(run, STATUS_CORRUPT, error);
-        TRY(run_load_lengths(run, ordinal, error));
-        uint32_t end = run->event->persons - ordinal / VECTOR_ROWS_MAX * VECTOR_ROWS_MAX;
-        if (end > VECTOR_ROWS_MAX) end = VECTOR_ROWS_MAX;
-        uint32_t i = ordinal % VECTOR_ROWS_MAX, from = i;
-        const uint32_t *lengths = run->lengths;
-        if (lengths[i] <= skip) return run_damaged(run, STATUS_CORRUPT, error);
-        done -= skip; /* may be below 0, until the first length is added */
-        skip = 0;
-        do ends[count++] = done += lengths[i++];
-        while (i < end && done < rows);
-        ordinal += i - from;
-    }
-    ends[count - 1] = rows;
-    run->ends_count = count;
-    run->ends_vector = vector;
-    return STATUS_OK;
-}
-
 union rows {
     uint32_t *codes;
     uint16_t *codes16;
@@ -258,7 +227,7 @@ static enum status read_rows(struct run *run, struct run_column *column, enum fo
     const struct slot *slot;
     const struct chunk_exceptions *exceptions;
     TRY(prepare(run, column, error));
-    TRY(load_ends(run, vector, error));
+    TRY(run_load_ends(run, vector, error));
     for (uint32_t s = 0, count; s < run->ends_count; s += count) {
         uint32_t item = run->ends_ordinal + s, inside = item % VECTOR_ROWS_MAX;
         TRY(load_items(run, column, form, item / VECTOR_ROWS_MAX, false, error, &slot));

@@ -170,7 +170,7 @@ enum status scan_vector(struct scan *scan, uint32_t index, struct error *error, 
     scan->vector = index;
     scan->picked_count = 0;
     scan->rows = run_vector_rows(&scan->run, index);
-    scan->have_persons = scan->have_ids = scan->have_times = scan->have_live = false;
+    scan->have_persons = scan->have_ids = scan->have_times = scan->have_live = scan->have_segments = false;
     *ret_rows = scan->rows;
     return STATUS_OK;
 }

@@ -67,11 +67,14 @@ enum status scan_stored_persons(struct scan *scan, struct error *error, const ui
 
 enum status scan_segments(struct scan *scan, struct error *error, struct scan_segments *ret_segments)
 {
-    uint32_t count;
-    TRY(run_read_segments(&scan->run, scan->vector, error, scan->stored_persons, scan->ends, &count));
-    if (scan->stored_persons[count - 1] > id_view_count(scan->snapshot->ids))
-        return error_set(error, STATUS_CORRUPT, "person %u does not exist", scan->stored_persons[count - 1]);
-    *ret_segments = (struct scan_segments){scan->stored_persons, scan->ends, count};
+    uint32_t *persons = scan->segment_persons, *count = &scan->segment_count;
+    if (!scan->have_segments) {
+        TRY(run_read_segments(&scan->run, scan->vector, error, persons, &scan->segment_ends, count));
+        if (persons[*count - 1] > id_view_count(scan->snapshot->ids))
+            return error_set(error, STATUS_CORRUPT, "person %u does not exist", persons[*count - 1]);
+    }
+    scan->have_segments = true;
+    *ret_segments = (struct scan_segments){persons, scan->segment_ends, *count};
     return STATUS_OK;
 }
 

@@ -11,7 +11,7 @@ struct scan {
     struct arena *arena;
     size_t section; /* index of the current one */
     uint32_t event; /* position after the current run: in the section's events, or in `events` */
-    bool open, have_persons, have_ids, have_times, have_live;
+    bool open, have_persons, have_ids, have_times, have_live, have_segments;
     struct run run;
     uint32_t vector, rows;
     uint32_t *persons, *ids;
@@ -21,7 +21,8 @@ struct scan {
     /* scan_column.c */
     uint32_t *minutes, *codes, *stored_persons;
     uint8_t starts[VECTOR_ROWS_MAX];
-    uint32_t ends[VECTOR_ROWS_MAX];
+    uint32_t segment_persons[VECTOR_ROWS_MAX + SCAN_PAD], segment_count;
+    const uint32_t *segment_ends; /* the run's */
     double *numbers;
     /* scan_pick.c */
     uint32_t picked_count, picked[SCAN_PICKS_MAX];

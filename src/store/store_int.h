@@ -7,6 +7,7 @@
 #include "store/compact_job.h"
 #include "store/flush.h"
 #include "store/store.h"
+#include "store/wal.h"
 
 #include <stdatomic.h>
 

@@ -1,6 +1,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "os/clock.h"
+#include "store/delete.h"
 #include "store/profiles.h"
 #include "store/project_update.h"
 
@@ -101,6 +102,7 @@ enum status project_updates_retry(struct project *shadow, struct project_context
     int64_t now = os_monotonic_ns();
     if (debts->tried_ns && now - debts->tried_ns < RETRY_AFTER_NS) return STATUS_OK;
     debts->tried_ns = now;
+    if (shadow->owed_count) project_orders_retry(shadow, context);
     struct u64map stuck = U64MAP_INIT(UINT32_MAX); /* profiles that still cannot be read */
     enum status status = STATUS_OK;
     size_t kept = 0, at = 0;
@@ -126,7 +128,8 @@ enum status project_updates_retry(struct project *shadow, struct project_context
         memmove(debts->items + kept, debts->items + at, (debts->count - at) * sizeof *debts->items);
     debts->count = kept + (debts->count - at);
     u64map_fini(&stuck);
-    if (status == STATUS_OK && !debts->count) log_info("owed_profile_updates_done", LOG_INT("project", shadow->id));
+    if (status == STATUS_OK && !debts->count)
+        log_info("owed_profile_updates_done", LOG_INT("project", store_profiles_owner(shadow->id)));
     return status;
 }
 

@@ -2,7 +2,7 @@
 
 #include "base/hash.h"
 #include "base/map.h"
-#include "store/wal.h"
+#include "store/file_header.h"
 
 #include <stdio.h>
 #include <stdlib.h>

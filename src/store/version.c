@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct deletes *deletes_new(roaring_bitmap_t *rows)
 {
@@ -75,6 +76,26 @@ uint32_t snapshot_id(const struct snapshot *s, struct str id)
 {
     return s->ids ? id_view_find(s->ids, id) : 0;
 }
+
+#define MATCHED_AT_ONCE 16 /* each waits for a slot and for a text */
+
+void snapshot_match_ids(const struct snapshot *s, const struct snapshot *other, uint32_t first, uint32_t count,
+                        uint32_t *ret_ids)
+{
+    struct id_form forms[MATCHED_AT_ONCE];
+    char rooms[MATCHED_AT_ONCE][ID_TEXT_ROOM];
+    if (!s->ids || !other->ids) {
+        memset(ret_ids, 0, count * sizeof *ret_ids);
+        return;
+    }
+    for (uint32_t at = 0; at < count;) {
+        uint32_t some = count - at < MATCHED_AT_ONCE ? count - at : MATCHED_AT_ONCE;
+        for (uint32_t i = 0; i < some; i++) id_form_make(id_view_text(other->ids, first + at + i, rooms[i]), &forms[i]);
+        id_view_find_forms(s->ids, forms, some, ret_ids + at);
+        at += some;
+    }
+}
+
 struct str snapshot_id_text(const struct snapshot *s, uint32_t id, char room[ID_TEXT_ROOM])
 {
     return s->ids ? id_view_text(s->ids, id, room) : STR("");
@@ -94,6 +115,11 @@ uint32_t snapshot_person_id(const struct snapshot *s, uint32_t person)
 uint32_t snapshot_id_count(const struct snapshot *s)
 {
     return s->ids ? id_view_count(s->ids) : 0;
+}
+
+uint32_t snapshot_forgotten_count(const struct snapshot *s)
+{
+    return s->ids ? id_view_forgotten_count(s->ids) : 0;
 }
 
 uint32_t snapshot_link_count(const struct snapshot *s)

@@ -6,11 +6,11 @@
  * another thread meanwhile. Everything a successful wal_write wrote is on disk.
  */
 #include "os/fs.h"
+#include "store/file_header.h"
 
 struct wal;
 
 #define WAL_FRAME_HEADER 48
-#define FILE_HEADER      64
 
 struct wal_options {
     struct os_fs *fs;
@@ -18,14 +18,6 @@ struct wal_options {
     unsigned char node[16];
     bool salvage;
 };
-
-/* The common file header (docs/formats/README.md). */
-void file_header_write(unsigned char out[FILE_HEADER], const char magic[8], const unsigned char node[16],
-                       uint64_t file_id, uint64_t lsn);
-/* CORRUPT when it is no such header, UNSUPPORTED when another version of the program is needed. */
-enum status file_header_check(const unsigned char header[FILE_HEADER], const char magic[8],
-                              const unsigned char node[16], struct error *error, uint64_t *ret_file_id,
-                              uint64_t *ret_lsn) MUST_USE;
 
 struct wal_report {
     uint64_t frames, bytes_torn, bytes_lost;

@@ -42,7 +42,8 @@ static unsigned world_link(struct id_graph *graph, enum identity_mode mode, enum
     return device && user && id_graph_link(graph, device, user, user) == STATUS_OK ? 0 : 1;
 }
 
-static inline enum status world_try_open(struct world *w)
+/* With other options than the usual ones, where `change` makes some; it may be NULL. */
+static inline enum status world_try_open_with(struct world *w, void (*change)(struct store_options *options))
 {
     static const char *const reasons[] = {"", "refused", NULL};
     struct store_options options;
@@ -54,14 +55,25 @@ static inline enum status world_try_open(struct world *w)
     options.wal_file_bytes = 65536;
     options.cache_bytes = 1 << 20;
     options.retry_ms = 10; /* disks heal at once here */
+    if (change) change(&options);
     w->error = ERROR_INIT;
     w->store = NULL;
     return store_open(&options, &w->error, &report, &w->store);
 }
 
+static inline void world_open_with(struct world *w, void (*change)(struct store_options *options))
+{
+    if (world_try_open_with(w, change) != STATUS_OK) fail_msg("%s %s", w->error.primary, w->error.detail);
+}
+
+static inline enum status world_try_open(struct world *w)
+{
+    return world_try_open_with(w, NULL);
+}
+
 static inline void world_open(struct world *w)
 {
-    if (world_try_open(w) != STATUS_OK) fail_msg("%s %s", w->error.primary, w->error.detail);
+    world_open_with(w, NULL);
 }
 
 static inline void world_close(struct world *w)
@@ -228,6 +240,16 @@ static inline struct world_digest world_digest(struct world *w, uint64_t project
     struct world_digest digest = {0};
     if (world_try_digest(w, project, &digest) != STATUS_OK) fail_msg("%s %s", w->error.primary, w->error.detail);
     return digest;
+}
+
+/* Both projects hold what was sent, no more and no less. */
+static inline void world_expect_sent(struct world *w)
+{
+    for (uint64_t project = 1; project <= 2; project++) {
+        struct world_digest digest = world_digest(w, project);
+        assert_int_equal(digest.rows, w->sent[project].rows);
+        assert_true(digest.sum == w->sent[project].sum);
+    }
 }
 
 static inline uint64_t world_count(struct world *w, uint64_t project)

@@ -29,6 +29,34 @@ static struct step link_step(struct generator *g)
                          .user = swapped ? device : user};
 }
 
+/* Mostly of users who have events. */
+static struct step profile_step(struct generator *g, struct arena *arena, int64_t received_ms)
+{
+    struct step step = {.kind = generate_once_in(g, 6) ? STEP_DELETE_PROFILE : STEP_PROFILE,
+                        .received_ms = received_ms,
+                        .user = generate_once_in(g, 4)   ? generate_device(g)
+                                : generate_once_in(g, 6) ? "U5"
+                                                         : generate_user(g)};
+    struct buf text = BUF_INIT((size_t)1 << 20);
+    generate_profile(g, &text);
+    step.event = arena_str(arena, buf_str(&text));
+    if (text.failed || !step.event.data) abort();
+    buf_fini(&text);
+    return step;
+}
+
+static struct step groups_step(struct generator *g, struct arena *arena, int64_t received_ms)
+{
+    static const char *const keys[] = {"s", "n", "m", "l", "o", "never"};
+    struct step step = {.kind = STEP_GROUPS, .received_ms = received_ms, .user = keys[generate_below(g, 6)]};
+    struct buf text = BUF_INIT((size_t)1 << 20);
+    generate_table(g, &text);
+    step.event = arena_str(arena, buf_str(&text));
+    if (text.failed || !step.event.data) abort();
+    buf_fini(&text);
+    return step;
+}
+
 static struct step delete_step(struct generator *g, int64_t utc_ms, int64_t spread_ms)
 {
     struct step step = {.device = generate_device(g), .user = generate_once_in(g, 2) ? generate_user(g) : NULL};
@@ -53,6 +81,7 @@ void history_init(struct history *history, struct generator *g, bool large)
     history->mode = generate_once_in(g, 8) ? IDENTITY_ORIGINAL : IDENTITY_SIMPLIFIED;
     history->place = generate_place(g);
     g->insert_ids = generate_once_in(g, 4);
+    g->users = generate_once_in(g, 2) ? 4 : 30;
     int64_t day = civil_to_days(history->place.year, history->place.month, history->place.day);
     int64_t spread_ms = generate_once_in(g, 2) ? 2 * DAY_MS : 30 * DAY_MS;
     /* Sometimes before the last events, which then take the time of receipt. */
@@ -72,6 +101,9 @@ void history_init(struct history *history, struct generator *g, bool large)
             buf_fini(&text);
         }
         if (generate_once_in(g, 4)) *add(history, &capacity) = link_step(g);
+        for (unsigned profiles = generate_below(g, g->users > 4 ? 3 : 8); profiles; profiles--)
+            *add(history, &capacity) = profile_step(g, history->arena, received_ms + b * 1000);
+        if (generate_once_in(g, 3)) *add(history, &capacity) = groups_step(g, history->arena, received_ms + b * 1000);
         if (generate_once_in(g, 8)) *add(history, &capacity) = delete_step(g, day * DAY_MS + DAY_MS / 2, spread_ms);
         static const enum step_kind disturbances[] = {STEP_FLUSH, STEP_REOPEN, STEP_COMPACT};
         unsigned disturbance = generate_below(g, 9);
@@ -103,6 +135,13 @@ void history_print(FILE *file, const struct history *history)
             fprintf(file, "  delete the people %s %s\n", step->device, step->user ? step->user : "");
             break;
         case STEP_DELETE_BEFORE: fprintf(file, "  delete what is before %" PRId64 "\n", step->before_ms); break;
+        case STEP_PROFILE:
+            fprintf(file, "  profile of %s: %.*s\n", step->user, (int)step->event.size, step->event.data);
+            break;
+        case STEP_GROUPS:
+            fprintf(file, "  groups of %s: %.*s\n", step->user, (int)step->event.size, step->event.data);
+            break;
+        case STEP_DELETE_PROFILE: fprintf(file, "  delete the profile of %s\n", step->user); break;
         case STEP_DELETE_ROWS: fprintf(file, "  delete one in %u events with insert ids\n", step->every); break;
         case STEP_FLUSH: fprintf(file, "  flush\n"); break;
         case STEP_REOPEN: fprintf(file, "  reopen\n"); break;

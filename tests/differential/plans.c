@@ -64,8 +64,9 @@ static void joins(struct asked *asked, struct generator *g)
 {
     static const char *const owners[PLAN_JOINS] = {"s", "n", "m", "l", "o"};
     asked->tables = arena_new((size_t)16 << 20);
+    bool few = generate_once_in(g, 2); /* then there are mostly those of groups */
     for (size_t i = 0; i < PLAN_JOINS; i++) {
-        if (generate_once_in(g, 5)) continue;
+        if (few ? !generate_once_in(g, 5) : generate_once_in(g, 5)) continue;
         struct buf text = BUF_INIT(1 << 20);
         struct json table;
         generate_table(g, &text);

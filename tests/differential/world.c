@@ -11,6 +11,7 @@
 #include "os/fs.h"
 #include "profile/update.h"
 #include "store/delete_record.h"
+#include "store/profiles.h"
 
 #define PROJECT 0 /* that of plans which say nothing */
 #define MEMORY  ((size_t)512 << 20)
@@ -40,7 +41,7 @@ static void open_store(struct world *w)
         options.compact.window_log2_max_few = options.compact.window_log2_max; /* else others lie around them */
     }
     if (store_open(&options, &error, &report, &w->store) != STATUS_OK) fail_with(&error);
-    w->native = executor_native_new(w->store);
+    w->native = executor_with_stored_groups(executor_native_new(w->store), w->store);
 }
 
 static void close_store(struct world *w)
@@ -112,12 +113,72 @@ static void link_ids(struct world *w, const struct step *step)
     reference_link(w->reference, device, user, step->operation != LINK_CREATE);
 }
 
-static void delete_record(struct world *w, struct buf *record)
+static void delete_record(struct world *w, uint64_t project, struct buf *record)
 {
     struct error error = ERROR_INIT;
     struct store_deletion deletion;
-    if (store_delete(w->store, PROJECT, 0, record, &error, &deletion) != STATUS_OK) fail_with(&error);
+    if (store_delete(w->store, project, 0, record, &error, &deletion) != STATUS_OK) fail_with(&error);
     assert_int_equal(deletion.sections_owed, 0);
+}
+
+static void add_profile_row(struct batch *batch, struct str event, struct str id, const struct json *properties)
+{
+    batch_event(batch, event, PROFILE_TIME_MS, id, STR_NULL, STR(PROFILE_INSERT_ID));
+    for (size_t i = 0; i < properties->object.count; i++) {
+        const struct json_member *member = &properties->object.members[i];
+        assert_int_equal(batch_property(batch, member->key, &member->value), STATUS_OK);
+    }
+    batch_event_end(batch);
+}
+
+/* A profile is the row of the shadow that has this key. */
+static void write_profiles(struct world *w, const struct step *step)
+{
+    struct error error = ERROR_INIT;
+    struct batch batch;
+    struct buf record;
+    struct json json;
+    if (json_parse(w->arena, step->event, NULL, &error, &json) != STATUS_OK) fail_with(&error);
+    batch_init(&batch, 1 << 24);
+    batch_begin(&batch, store_profiles_of(PROJECT), step->received_ms, w->mode, 0);
+    if (step->kind == STEP_PROFILE) {
+        add_profile_row(&batch, STR(PROFILE_USER_EVENT), str_of(step->user), &json);
+        reference_profile(w->reference, str_of(step->user), &json);
+    }
+    for (size_t i = 0; step->kind == STEP_GROUPS && i < json.object.count; i++) {
+        const struct json_member *member = &json.object.members[i];
+        if (!member->key.size) continue; /* no id */
+        struct str event = arena_printf(w->arena, PROFILE_GROUP_PREFIX "%s", step->user);
+        add_profile_row(&batch, event, member->key, &member->value);
+        struct told_group **at = &w->groups;
+        while (*at && !(str_is((*at)->key, step->user) && str_eq((*at)->id, member->key))) at = &(*at)->next;
+        if (!*at) {
+            *at = arena_new_array(w->arena, struct told_group, 1);
+            assert_non_null(*at);
+            **at = (struct told_group){.key = str_of(step->user), .id = member->key};
+        }
+        (*at)->properties = member->value;
+    }
+    bool any = batch_count(&batch) > 0;
+    assert_int_equal(batch_finish(&batch, &record), STATUS_OK);
+    batch_fini(&batch);
+    if (any)
+        assert_int_equal(store_append_wait(w->store, &record), STATUS_OK);
+    else
+        buf_fini(&record);
+}
+
+static void delete_profile(struct world *w, const struct step *step)
+{
+    struct row_keys keys;
+    struct buf record;
+    row_keys_init(&keys);
+    row_keys_add(&keys,
+                 &(struct row_key){.event = STR(PROFILE_USER_EVENT), .id = str_of(step->user), .insert_id = STR("p")});
+    assert_int_equal(row_keys_finish(&keys, store_profiles_of(PROJECT), 0, &record), STATUS_OK);
+    row_keys_fini(&keys);
+    delete_record(w, store_profiles_of(PROJECT), &record);
+    reference_profile(w->reference, str_of(step->user), NULL);
 }
 
 static void delete_person(struct world *w, const struct step *step)
@@ -126,7 +187,7 @@ static void delete_person(struct world *w, const struct step *step)
     struct str ids[] = {str_of(step->device), str_of(step->user)};
     size_t count = step->user ? 2 : 1;
     assert_int_equal(record_delete_person(&record, PROJECT, 0, ids, count), STATUS_OK);
-    delete_record(w, &record);
+    delete_record(w, PROJECT, &record);
     reference_delete_person(w->reference, ids, count);
 }
 
@@ -134,7 +195,7 @@ static void delete_before(struct world *w, const struct step *step)
 {
     struct buf record = BUF_INIT(1 << 16);
     assert_int_equal(record_delete_before(&record, PROJECT, 0, step->before_ms), STATUS_OK);
-    delete_record(w, &record);
+    delete_record(w, PROJECT, &record);
     reference_delete_before(w->reference, step->before_ms);
 }
 
@@ -151,7 +212,7 @@ static void delete_rows(struct world *w, const struct step *step)
     reference_delete_some(w->reference, step->every, add_key, &keys);
     if (row_keys_count(&keys)) {
         assert_int_equal(row_keys_finish(&keys, PROJECT, 0, &record), STATUS_OK);
-        delete_record(w, &record);
+        delete_record(w, PROJECT, &record);
     }
     row_keys_fini(&keys);
 }
@@ -175,6 +236,9 @@ static void live(struct world *w, const struct history *history)
         case STEP_DELETE_PERSON: delete_person(w, step); break;
         case STEP_DELETE_BEFORE: delete_before(w, step); break;
         case STEP_DELETE_ROWS: delete_rows(w, step); break;
+        case STEP_PROFILE:
+        case STEP_GROUPS: write_profiles(w, step); break;
+        case STEP_DELETE_PROFILE: delete_profile(w, step); break;
         case STEP_FLUSH: world_flush(w); break;
         case STEP_REOPEN: world_reopen(w); break;
         case STEP_COMPACT: world_compact(w); break;
@@ -194,7 +258,7 @@ void world_init(struct world *w, const struct history *history)
     if (os_posix_new(w->directory, &error, &w->fs) != STATUS_OK) fail_with(&error);
     w->reference =
         reference_new(w->arena, w->mode == IDENTITY_SIMPLIFIED ? REFERENCE_SIMPLIFIED : REFERENCE_BY_DISTINCT_ID);
-    w->naive = reference_executor_new(w->reference);
+    w->naive = executor_with_told_groups(reference_executor_new(w->reference), &w->groups);
     open_store(w);
     live(w, history);
 }

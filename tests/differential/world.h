@@ -5,6 +5,7 @@
  * reference that was told the same. The same history gives the same world, and so does what is left of it when steps
  * are taken out, which is how a failing case is made small.
  */
+#include "differential/groups.h"
 #include "differential/plans.h"
 #include "identity/identity.h"
 #include "query/backend.h"
@@ -20,15 +21,18 @@ enum step_kind {
     STEP_COMPACT,
     STEP_DELETE_PERSON,
     STEP_DELETE_BEFORE,
-    STEP_DELETE_ROWS /* one in `every` of the events that came with an insert id */
+    STEP_DELETE_ROWS, /* one in `every` of the events that came with an insert id */
+    STEP_PROFILE,
+    STEP_DELETE_PROFILE,
+    STEP_GROUPS /* profiles of groups */
 };
 struct step {
     enum step_kind kind;
     unsigned batch;      /* EVENT: events in a row with the same number come in one request */
-    struct str event;    /* JSON */
+    struct str event;    /* JSON; PROFILE: the properties; GROUPS: {ID:{properties}} */
     int64_t received_ms; /* of the request */
     enum link_operation operation;
-    const char *device, *user; /* LINK; DELETE_PERSON: two ids */
+    const char *device, *user; /* LINK; DELETE_PERSON: two ids; …PROFILE: `user` is the id; GROUPS: the group key */
     int64_t before_ms;         /* DELETE_BEFORE */
     unsigned every;            /* DELETE_ROWS */
 };
@@ -41,7 +45,7 @@ struct history {
     struct step *steps;
     size_t count;
 };
-/* `insert_ids` of the generator is set: whether all events have one. */
+/* `insert_ids` of the generator is set: whether all events have one; and `users`: how much is asked about them. */
 void history_init(struct history *history, struct generator *g, bool large);
 void history_fini(struct history *history);
 void history_print(FILE *file, const struct history *history);
@@ -52,6 +56,7 @@ struct world {
     struct store *store;
     struct arena *arena; /* of the reference */
     struct reference *reference;
+    struct told_group *groups;
     struct executor *native, *naive;
     enum identity_mode mode;
     uint64_t flush_rows, section_rows;

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
@@ -102,6 +102,17 @@ test('the self-test leaves nothing behind', () => {
   assert.equal(cairn(['bench', 'load', '--data', path.join(directory, 'none'), path.join(directory, 'none.ndjson')]).code, 1);
 });
 
+test('questions about made-up profiles find those that there are', () => {
+  const directory = temporaryDirectory('bench-profiles');
+  const result = cairn(['bench', 'profiles', '--profiles', 3000, '--data', directory, '--memory', '256m']);
+  assert.equal(result.code, 0, result.stderr);
+  assert.match(result.stdout, /loading +3 000 profiles/);
+  assert.match(result.stdout, /everybody +[\d.]+ ms +cpu +[\d.]+ ms +3 000\n/);
+  assert.match(result.stdout, /one, by its id +[\d.]+ ms +cpu +[\d.]+ ms +1\n/);
+  assert.match(result.stdout, /properties and their types +[\d.]+ ms +cpu +[\d.]+ ms +10\n/);
+  assert.deepEqual(readdirSync(directory), []);
+});
+
 test('what cannot be is said', () => {
   const directory = temporaryDirectory('bench-refused');
   const refuse = (args, code, text, input) => {
@@ -112,6 +123,7 @@ test('what cannot be is said', () => {
   refuse(['generate', '--events', '0'], 2, /number of events must be 1 to/);
   refuse(['generate', '--days', '10', '--from', '8', '--to', '11'], 2, /no days 8 to 11 of 10/);
   refuse(['generate', '--profile', 'car'], 2, /no profile "car"/);
+  refuse(['profiles', '--profiles', '0'], 2, /--profiles 0 is no number of profiles/);
   refuse(['load'], 2, /--data DIR is missing/);
   const file = path.join(directory, 'broken.ndjson');
   writeFileSync(file, '{"event":"A","properties":{"distinct_id":"u"}}\n{"event":\n');

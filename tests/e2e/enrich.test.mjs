@@ -206,3 +206,45 @@ test('what cannot work is refused at the start', () => {
     assert.notEqual(result.code, 0);
   }
 });
+
+test('profiles: where $ip is, or else the client; what the message sets counts more', async () => {
+  const world = await start(`enrich.geo_database=${geo('first')}`);
+  const here = { $city: 'Loopback City', $region: 'Here', $country_code: 'ZZ', $timezone: 'UTC' };
+  const there = { $city: 'Malmö', $region: 'Skåne County', $country_code: 'SE', $timezone: 'Europe/Stockholm' };
+  const rows = [
+    [{ $set: { a: 1 } }, '', { a: 1, ...here }],
+    [{ $set: { a: 1 } }, 'ip=1', { a: 1, ...here }],
+    [{ $set: { a: 1 } }, 'ip=0', { a: 1 }],
+    [{ $ip: '192.0.2.1', $set: { a: 1 } }, 'ip=0', { a: 1, ...there }],
+    [{ $ip: '192.0.2.1', $set: { $city: 'Mine' } }, '', { ...there, $city: 'Mine' }],
+    [{ $ip: '0', $set: { a: 1 } }, '', { a: 1 }],
+    [{ $ip: 0, $set: { a: 1 } }, 'ip=1', { a: 1 }],
+    [{ $ip: '192.0.2.1', $unset: ['a'] }, '', null],
+  ];
+  for (const [message, params, expected] of rows) {
+    const id = freshName('person');
+    const answer = await world.server.request(`/engage?${params}`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify([{ $token: world.token, $distinct_id: id, $ignore_time: true, ...message }]),
+    });
+    assert.equal(answer.text, '1');
+    const asked = query({ project_id: world.project.project_id, distinct_id: id });
+    const found = await world.server.request(`/api/query/engage?${asked}`, {
+      headers: { Authorization: world.authorization },
+    });
+    const results = found.json().results.map((one) => one.$properties);
+    assert.deepEqual(results, expected ? [expected] : [], JSON.stringify([message, params]));
+  }
+  const group = { $token: world.token, $group_key: 'company', $group_id: 'acme', $set: { size: 5 } };
+  await world.server.request('/groups', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify([group]),
+  });
+  const listed = await world.server.request(
+    `/api/query/engage?${query({ project_id: world.project.project_id, data_group_id: 'company' })}`,
+    { headers: { Authorization: world.authorization } },
+  );
+  assert.equal(listed.json().results[0].$properties.$city, undefined, 'a group is not where its member is');
+});

@@ -162,7 +162,7 @@ test('descriptions are well formed', { skip }, async () => {
 
 test('descriptions name every route and no other', () => {
   const source = readFileSync(path.join(repository, 'src/api/api.c'), 'utf8');
-  const methods = { GET_POST: ['get', 'post'], HTTP_METHOD_GET: ['get'], HTTP_METHOD_POST: ['post'], HTTP_METHOD_DELETE: ['delete'] };
+  const methods = { GET_POST: ['get', 'post'], HTTP_METHOD_GET: ['get'], HTTP_METHOD_POST: ['post'], HTTP_METHOD_PUT: ['put'], HTTP_METHOD_DELETE: ['delete'] };
   const served = new Set();
   for (const [, name, target] of source.matchAll(/\.methods = (\w+),\s*\.path = "([^"]+)"/g)) {
     if (name === 'HTTP_METHOD_OPTIONS') continue; // what browsers ask before they send

@@ -17,7 +17,7 @@ static bool encloses(const struct ref_scope *outer, const struct ref_scope *scop
 static bool is_constant(const struct ref_node *node, const struct ref_scope *scope, const struct ref_scope *outer)
 {
     struct ref_scope inner[128];
-    if (node->kind == REF_PROPERTY || node->kind == REF_OTHER_ROOT) return false;
+    if (node->kind == REF_PROPERTY || node->kind == REF_USER || node->kind == REF_OTHER_ROOT) return false;
     if (node->kind == REF_NAME) {
         const struct ref_scope *found = ref_lookup(scope, node->name);
         return found->item ? !encloses(outer, found) : is_constant(found->let_node, found->parent, outer);

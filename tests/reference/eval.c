@@ -326,6 +326,7 @@ struct ref_value ref_eval(struct ref_row *row, const struct ref_node *node, cons
     case REF_LITERAL: return node->value;
     case REF_LIST_LITERAL: return apply(row, node, scope, STR("[]"), true);
     case REF_PROPERTY: return row->property(row->context, node->name);
+    case REF_USER: return row->user ? row->user(row->context, node->name) : ref_undefined;
     case REF_OTHER_ROOT: return ref_undefined;
     case REF_NAME:
         found = ref_lookup(scope, node->name);
@@ -348,6 +349,11 @@ static struct ref_value row_member(void *context, struct str name)
     return ref_member(*(struct ref_value *)context, name);
 }
 
+static struct ref_value row_user_member(void *context, struct str name)
+{
+    return ref_member(ref_member(*(struct ref_value *)context, STR("@user")), name);
+}
+
 struct str reference_evaluate(struct arena *arena, struct str text, const struct json *json, const char *zone,
                               int64_t now_ms, bool bare, const struct expr_join *join)
 {
@@ -357,6 +363,7 @@ struct str reference_evaluate(struct arena *arena, struct str text, const struct
     struct ref_value members = ref_from_json(arena, json);
     struct ref_row row = {.arena = arena,
                           .property = row_member,
+                          .user = row_user_member,
                           .context = &members,
                           .now_ms = now_ms,
                           .joins = &join,
@@ -364,4 +371,10 @@ struct str reference_evaluate(struct arena *arena, struct str text, const struct
     struct ref_value v = ref_eval(&row, tree, NULL);
     if (row.failed) return STR("error");
     return v.type == REF_UNDEFINED ? STR("undefined") : ref_json_text(arena, v);
+}
+
+bool reference_accepts(struct arena *arena, struct str text, int64_t now_ms, bool bare)
+{
+    struct ref_node *tree = ref_parse(arena, text, bare);
+    return tree && !ref_check(arena, tree, now_ms);
 }

@@ -80,6 +80,38 @@ struct str ref_person(const struct reference *reference, struct str id)
     return link ? link->user : id;
 }
 
+/* --- profiles ----------------------------------------------------------------------------------------- */
+
+static struct ref_profile **find_profile(struct reference *reference, struct str id)
+{
+    struct ref_profile **at = &reference->profiles;
+    while (*at && !str_eq((*at)->id, id)) at = &(*at)->next;
+    return at;
+}
+
+void reference_profile(struct reference *reference, struct str id, const struct json *properties)
+{
+    struct ref_profile **at = find_profile(reference, id);
+    if (*at) *at = (*at)->next;
+    if (!properties) return;
+    struct ref_profile *profile = ref_alloc(reference->arena, sizeof *profile);
+    *profile = (struct ref_profile){.id = ref_copy(reference->arena, id),
+                                    .properties = ref_from_json(reference->arena, properties),
+                                    .next = reference->profiles};
+    reference->profiles = profile;
+}
+
+/* What was written to another id of the person than that which is shown is not seen. */
+struct ref_value ref_profile_property(const struct reference *reference, struct str id, struct str name)
+{
+    if (!id.data) return ref_undefined;
+    struct str shown = ref_person(reference, id);
+    for (const struct ref_profile *profile = reference->profiles; profile; profile = profile->next) {
+        if (str_eq(profile->id, shown)) return ref_member(profile->properties, name);
+    }
+    return ref_undefined;
+}
+
 /* --- events ------------------------------------------------------------------------------------------- */
 
 static bool is_stored_property(struct str name)
@@ -191,6 +223,14 @@ void reference_delete_person(struct reference *reference, const struct str *ids,
     for (size_t i = 0; i < count; i++) {
         for (struct ref_event *event = reference->first; event; event = event->next) {
             if (event->id.data && str_eq(ref_person(reference, event->id), persons[i])) event->gone = true;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        for (struct ref_profile **at = &reference->profiles; *at;) {
+            if (str_eq(ref_person(reference, (*at)->id), persons[i]))
+                *at = (*at)->next;
+            else
+                at = &(*at)->next;
         }
     }
     for (size_t i = 0; i < count; i++) {

@@ -14,13 +14,21 @@ struct ref_link {
     struct str device, user;
     struct ref_link *next;
 };
+struct ref_profile {
+    struct str id;
+    struct ref_value properties;
+    struct ref_profile *next;
+};
 struct reference {
     struct arena *arena;
     enum reference_mode mode;
     struct ref_event *first, *last;
     size_t count;
     struct ref_link *links;
+    struct ref_profile *profiles;
 };
 
 /* Who the id belongs to now; NULL data for nobody. */
 struct str ref_person(const struct reference *reference, struct str id);
+/* A property of the profile that is seen for the owner of an event with this id (NULL data: of nobody). */
+struct ref_value ref_profile_property(const struct reference *reference, struct str id, struct str name);

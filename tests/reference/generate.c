@@ -254,6 +254,21 @@ void generate_event(struct generator *g, struct generated_heads *heads, int64_t 
     buf_lit(out, "}}");
 }
 
+void generate_profile(struct generator *g, struct buf *out)
+{
+    bool first = true;
+    buf_byte(out, '{');
+    for (unsigned i = 0; i < COUNT(properties); i++) {
+        if (generate_once_in(g, 3)) continue;
+        if (!first) buf_byte(out, ',');
+        first = false;
+        json_write_str(out, str_of(properties[i]));
+        buf_byte(out, ':');
+        property_json(g, properties[i], out);
+    }
+    buf_byte(out, '}');
+}
+
 /* --- expressions -------------------------------------------------------------------------------------- */
 
 /* clang-format off */
@@ -322,7 +337,9 @@ static void literal(struct generator *g, struct buf *out, const char *text)
 static void property(struct generator *g, struct buf *out, const char *name)
 {
     static const char *const roots[] = {"properties", "properties", "properties", "event", "PROPERTIES", "Event"};
-    const char *root = generate_once_in(g, 60) ? "user" : generate_once_in(g, 90) ? "behaviors" : PICK(g, roots);
+    const char *root = generate_once_in(g, g->users ? g->users : 60) ? "user"
+                       : generate_once_in(g, 90)                     ? "behaviors"
+                                                                     : PICK(g, roots);
     buf_printf(out, "%s[", root);
     literal(g, out, name);
     buf_byte(out, ']');

@@ -5,6 +5,7 @@
 struct generator {
     uint64_t state;
     bool insert_ids; /* every event has one, so that expressions may show it */
+    unsigned users;  /* one in so many properties of expressions is one of the user; 0: few */
     const char *bound[8];
     size_t bound_count;
 };
@@ -32,6 +33,8 @@ struct generated_heads {
 };
 void generate_event(struct generator *g, struct generated_heads *heads, int64_t utc_ms, int64_t spread_ms,
                     struct buf *out);
+/* Appends the properties of a profile as a JSON object; they have the names of those of events. */
+void generate_profile(struct generator *g, struct buf *out);
 /* A device or user id, as it is stored. */
 const char *generate_device(struct generator *g);
 const char *generate_user(struct generator *g);

@@ -60,7 +60,8 @@ enum ref_kind {
     REF_LITERAL,
     REF_LIST_LITERAL,
     REF_PROPERTY,
-    REF_OTHER_ROOT, /* user[…], behaviors[…] */
+    REF_USER,
+    REF_OTHER_ROOT, /* behaviors[…] */
     REF_NAME,
     REF_CALL,
     REF_OPERATOR, /* name is one of + - * / % == != < <= > >= in */
@@ -73,8 +74,9 @@ enum ref_kind {
 
 struct ref_node {
     enum ref_kind kind;
-    struct ref_value value;  /* of a literal */
-    struct str name;         /* of a property, a bound name, an operator; of a function in lower case */
+    struct ref_value value; /* of a literal */
+    struct str
+        name; /* of a property (of the event or of its user), a bound name, an operator; of a function in lower case */
     struct str bound[128];   /* the names that any, all, map, filter and let bind, in order */
     struct ref_node **parts; /* operands, arguments (without bound names), items */
     size_t count;
@@ -96,6 +98,7 @@ const struct ref_scope *ref_lookup(const struct ref_scope *scope, struct str nam
 struct ref_row {
     struct arena *arena;
     struct ref_value (*property)(void *context, struct str name);
+    struct ref_value (*user)(void *context, struct str name); /* NULL: there is nobody */
     void *context;
     int64_t now_ms;
     const struct expr_join *const *joins;

@@ -309,7 +309,8 @@ static struct ref_node *parse_root(struct parser *p, struct str root)
 {
     bool property = str_eq_nocase(root, STR("properties")) || str_eq_nocase(root, STR("event")) ||
                     str_eq_nocase(root, STR("group"));
-    struct ref_node *node = node_new(p, property ? REF_PROPERTY : REF_OTHER_ROOT);
+    bool user = str_eq_nocase(root, STR("user"));
+    struct ref_node *node = node_new(p, property ? REF_PROPERTY : user ? REF_USER : REF_OTHER_ROOT);
     if (!take_sign(p, "[") || !parse_string(p, &node->name) || !take_sign(p, "]")) return fail(p);
     return node;
 }

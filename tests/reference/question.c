@@ -25,6 +25,12 @@ static struct ref_value event_property(void *context, struct str name)
     return ref_member(event->properties, name);
 }
 
+static struct ref_value user_property(void *context, struct str name)
+{
+    const struct event_row *row = context;
+    return ref_profile_property(row->reference, row->event->id, name);
+}
+
 static struct ref_node *tree_of(struct ref_question *q, const char *parameter, struct str text, bool bare)
 {
     if (!text.data || q->refused) return NULL;
@@ -55,6 +61,7 @@ struct ref_value ref_value_of(struct ref_question *q, const char *parameter, str
     struct event_row context = {q->reference, event};
     struct ref_row row = {.arena = q->arena,
                           .property = event_property,
+                          .user = user_property,
                           .context = &context,
                           .now_ms = q->plan->now_ms,
                           .joins = q->plan->joins,

@@ -21,8 +21,11 @@ void reference_track(struct reference *reference, const struct json *event, int6
  * not matter. */
 void reference_link(struct reference *reference, struct str device, struct str user, bool either_way);
 
-/* Deletes of what was told so far: the people behind some ids, with who they were; what is older than a time; events
- * that came with an insert id, one in `every`, calling each() for those that still counted. */
+/* The profile of an id from now on, an object of its properties; NULL: it has none any more. */
+void reference_profile(struct reference *reference, struct str id, const struct json *properties);
+
+/* Deletes of what was told so far: the people behind some ids, with who they were and their profiles; what is older
+ * than a time; events that came with an insert id, one in `every`, calling each() for those that still counted. */
 void reference_delete_person(struct reference *reference, const struct str *ids, size_t count);
 void reference_delete_before(struct reference *reference, int64_t time_ms);
 void reference_delete_some(struct reference *reference, unsigned every,
@@ -36,7 +39,9 @@ size_t reference_count(const struct reference *reference);
 /* Answers plans about what the reference has been told by then. The reference must outlive it. */
 struct executor *reference_executor_new(const struct reference *reference);
 
-/* One expression over one row (properties as an object), as JSON; the word `undefined`, or `error` when it is
- * refused. `bare` allows a word alone, as in on=plan; `join` may be NULL. */
+/* One expression over one row (properties as an object, in which `@user` holds those of the user), as JSON; the word
+ * `undefined`, or `error` when it is refused. `bare` allows a word alone, as in on=plan; `join` may be NULL. */
 struct str reference_evaluate(struct arena *arena, struct str text, const struct json *row, const char *zone,
                               int64_t now_ms, bool bare, const struct expr_join *join);
+/* Whether the text is an expression, whatever the rows are. */
+bool reference_accepts(struct arena *arena, struct str text, int64_t now_ms, bool bare);

@@ -91,10 +91,11 @@ static void draw_swarm(struct world *w)
         s->directory_errors = once_in(w, 2);
     }
     /* What is silently wrong on disk cannot be told from what a power cut took, nor repeats from originals whose place
-     * cannot be read. */
+     * cannot be read; what cannot be read is not deleted, and questions that read other columns count it. */
     if (once_in(w, 6)) {
         s->silent = true;
-        s->resends = s->kill = s->power = s->crash_in_recovery = s->fault_in_recovery = s->read_faults = false;
+        s->deletes = s->resends = s->kill = s->power = s->crash_in_recovery = s->fault_in_recovery = s->read_faults =
+            false;
         s->errors = s->drops = s->no_space = s->directory_errors = false;
     }
     /* After a crash, whether an unanswered delete took place is told by what it took away; so nothing else may. */
@@ -317,10 +318,13 @@ static void close_in_order(struct world *w)
     w->may_damage = w->swarm.damage && !w->swarm.silent && once_in(w, 2) &&
                     ((!w->swarm.resends && !w->swarm.deletes) || store_flush(w->store, &error) == STATUS_OK);
     os_sleep_ns(2000000000);
+    /* A log that still fails has not begun the file that would void what was refused. */
+    bool failing = store_writable(w->store, &error) != STATUS_OK;
     if (sim_halted(w->disk))
         world_crash(w, draw_power(w));
     else
         world_close(w);
+    w->after_crash |= failing;
     if (!sim_halted(w->disk)) return;
     w->after_crash = true; /* while it was closing */
     sim_crash(w->disk, draw(w, UINT64_MAX));

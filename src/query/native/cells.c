@@ -101,7 +101,7 @@ enum status worker_apply_term(struct worker *worker, size_t index, uint32_t from
     case TERM_ALWAYS: return STATUS_OK;
     case TERM_TABLE: {
         const uint32_t *codes;
-        TRY(scan_codes(worker->scan, term->property, &worker->error, &codes));
+        TRY(worker_codes(worker, term->property, term->profile, &codes));
         for (uint32_t i = from; i < to; i++) keep[i] &= term->keep[codes[i]];
         return STATUS_OK;
     }
@@ -237,7 +237,7 @@ enum status worker_cells(struct worker *worker, uint32_t vector, uint32_t from, 
     case SOURCE_ROWS: return evaluate_labels(worker, from, to, buckets, keep, true, each);
     case SOURCE_TABLE: {
         const uint32_t *codes, *code_cells = worker->code_cells;
-        TRY(scan_codes(worker->scan, labels->property, &worker->error, &codes));
+        TRY(worker_codes(worker, labels->property, labels->profile, &codes));
         for (uint32_t i = from; i < to; i++) {
             uint32_t first = code_cells[codes[i]];
             cells[i] = keep[i] && first < none ? first + buckets[i] : none;
@@ -278,7 +278,7 @@ enum status worker_labels(struct worker *worker, uint32_t vector, uint32_t from,
         for (uint32_t i = from; i < to; i++) cells[i] = keep[i] ? labels->label : LABEL_UNKNOWN;
     } else {
         const uint32_t *codes;
-        TRY(scan_codes(worker->scan, labels->property, &worker->error, &codes));
+        TRY(worker_codes(worker, labels->property, labels->profile, &codes));
         for (uint32_t i = from; i < to; i++) cells[i] = keep[i] ? labels->labels[codes[i]] : LABEL_UNKNOWN;
     }
     return each(worker, NULL, cells + from, from, to - from);

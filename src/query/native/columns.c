@@ -11,6 +11,7 @@ enum source {
     SOURCE_EVENT_NAME,
     SOURCE_RECEIVED,
     SOURCE_IMPORT,
+    SOURCE_PROFILE,
 };
 
 struct column {
@@ -18,6 +19,8 @@ struct column {
     uint32_t property;
     struct value *values;        /* VECTOR_ROWS_MAX, for computed columns */
     char (*texts)[ID_TEXT_ROOM]; /* of ids, and generated insert ids */
+    const struct joined_column *profile;
+    uint32_t *codes; /* JOINED_CODES_ROOM */
 };
 
 struct columns {
@@ -50,7 +53,7 @@ static enum source pseudo(struct str name)
 }
 
 enum status columns_new(struct arena *arena, const struct expr *expr, const struct snapshot *snapshot,
-                        struct error *error, struct columns **ret_columns)
+                        const struct profile_join *profiles, struct error *error, struct columns **ret_columns)
 {
     size_t count;
     const struct expr_column *wanted = expr_columns(expr, &count);
@@ -65,6 +68,14 @@ enum status columns_new(struct arena *arena, const struct expr *expr, const stru
     columns->count = count;
     for (size_t i = 0; i < count; i++) {
         struct column *column = &columns->columns[i];
+        if (wanted[i].root == EXPR_USER) {
+            column->source = SOURCE_PROFILE;
+            column->profile = profile_join_column(profiles, wanted[i].name);
+            column->codes = arena_alloc(arena, JOINED_CODES_ROOM * sizeof *column->codes);
+            if (!column->profile) return error_set(error, STATUS_INTERNAL, "a property of profiles was not asked for");
+            if (!column->codes) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+            continue;
+        }
         if (wanted[i].root != EXPR_PROPERTY) continue;
         column->source = pseudo(wanted[i].name);
         if (column->source == SOURCE_PROPERTY) {
@@ -80,6 +91,12 @@ enum status columns_new(struct arena *arena, const struct expr *expr, const stru
     }
     *ret_columns = columns;
     return STATUS_OK;
+}
+
+/* A property that no profile has. */
+static bool is_nobodys(const struct column *column)
+{
+    return column->source == SOURCE_PROFILE && column->profile->value_count == 1;
 }
 
 static enum status compute(const struct columns *columns, struct column *column, struct scan *scan, uint32_t event_id,
@@ -139,6 +156,15 @@ static enum status compute(const struct columns *columns, struct column *column,
             column->values[i] = flags[i] & BATCH_IMPORT ? value_bool(true) : value_absent();
         return STATUS_OK;
     }
+    case SOURCE_PROFILE:
+        TRY(joined_codes(column->profile, scan, error, column->codes));
+        *ret = (struct vector){.kind = VECTOR_DICT,
+                               .count = rows,
+                               .dict_count = column->profile->value_count,
+                               .dict_id = column->profile->dict_id,
+                               .values = column->profile->values,
+                               .codes = column->codes};
+        return STATUS_OK;
     default: return error_set(error, STATUS_INTERNAL, "unknown column source");
     }
 }
@@ -151,7 +177,7 @@ enum status columns_read(struct columns *columns, struct scan *scan, uint32_t ev
         struct column *column = &columns->columns[i];
         if (column->source == SOURCE_PROPERTY)
             TRY(scan_property(scan, column->property, error, &columns->vectors[i]));
-        else if (column->source == SOURCE_ABSENT)
+        else if (column->source == SOURCE_ABSENT || is_nobodys(column))
             columns->vectors[i] = (struct vector){.kind = VECTOR_CONST, .count = rows, .values = &absent};
         else
             TRY(compute(columns, column, scan, event_id, rows, error, &columns->vectors[i]));
@@ -163,6 +189,12 @@ enum status columns_read(struct columns *columns, struct scan *scan, uint32_t ev
 size_t columns_count(const struct columns *columns)
 {
     return columns->count;
+}
+
+const struct joined_column *columns_only_profile(const struct columns *columns)
+{
+    const struct column *column = columns->columns;
+    return columns->count == 1 && column->source == SOURCE_PROFILE && !is_nobodys(column) ? column->profile : NULL;
 }
 
 enum status columns_describe(struct columns *columns, size_t index, struct scan *scan, uint32_t event_id,
@@ -180,7 +212,7 @@ enum status columns_describe(struct columns *columns, size_t index, struct scan 
         column->values[0] = value_str(snapshot_event_name(columns->snapshot, event_id));
         *ret_column = (struct scan_column){.form = SCAN_CONST, .values = column->values, .value_count = 1};
     }
-    if (column->source == SOURCE_ABSENT || ret_column->form == SCAN_ABSENT)
+    if (column->source == SOURCE_ABSENT || ret_column->form == SCAN_ABSENT || is_nobodys(column))
         *ret_column = (struct scan_column){.form = SCAN_CONST, .values = &absent, .value_count = 1};
     return STATUS_OK;
 }

@@ -329,7 +329,8 @@ static enum status make_batches(struct export *e, size_t memory_bytes_max, struc
     return STATUS_OK;
 }
 
-static enum status prepare(struct export *e, const struct plan_limits *limits, struct error *error)
+static enum status prepare(struct export *e, struct native *native, const struct plan_limits *limits,
+                           struct error *error)
 {
     size_t threads = limits->memory_bytes_max / WORKER_BYTES_MIN;
     e->slots = pool_slots(e->pool);
@@ -340,6 +341,7 @@ static enum status prepare(struct export *e, const struct plan_limits *limits, s
     size_t run_count;
     TRY(selection_runs(&e->selection, error, &e->runs, &run_count));
     e->run_count = (uint32_t)run_count;
+    TRY(selection_load_profiles(&e->selection, native, e->runs, run_count, error));
     if (run_count) qsort(e->runs, run_count, sizeof *e->runs, by_window);
     e->selection.share_bytes_max = limits->memory_bytes_max / e->slots; /* of each worker */
     start_round(e, other(e));
@@ -359,7 +361,7 @@ enum status native_export(struct native *native, const struct plan *plan, const 
         free(e);
         return status;
     }
-    status = prepare(e, limits, error);
+    status = prepare(e, native, limits, error);
     if (status != STATUS_OK) {
         export_free(&e->base);
         return status;

@@ -459,6 +459,7 @@ enum status native_feed(struct native *native, const struct plan *plan, const st
     if (status == STATUS_OK) status = rows_init(&f->rows, &f->selection, error);
     if (status == STATUS_OK) status = find_persons(f, error);
     if (status == STATUS_OK && f->person_count) status = selection_runs(&f->selection, error, &f->runs, &f->run_count);
+    if (status == STATUS_OK) status = selection_load_profiles(&f->selection, native, f->runs, f->run_count, error);
     if (status == STATUS_OK) status = collect(f, error);
     if (status == STATUS_OK) status = order(f, error);
     if (status != STATUS_OK) {

@@ -208,6 +208,26 @@ static void count_rows(const uint16_t *cells, uint32_t count, uint16_t *tables, 
     for (; i < count; i++) tables[i % COUNT_TABLES * stride + cells[i]]++;
 }
 
+#ifdef __AVX512BW__
+/* The cells of kept rows are put one behind the other first: loops over the bits of words would be guessed wrong at the
+ * end of each. */
+static void count_kept(const uint16_t *cells, const uint64_t *mask, uint16_t *tables, uint32_t stride)
+{
+    uint16_t kept[VECTOR_ROWS_MAX + 16];
+    uint32_t count = 0;
+    for (uint32_t w = 0; w < MASK_WORDS; w++) {
+        for (uint32_t part = 0; part < 64; part += 16) {
+            __mmask16 rows = (__mmask16)(mask[w] >> part);
+            __m512i wide =
+                _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(cells + w * 64 + part)));
+            __m256i packed = _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(rows, wide));
+            _mm256_storeu_si256((__m256i *)(void *)(kept + count), packed);
+            count += (uint32_t)__builtin_popcount(rows);
+        }
+    }
+    count_rows(kept, count, tables, stride);
+}
+#else
 static void count_kept(const uint16_t *cells, const uint64_t *mask, uint16_t *tables, uint32_t stride)
 {
     for (uint32_t w = 0; w < MASK_WORDS; w++) {
@@ -217,6 +237,7 @@ static void count_kept(const uint16_t *cells, const uint64_t *mask, uint16_t *ta
         }
     }
 }
+#endif
 
 extern const struct mask_kernels CPU_NAME(mask_kernels);
 const struct mask_kernels CPU_NAME(mask_kernels) = {

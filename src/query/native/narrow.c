@@ -293,7 +293,7 @@ static enum status keep_term(struct worker *worker, size_t term, uint32_t from, 
     struct narrow *narrow = worker->narrow;
     const struct bound_term *bound = &worker->open->terms[term];
     if (bound->form == TERM_TABLE && bound->code_count <= UINT16_MAX) {
-        TRY(scan_codes16(worker->scan, bound->property, bound->code_count, &worker->error, narrow->codes));
+        TRY(worker_codes16(worker, bound->property, bound->profile, bound->code_count, narrow->codes));
         narrow->kernels->keep_codes(narrow->codes, worker->rows, bound->keep, narrow->mask);
         return STATUS_OK;
     }
@@ -323,7 +323,7 @@ static enum status read_labels(struct worker *worker, uint16_t *to, const uint16
     *ret_cells = NULL;
     if (labels->form != SOURCE_TABLE) return STATUS_OK;
     bool codes = narrow->kind == NARROW_CODES;
-    TRY(scan_codes16(worker->scan, labels->property, labels->code_count, &worker->error, codes ? to : narrow->codes));
+    TRY(worker_codes16(worker, labels->property, labels->profile, labels->code_count, codes ? to : narrow->codes));
     if (!codes) narrow->kernels->lookup(narrow->codes, worker->rows, narrow->code_cells, labels->code_count, to);
     *ret_cells = to;
     return STATUS_OK;

@@ -1,12 +1,28 @@
 #include "query/native/native.h"
 
+#include "os/clock.h"
 #include "os/machine.h"
+#include "query/native/profile_ids.h"
+#include "query/native/profiles.h"
 #include "query/native/select.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define CELL_BYTES     8  /* decoded, of a row and a column */
 #define PROPERTIES_MAX 64 /* that an event is taken to have at most, when all are read */
+
+enum status native_interrupted(const struct plan_limits *limits, struct error *error)
+{
+    if (limits->cancelled && atomic_load_explicit(limits->cancelled, memory_order_relaxed))
+        return error_set(error, STATUS_CANCELLED, "the query was cancelled");
+    if (limits->deadline_ns != INT64_MAX && os_monotonic_ns() > limits->deadline_ns) {
+        error_set(error, STATUS_CANCELLED, "the query took longer than allowed");
+        error_hint(error, "use a shorter range, or raise query.timeout");
+        return STATUS_CANCELLED;
+    }
+    return STATUS_OK;
+}
 
 static enum status native_capable(struct executor *executor, const struct plan *plan, struct error *error)
 {
@@ -83,8 +99,10 @@ static enum status native_rows(struct executor *executor, const struct plan *pla
 
 static void native_free(struct executor *executor)
 {
-    pool_free(((struct native *)executor)->pool);
-    free(executor);
+    struct native *native = (struct native *)executor;
+    pool_free(native->pool);
+    profile_ids_cache_free(native->profile_ids);
+    free(native);
 }
 
 struct executor *executor_native_new(struct store *store)
@@ -102,8 +120,10 @@ struct executor *executor_native_new_threads(struct store *store, unsigned threa
                                      .segment = native_segment,
                                      .top_values = native_top_values,
                                      .rows = native_rows,
+                                     .profiles = &native_profiles,
                                      .free = native_free};
     native->store = store;
     native->pool = pool_new(threads);
+    native->profile_ids = profile_ids_cache_new(PROFILE_IDS_BYTES_MAX);
     return &native->base;
 }

@@ -4,11 +4,17 @@
 #include "query/native/parallel.h"
 #include "store/store.h"
 
+struct profile_ids_cache;
+
 struct native {
     struct executor base;
     struct store *store;
     struct pool *pool;
+    struct profile_ids_cache *profile_ids;
 };
+
+/* CANCELLED when the query is to end. Cheap. `error` may be NULL. */
+enum status native_interrupted(const struct plan_limits *limits, struct error *error) MUST_USE;
 
 enum status native_segment(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
                            struct error *error, struct segmentation *ret_result);

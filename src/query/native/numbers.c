@@ -6,6 +6,7 @@
  * numbers are added one by one, and percentiles keep every number with its cell. When those would not fit into the
  * query's budget, the query fails with a LIMIT that says so.
  */
+#include "base/radix.h"
 #include "query/native/decimals.h"
 #include "query/native/narrow.h"
 
@@ -97,7 +98,7 @@ enum status worker_read_numbers(struct worker *worker, uint32_t vector)
     }
     case SOURCE_TABLE: {
         const uint32_t *codes;
-        TRY(scan_codes(worker->scan, numbers->property, &worker->error, &codes));
+        TRY(worker_codes(worker, numbers->property, numbers->profile, &codes));
         for (uint32_t i = 0; i < worker->rows; i++) to[i] = numbers->numbers[codes[i]];
         return STATUS_OK;
     }
@@ -254,27 +255,19 @@ static double select_rank(double *numbers, size_t count, size_t rank)
 #define BINS       65536
 #define SMALL_RANK 16384 /* numbers; below, bins do not pay */
 
-/* Bits that order as the numbers do. */
-static uint64_t order_bits(double number)
-{
-    uint64_t bits;
-    memcpy(&bits, &number, 8);
-    return bits >> 63 ? ~bits : bits | (uint64_t)1 << 63;
-}
-
 /* select_rank for many numbers: bins of the high bits tell in which bin the place is, and only that one is looked at
  * further. `bins` has BINS entries. */
 static double select_of_many(double *numbers, size_t count, size_t rank, uint32_t *bins)
 {
     if (count < SMALL_RANK) return select_rank(numbers, count, rank);
     memset(bins, 0, BINS * sizeof *bins);
-    for (size_t i = 0; i < count; i++) bins[order_bits(numbers[i]) >> 48]++;
+    for (size_t i = 0; i < count; i++) bins[radix_key_of_double(numbers[i]) >> 48]++;
     size_t bin = 0, below = 0, kept = 0;
     while (below + bins[bin] <= rank) below += bins[bin++];
     for (size_t i = 0; i < count; i++) {
         double number = numbers[i];
         numbers[kept] = number;
-        kept += order_bits(number) >> 48 == bin;
+        kept += radix_key_of_double(number) >> 48 == bin;
     }
     return select_rank(numbers, kept, rank - below);
 }

@@ -121,7 +121,7 @@ static enum status count_change(struct worker *worker, const uint16_t *rows, con
     return STATUS_OK;
 }
 
-/* Rows of nobody stand first and are no people. */
+/* Rows of nobody stand first and are no people; a filter may fail for one all the same. */
 enum status people_visit_alone(struct worker *worker, const struct bound *bound, uint32_t from, uint32_t to)
 {
     const uint32_t *persons;
@@ -130,7 +130,7 @@ enum status people_visit_alone(struct worker *worker, const struct bound *bound,
         uint32_t nobody = bound->run.rows;
         if (bound->run.persons > 1) TRY(scan_seek_person(worker->scan, 1, &worker->error, &nobody));
         if (nobody > to) nobody = to;
-        if (!worker->survey->count_rows_too) from = nobody;
+        if (!worker->survey->count_rows_too && !worker->survey->term_count) from = nobody;
         for (uint32_t v = 0; from < nobody; v++) {
             uint32_t start = v * VECTOR_ROWS_MAX,
                      end = start + VECTOR_ROWS_MAX < nobody ? start + VECTOR_ROWS_MAX : nobody;

@@ -90,11 +90,64 @@ static enum status find_input(struct worker *worker, const struct bound *bound, 
     return STATUS_OK;
 }
 
-static struct vector entries(const struct scan_column *column, uint32_t from, uint32_t *ret_count)
+static struct vector entries(const struct value *values, uint32_t left)
 {
-    uint32_t left = column->value_count - from;
-    *ret_count = left < VECTOR_ROWS_MAX ? left : VECTOR_ROWS_MAX;
-    return (struct vector){.kind = VECTOR_FLAT, .count = *ret_count, .values = column->values + from};
+    uint32_t count = left < VECTOR_ROWS_MAX ? left : VECTOR_ROWS_MAX;
+    return (struct vector){.kind = VECTOR_FLAT, .count = count, .values = values};
+}
+
+const uint8_t *worker_keep_values(struct worker *worker, size_t term, const struct value *values, uint32_t count)
+{
+    struct error ignored = ERROR_INIT;
+    uint8_t *keep = arena_alloc(worker->arena, count);
+    if (!keep) return NULL;
+    memset(keep, 1, count);
+    for (uint32_t from = 0; from < count; from += VECTOR_ROWS_MAX) {
+        struct vector vector = entries(values + from, count - from);
+        if (expr_filter(worker->term_states[term], &vector, vector.count, &ignored, keep + from) != STATUS_OK)
+            return NULL;
+    }
+    return keep;
+}
+
+const uint32_t *worker_label_values(struct worker *worker, const struct value *values, uint32_t count)
+{
+    struct error ignored = ERROR_INIT;
+    struct value found[VECTOR_ROWS_MAX];
+    struct vector result;
+    uint32_t *labels = arena_alloc(worker->arena, count * sizeof *labels);
+    if (!labels) return NULL;
+    for (uint32_t from = 0; from < count; from += VECTOR_ROWS_MAX) {
+        struct vector vector = entries(values + from, count - from);
+        if (expr_eval(worker->on_state, &vector, vector.count, &ignored, &result) != STATUS_OK) return NULL;
+        for (uint32_t i = 0; i < vector.count; i++) {
+            found[i] = vector_at(&result, i);
+            if (found[i].type == VALUE_LIST) return NULL;
+        }
+        if (labels_many(&worker->survey->labels, &worker->list, found, vector.count, labels + from) != STATUS_OK)
+            return NULL;
+    }
+    return labels;
+}
+
+static double number_of(struct value value)
+{
+    double number;
+    return value_double(value, &number) ? number : NAN;
+}
+
+const double *worker_number_values(struct worker *worker, const struct value *values, uint32_t count)
+{
+    struct error ignored = ERROR_INIT;
+    struct vector result;
+    double *numbers = arena_alloc(worker->arena, count * sizeof *numbers);
+    if (!numbers) return NULL;
+    for (uint32_t from = 0; from < count; from += VECTOR_ROWS_MAX) {
+        struct vector vector = entries(values + from, count - from);
+        if (expr_eval(worker->of_state, &vector, vector.count, &ignored, &result) != STATUS_OK) return NULL;
+        for (uint32_t i = 0; i < vector.count; i++) numbers[from + i] = number_of(vector_at(&result, i));
+    }
+    return numbers;
 }
 
 static enum status bind_term(struct worker *worker, struct bound *bound, size_t index)
@@ -105,6 +158,10 @@ static enum status bind_term(struct worker *worker, struct bound *bound, size_t 
     struct expr_state *state = worker->term_states[index];
     struct error ignored = ERROR_INIT;
     struct input input;
+    if (columns_only_profile(worker->term_columns[index])) {
+        *bound_term = survey->profile_terms[index];
+        return STATUS_OK;
+    }
     bound_term->form = TERM_EVAL;
     TRY(find_input(worker, bound, worker->term_columns[index], &input));
     bound_term->property = input.property;
@@ -119,16 +176,9 @@ static enum status bind_term(struct worker *worker, struct bound *bound, size_t 
         bound->never = true;
         for (size_t i = 0; i < index; i++) bound->never &= bound->terms[i].form != TERM_EVAL;
     } else if (input.kind == INPUT_CODES) {
-        uint8_t *keep = arena_alloc(worker->arena, input.column.value_count);
-        if (!keep) return STATUS_OK;
-        memset(keep, 1, input.column.value_count);
-        for (uint32_t from = 0, count; from < input.column.value_count; from += count) {
-            struct vector vector = entries(&input.column, from, &count);
-            if (expr_filter(state, &vector, count, &ignored, keep + from) != STATUS_OK) return STATUS_OK;
-        }
-        bound_term->form = TERM_TABLE;
+        bound_term->keep = worker_keep_values(worker, index, input.column.values, input.column.value_count);
         bound_term->code_count = input.column.value_count;
-        bound_term->keep = keep;
+        if (bound_term->keep) bound_term->form = TERM_TABLE;
     } else if (input.kind == INPUT_NUMBERS && term->comparison != EXPR_NO_COMPARISON) {
         bound_term->form = TERM_COMPARE;
     }
@@ -141,6 +191,10 @@ static enum status bind_labels(struct worker *worker, struct bound *bound)
     struct error ignored = ERROR_INIT;
     struct input input;
     struct vector result;
+    if (columns_only_profile(worker->on_columns)) {
+        bound->labels = survey->profile_labels;
+        return STATUS_OK;
+    }
     bound->labels.form = SOURCE_ROWS;
     TRY(find_input(worker, bound, worker->on_columns, &input));
     bound->labels.property = input.property;
@@ -152,22 +206,10 @@ static enum status bind_labels(struct worker *worker, struct bound *bound)
             return survey_out_of_memory(survey, &worker->error);
         bound->labels.form = SOURCE_ONE;
     } else if (input.kind == INPUT_CODES) {
-        struct value values[VECTOR_ROWS_MAX];
-        uint32_t *labels = arena_alloc(worker->arena, input.column.value_count * sizeof *labels);
-        if (!labels) return STATUS_OK;
-        for (uint32_t from = 0, count; from < input.column.value_count; from += count) {
-            struct vector vector = entries(&input.column, from, &count);
-            if (expr_eval(worker->on_state, &vector, count, &ignored, &result) != STATUS_OK) return STATUS_OK;
-            for (uint32_t i = 0; i < count; i++) {
-                values[i] = vector_at(&result, i);
-                if (values[i].type == VALUE_LIST) return STATUS_OK;
-            }
-            if (labels_many(&survey->labels, &worker->list, values, count, labels + from) != STATUS_OK)
-                return STATUS_OK;
-        }
+        bound->labels.labels = worker_label_values(worker, input.column.values, input.column.value_count);
+        if (!bound->labels.labels) return STATUS_OK;
         bound->labels.form = SOURCE_TABLE;
         bound->labels.code_count = input.column.value_count;
-        bound->labels.labels = labels;
         if (bound->everything && bound->run.deleted == 0) {
             const uint32_t *counts;
             uint32_t *rows = arena_alloc(worker->arena, input.column.value_count * sizeof *rows);
@@ -181,18 +223,16 @@ static enum status bind_labels(struct worker *worker, struct bound *bound)
     return STATUS_OK;
 }
 
-static double number_of(struct value value)
-{
-    double number;
-    return value_double(value, &number) ? number : NAN;
-}
-
 static enum status bind_numbers(struct worker *worker, struct bound *bound)
 {
     const struct survey *survey = worker->survey;
     struct error ignored = ERROR_INIT;
     struct input input;
     struct vector result;
+    if (columns_only_profile(worker->of_columns)) {
+        bound->numbers = survey->profile_numbers;
+        return STATUS_OK;
+    }
     bound->numbers.form = SOURCE_ROWS;
     TRY(find_input(worker, bound, worker->of_columns, &input));
     bound->numbers.property = input.property;
@@ -201,16 +241,9 @@ static enum status bind_numbers(struct worker *worker, struct bound *bound)
         bound->numbers.number = number_of(vector_at(&result, 0));
         bound->numbers.form = SOURCE_ONE;
     } else if (input.kind == INPUT_CODES) {
-        double *numbers = arena_alloc(worker->arena, input.column.value_count * sizeof *numbers);
-        if (!numbers) return STATUS_OK;
-        for (uint32_t from = 0, count; from < input.column.value_count; from += count) {
-            struct vector vector = entries(&input.column, from, &count);
-            if (expr_eval(worker->of_state, &vector, count, &ignored, &result) != STATUS_OK) return STATUS_OK;
-            for (uint32_t i = 0; i < count; i++) numbers[from + i] = number_of(vector_at(&result, i));
-        }
-        bound->numbers.form = SOURCE_TABLE;
+        bound->numbers.numbers = worker_number_values(worker, input.column.values, input.column.value_count);
         bound->numbers.code_count = input.column.value_count;
-        bound->numbers.numbers = numbers;
+        if (bound->numbers.numbers) bound->numbers.form = SOURCE_TABLE;
     } else if (input.kind == INPUT_NUMBERS && expr_is_column(survey->of)) {
         bound->numbers.form = SOURCE_NUMBERS;
     }

@@ -15,10 +15,8 @@
  * on which thread did what, or on how rows lie in sections.
  */
 #include "base/civil.h"
-#include "os/clock.h"
 #include "query/native/narrow.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #define EXPR_BUDGET_MIN ((size_t)2 << 20)
@@ -34,15 +32,7 @@ enum status survey_out_of_memory(struct survey *survey, struct error *error)
 
 enum status survey_interrupted(struct survey *survey, struct error *error)
 {
-    const struct plan_limits *limits = survey->limits;
-    if (limits->cancelled && atomic_load_explicit(limits->cancelled, memory_order_relaxed))
-        return error_set(error, STATUS_CANCELLED, "the query was cancelled");
-    if (limits->deadline_ns != INT64_MAX && os_monotonic_ns() > limits->deadline_ns) {
-        error_set(error, STATUS_CANCELLED, "the query took longer than allowed");
-        error_hint(error, "use a shorter range, or raise query.timeout");
-        return STATUS_CANCELLED;
-    }
-    return STATUS_OK;
+    return native_interrupted(survey->limits, error);
 }
 
 /* --- workers --- */
@@ -63,16 +53,18 @@ static enum status make_worker(struct survey *survey, struct worker *worker)
     if (!worker->term_states || !worker->term_columns) return survey_out_of_memory(survey, survey->error);
     for (size_t i = 0; i < survey->term_count; i++) {
         worker->term_states[i] = expr_state_new(survey->terms[i].expr, share);
-        TRY(columns_new(worker->arena, survey->terms[i].expr, survey->snapshot, survey->error,
+        TRY(columns_new(worker->arena, survey->terms[i].expr, survey->snapshot, &survey->profiles, survey->error,
                         &worker->term_columns[i]));
     }
     if (survey->on) {
         worker->on_state = expr_state_new(survey->on, share);
-        TRY(columns_new(worker->arena, survey->on, survey->snapshot, survey->error, &worker->on_columns));
+        TRY(columns_new(worker->arena, survey->on, survey->snapshot, &survey->profiles, survey->error,
+                        &worker->on_columns));
     }
     if (survey->of) {
         worker->of_state = expr_state_new(survey->of, share);
-        TRY(columns_new(worker->arena, survey->of, survey->snapshot, survey->error, &worker->of_columns));
+        TRY(columns_new(worker->arena, survey->of, survey->snapshot, &survey->profiles, survey->error,
+                        &worker->of_columns));
     }
     return STATUS_OK;
 }
@@ -318,7 +310,12 @@ static enum status compile(struct survey *survey)
         TRY(checked(survey, "on", expr_compile(survey->arena, plan->on, &options, survey->error, &survey->on)));
     if (plan_measures_numbers(plan->measure))
         TRY(checked(survey, "of", expr_compile(survey->arena, plan->of, &options, survey->error, &survey->of)));
-    return STATUS_OK;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < survey->term_count && status == STATUS_OK; i++)
+        status = profile_join_want(&survey->profiles, survey->terms[i].expr);
+    if (status == STATUS_OK && survey->on) status = profile_join_want(&survey->profiles, survey->on);
+    if (status == STATUS_OK && survey->of) status = profile_join_want(&survey->profiles, survey->of);
+    return status == STATUS_OK ? status : survey_out_of_memory(survey, survey->error);
 }
 
 /* The runs of the plan's events; names that no event has are left out. */
@@ -399,6 +396,7 @@ static enum status set_up(struct survey *survey, struct segmentation *result)
     if (!survey->workers) return survey_out_of_memory(survey, survey->error);
     bool one = !survey->term_count && !survey->on && !survey->of && !survey->users; /* statistics may be enough */
     TRY(make_workers(survey, one ? 1 : pool_slots(survey->pool)));
+    TRY(survey_prepare_profiles(survey));
     return survey_prepare(survey);
 }
 
@@ -407,7 +405,8 @@ enum status native_segment(struct executor *executor, const struct plan *plan, c
 {
     struct native *native = (struct native *)executor;
     struct error local = ERROR_INIT;
-    struct survey survey = {.plan = plan, .limits = limits, .error = error ? error : &local, .pool = native->pool};
+    struct survey survey = {
+        .plan = plan, .limits = limits, .error = error ? error : &local, .native = native, .pool = native->pool};
     TRY(plan_check(plan, error));
     struct segmentation result = {.arena = NULL, .cell_type = cell_type_of(plan->measure)};
     survey.arena = arena_new(limits->memory_bytes_max);
@@ -416,6 +415,7 @@ enum status native_segment(struct executor *executor, const struct plan *plan, c
     survey.worker_bytes_max = limits->memory_bytes_max / pool_slots(native->pool);
     if (survey.worker_bytes_max < WORKER_MIN) survey.worker_bytes_max = WORKER_MIN;
     labels_init(&survey.labels, limits->memory_bytes_max / 2);
+    profile_join_init(&survey.profiles, limits->memory_bytes_max / 2);
     if (plan->kind == PLAN_TOP_VALUES) survey.labels.absent = LABEL_NO_VALUE;
     enum status status = buckets_new(survey.arena, plan, limits->buckets_max, survey.error, &survey.buckets);
     if (status == STATUS_OK) status = store_snapshot(native->store, plan->project, survey.error, &survey.snapshot);
@@ -427,6 +427,7 @@ enum status native_segment(struct executor *executor, const struct plan *plan, c
         free_worker(&survey, &survey.workers[w]);
     }
     labels_fini(&survey.labels);
+    profile_join_fini(&survey.profiles);
     free(survey.moved_bits);
     free(survey.moved);
     snapshot_free(survey.snapshot);

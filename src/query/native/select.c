@@ -1,9 +1,6 @@
 #include "query/native/select.h"
 
 #include "base/civil.h"
-#include "os/clock.h"
-
-#include <stdatomic.h>
 
 #define EXPR_BUDGET_MIN ((size_t)8 << 20)
 #define MINUTE_MS       INT64_C(60000)
@@ -17,14 +14,7 @@ enum status selection_out_of_memory(const struct selection *s, struct error *err
 
 enum status selection_interrupted(const struct selection *s, struct error *error)
 {
-    if (s->limits.cancelled && atomic_load_explicit(s->limits.cancelled, memory_order_relaxed))
-        return error_set(error, STATUS_CANCELLED, "the query was cancelled");
-    if (s->limits.deadline_ns != INT64_MAX && os_monotonic_ns() > s->limits.deadline_ns) {
-        error_set(error, STATUS_CANCELLED, "the query took longer than allowed");
-        error_hint(error, "use a shorter range, or raise query.timeout");
-        return STATUS_CANCELLED;
-    }
-    return STATUS_OK;
+    return native_interrupted(&s->limits, error);
 }
 
 enum status selection_evaluated(const struct selection *s, const char *parameter, enum status status,
@@ -95,7 +85,8 @@ enum status selection_compile(struct selection *s, const char *parameter, struct
     const struct expr *expr;
     struct columns *columns;
     TRY(selection_evaluated(s, parameter, expr_compile(s->arena, text, &options, error, &expr), error));
-    TRY(columns_new(s->arena, expr, s->snapshot, error, &columns));
+    if (!s->forked && profile_join_want(s->profiles, expr) != STATUS_OK) return selection_out_of_memory(s, error);
+    TRY(columns_new(s->arena, expr, s->snapshot, s->profiles, error, &columns));
     size_t budget = s->share_bytes_max / 4;
     *ret_state = expr_state_new(expr, budget > EXPR_BUDGET_MIN ? budget : EXPR_BUDGET_MIN);
     *ret_columns = columns;
@@ -111,7 +102,10 @@ enum status selection_init(struct selection *s, struct native *native, const str
                             .limits = *limits,
                             .share_bytes_max = limits->memory_bytes_max,
                             .arena = arena_new(limits->memory_bytes_max)};
-    enum status status = store_snapshot(native->store, plan->project, error, &s->snapshot);
+    s->profiles = arena_new_array(s->arena, struct profile_join, 1);
+    if (s->profiles) profile_join_init(s->profiles, limits->memory_bytes_max / 2);
+    enum status status = s->profiles ? store_snapshot(native->store, plan->project, error, &s->snapshot)
+                                     : selection_out_of_memory(s, error);
     if (status == STATUS_OK) status = find_events(s, error);
     if (status == STATUS_OK) status = find_intervals(s, error);
     if (status == STATUS_OK && plan->where.data)
@@ -138,7 +132,10 @@ enum status selection_fork(const struct selection *from, struct error *error, st
 void selection_fini(struct selection *s)
 {
     expr_state_free(s->where_state);
-    if (!s->forked) snapshot_free(s->snapshot);
+    if (!s->forked) {
+        snapshot_free(s->snapshot);
+        if (s->profiles) profile_join_fini(s->profiles);
+    }
     arena_free(s->arena);
     *s = (struct selection){0};
 }
@@ -162,6 +159,14 @@ enum status selection_runs(struct selection *s, struct error *error, struct scan
 {
     struct scan_options options = scan_options(s);
     return scan_list(s->snapshot, &options, s->arena, error, ret_runs, ret_count);
+}
+
+enum status selection_load_profiles(struct selection *s, struct native *native, const struct scan_run *runs,
+                                    size_t run_count, struct error *error)
+{
+    uint32_t oldest = UINT32_MAX;
+    for (size_t i = 0; i < run_count; i++) oldest = runs[i].links_applied < oldest ? runs[i].links_applied : oldest;
+    return profile_join_load(s->profiles, native, s->snapshot, s->plan->project, oldest, &s->limits, error);
 }
 
 enum status selection_scan(const struct selection *s, struct error *error, struct scan **ret_scan)

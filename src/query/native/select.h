@@ -10,10 +10,11 @@ struct selection {
     const struct plan *plan;
     struct plan_limits limits;
     struct snapshot *snapshot;
-    bool forked;            /* the snapshot is another one's */
-    size_t share_bytes_max; /* what decoding may take, of the limits */
-    struct arena *arena;    /* lives as long as the selection */
-    uint32_t *events;       /* of the plan, each once; NULL: any */
+    bool forked;                   /* the snapshot is another one's */
+    size_t share_bytes_max;        /* what decoding may take, of the limits */
+    struct arena *arena;           /* lives as long as the selection */
+    struct profile_join *profiles; /* of all forks; loaded by selection_load_profiles */
+    uint32_t *events;              /* of the plan, each once; NULL: any */
     size_t event_count;
     /* The instants of the plan's local days, as [from, to): one interval, unless clocks went back over midnight at an
      * end of the range. */
@@ -42,6 +43,9 @@ enum status selection_evaluated(const struct selection *selection, const char *p
 /* The runs that may hold rows, in the order of the store. In the arena. */
 enum status selection_runs(struct selection *selection, struct error *error, struct scan_run **ret_runs,
                            size_t *ret_count) MUST_USE;
+/* Reads what the expressions need of profiles: before rows of these runs are read, and before forks are made. */
+enum status selection_load_profiles(struct selection *selection, struct native *native, const struct scan_run *runs,
+                                    size_t run_count, struct error *error) MUST_USE;
 enum status selection_scan(const struct selection *selection, struct error *error, struct scan **ret_scan) MUST_USE;
 
 bool selection_in_range(const struct selection *selection, int64_t time_ms);

@@ -22,6 +22,7 @@ enum term_form {
 struct bound_term {
     enum term_form form;
     uint32_t property;
+    const struct joined_column *profile; /* TABLE: whose codes they are, instead of the property's; else NULL */
     uint32_t code_count;
     const uint8_t *keep; /* TABLE */
 };
@@ -31,15 +32,17 @@ enum source_form { SOURCE_NONE, SOURCE_ONE, SOURCE_TABLE, SOURCE_NUMBERS, SOURCE
 struct bound_labels {
     enum source_form form;
     uint32_t property, code_count;
-    uint32_t label;           /* ONE */
-    const uint32_t *labels;   /* TABLE: by code */
-    const uint32_t *all_rows; /* TABLE: rows per code, NULL: not known */
+    const struct joined_column *profile; /* as in bound_term */
+    uint32_t label;                      /* ONE */
+    const uint32_t *labels;              /* TABLE: by code */
+    const uint32_t *all_rows;            /* TABLE: rows per code, NULL: not known */
 };
 struct bound_numbers {
     enum source_form form;
     uint32_t property, code_count;
-    double number;         /* ONE */
-    const double *numbers; /* TABLE: by code */
+    const struct joined_column *profile; /* as in bound_term */
+    double number;                       /* ONE */
+    const double *numbers;               /* TABLE: by code */
 };
 
 /* A run as this query sees it: made by survey_prepare, then only read. */
@@ -102,6 +105,7 @@ struct worker {
     uint32_t cells[VECTOR_ROWS_MAX];
     uint16_t cell_rows[VECTOR_ROWS_MAX];
     double numbers_buffer[VECTOR_ROWS_MAX];
+    uint32_t profile_codes[JOINED_CODES_ROOM];
     const double *numbers;
     const uint32_t *persons;
     const uint8_t *starts;
@@ -135,6 +139,7 @@ struct worker {
 };
 
 struct survey {
+    struct native *native;
     const struct plan *plan;
     const struct plan_limits *limits;
     struct error *error;
@@ -150,6 +155,12 @@ struct survey {
     const struct expr_term *terms;
     size_t term_count;
     const struct expr *on, *of;
+    struct profile_join profiles;
+    /* What reads one property of profiles alone is decided once for all runs: form TABLE, or EVAL and ROWS. By term;
+     * NULL when nothing is read of profiles. */
+    struct bound_term *profile_terms;
+    struct bound_labels profile_labels;
+    struct bound_numbers profile_numbers;
     struct bound *runs;
     size_t run_count;
     uint64_t row_count;
@@ -197,9 +208,24 @@ enum status survey_interrupted(struct survey *survey, struct error *error) MUST_
 
 /* --- prepare.c --- */
 enum status survey_prepare(struct survey *survey) MUST_USE;
+/* What an expression of one column comes to for each of these values: whether a term keeps them, their labels, their
+ * numbers. NULL when that cannot be told beforehand. */
+const uint8_t *worker_keep_values(struct worker *worker, size_t term, const struct value *values, uint32_t count);
+const uint32_t *worker_label_values(struct worker *worker, const struct value *values, uint32_t count);
+const double *worker_number_values(struct worker *worker, const struct value *values, uint32_t count);
 /* Makes the worker read this run: without the tables that cells.c needs, and with them. */
 enum status worker_open_run(struct worker *worker, const struct bound *bound) MUST_USE;
 enum status worker_open(struct worker *worker, const struct bound *bound) MUST_USE;
+
+/* --- prepare_profiles.c --- */
+/* Loads what is read of profiles, and fills survey->profile_terms and so on; before survey_prepare. */
+enum status survey_prepare_profiles(struct survey *survey) MUST_USE;
+/* The codes of the rows of the vector at hand: of a column of the run, or of profiles (NULL: of the run). Good until
+ * the next call. Those of 16 bits are below code_count. */
+enum status worker_codes(struct worker *worker, uint32_t property, const struct joined_column *profile,
+                         const uint32_t **ret_codes) MUST_USE;
+enum status worker_codes16(struct worker *worker, uint32_t property, const struct joined_column *profile,
+                           uint32_t code_count, uint16_t ret_codes[VECTOR_ROWS_MAX]) MUST_USE;
 
 /* --- cells.c --- */
 /* Called with what counts in a vector: item i is row rows[i] (rows NULL: row from + i) and goes to cells[i]. Cells at

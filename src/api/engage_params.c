@@ -1,0 +1,178 @@
+#include "api/engage_params.h"
+
+#include "api/behaviors.h"
+#include "api/profile_sessions.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/number.h"
+#include "profile/group.h"
+#include "query/backend.h"
+
+#define AS_OF_SECONDS_MAX INT64_C(253402300799) /* the year 9999 */
+
+static enum status out_of_memory(struct error *error)
+{
+    return error_set(error, STATUS_LIMIT, "request needs too much memory");
+}
+
+/* A JSON array of texts. Numbers stand for their text: ids are often sent so. */
+static enum status read_texts(struct query_job *job, const char *name, struct str text, const struct str **ret_texts,
+                              size_t *ret_count)
+{
+    struct arena *arena = job->request->arena;
+    struct json list;
+    if (json_parse(arena, text, NULL, NULL, &list) != STATUS_OK || list.type != JSON_ARRAY) {
+        error_set(&job->error, STATUS_INVALID, "Error in %s: not a JSON array", name);
+        error_hint(&job->error, "send something like [\"a\",\"b\"]");
+        return STATUS_INVALID;
+    }
+    struct str *texts = arena_new_array(arena, struct str, list.array.count + 1);
+    if (!texts) return out_of_memory(&job->error);
+    for (size_t i = 0; i < list.array.count; i++) {
+        const struct json *item = &list.array.items[i];
+        char number[NUMBER_TEXT_MAX];
+        if (item->type == JSON_STRING || item->type == JSON_BIGNUM)
+            texts[i] = item->string;
+        else if (item->type == JSON_INT)
+            texts[i] = arena_str(arena, str_from(number, number_format_int(item->integer, number)));
+        else
+            return error_set(&job->error, STATUS_INVALID, "Error in %s: item %zu is not a text", name, i);
+        if (!texts[i].data) return out_of_memory(&job->error);
+    }
+    *ret_texts = texts;
+    *ret_count = list.array.count;
+    return STATUS_OK;
+}
+
+/* --- which profiles --- */
+
+static enum status read_group(struct query_job *job, struct profile_plan *plan)
+{
+    struct executor *executor = job->api->executor;
+    struct str text = str_trim(params_get(&job->params, "data_group_id")), *keys;
+    size_t count;
+    int64_t number;
+    if (!text.size) return STATUS_OK;
+    bool numeric = number_parse_int(text, &number);
+    TRY(executor->profiles->group_keys(executor, plan->project, job->request->arena, &job->error, &keys, &count));
+    for (size_t i = 0; i < count; i++) {
+        if (!(numeric && profile_group_number(keys[i]) == number) && !str_eq(keys[i], text)) continue;
+        plan->group_key = keys[i];
+        return STATUS_OK;
+    }
+    error_set(&job->error, STATUS_INVALID, "Error in data_group_id: no group key has \"" STR_FMT "\"",
+              STR_ARG(str_slice(text, 0, 100)));
+    error_hint(&job->error, "GET /api/app/projects/%lld/data-groups lists them", (long long)plan->project);
+    return STATUS_INVALID;
+}
+
+static enum status read_ids(struct query_job *job, struct profile_plan *plan)
+{
+    struct str one = params_get(&job->params, "distinct_id"), many = params_get(&job->params, "distinct_ids");
+    const struct str *ids = NULL;
+    size_t count = 0;
+    plan->by_ids = one.data || many.data;
+    if (many.data) TRY(read_texts(job, "distinct_ids", many, &ids, &count));
+    struct str *all = arena_new_array(job->request->arena, struct str, count + 2);
+    if (!all) return out_of_memory(&job->error);
+    if (count) memcpy(all, ids, count * sizeof *all);
+    if (one.data) all[count++] = one;
+    plan->ids = all;
+    plan->id_count = count;
+    return STATUS_OK;
+}
+
+static enum status read_behaviors(struct query_job *job, struct profile_plan *plan, bool *ret_as_of_given)
+{
+    struct str text = params_get(&job->params, "behaviors");
+    int64_t seconds;
+    TRY(params_int(&job->params, "as_of_timestamp", 0, AS_OF_SECONDS_MAX, -1, &job->error, &seconds));
+    *ret_as_of_given = seconds >= 0;
+    plan->as_of_ms = seconds >= 0 ? seconds * 1000 : job->now_ms;
+    if (!text.data) return STATUS_OK;
+    return behaviors_parse(job->request->arena, text, job->api->query.behaviors_max, &job->error, &plan->behaviors,
+                           &plan->behavior_count);
+}
+
+static enum status read_flag(struct query_job *job, const char *name)
+{
+    static const char *const words[] = {"true", "false", "1", "0", NULL};
+    struct str text = params_get(&job->params, name);
+    for (int i = 0; words[i] && text.data; i++) {
+        if (str_eq_nocase(text, str_of(words[i]))) return STATUS_OK;
+    }
+    if (!text.data) return STATUS_OK;
+    error_set(&job->error, STATUS_INVALID, "Error in %s: unknown value \"" STR_FMT "\"", name,
+              STR_ARG(str_slice(text, 0, 100)));
+    error_hint(&job->error, "use true or false");
+    return STATUS_INVALID;
+}
+
+enum status engage_read_plan(struct query_job *job, struct profile_plan *ret_plan, bool *ret_as_of_given)
+{
+    struct profile_plan plan = {
+        .project = (uint64_t)job->project->id, .zone = job->zone, .now_ms = job->now_ms, .as_of_ms = job->now_ms};
+    if (params_get(&job->params, "filter_by_cohort").data) {
+        error_set(&job->error, STATUS_UNSUPPORTED, "Error in filter_by_cohort: there are no cohorts here yet");
+        error_hint(&job->error, "use where, and behaviors for what people have done");
+        return STATUS_UNSUPPORTED;
+    }
+    TRY(read_flag(job, "include_all_users"));
+    TRY(read_group(job, &plan));
+    TRY(read_ids(job, &plan));
+    TRY(read_behaviors(job, &plan, ret_as_of_given));
+    plan.where = params_get(&job->params, "where");
+    if (!plan.where.data) plan.where = params_get(&job->params, "selector");
+    plan.search = params_get(&job->params, "search");
+    *ret_plan = plan;
+    return STATUS_OK;
+}
+
+/* --- how they are given --- */
+
+enum status engage_read_page(struct query_job *job, struct engage_page *ret_page)
+{
+    const struct params *params = &job->params;
+    struct error *error = &job->error;
+    struct str properties = params_get(params, "output_properties");
+    struct engage_page page = {.session_id = params_get(params, "session_id"), .all_properties = !properties.data};
+    int64_t size_max = job->api->query.page_max, limit;
+    TRY(params_int(params, "page", 0, INT32_MAX, 0, error, &page.page));
+    TRY(params_int(params, "page_size", 1, INT64_MAX, size_max, error, &page.page_size));
+    TRY(params_int(params, "limit", 1, INT64_MAX, INT64_MAX, error, &limit));
+    /* More than the greatest is not refused: the answer says how many there are in a page. */
+    if (page.page_size > size_max) page.page_size = size_max;
+    if (page.page_size > limit) page.page_size = limit;
+    if (page.page > 0 && !page.session_id.data) {
+        error_set(error, STATUS_INVALID, "session_id is required with page above 0");
+        error_hint(error, "send the session_id that came with page 0");
+        return STATUS_INVALID;
+    }
+    if (page.session_id.data && !profile_session_is_text(page.session_id))
+        return error_set(error, STATUS_INVALID, "Error in session_id: not a session of ours");
+    if (properties.data) TRY(read_texts(job, "output_properties", properties, &page.properties, &page.property_count));
+    *ret_page = page;
+    return STATUS_OK;
+}
+
+enum status engage_read_order(struct query_job *job, struct profile_plan *plan)
+{
+    static const char *const orders[] = {"descending", "ascending", NULL};
+    int order;
+    TRY(params_choice(&job->params, "sort_order", orders, 0, &job->error, &order));
+    plan->sort = params_get(&job->params, "sort_key");
+    plan->descending = order == 0;
+    return STATUS_OK;
+}
+
+uint64_t engage_question(const struct params *params)
+{
+    static const char *const names[] = {"data_group_id", "where",           "selector",   "distinct_id", "distinct_ids",
+                                        "behaviors",     "as_of_timestamp", "sort_order", "sort_key",    "search"};
+    uint64_t question = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct str text = params_get(params, names[i]);
+        if (text.data) question = hash_bytes(text.data, text.size, hash_u64(i + 1, question)) | 1;
+    }
+    return question;
+}
