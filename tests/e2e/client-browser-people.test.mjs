@@ -41,7 +41,8 @@ async function well(page, name, args = [], group) {
 }
 
 // What the page set itself: the SDK adds the browser's properties to every profile that it sets.
-const added = /^\$(os|browser|browser_version|initial_referrer|initial_referring_domain|referrer|referring_domain|city|region|country_code|timezone)$/;
+const added =
+  /^\$(os|browser|browser_version|initial_referrer|initial_referring_domain|referrer|referring_domain|city|region|country_code|timezone)$/;
 async function known(id, key) {
   const found = await profile(world, id, key);
   if (!found) return null;
@@ -77,8 +78,11 @@ test('people: every method, a request each', { skip }, async () => {
     await page.evaluate((id) => window.mixpanel.identify(id), user);
     await follow(page, user, undefined, [
       ['people.set', ['plan', 'free'], { plan: 'free' }],
-      ['people.set', [{ plan: 'pro', 'ü': '+/ &=', since: { $date: Date.UTC(2024, 0, 2, 3, 4, 5) } }],
-        { plan: 'pro', 'ü': '+/ &=', since: { $date: Date.UTC(2024, 0, 2, 3, 4, 5) } }],
+      [
+        'people.set',
+        [{ plan: 'pro', ü: '+/ &=', since: { $date: Date.UTC(2024, 0, 2, 3, 4, 5) } }],
+        { plan: 'pro', ü: '+/ &=', since: { $date: Date.UTC(2024, 0, 2, 3, 4, 5) } },
+      ],
       ['people.unset', [['ü', 'since']], { plan: 'pro' }],
       ['people.set_once', [{ plan: 'basic', first: 1 }], { plan: 'pro', first: 1 }],
       ['people.set_once', ['first', 2], { plan: 'pro', first: 1 }],
@@ -122,7 +126,11 @@ test('people in batches, and what came before identify', { skip }, async () => {
     }, user);
     assert.equal((await (await answered).json()).status, 1);
     await until(
-      () => page.evaluate((token) => JSON.parse(localStorage.getItem(`__mpq_${token}_pp`) ?? '[]').length === 0, world.token),
+      () =>
+        page.evaluate(
+          (token) => JSON.parse(localStorage.getItem(`__mpq_${token}_pp`) ?? '[]').length === 0,
+          world.token,
+        ),
       'the SDK has sent everything',
     );
   });
@@ -147,10 +155,13 @@ test('groups: a user’s groups, on events and in the profile', { skip }, async 
     await well(page, 'track_with_groups', [name, { step: 3 }, { company: ['other'] }]);
   });
   assert.deepEqual(complaints, []);
-  assert.deepEqual(await world.totals({ event: name, on: 'properties["company"]', where: 'properties["step"] == 1' }), {
-    acme: 1,
-    umbrella: 1,
-  });
+  assert.deepEqual(
+    await world.totals({ event: name, on: 'properties["company"]', where: 'properties["step"] == 1' }),
+    {
+      acme: 1,
+      umbrella: 1,
+    },
+  );
   assert.equal(await world.count(name, { where: '"other" in properties["company"]' }), 1);
 });
 
@@ -197,7 +208,10 @@ test('somebody who opted out sends nothing, and is heard again after opting in',
     }, name);
     await sleep(500);
     /* before it falls silent the SDK deletes what it knows of the user, if there is one; never an event */
-    assert.deepEqual(sent.filter((url) => !url.includes('/engage')), []);
+    assert.deepEqual(
+      sent.filter((url) => !url.includes('/engage')),
+      [],
+    );
     await page.evaluate(
       ([event, opted]) => {
         const { mixpanel } = window;

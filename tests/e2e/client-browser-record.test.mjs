@@ -63,13 +63,17 @@ test('a session is recorded', { skip }, async () => {
   const world = await start();
   const name = freshName();
   let id;
-  const complaints = await visit(world, { record_sessions_percent: 100, batch_flush_interval_ms: 100 }, async (page) => {
-    await until(async () => (id = await replayId(page)), 'the recorder has begun');
-    await page.evaluate((event) => window.mixpanel.track(event), name);
-    await actAndStop(page, 'hello');
-    await until(() => Object.keys(recordings(world)).length > 0, 'the recording is on disk');
-    await until(async () => (await world.count(name)) === 1, 'the event arrives');
-  });
+  const complaints = await visit(
+    world,
+    { record_sessions_percent: 100, batch_flush_interval_ms: 100 },
+    async (page) => {
+      await until(async () => (id = await replayId(page)), 'the recorder has begun');
+      await page.evaluate((event) => window.mixpanel.track(event), name);
+      await actAndStop(page, 'hello');
+      await until(() => Object.keys(recordings(world)).length > 0, 'the recording is on disk');
+      await until(async () => (await world.count(name)) === 1, 'the event arrives');
+    },
+  );
   assert.deepEqual(complaints, []);
   /* the event says which recording it is in */
   assert.deepEqual(await world.totals({ event: name, on: 'properties["$mp_replay_id"]' }), { [id]: 1 });
@@ -80,7 +84,10 @@ test('a session is recorded', { skip }, async () => {
   assert.equal(new URL(about.properties.$current_url).origin, site.url);
   assert.match(about.properties.distinct_id, /^\$device:/);
   assert.equal(about.properties.token, undefined);
-  assert.ok(events.some((event) => event.type === 2), 'the whole page is in it');
+  assert.ok(
+    events.some((event) => event.type === 2),
+    'the whole page is in it',
+  );
   assert.ok(!JSON.stringify(events).includes('hello'), 'texts are masked, as the SDK does by default');
 });
 
@@ -130,25 +137,35 @@ test('remote settings: how much is recorded is what the server says', { skip }, 
 
 test('feature flags: there are none, and the page’s own values count', { skip }, async () => {
   const world = await start();
-  const complaints = await visit(world, { flags: { context: { plan: 'pro' } }, batch_requests: false }, async (page) => {
-    const got = await page.evaluate(async () => {
-      const { flags } = window.mixpanel;
-      await flags.when_ready();
-      const value = await flags.get_variant_value('checkout', 'old');
-      const enabled = await flags.is_enabled('checkout');
-      window.mixpanel.identify('ann');
-      await flags.load_flags();
-      return [flags.are_flags_ready(), value, enabled, flags.get_variant_value_sync('checkout', 'older')];
-    });
-    assert.deepEqual(got, [true, 'old', false, 'older']);
-  });
+  const complaints = await visit(
+    world,
+    { flags: { context: { plan: 'pro' } }, batch_requests: false },
+    async (page) => {
+      const got = await page.evaluate(async () => {
+        const { flags } = window.mixpanel;
+        await flags.when_ready();
+        const value = await flags.get_variant_value('checkout', 'old');
+        const enabled = await flags.is_enabled('checkout');
+        window.mixpanel.identify('ann');
+        await flags.load_flags();
+        return [flags.are_flags_ready(), value, enabled, flags.get_variant_value_sync('checkout', 'older')];
+      });
+      assert.deepEqual(got, [true, 'old', false, 'older']);
+    },
+  );
   assert.deepEqual(complaints, []);
 });
 
 test('everything at once', { skip }, async () => {
   const world = await start({ 'record.sessions_percent': 100 });
   const name = freshName();
-  const options = { flags: true, remote_settings_mode: 'strict', autocapture: true, track_pageview: true, batch_flush_interval_ms: 100 };
+  const options = {
+    flags: true,
+    remote_settings_mode: 'strict',
+    autocapture: true,
+    track_pageview: true,
+    batch_flush_interval_ms: 100,
+  };
   const complaints = await visit(world, options, async (page) => {
     await until(() => replayId(page), 'the recorder has begun');
     await page.evaluate((event) => {
@@ -156,7 +173,9 @@ test('everything at once', { skip }, async () => {
       window.mixpanel.people.set({ a: 1 });
       window.mixpanel.track(event);
     }, name);
-    await page.evaluate(() => document.querySelector('a').addEventListener('click', (event) => event.preventDefault()));
+    await page.evaluate(() =>
+      document.querySelector('a').addEventListener('click', (event) => event.preventDefault()),
+    );
     await page.click('a');
     await until(async () => (await world.count(name)) === 1, 'the event arrives');
     await until(async () => (await world.count('$mp_click')) === 1, 'the click arrives');

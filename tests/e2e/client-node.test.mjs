@@ -54,29 +54,50 @@ for (const verbose of [false, true]) {
     const mixpanel = client({ verbose });
     const name = freshName();
     await well(mixpanel, 'track', name);
-    await well(mixpanel, 'track', name, { distinct_id: 'ann', plan: 'ü+/?&=>~', n: 1.5, list: ['a', 2], nested: { deep: { x: 1 } } });
-    await well(mixpanel, 'track', name, { distinct_id: 'ann', when: new Date(Date.UTC(2024, 0, 2, 3, 4, 5)), yes: true, none: null });
+    await well(mixpanel, 'track', name, {
+      distinct_id: 'ann',
+      plan: 'ü+/?&=>~',
+      n: 1.5,
+      list: ['a', 2],
+      nested: { deep: { x: 1 } },
+    });
+    await well(mixpanel, 'track', name, {
+      distinct_id: 'ann',
+      when: new Date(Date.UTC(2024, 0, 2, 3, 4, 5)),
+      yes: true,
+      none: null,
+    });
     assert.equal(await world.count(name), 3);
     assert.equal(await world.uniques(name), 1);
     assert.deepEqual(await totals(name, 'plan'), { undefined: 2, 'ü+/?&=>~': 1 });
     assert.deepEqual(await totals(name, 'mp_lib'), { node: 3 });
-    assert.equal(await world.count(name, { where: 'datetime(properties["when"]) == datetime("2024-01-02T03:04:05")' }), 1);
-    assert.equal(await world.count(name, { where: 'properties["yes"] == true and not defined(properties["none"])' }), 1);
+    assert.equal(
+      await world.count(name, { where: 'datetime(properties["when"]) == datetime("2024-01-02T03:04:05")' }),
+      1,
+    );
+    assert.equal(
+      await world.count(name, { where: 'properties["yes"] == true and not defined(properties["none"])' }),
+      1,
+    );
     assert.equal(await world.count(name, { where: 'properties["n"] == 1.5' }), 1);
     /* the token and the address stay nowhere */
     assert.deepEqual(await totals(name, 'token'), { undefined: 3 });
   });
 }
 
-test('track without a callback, with the test flag, with geolocation, over a connection that is kept', { skip }, async () => {
-  const name = freshName();
-  for (const config of [{ test: true }, { geolocate: true }, { keepAlive: false }, { debug: true }])
-    await well(client(config), 'track', name, { distinct_id: 'ann' });
-  const mixpanel = client();
-  mixpanel.track(name, { distinct_id: 'ann' });
-  for (let i = 0; i < 20; i++) await well(mixpanel, 'track', name, { distinct_id: 'ann' });
-  assert.equal(await world.count(name), 25);
-});
+test(
+  'track without a callback, with the test flag, with geolocation, over a connection that is kept',
+  { skip },
+  async () => {
+    const name = freshName();
+    for (const config of [{ test: true }, { geolocate: true }, { keepAlive: false }, { debug: true }])
+      await well(client(config), 'track', name, { distinct_id: 'ann' });
+    const mixpanel = client();
+    mixpanel.track(name, { distinct_id: 'ann' });
+    for (let i = 0; i < 20; i++) await well(mixpanel, 'track', name, { distinct_id: 'ann' });
+    assert.equal(await world.count(name), 25);
+  },
+);
 
 test('times: a Date, seconds, milliseconds', { skip }, async () => {
   const name = freshName();
@@ -177,11 +198,19 @@ test('import over https: a service account, and the project’s secret', { skip 
   const date = { $date: Date.UTC(2019, 6, 1) };
   const account = [world.account.username, world.account.secret, String(world.project.project_id)];
   const secret = { secret: world.project.secret };
-  for (const who of [{ account }, { account, config: { verbose: true } }, { config: secret }, { config: { ...secret, verbose: true } }]) {
+  for (const who of [
+    { account },
+    { account, config: { verbose: true } },
+    { config: secret },
+    { config: { ...secret, verbose: true } },
+  ]) {
     const name = freshName();
-    const batch = Array.from({ length: 70 }, (_, i) => ({ event: name, properties: { time: date, distinct_id: `u${i}` } }));
+    const batch = Array.from({ length: 70 }, (_, i) => ({
+      event: name,
+      properties: { time: date, distinct_id: `u${i}` },
+    }));
     const calls = [
-      ['import', name, date, { distinct_id: 'ann', 'ü': '+/=' }],
+      ['import', name, date, { distinct_id: 'ann', ü: '+/=' }],
       ['import', name, date.$date / 1000, { distinct_id: 'ann' }],
       ['import_batch', batch, {}],
       ['track', name, { time: { $date: Date.now() } }],
@@ -197,7 +226,10 @@ test('import over https with credentials that are not good', { skip }, async () 
   const id = String(world.project.project_id);
   const other = createProject(world.data, { name: 'Other' });
   const rows = [
-    [{ account: [world.account.username, 'wrong', id] }, 'Invalid service account credentials|Not a valid service account username'],
+    [
+      { account: [world.account.username, 'wrong', id] },
+      'Invalid service account credentials|Not a valid service account username',
+    ],
     [{ account: [world.account.username, world.account.secret, String(other.project_id)] }, 'not a project member'],
     [{ account: [world.account.username, world.account.secret, '999'] }, 'not a project member'],
     [{ config: { secret: 'f'.repeat(32) } }, 'Unauthorized, invalid project secret'],
@@ -209,7 +241,10 @@ test('import over https with credentials that are not good', { skip }, async () 
     assert.match(brief[0], /^Mixpanel Server Error: \{/);
   }
   assert.equal(await world.count('never', old), 0);
-  const [untrusted] = await secure({ calls, config: { secret: world.project.secret } }, path.join(fixtures, 'chain2.pem'));
+  const [untrusted] = await secure(
+    { calls, config: { secret: world.project.secret } },
+    path.join(fixtures, 'chain2.pem'),
+  );
   assert.match(untrusted[0], /self.signed certificate/);
 });
 
@@ -234,11 +269,14 @@ for (const verbose of [false, true]) {
   test(`people: every method, verbose ${verbose}`, { skip }, async () => {
     const { people } = client({ verbose });
     const id = freshName('user');
-    const by = (name, ...args) => () => well(people, name, id, ...args);
+    const by =
+      (name, ...args) =>
+      () =>
+        well(people, name, id, ...args);
     const charge = { $amount: 9.5, $time: '2024-01-02T03:04:05.000Z', sku: 'a' };
     const steps = [
       [by('set', 'plan', 'free'), { plan: 'free' }],
-      [by('set', { plan: 'pro', n: 1, list: ['a'], 'ü': '+/=' }), { plan: 'pro', n: 1, list: ['a'], 'ü': '+/=' }],
+      [by('set', { plan: 'pro', n: 1, list: ['a'], ü: '+/=' }), { plan: 'pro', n: 1, list: ['a'], ü: '+/=' }],
       [by('unset', ['n', 'ü']), { plan: 'pro', list: ['a'] }],
       [by('unset', 'list'), { plan: 'pro' }],
       [by('set_once', 'plan', 'basic'), { plan: 'pro' }],
@@ -246,11 +284,14 @@ for (const verbose of [false, true]) {
       [by('unset', 'first'), { plan: 'pro' }],
       [by('increment', 'visits'), { plan: 'pro', visits: 1 }],
       [by('increment', 'visits', 4.5), { plan: 'pro', visits: 5.5 }],
-      [by('increment', { visits: -5.5, 'level': 2 }), { plan: 'pro', visits: 0, level: 2 }],
+      [by('increment', { visits: -5.5, level: 2 }), { plan: 'pro', visits: 0, level: 2 }],
       [by('unset', ['visits', 'level', 'never']), { plan: 'pro' }],
       [by('append', 'pages', 'home'), { plan: 'pro', pages: ['home'] }],
       [by('append', { pages: 'cart', others: 7 }), { plan: 'pro', pages: ['home', 'cart'], others: [7] }],
-      [by('union', { pages: ['cart', 'pay'], others: 7 }), { plan: 'pro', pages: ['home', 'cart', 'pay'], others: [7] }],
+      [
+        by('union', { pages: ['cart', 'pay'], others: 7 }),
+        { plan: 'pro', pages: ['home', 'cart', 'pay'], others: [7] },
+      ],
       [by('remove', { pages: 'cart' }), { plan: 'pro', pages: ['home', 'pay'], others: [7] }],
       [by('unset', ['pages', 'others', 'plan']), {}],
       [by('track_charge', 9.5, { $time: new Date(charge.$time), sku: 'a' }), { $transactions: [charge] }],
@@ -272,7 +313,10 @@ test('groups: every method', { skip }, async () => {
     [4711 + process.pid, String(4711 + process.pid)],
   ]) {
     const { groups } = client({ verbose: true });
-    const by = (name, ...args) => () => well(groups, name, 'company', id, ...args);
+    const by =
+      (name, ...args) =>
+      () =>
+        well(groups, name, 'company', id, ...args);
     const steps = [
       [by('set', '$name', 'Acme Inc.'), { $name: 'Acme Inc.' }],
       [by('set', { $name: 'Acme', seats: 5 }), { $name: 'Acme', seats: 5 }],
@@ -299,8 +343,6 @@ test('messages that are not good, and two clients at once', { skip }, async () =
   assert.equal(bad.message, 'Mixpanel Server Error: $distinct_id, missing or empty');
   const id = freshName('user');
   const other = client().people;
-  await Promise.all(
-    Array.from({ length: 100 }, (_, i) => well(i % 2 ? people : other, 'increment', id, 'n', 1)),
-  );
+  await Promise.all(Array.from({ length: 100 }, (_, i) => well(i % 2 ? people : other, 'increment', id, 'n', 1)));
   assert.deepEqual(await profile(world, id), { n: 100 });
 });

@@ -46,13 +46,22 @@ const names = (directory) => (existsSync(directory) ? readdirSync(directory).sor
 test('a recording is on disk when it is acknowledged, and stays over a crash', async () => {
   const world = await start();
   for (const [seq, body] of [packed, JSON.stringify(events)].entries()) {
-    const answer = await record(world, { seq, distinct_id: '$device:7', $current_url: 'https://shop/?a=1&b="2"' }, body);
+    const answer = await record(
+      world,
+      { seq, distinct_id: '$device:7', $current_url: 'https://shop/?a=1&b="2"' },
+      body,
+    );
     assert.deepEqual([answer.status, answer.json()], [200, stored]);
   }
   await world.restart({ kill: true });
   const [today] = names(folder(world));
   assert.match(today, /^\d{4}-\d\d-\d\d$/);
-  assert.deepEqual(names(folder(world, today)), ['a1b2-c3-0.json', 'a1b2-c3-0.json.gz', 'a1b2-c3-1.json', 'a1b2-c3-1.json.gz']);
+  assert.deepEqual(names(folder(world, today)), [
+    'a1b2-c3-0.json',
+    'a1b2-c3-0.json.gz',
+    'a1b2-c3-1.json',
+    'a1b2-c3-1.json.gz',
+  ]);
   for (const seq of [0, 1]) {
     assert.deepEqual(JSON.parse(gunzipSync(readFileSync(folder(world, today, `a1b2-c3-${seq}.json.gz`)))), events);
     const about = JSON.parse(readFileSync(folder(world, today, `a1b2-c3-${seq}.json`)));
@@ -168,7 +177,10 @@ test('recording can be switched off', async () => {
 test('settings, flags and decide', async () => {
   const world = await start({ 'record.sessions_percent': 25 });
   const service = { Authorization: world.authorization };
-  const token = { Authorization: basic(`${world.token}:`), traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00' };
+  const token = {
+    Authorization: basic(`${world.token}:`),
+    traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00',
+  };
   const flags = { code: 200, flags: {}, pending_first_time_events: [] };
   const settings = { recording: { is_enabled: true }, sdk_config: { config: { record_sessions_percent: 25 } } };
   const context = query({ context: JSON.stringify({ distinct_id: 'u', device_id: 'd' }), token: world.token });
@@ -199,7 +211,14 @@ test('settings, flags and decide', async () => {
 test('pages of another origin may ask, with the headers that SDKs send', async () => {
   const world = await start();
   const origin = 'https://shop.example';
-  for (const target of ['/record/', '/flags/', '/flags/definitions', '/flags/7/first-time-events', '/settings/', '/decide']) {
+  for (const target of [
+    '/record/',
+    '/flags/',
+    '/flags/definitions',
+    '/flags/7/first-time-events',
+    '/settings/',
+    '/decide',
+  ]) {
     const answer = await world.server.request(target, {
       method: 'OPTIONS',
       headers: {
