@@ -73,6 +73,9 @@ test('a recording is on disk when it is acknowledged, and stays over a crash', a
       properties: { distinct_id: '$device:7', $current_url: 'https://shop/?a=1&b="2"' },
     });
   }
+  /* and `cairn verify` takes them for what they are */
+  const verified = cairn(['verify', '--data', world.data]);
+  assert.deepEqual([verified.code, /note/.test(verified.stdout)], [0, false], verified.stdout);
   /* after the start what is there is counted first: a piece may be asked to come again, and is taken then */
   await until(async () => (await record(world, { seq: 2 })).status === 200, 'it goes on');
 });
