@@ -6,8 +6,10 @@
 #include "api/health.h"
 #include "api/identity.h"
 #include "api/import.h"
+#include "api/record.h"
 #include "api/lookups.h"
 #include "api/response.h"
+#include "api/sdk.h"
 #include "api/segmentation.h"
 #include "api/track.h"
 #include "base/log.h"
@@ -33,6 +35,21 @@ static const struct http_route routes[] = {
     {.methods = HTTP_METHOD_OPTIONS, .path = "/identity/create", .handler = response_preflight},
     {.methods = HTTP_METHOD_OPTIONS, .path = "/identity/create-alias", .handler = response_preflight},
     {.methods = HTTP_METHOD_OPTIONS, .path = "/identity/merge", .handler = response_preflight},
+    {.methods = HTTP_METHOD_GET, .path = "/decide", .handler = api_decide},
+    {.methods = HTTP_METHOD_OPTIONS, .path = "/decide", .handler = response_preflight},
+    {.methods = HTTP_METHOD_GET, .path = "/settings", .handler = api_settings},
+    {.methods = HTTP_METHOD_OPTIONS, .path = "/settings", .handler = response_preflight},
+    {.methods = HTTP_METHOD_POST, .path = "/record", .handler = api_record},
+    {.methods = HTTP_METHOD_OPTIONS, .path = "/record", .handler = response_preflight},
+    {.methods = GET_POST, .path = "/flags", .handler = api_flags, .body_bytes_max = 1 << 20},
+    {.methods = HTTP_METHOD_OPTIONS, .path = "/flags", .handler = response_preflight},
+    {.methods = HTTP_METHOD_GET, .path = "/flags/definitions", .handler = api_flags_definitions},
+    {.methods = HTTP_METHOD_OPTIONS, .path = "/flags/definitions", .handler = response_preflight},
+    {.methods = HTTP_METHOD_POST,
+     .path = "/flags/{flag_id}/first-time-events",
+     .handler = api_flags_first_time_event,
+     .body_bytes_max = 1 << 20},
+    {.methods = HTTP_METHOD_OPTIONS, .path = "/flags/{flag_id}/first-time-events", .handler = response_preflight},
     {.methods = GET_POST, .path = "/api/2.0/segmentation", .handler = api_segmentation, .body_bytes_max = 1 << 20},
     {.methods = GET_POST, .path = "/api/query/segmentation", .handler = api_segmentation, .body_bytes_max = 1 << 20},
     {.methods = GET_POST, .path = "/api/2.0/engage", .handler = api_engage_query, .body_bytes_max = 4 << 20},
@@ -95,7 +112,8 @@ const struct http_route *api_routes(size_t *ret_count)
 void api_render_error(struct http_request *request, int status, const struct error *error)
 {
     /* Only what pages of any origin send to: credentials that a browser keeps must not open the rest to them. */
-    static const char *const open[] = {"/track", "/engage", "/groups", "/identity/"};
+    static const char *const open[] = {"/track",  "/engage",   "/groups", "/identity/",
+                                       "/decide", "/settings", "/record", "/flags"};
     for (size_t i = 0; i < sizeof open / sizeof *open; i++) {
         if (!str_starts(request->path, str_of(open[i]))) continue;
         response_allow_origin(request);
@@ -121,4 +139,9 @@ struct meta_view *api_meta_view(struct api *api, unsigned loop_index)
 enum status api_run_blocking(struct api *api, void (*work)(void *arg), void *arg)
 {
     return workers_submit(api->workers, work, arg);
+}
+
+enum status api_run_recording(struct api *api, void (*work)(void *arg), void *arg)
+{
+    return workers_submit(api->recording.workers, work, arg);
 }

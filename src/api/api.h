@@ -14,6 +14,7 @@ struct lookup;
 struct meta;
 struct meta_reader;
 struct meta_view;
+struct replays;
 struct profile_sessions;
 struct store;
 struct workers;
@@ -27,17 +28,26 @@ struct api_query_limits {
     size_t behaviors_max;  /* selectors of behaviours in a query */
 };
 
+struct api_recording {
+    bool enabled;
+    int64_t sessions_percent; /* that the SDKs are told to record; -1: as their pages and apps say */
+    uint64_t unpacked_bytes_max;
+    struct replays *replays;
+    struct workers *workers;
+};
+
 struct api {
     struct store *store;
     struct meta *meta;
     const struct ingest_limits *limits, *import_limits; /* of /track and its like; of /import */
-    struct meta_reader **readers; /* one per loop */
+    struct meta_reader **readers;                       /* one per loop */
     struct workers *workers;
     struct executor *executor;
     struct lookup *lookup;
-    uint64_t lookup_file_bytes_max; /* of a table as CSV, as sent and as unpacked */
+    uint64_t lookup_file_bytes_max;    /* of a table as CSV, as sent and as unpacked */
     struct profile_sessions *sessions; /* answers in pages */
     struct api_query_limits query;
+    struct api_recording recording;
     struct enrichment_sources enrichment;
     struct visitor_proxies proxies;
     _Atomic bool stopping; /* what takes long and is done again after a start gives up */
@@ -56,3 +66,5 @@ struct meta_view *api_meta_view(struct api *api, unsigned loop_index);
 /* Has work(arg) called on a worker thread, for what would hold up a loop. UNAVAILABLE when too much waits already: it
  * will not be called. */
 enum status api_run_blocking(struct api *api, void (*work)(void *arg), void *arg) MUST_USE;
+/* The same on the threads that write recordings. */
+enum status api_run_recording(struct api *api, void (*work)(void *arg), void *arg) MUST_USE;

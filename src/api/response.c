@@ -92,7 +92,6 @@ int response_code(enum status status)
 void response_failure(struct http_request *request, const struct error *error)
 {
     int code = response_code(error->status);
-    response_allow_origin(request);
     if (code == 503) http_header_add(request, "Retry-After", STR(RESPONSE_RETRY_AFTER_S));
     http_respond_error(request, code, error);
 }
@@ -116,6 +115,8 @@ void response_allow_origin(struct http_request *request)
     /* Requests come with credentials, for which "*" is not accepted. */
     http_header_add(request, "Access-Control-Allow-Origin", origin);
     http_header_add(request, "Access-Control-Allow-Credentials", STR("true"));
+    /* Otherwise the recorder in a page cannot read when to come again. */
+    http_header_add(request, "Access-Control-Expose-Headers", STR("Retry-After"));
     http_header_add(request, "Vary", STR("Origin"));
 }
 

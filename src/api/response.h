@@ -36,8 +36,8 @@ const char *response_render(const struct response_mode *mode, struct str reason,
 void response_send(struct http_request *request, const struct response_mode *mode, struct str reason);
 /* The HTTP status of a failure. */
 int response_code(enum status status);
-/* Answers with that status and a JSON error body. With a 503 goes Retry-After: nothing of the request counts as stored
- * then. */
+/* Answers with that status and a JSON error body, which api_render_error opens to other origins where they may send.
+ * With a 503 goes Retry-After: nothing of the request counts as stored then. */
 void response_failure(struct http_request *request, const struct error *error);
 
 /* Answers for a request of which nothing, or not everything, is stored: `status` is the log's, or OK when its token is

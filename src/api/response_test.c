@@ -115,7 +115,7 @@ static void test_preflight(void **state)
     assert_true(fake_has_header("Access-Control-Max-Age: "));
 }
 
-/* 503 says when to come again; other failures do not. */
+/* 503 says when to come again; other failures do not. A second Access-Control-Allow-Origin would be as bad as none. */
 static void test_failures(void **state)
 {
     (void)state;
@@ -126,7 +126,7 @@ static void test_failures(void **state)
     response_failure(&fake.request, &error);
     fake_answered(503, NULL, "disk full");
     assert_true(fake_has_header("Retry-After: 5\n"));
-    assert_true(fake_has_header("Access-Control-Allow-Origin: null\n"));
+    assert_false(fake_has_header("Access-Control-Allow-Origin")); /* render_error writes it */
     fake_request_fini();
 
     fake_request(HTTP_METHOD_POST, "", NULL, STR(""));

@@ -41,6 +41,7 @@ struct os_fs_ops {
     enum status (*rename)(struct os_fs *, const char *from, const char *to, struct error *);
     enum status (*unlink)(struct os_fs *, const char *name, struct error *);
     enum status (*mkdir)(struct os_fs *, const char *name, struct error *); /* OK when it exists */
+    enum status (*rmdir)(struct os_fs *, const char *name, struct error *); /* CONFLICT when something is in it */
     /* Makes creations, renames and removals in a directory durable. "" is the root. */
     enum status (*sync_dir)(struct os_fs *, const char *name, struct error *);
     /* Calls each(ctx, file name) for the directory's files, in no order. */
@@ -109,6 +110,10 @@ static inline enum status MUST_USE os_unlink(struct os_fs *fs, const char *name,
 static inline enum status MUST_USE os_mkdir(struct os_fs *fs, const char *name, struct error *error)
 {
     return fs->ops->mkdir(fs, name, error);
+}
+static inline enum status MUST_USE os_rmdir(struct os_fs *fs, const char *name, struct error *error)
+{
+    return fs->ops->rmdir(fs, name, error);
 }
 static inline enum status MUST_USE os_sync_dir(struct os_fs *fs, const char *name, struct error *error)
 {

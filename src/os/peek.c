@@ -58,6 +58,7 @@ enum status os_readonly_new(struct os_fs *inner, struct error *error, struct os_
                                          .rename = readonly_rename,
                                          .unlink = readonly_unlink,
                                          .mkdir = readonly_nothing,
+                                         .rmdir = readonly_unlink,
                                          .sync_dir = readonly_nothing,
                                          .list = readonly_list,
                                          .free = readonly_free};

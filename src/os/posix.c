@@ -23,10 +23,10 @@ struct posix_file {
 
 static enum status os_failure(struct error *error, int code, const char *what, const char *name)
 {
-    enum status status = code == ENOSPC || code == EDQUOT ? STATUS_UNAVAILABLE
-                         : code == ENOENT                 ? STATUS_NOT_FOUND
-                         : code == EEXIST                 ? STATUS_CONFLICT
-                                                          : STATUS_IO;
+    enum status status = code == ENOSPC || code == EDQUOT      ? STATUS_UNAVAILABLE
+                         : code == ENOENT                      ? STATUS_NOT_FOUND
+                         : code == EEXIST || code == ENOTEMPTY ? STATUS_CONFLICT
+                                                               : STATUS_IO;
     error_set_os(error, status, code, "cannot %s file \"%s\"", what, name);
     if (status == STATUS_UNAVAILABLE) error_hint(error, "free some space on the disk of the data directory");
     return status;
@@ -178,6 +178,13 @@ static enum status posix_mkdir(struct os_fs *base, const char *name, struct erro
     return STATUS_OK;
 }
 
+static enum status posix_rmdir(struct os_fs *base, const char *name, struct error *error)
+{
+    struct posix_fs *fs = (struct posix_fs *)base;
+    if (unlinkat(fs->directory, name, AT_REMOVEDIR) < 0) return os_failure(error, errno, "remove", name);
+    return STATUS_OK;
+}
+
 static enum status posix_sync_dir(struct os_fs *base, const char *name, struct error *error)
 {
     struct posix_fs *fs = (struct posix_fs *)base;
@@ -232,6 +239,7 @@ enum status os_posix_new(const char *root, struct error *error, struct os_fs **r
         .rename = posix_rename,
         .unlink = posix_unlink,
         .mkdir = posix_mkdir,
+        .rmdir = posix_rmdir,
         .sync_dir = posix_sync_dir,
         .list = posix_list,
         .free = posix_free,

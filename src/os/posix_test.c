@@ -71,8 +71,11 @@ static void files_and_names(void **state)
     assert_int_equal(os_list(fs, "d", count_names, &count, &error), STATUS_OK);
     assert_int_equal(count, 1);
     assert_int_equal(os_list(fs, "missing", count_names, &count, &error), STATUS_NOT_FOUND);
+    assert_int_equal(os_rmdir(fs, "d", &error), STATUS_CONFLICT);
     assert_int_equal(os_unlink(fs, "d/b", &error), STATUS_OK);
     assert_int_equal(os_unlink(fs, "d/b", &error), STATUS_NOT_FOUND);
+    assert_int_equal(os_rmdir(fs, "d", &error), STATUS_OK);
+    assert_int_equal(os_rmdir(fs, "d", &error), STATUS_NOT_FOUND);
     os_fs_free(fs);
     assert_int_equal(os_posix_new("/nonexistent/cairn", &error, &fs), STATUS_IO);
 }

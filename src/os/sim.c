@@ -421,6 +421,15 @@ static enum status mkdir_locked(struct sim *sim, const char *name, struct error 
     return STATUS_OK;
 }
 
+static enum status rmdir_locked(struct sim *sim, const char *name, struct error *error)
+{
+    for (size_t i = 0; i < sim->seen.count; i++) {
+        if (is_in(sim->seen.list[i].name, name))
+            return error_set(error, STATUS_CONFLICT, "cannot remove file \"%s\"", name);
+    }
+    return unlink_locked(sim, name, error);
+}
+
 static enum status sync_dir_locked(struct sim *sim, const char *name, struct error *error)
 {
     enum sim_fault fault;
@@ -535,6 +544,12 @@ static enum status sim_mkdir(struct os_fs *fs, const char *name, struct error *e
     begin(sim, SIM_CALLS, name, 0, false);
     return end(sim, mkdir_locked(sim, name, error));
 }
+static enum status sim_rmdir(struct os_fs *fs, const char *name, struct error *error)
+{
+    struct sim *sim = (struct sim *)fs;
+    begin(sim, SIM_UNLINK, name, 0, false);
+    return end(sim, rmdir_locked(sim, name, error));
+}
 static enum status sim_sync_dir(struct os_fs *fs, const char *name, struct error *error)
 {
     struct sim *sim = (struct sim *)fs;
@@ -597,6 +612,7 @@ struct sim *sim_new(uint64_t seed)
         .rename = sim_rename,
         .unlink = sim_unlink,
         .mkdir = sim_mkdir,
+        .rmdir = sim_rmdir,
         .sync_dir = sim_sync_dir,
         .list = sim_list,
         .free = sim_free,

@@ -510,6 +510,25 @@ static enum status check_body(const struct options *options, const char *name, u
     return STATUS_OK;
 }
 
+static enum status check_recordings(const struct options *options, struct error *error)
+{
+    struct str percent = str_of(options->record_sessions_percent);
+    uint64_t number, body = options->record_body_bytes_max;
+    if (percent.size && !number_parse_unsigned(percent, 100, &number)) {
+        (void)error_set(error, STATUS_INVALID, "record.sessions_percent is \"%s\", which is no percentage",
+                        options->record_sessions_percent);
+        error_hint(error, "write a whole number from 0 to 100, or nothing");
+        return STATUS_INVALID;
+    }
+    if (body > options->http_bodies_bytes_max || body > options->http_request_memory_max_bytes) {
+        (void)error_set(error, STATUS_INVALID,
+                        "record.body_bytes_max is larger than http.bodies_bytes_max or http.request_memory_max");
+        error_hint(error, "a body is held and packed within those: raise them or lower record.body_bytes_max");
+        return STATUS_INVALID;
+    }
+    return STATUS_OK;
+}
+
 enum status options_finish(struct options *options, struct error *error)
 {
     TRY(share_memory(options, error));
@@ -521,6 +540,7 @@ enum status options_finish(struct options *options, struct error *error)
     }
     TRY(check_body(options, "http.body_bytes_max", options->http_body_bytes_max, "ingest.event_bytes_max",
                    options->ingest_event_bytes_max, error));
-    return check_body(options, "ingest.import_bytes_max", options->ingest_import_bytes_max,
-                      "ingest.import_event_bytes_max", options->ingest_import_event_bytes_max, error);
+    TRY(check_body(options, "ingest.import_bytes_max", options->ingest_import_bytes_max,
+                   "ingest.import_event_bytes_max", options->ingest_import_event_bytes_max, error));
+    return check_recordings(options, error);
 }

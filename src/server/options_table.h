@@ -92,6 +92,20 @@ OPTION(INTEGER, enrich_user_agent_entries, "enrich.user_agent_entries", "16384",
 OPTION(CHOICE, enrich_bots, "enrich.bots", "keep", "keep|mark|drop",
        "events of crawlers: keep them as others, mark them with $is_bot, or drop them")
 
+OPTION(FLAG, record_enabled, "record.enabled", "yes", "", "take in session recordings (/record)")
+OPTION(TEXT, record_sessions_percent, "record.sessions_percent", "", "",
+       "of sessions, what /settings has SDKs record, 0 to 100; empty: what they are set to")
+OPTION(BYTES, record_body_bytes_max, "record.body_bytes_max", "10m", "1k..1g",
+       "one piece of a recording, as it is sent; more is answered with 413")
+OPTION(BYTES, record_unpacked_bytes_max, "record.unpacked_bytes_max", "100m", "1k..16g", "the same unpacked")
+OPTION(BYTES, record_bytes_max, "record.bytes_max", "1g", "64k..1024g",
+       "disk for the recordings of a project; the oldest days make room, more in a day is answered with 429")
+OPTION(INTEGER, record_retention_days, "record.retention_days", "30", "0..36500",
+       "recordings are removed after so many days; 0: when their room is needed")
+OPTION(INTEGER, record_threads, "record.threads", "2", "1..64", "threads that write recordings")
+OPTION(INTEGER, record_queue_max, "record.queue_max", "64", "1..100000",
+       "pieces that wait for one of them; more are answered with 503")
+
 OPTION(INTEGER, query_threads, "query.threads", "0", "0..1024", "threads that run queries; 0: one per core")
 OPTION(INTEGER, query_queue_max, "query.queue_max", "256", "1..100000",
        "queries that wait for a thread; more are answered with 503")

@@ -264,6 +264,23 @@ static void test_check(void **state)
         assert_non_null(strstr(error.hint, "http.body_bytes_max"));
         options_free(options);
     }
+    static const struct {
+        const char *set, *hint; /* NULL: it is good */
+    } recordings[] = {
+        {"record.sessions_percent=101", "from 0 to 100"},
+        {"record.sessions_percent=-1", "from 0 to 100"},
+        {"record.sessions_percent=half", "from 0 to 100"},
+        {"record.sessions_percent=100", NULL},
+        {"record.body_bytes_max=500m", "lower record.body_bytes_max"},
+    };
+    for (size_t i = 0; i < sizeof recordings / sizeof *recordings; i++) {
+        struct options *options = options_new();
+        struct error error = ERROR_INIT;
+        assert_int_equal(flag(options, recordings[i].set, &error), STATUS_OK);
+        assert_int_equal(options_finish(options, &error), recordings[i].hint ? STATUS_INVALID : STATUS_OK);
+        if (recordings[i].hint) assert_non_null(strstr(error.hint, recordings[i].hint));
+        options_free(options);
+    }
 }
 
 /* Shows: a list is bounded. */

@@ -8,8 +8,10 @@
 #include "api/api.h"
 #include "api/deletion.h"
 #include "api/import.h"
+#include "api/record.h"
 #include "api/profile_sessions.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "http/server.h"
 #include "identity/identity.h"
 #include "lookup/lookup.h"
@@ -20,6 +22,7 @@
 #include "os/thread.h"
 #include "os/workers.h"
 #include "query/backend.h"
+#include "replay/replay.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -35,7 +38,8 @@ struct server {
     struct os_fs *fs;
     struct meta *meta;
     struct store *store;
-    struct workers *workers;
+    struct replays *replays;
+    struct workers *workers, *recorders;
     struct executor *executor;
     struct profile_sessions *sessions;
     struct lookup *lookup;
@@ -92,6 +96,24 @@ static enum status open_enrichment(struct server *server, struct error *error)
         if (!server->agents) return error_set(error, STATUS_LIMIT, "cannot load the rules for User-Agents");
     }
     return visitor_proxies_parse(o->http_trusted_proxies.items, o->http_trusted_proxies.count, error, &server->proxies);
+}
+
+static enum status open_replays(struct server *server, struct error *error)
+{
+    const struct options *o = server->options;
+    struct replay_options options = {
+        .fs = server->fs, .project_bytes_max = o->record_bytes_max, .retention_days = o->record_retention_days};
+    TRY(replays_open(&options, error, &server->replays));
+    if (workers_new((unsigned)o->record_threads, (size_t)o->record_queue_max, &server->recorders) != STATUS_OK)
+        return error_set(error, STATUS_LIMIT, "cannot start the threads that write recordings");
+    return STATUS_OK;
+}
+
+/* Checked by options_finish. -1: not set. */
+static int64_t sessions_percent(const struct options *o)
+{
+    uint64_t percent;
+    return number_parse_unsigned(str_of(o->record_sessions_percent), 100, &percent) ? (int64_t)percent : -1;
 }
 
 static enum status open_lookup(struct server *server, struct error *error)
@@ -156,6 +178,14 @@ static void fill_api(struct server *server)
                 .page_max = o->query_page_max,
                 .behaviors_max = (size_t)o->query_behaviors_max,
             },
+        .recording =
+            {
+                .enabled = o->record_enabled,
+                .sessions_percent = sessions_percent(o),
+                .unpacked_bytes_max = o->record_unpacked_bytes_max,
+                .replays = server->replays,
+                .workers = server->recorders,
+            },
     };
 }
 
@@ -187,6 +217,8 @@ static enum status make_routes(struct server *server, struct error *error, size_
     for (size_t i = 0; i < *ret_count; i++) {
         if (server->routes[i].handler == api_import)
             server->routes[i].body_bytes_max = server->options->ingest_import_bytes_max;
+        if (server->routes[i].handler == api_record)
+            server->routes[i].body_bytes_max = server->options->record_body_bytes_max;
         if (server->routes[i].flags & HTTP_ROUTE_BODY_IN_FILE)
             server->routes[i].body_bytes_max = server->options->lookup_file_bytes_max;
     }
@@ -327,8 +359,14 @@ static void *signal_main(void *arg)
 
 #define PENDING_PAUSE_MS 10000
 #define RETAIN_PAUSE_MS  3600000
+#define REPLAY_PAUSE_MS  5000
 
 #define FLUSH_AT_STOP_ROWS 50000
+
+static bool project_lives(void *view, uint64_t project)
+{
+    return meta_view_project(view, (int64_t)project) != NULL;
+}
 
 /* Requests that the command line writes show as a change of the control plane; those that wait for something are tried
  * again now and then. What follows physically is looked after a few hundred times before the deadline. */
@@ -338,13 +376,14 @@ static void *deletion_main(void *arg)
     struct meta_reader *reader = NULL;
     struct meta_view *last = NULL;
     struct error error = ERROR_INIT;
-    int64_t pending_ms = 0, purge_ms = 0, retain_ms = 0;
+    int64_t pending_ms = 0, purge_ms = 0, retain_ms = 0, replay_ms = 0;
     int64_t purge_pause_ms = server->options->store_purge_deadline_ms / 200;
     if (meta_reader_new(server->meta, &error, &reader) != STATUS_OK) {
         log_failure(LOG_WARN, "cannot_watch_deletions", &error);
         return NULL;
     }
     while (!server->stopping) {
+        error = ERROR_INIT;
         struct meta_view *view = meta_reader_view(reader, &error);
         int64_t now_ms = os_monotonic_ns() / 1000000;
         bool purge = !purge_ms || now_ms - purge_ms >= purge_pause_ms;
@@ -353,6 +392,11 @@ static void *deletion_main(void *arg)
             profile_sessions_expire(server->sessions, os_now_ms());
             pending_ms = now_ms;
             if (purge) purge_ms = now_ms;
+        }
+        if (!replay_ms || now_ms - replay_ms >= REPLAY_PAUSE_MS || view != last) {
+            /* Only a view that was really read tells that a project is gone. */
+            replays_sweep(server->replays, os_now_ms(), error.status == STATUS_OK ? project_lives : NULL, view);
+            replay_ms = now_ms;
         }
         if (!retain_ms || now_ms - retain_ms >= RETAIN_PAUSE_MS || view != last) {
             deletion_retain(&server->api, view);
@@ -395,6 +439,7 @@ static enum status start(struct server *server, struct error *error)
     if (workers_new(threads, (size_t)o->query_queue_max, &server->workers) != STATUS_OK)
         return error_set(error, STATUS_LIMIT, "cannot start %u query threads", threads);
     TRY(open_enrichment(server, error));
+    TRY(open_replays(server, error));
     fill_api(server);
     TRY(open_readers(server, error));
     TRY(open_http(server, error));
@@ -428,6 +473,7 @@ static void stop(struct server *server)
     atomic_store(&server->api.stopping, true);
     if (server->deletion_thread_started) pthread_join(server->deletion_thread, NULL);
     workers_free(server->workers);
+    workers_free(server->recorders);
     http_server_free(server->http);
     http_tls_context_free(server->tls);
     geo_close(server->geo);
@@ -441,6 +487,7 @@ static void stop(struct server *server)
     lookup_free(server->lookup);
     flush_at_stop(server);
     store_close(server->store);
+    replays_close(server->replays);
     meta_close(server->meta);
     os_fs_free(server->fs);
     os_lock_release(server->lock);

@@ -1,11 +1,12 @@
 // Debian's Chromium with a page that carries Mixpanel's browser SDK, unmodified, from an origin of its own, and a door in
 // front of the server that can misbehave as networks do. Needs what script/bootstrap --tests installs.
 
+import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import http from 'node:http';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { repository } from './harness.mjs';
+import { repository, sleep } from './harness.mjs';
 
 const modules = path.join(repository, 'tests/clients/node_modules');
 const sdk = path.join(modules, 'mixpanel-browser/dist/mixpanel.umd.js');
@@ -89,4 +90,36 @@ export async function startDoor(url) {
       server.closeAllConnections?.();
     });
   return door;
+}
+
+export async function until(holds, what, patience = 60_000) {
+  const end = Date.now() + patience;
+  while (!(await holds())) {
+    assert.ok(Date.now() < end, what);
+    await sleep(50);
+  }
+}
+
+// Runs `work(page, complaints)` on a new page of a new profile where the SDK is initialised with `options`, and resolves
+// with what the page has complained about.
+export async function visit({ world, site, browser }, { token = world.token, ...options }, work) {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const complaints = [];
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type()) && !/favicon/.test(message.text()))
+      complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  await page.goto(site.url);
+  await page.evaluate(([id, config]) => window.mixpanel.init(id, config), [
+    token,
+    { api_host: world.url, track_pageview: false, ...options },
+  ]);
+  try {
+    await work(page, complaints);
+  } finally {
+    await context.close();
+  }
+  return complaints;
 }

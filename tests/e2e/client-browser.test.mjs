@@ -3,8 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { skip, startBrowser, startDoor, startSite } from './browser.mjs';
-import { freshName, sleep, World } from './harness.mjs';
+import { skip, startBrowser, startDoor, startSite, until, visit as visitPage } from './browser.mjs';
+import { freshName, World } from './harness.mjs';
 
 let world, site, browser;
 before(async () => {
@@ -19,37 +19,7 @@ after(async () => {
   await world?.end();
 });
 
-// Runs `work(page)` on a new page of a new profile, and fails when the page has complained about anything.
-async function visit({ token = world.token, ...options }, work) {
-  const context = await browser.newContext();
-  const page = await context.newPage();
-  const complaints = [];
-  page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type()) && !/favicon/.test(message.text()))
-      complaints.push(message.text());
-  });
-  page.on('pageerror', (error) => complaints.push(String(error)));
-  await page.goto(site.url);
-  await page.evaluate(([id, config]) => window.mixpanel.init(id, config), [
-    token,
-    { api_host: world.url, track_pageview: false, ...options },
-  ]);
-  try {
-    await work(page, complaints);
-  } finally {
-    await context.close();
-  }
-  return complaints;
-}
-
-async function until(holds, what, patience = 60_000) {
-  const end = Date.now() + patience;
-  while (!(await holds())) {
-    assert.ok(Date.now() < end, what);
-    await sleep(50);
-  }
-}
-
+const visit = (options, work) => visitPage({ world, site, browser }, options, work);
 const counted = (event, n) => until(async () => (await world.count(event)) >= n, `${n} of ${event} arrive`);
 const values = async (event, property) => world.totals({ event, on: `properties["${property}"]` });
 

@@ -546,3 +546,26 @@ test('methods that /track does not know', async () => {
   assert.equal(missing.status, 404);
   assert.equal(typeof missing.json().error, 'string');
 });
+
+test('a page of another origin may read why a request was refused as a whole', async () => {
+  const origin = 'https://shop.example';
+  const headers = { Origin: origin, 'Content-Type': 'application/json' };
+  const many = JSON.stringify(Array.from({ length: 2001 }, () => world.event('refused')));
+  const messages = JSON.stringify(
+    Array.from({ length: 2001 }, () => ({ $token: world.token, $distinct_id: 'u', $set: { a: 1 } })),
+  );
+  const large = Buffer.alloc((10 << 20) + 1, ' ');
+  for (const [target, body] of [
+    ['/track', many],
+    ['/engage', messages],
+    ['/groups', messages],
+    ['/track', large],
+  ]) {
+    const answer = await world.server.request(target, { method: 'POST', headers, body });
+    assert.equal(answer.status, 413, target);
+    /* two of them are as bad as none: a browser shows its page neither the body nor the status then */
+    assert.equal(answer.headers['access-control-allow-origin'], origin, target);
+    assert.equal(answer.headers['access-control-allow-credentials'], 'true', target);
+    assert.equal(answer.headers['access-control-expose-headers'], 'Retry-After', target);
+  }
+});
