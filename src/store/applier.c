@@ -14,6 +14,7 @@
 #define COUNT_DELAY_NS 20000000LL
 #define RENEW_IDS_MAX  1000000u
 #define IDLE_NS        250000000LL
+#define FLUSH_EARLY    4 /* a flush is worth it from this part of flush_rows on, when memory is short */
 
 struct project *store_find_project(void *ctx, uint64_t id)
 {
@@ -119,9 +120,10 @@ void store_count_memory(struct store *store)
         ids += id_graph_count(project->ids);
         sections += project->live_count;
         for (size_t i = 0; i < project->live_count; i++)
-            section_bytes += project->live[i].section->image ? 0 : project->live[i].section->bytes;
+            section_bytes += section_in_ram(project->live[i].section) ? 0 : project->live[i].section->bytes;
     }
     atomic_store(&store->memory_bytes, bytes);
+    store->context.memory_bytes = bytes;
     atomic_store(&store->order_bytes, order_bytes);
     atomic_store(&store->update_debt_bytes, debt_bytes);
     atomic_store(&store->stat_updates, store->context.updates);
@@ -165,7 +167,7 @@ static void flush_begin(struct store *store)
     {
         if (status == STATUS_OK && project->update_debts)
             status = project_updates_retry(project, &store->context, store->arena, &error);
-        if (status == STATUS_OK) status = project_seal(project, &store->context, &error);
+        if (status == STATUS_OK) status = project_pile(project, &store->context, &error);
         if (status == STATUS_OK) status = flush_job_project(job, project, &store->compact_options);
     }
     if (status == STATUS_OK && store->dropped_count) {
@@ -261,8 +263,10 @@ static bool flush_due(const struct store *store)
     uint64_t rows = atomic_load(&store->stat_rows);
     /* Deletes of stored rows are in the log alone until then. */
     uint64_t deleted = store->context.deleted - store->context.deleted_flushed;
-    if (atomic_load(&store->memory_bytes) > store->options.memory_bytes_max || rows >= store->options.flush_rows)
-        return true;
+    uint64_t bytes = atomic_load(&store->memory_bytes), bytes_max = store->options.memory_bytes_max;
+    if (bytes > bytes_max || rows >= store->options.flush_rows) return true;
+    /* While this is written, more come. */
+    if (bytes > bytes_max / 2 && rows >= store->options.flush_rows / FLUSH_EARLY) return true;
     if (deleted < UINT64_MAX / 2 && deleted >= store->options.flush_rows) return true;
     return (rows > 0 || deleted || store->dropped_count) &&
            now - store->last_flush_ns > (int64_t)store->options.flush_interval_ms * 1000000;

@@ -276,7 +276,7 @@ static bool begin_survey(struct store *store, bool all)
             struct live *live = &project->live[i];
             const struct section *section = live->section;
             uint32_t persons = 0;
-            if (section->image || live->bad || live->surveyed_links >= project->flushed_links) continue;
+            if (section_in_ram(section) || live->bad || live->surveyed_links >= project->flushed_links) continue;
             if (section->links_applied >= project->flushed_links) continue;
             for (uint32_t e = 0; e < section->event_count; e++) {
                 if (section->events[e].persons > persons) persons = section->events[e].persons;

@@ -210,6 +210,8 @@ static enum status carry_out(struct project *project, struct project_context *co
     if (rows) project->changed = true;
     for (size_t i = 0; i < project->live_count && any; i++) {
         struct error error = ERROR_INIT;
+        TRY(project_sort_pile(project, i, &error));
+        if (project->live[i].section->pile) continue; /* no row of it lives */
         if (mark_live(project, &project->live[i], order, &rows, &error) == STATUS_OK) continue;
         TRY(owe(project, order, project->live[i].section, &error));
         owed++;

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "store/delete.h"
 #include "store/merge.h"
+#include "store/pile.h"
 #include "store/profiles.h"
 
 #include <stdatomic.h>
@@ -169,6 +170,31 @@ static void window_of(void *layout, int64_t day, int64_t *ret_day, uint32_t *ret
     compact_layout_window(layout, day, 0, ret_day, ret_log2);
 }
 
+/* Inputs of a merge are all piles or none: when somebody has looked into some, the others become images as well. */
+static enum status settle_inputs(struct flush_job *job, struct flush_project *part, size_t memory_bytes_max)
+{
+    size_t kept = 0;
+    bool images = false;
+    for (size_t i = 0; i < part->input_count; i++) {
+        struct version_section input = part->inputs[i];
+        if (input.section->pile && input.section->pile->dead_count == input.section->pile->count) {
+            section_unref(input.section);
+            continue;
+        }
+        images |= !input.section->pile;
+        part->inputs[kept++] = input;
+    }
+    part->input_count = kept;
+    for (size_t i = 0; i < kept && images; i++) {
+        struct section *pile = part->inputs[i].section, *sorted;
+        if (!pile->pile) continue;
+        TRY(section_of_pile(pile, part->ids, part->links_applied, memory_bytes_max, &job->error, &sorted));
+        section_unref(pile);
+        part->inputs[i].section = sorted;
+    }
+    return STATUS_OK;
+}
+
 /* The project's sections, one per window, to the file. */
 static enum status write_project(struct flush_job *job, struct flush_project *part, struct section_writer *writer,
                                  size_t memory_bytes_max)
@@ -186,6 +212,9 @@ static enum status write_project(struct flush_job *job, struct flush_project *pa
                               .memory_bytes_max = memory_bytes_max};
     struct merge_output *outputs;
     size_t count;
+    TRY(settle_inputs(job, part, memory_bytes_max));
+    if (!part->input_count) return STATUS_OK;
+    merge.input_count = part->input_count;
     TRY(merge_sections(&merge, &job->error, &outputs, &count));
     enum status status = STATUS_OK;
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {

@@ -45,7 +45,7 @@ struct flush_job {
 
 struct flush_job *flush_job_new(uint64_t flushed_lsn, int64_t now_ms);
 void flush_job_free(struct flush_job *job);
-/* Freezes the project's RAM sections and adds it to the job. The memtable must be sealed. */
+/* Freezes the project's RAM sections and adds it to the job. The memtable must be in one of them. */
 enum status flush_job_project(struct flush_job *job, struct project *project,
                               const struct compact_options *options) MUST_USE;
 /* On the maintenance thread. Sets job->status. */

@@ -126,7 +126,7 @@ static void build_section(uint32_t rows, struct buf *ret_image, struct section_r
                                     : value_int(i);
             flags[i] = i % 9 == 0;
         }
-        struct section_rows part = {rows, persons, ids, times, received, inserts, flags};
+        struct section_rows part = {rows, persons, ids, times, received, inserts, flags, NULL};
         assert_int_equal(section_builder_run(builder, event, &part), STATUS_OK);
         for (uint32_t property = CHUNK_CONST; property <= CHUNK_FIXED; property++) {
             for (uint32_t i = 0; i < rows; i++) values[i] = make(arena, (enum chunk_encoding)property, i);

@@ -11,7 +11,7 @@
 
 #define PROBES_MAX     1024
 #define SLOTS_MIN      8
-#define SAMPLE         4096 /* of so many values */
+#define SAMPLE         INTERNER_SAMPLE
 #define SAMPLE_REPEATS 4    /* at most so many were seen before: they do not repeat */
 #define SHORT_MAX      16
 

@@ -11,6 +11,10 @@
 #include "base/arena.h"
 #include "column/value.h"
 
+#define INTERNER_SAMPLE 4096 /* of so many values it is looked at whether they repeat */
+/* One that takes what is known to be worth it: values are looked up however little they repeat. */
+#define INTERNER_OF_DISTINCT ((struct interner){.seen = INTERNER_SAMPLE + 1})
+
 struct interner_slot;
 struct interner {
     struct interner_slot *slots; /* NULL: none yet */

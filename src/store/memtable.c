@@ -43,6 +43,7 @@ void memtable_fini(struct memtable *mem)
     free(mem->batches);
     free(mem->keys);
     free(mem->numbers);
+    if (mem->scratch) arena_free(mem->scratch);
     *mem = (struct memtable){0};
 }
 
@@ -122,7 +123,7 @@ static enum status put_key(struct memtable *mem, const struct mem_row *row, uint
     return STATUS_OK;
 }
 
-enum status memtable_add(struct memtable *mem, const struct mem_row *row, uint64_t key, bool *ret_duplicate)
+enum status memtable_add(struct memtable *mem, const struct mem_row *row, bool *ret_duplicate)
 {
     if (mem->count == mem->capacity) {
         uint32_t capacity = mem->capacity ? mem->capacity * 2 : 256;
@@ -132,7 +133,7 @@ enum status memtable_add(struct memtable *mem, const struct mem_row *row, uint64
         mem->capacity = capacity;
     }
     bool duplicate = false;
-    if (row->insert_id) TRY(put_key(mem, row, (uint32_t)(key >> 32), &duplicate));
+    if (row->insert_id) TRY(put_key(mem, row, (uint32_t)(row->key >> 32), &duplicate));
     mem->rows[mem->count] = *row;
     mem->rows[mem->count++].batch = mem->batch_count - 1;
     mem->bytes += sizeof *row + row->properties_size + row->insert_size;
@@ -209,16 +210,16 @@ static enum status own_batch(struct memtable *mem, int64_t received_ms, uint32_t
     return STATUS_OK;
 }
 
-static enum status put(struct memtable *mem, struct mem_row *row, uint64_t key, int64_t received_ms,
-                       uint32_t number_end, bool *ret_replaced)
+static enum status put(struct memtable *mem, struct mem_row *row, int64_t received_ms, uint32_t number_end,
+                       bool *ret_replaced)
 {
     struct str insert_id = str_from(row->insert_id, row->insert_size);
     TRY(own_batch(mem, received_ms, number_end, &row->batch));
     row->owned = true;
-    uint32_t at = memtable_find(mem, key, row->event, row->id, row->time_ms, insert_id);
+    uint32_t at = memtable_find(mem, row->key, row->event, row->id, row->time_ms, insert_id);
     if (at == UINT32_MAX || !mem->rows[at].owned) {
         uint32_t batch = row->batch;
-        TRY(memtable_add(mem, row, key, ret_replaced));
+        TRY(memtable_add(mem, row, ret_replaced));
         mem->rows[mem->count - 1].batch = batch;
         mem->owned_count++;
         return STATUS_OK;
@@ -233,11 +234,11 @@ static enum status put(struct memtable *mem, struct mem_row *row, uint64_t key, 
     return STATUS_OK;
 }
 
-enum status memtable_put(struct memtable *mem, const struct mem_row *row, uint64_t key, int64_t received_ms,
-                         uint32_t number_end, bool *ret_replaced)
+enum status memtable_put(struct memtable *mem, const struct mem_row *row, int64_t received_ms, uint32_t number_end,
+                         bool *ret_replaced)
 {
     struct mem_row own = *row;
-    enum status status = put(mem, &own, key, received_ms, number_end, ret_replaced);
+    enum status status = put(mem, &own, received_ms, number_end, ret_replaced);
     if (status != STATUS_OK) free((void *)(uintptr_t)row->properties);
     return status;
 }

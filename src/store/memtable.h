@@ -12,6 +12,7 @@
 struct mem_row {
     int64_t time_ms;
     uint64_t seq; /* LSN-based: unique, ascending */
+    uint64_t key; /* dedup_key, if it has an insert id */
     const char *insert_id, *properties;
     uint32_t insert_size, properties_size;
     uint32_t event, id, batch;
@@ -41,6 +42,7 @@ struct memtable {
     struct mem_slot *keys; /* in the order of tags, but for collisions */
     uint32_t key_count, key_capacity;
     size_t bytes;
+    struct arena *scratch; /* of sealing; NULL: none yet */
     /* of rows that own their properties: */
     uint32_t *numbers; /* numbers[i] == i: the property_ids of their batches, which name properties by number */
     uint32_t number_capacity, owned_count;
@@ -51,15 +53,15 @@ void memtable_fini(struct memtable *mem);
 /* Starts a batch; takes a reference to the frame and takes over property_ids (malloc'd). */
 enum status memtable_batch(struct memtable *mem, struct frame_bytes *frame, uint32_t *property_ids, uint32_t name_count,
                            int64_t received_ms) MUST_USE;
-/* Adds a row to the newest batch. `key` is its dedup_key, if it has an insert id: then an older row with the same
- * fields becomes dead; *ret_duplicate says so. */
-enum status memtable_add(struct memtable *mem, const struct mem_row *row, uint64_t key, bool *ret_duplicate) MUST_USE;
+/* Adds a row to the newest batch. If it has an insert id, an older row with the same fields becomes dead;
+ * *ret_duplicate says so. */
+enum status memtable_add(struct memtable *mem, const struct mem_row *row, bool *ret_duplicate) MUST_USE;
 /* Rows that are made here instead of coming in a frame: the properties of `row`, malloc'd, are { varint property
  * number, value } and are taken over, also on failure; its insert id must live for ever. The numbers are below
  * `number_end`. An older such row with the same fields is changed in its place, so that one that changes a million
  * times stays one row; *ret_replaced says whether there was an older row that counted. */
-enum status memtable_put(struct memtable *mem, const struct mem_row *row, uint64_t key, int64_t received_ms,
-                         uint32_t number_end, bool *ret_replaced) MUST_USE;
+enum status memtable_put(struct memtable *mem, const struct mem_row *row, int64_t received_ms, uint32_t number_end,
+                         bool *ret_replaced) MUST_USE;
 /* The row with these fields, the newest, dead or alive; UINT32_MAX: none. */
 uint32_t memtable_find(const struct memtable *mem, uint64_t key, uint32_t event, uint32_t id, int64_t time_ms,
                        struct str insert_id);
@@ -70,17 +72,6 @@ void memtable_ask(const struct memtable *mem, uint64_t key);
 
 void memtable_clear(struct memtable *mem);
 
-/* --- sealing (seal.c) --- */
-
-struct memtable_seal {
-    const struct id_graph *ids;
-    const char *const *reasons; /* identity failure texts */
-    uint32_t reason_property;   /* id of $identity_failure_reason, UINT32_MAX when no row has one */
-    uint32_t links_applied;
-};
-/* Sorts and encodes the live rows as a RAM section and empties the memtable. *ret_section is NULL when no row lived. */
-enum status memtable_seal(struct memtable *mem, uint64_t project, const struct memtable_seal *seal, struct error *error,
-                          struct section **ret_section) MUST_USE;
 /* First day of the window of 2^log2 days around a day (shifting a negative day left would be undefined). */
 static inline int64_t window_start(int64_t day, uint32_t log2)
 {

@@ -9,7 +9,7 @@
 
 #include "base/civil.h"
 #include "store/memtable.h"
-#include "store/merge_int.h"
+#include "store/merge_pile.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -41,60 +41,68 @@ size_t merge_window_of(const struct merge *m, int64_t time_ms)
     return m->window_count == 1 ? 0 : find_day(m, floor_div(time_ms, DAY_MS))->window;
 }
 
-/* Walks every row's time once, to learn which days are touched. */
-static enum status collect_days(struct merge *m, int64_t **ret_days, size_t *ret_count)
+struct days { /* ascending; malloc'd */
+    int64_t *days, last;
+    size_t count, capacity;
+};
+
+static enum status note_time(void *context, int64_t time_ms)
 {
-    size_t capacity = 64, count = 0;
-    int64_t *days = malloc(capacity * sizeof *days), last = INT64_MIN;
-    if (!days) return merge_no_memory(m->error);
+    struct days *days = context;
+    int64_t day = floor_div(time_ms, DAY_MS);
+    if (day == days->last) return STATUS_OK;
+    days->last = day;
+    size_t low = 0, high = days->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (days->days[middle] < day)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < days->count && days->days[low] == day) return STATUS_OK;
+    if (days->count == days->capacity) {
+        size_t capacity = days->capacity ? days->capacity * 2 : 64;
+        int64_t *grown = realloc(days->days, capacity * sizeof *grown);
+        if (!grown) return STATUS_LIMIT;
+        days->days = grown;
+        days->capacity = capacity;
+    }
+    memmove(days->days + low + 1, days->days + low, (days->count - low) * sizeof *days->days);
+    days->days[low] = day;
+    days->count++;
+    return STATUS_OK;
+}
+
+static enum status note_times_of_run(struct merge *m, const struct section *section, const struct section_event *event,
+                                     struct days *days)
+{
+    struct run run;
+    int64_t times[VECTOR_ROWS_MAX];
+    arena_reset(m->arena);
+    TRY(run_open(&run, section, event, m->arena, m->error));
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < m->job->input_count && status == STATUS_OK; i++) {
+    for (uint32_t v = 0; v < run_vectors(&run) && status == STATUS_OK; v++) {
+        status = run_read_times(&run, v, m->error, times);
+        for (uint32_t r = 0; r < run_vector_rows(&run, v) && status == STATUS_OK; r++)
+            status = note_time(days, times[r]);
+    }
+    run_close(&run);
+    return status;
+}
+
+/* Walks every row's time once, to learn which days are touched. */
+static enum status collect_days(struct merge *m, struct days *days)
+{
+    for (size_t i = 0; i < m->job->input_count; i++) {
         const struct section *section = m->job->inputs[i].section;
-        for (uint32_t e = 0; e < section->event_count && status == STATUS_OK; e++) {
-            struct run run;
-            int64_t times[VECTOR_ROWS_MAX];
-            arena_reset(m->arena);
-            status = run_open(&run, section, &section->events[e], m->arena, m->error);
-            if (status != STATUS_OK) break;
-            for (uint32_t v = 0; v < run_vectors(&run) && status == STATUS_OK; v++) {
-                status = run_read_times(&run, v, m->error, times);
-                for (uint32_t r = 0; r < run_vector_rows(&run, v) && status == STATUS_OK; r++) {
-                    int64_t day = floor_div(times[r], DAY_MS);
-                    if (day == last) continue;
-                    last = day;
-                    size_t low = 0, high = count;
-                    while (low < high) {
-                        size_t middle = low + (high - low) / 2;
-                        if (days[middle] < day)
-                            low = middle + 1;
-                        else
-                            high = middle;
-                    }
-                    if (low < count && days[low] == day) continue;
-                    if (count == capacity) {
-                        int64_t *grown = realloc(days, capacity * 2 * sizeof *days);
-                        if (!grown) {
-                            status = merge_no_memory(m->error);
-                            break;
-                        }
-                        days = grown;
-                        capacity *= 2;
-                    }
-                    memmove(days + low + 1, days + low, (count - low) * sizeof *days);
-                    days[low] = day;
-                    count++;
-                }
-            }
-            run_close(&run);
-            if (status == STATUS_CORRUPT || status == STATUS_IO) m->bad_input = i;
-        }
+        enum status status = m->piles ? merge_pile_times(m, i, note_time, days) : STATUS_OK;
+        for (uint32_t e = 0; e < section->event_count && status == STATUS_OK; e++)
+            status = note_times_of_run(m, section, &section->events[e], days);
+        if (status == STATUS_CORRUPT || status == STATUS_IO) m->bad_input = i;
+        if (status == STATUS_LIMIT && m->error->status == STATUS_OK) merge_no_memory(m->error);
+        if (status != STATUS_OK) return status;
     }
-    if (status != STATUS_OK) {
-        free(days);
-        return status;
-    }
-    *ret_days = days;
-    *ret_count = count;
     return STATUS_OK;
 }
 
@@ -130,12 +138,14 @@ static size_t assign_windows(const struct merge *m, uint32_t least, bool hot_too
 static enum status split_windows(struct merge *m)
 {
     const struct merge_job *job = m->job;
-    int64_t *days = NULL;
-    TRY(collect_days(m, &days, &m->day_count));
+    struct days days = {.last = INT64_MIN};
+    enum status status = collect_days(m, &days);
+    m->day_count = days.count;
     m->days = calloc(m->day_count + 1, sizeof *m->days);
     m->windows = calloc(m->day_count + 1, sizeof *m->windows);
-    for (size_t i = 0; i < m->day_count && m->days; i++) m->days[i].day = days[i];
-    free(days);
+    for (size_t i = 0; i < m->day_count && m->days; i++) m->days[i].day = days.days[i];
+    free(days.days);
+    if (status != STATUS_OK) return status;
     if (!m->days || !m->windows) return merge_no_memory(m->error);
     uint32_t least = 0;
     bool hot_too = false;
@@ -206,6 +216,7 @@ enum status merge_begin_section(struct merge *m, size_t w, uint64_t rows)
     static const char zeros[SECTION_ALIGN];
     struct merge_window *window = &m->windows[w];
     uint64_t keys = m->window_count == 1 ? m->rows_max : rows / m->window_count * 2 + 1024;
+    if (m->piles && m->window_count == 1) keys = merge_pile_keys(m);
     if (m->job->write && m->stream % SECTION_ALIGN)
         TRY(write_part(m, str_from(zeros, SECTION_ALIGN - m->stream % SECTION_ALIGN)));
     window->offset = m->stream;
@@ -242,19 +253,24 @@ static enum status finish_section(struct merge *m, size_t w)
     return STATUS_OK;
 }
 
+static enum status columns_of(struct merge *m, uint32_t event_id, const struct merge_unit *units, size_t count)
+{
+    return m->piles ? merge_pile_columns(m, event_id, units, count) : merge_columns(m, event_id, units, count);
+}
+
 static enum status place_event(struct merge *m, uint32_t event_id, uint64_t rows)
 {
     arena_reset(m->arena);
-    TRY(merge_order(m, event_id));
+    TRY(m->piles ? merge_pile_order(m, event_id) : merge_order(m, event_id));
     for (size_t i = 0; i < m->job->input_count; i++) m->inputs[i].run.arena = m->column_arena;
     for (size_t u = 0; u < m->unit_count; u++) {
         const struct merge_unit *unit = &m->units[u];
         if (unit->to > unit->from && !m->windows[unit->window].builder) TRY(merge_begin_section(m, unit->window, rows));
         if (m->window_count > 1) continue;
-        TRY(merge_columns(m, event_id, unit, 1));
+        TRY(columns_of(m, event_id, unit, 1));
         if (unit->last) TRY(finish_section(m, 0));
     }
-    if (m->window_count > 1 && m->unit_count) TRY(merge_columns(m, event_id, m->units, m->unit_count));
+    if (m->window_count > 1 && m->unit_count) TRY(columns_of(m, event_id, m->units, m->unit_count));
     return STATUS_OK;
 }
 
@@ -279,12 +295,13 @@ static int u32_cmp(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static enum status list_events(const struct merge_job *job, uint32_t **ret_events, size_t *ret_count)
+static enum status list_events(const struct merge *m, uint32_t **ret_events, size_t *ret_count)
 {
+    const struct merge_job *job = m->job;
     size_t total = 0, count = 0, distinct = 0;
     for (size_t i = 0; i < job->input_count; i++) total += job->inputs[i].section->event_count;
     uint32_t *events = malloc((total ? total : 1) * sizeof *events);
-    if (!events) return STATUS_LIMIT;
+    if (!events) return merge_no_memory(m->error);
     for (size_t i = 0; i < job->input_count; i++) {
         const struct section *section = job->inputs[i].section;
         for (uint32_t e = 0; e < section->event_count; e++) events[count++] = section->events[e].event_id;
@@ -306,7 +323,7 @@ static enum status run_merge(struct merge *m)
     uint64_t rows = 0;
     for (size_t i = 0; i < job->input_count; i++) rows += job->inputs[i].section->rows;
     TRY(make_windows(m, rows));
-    if (list_events(job, &events, &event_count) != STATUS_OK) return merge_no_memory(m->error);
+    TRY(m->piles ? merge_pile_events(m, &events, &event_count) : list_events(m, &events, &event_count));
     enum status status = STATUS_OK;
     if (job->threads > 1 && job->write && job->for_file) {
         status = merge_events_together(m, events, event_count, rows);
@@ -348,10 +365,14 @@ enum status merge_sections(const struct merge_job *job, struct error *error, str
     m.rows_max = job->rows_max && job->rows_max < SECTION_ROWS_MAX ? job->rows_max : SECTION_ROWS_MAX;
     m.room = m.rows_max;
     enum status status = merge_open(&m);
+    bool piles = job->input_count && job->inputs[0].section->pile;
+    assert(!piles || !job->write);
+    if (status == STATUS_OK && piles) status = merge_piles_begin(&m);
     if (status == STATUS_OK) status = run_merge(&m);
     for (size_t w = 0; w < m.window_count; w++) section_builder_free(m.windows[w].builder);
     free(m.windows);
     free(m.days);
+    merge_piles_end(&m);
     merge_close(&m);
     if (status != STATUS_OK) {
         if (m.error->status == STATUS_OK) error_set(m.error, status, "a merge of sections failed");
@@ -368,4 +389,23 @@ void merge_outputs_free(struct merge_output *outputs, size_t count)
 {
     for (size_t i = 0; outputs && i < count; i++) buf_fini(&outputs[i].image);
     free(outputs);
+}
+
+enum status section_of_pile(const struct section *pile, const struct id_view *ids, uint32_t links_applied,
+                            size_t memory_bytes_max, struct error *error, struct section **ret_section)
+{
+    struct version_section input = {(struct section *)(uintptr_t)pile, NULL};
+    struct merge_job job = {.inputs = &input,
+                            .input_count = 1,
+                            .ids = ids,
+                            .links_applied = links_applied,
+                            .memory_bytes_max = memory_bytes_max};
+    struct merge_output *outputs;
+    size_t count;
+    TRY(merge_sections(&job, error, &outputs, &count));
+    enum status status =
+        count == 1 ? section_open_image(&outputs[0].image, outputs[0].directory, pile->project, error, ret_section)
+                   : error_set(error, STATUS_INTERNAL, "no row of a pile lives");
+    merge_outputs_free(outputs, count);
+    return status;
 }

@@ -3,6 +3,8 @@
  * Merging sections: many in, one per time window out, persons resolved anew, deleted rows left out. Used to keep the
  * number of RAM sections small, to write section files, and to compact them. Runs on any thread: inputs are immutable.
  *
+ * Inputs are sections with objects; or all of them are piles (pile.h), which go to images.
+ *
  * Windows. Without `split` there is one window: the given one, or the narrowest around all rows. With it each day has
  * its own, or the one that window_of says; when that makes more than outputs_max, narrow windows are widened, except
  * for hot_day's.
@@ -46,4 +48,7 @@ struct merge_job {
 /* *ret_outputs: an array to be freed with merge_outputs_free; count 0 when no row is left. */
 enum status merge_sections(const struct merge_job *job, struct error *error, struct merge_output **ret_outputs,
                            size_t *ret_count) MUST_USE;
+/* An image of a pile in which some row lives. */
+enum status section_of_pile(const struct section *pile, const struct id_view *ids, uint32_t links_applied,
+                            size_t memory_bytes_max, struct error *error, struct section **ret_section) MUST_USE;
 void merge_outputs_free(struct merge_output *outputs, size_t count);

@@ -41,6 +41,7 @@ struct merge {
     struct arena *column_arena; /* reset per column */
     struct merge_input *inputs;
     size_t bad_input;
+    struct merge_piles *piles;    /* merge_pile.c: when the inputs are piles */
     struct merge_window *windows; /* ascending */
     size_t window_count;
     struct merge_day *days; /* ascending; more than one window only */
@@ -67,6 +68,9 @@ enum status merge_events_together(struct merge *m, const uint32_t *events, size_
 enum status merge_no_memory(struct error *error);
 /* The window of a time. */
 size_t merge_window_of(const struct merge *m, int64_t time_ms);
+enum status merge_add_unit(struct merge *m, size_t window, uint32_t from, uint32_t to, bool last) MUST_USE;
+/* Lays the windows' rows one behind the other: bases[] by window, units. */
+enum status merge_lay_out(struct merge *m, uint32_t *bases) MUST_USE;
 /* Opens the event's runs and puts their rows in order: inputs' places, units. */
 enum status merge_order(struct merge *m, uint32_t event_id) MUST_USE;
 /* Reads, orders and writes the columns of the units [first, first + count), which end up in the builders of their

@@ -298,7 +298,7 @@ static enum status put_group(struct order *o)
 
 /* --- units --- */
 
-static enum status add_unit(struct merge *m, size_t window, uint32_t from, uint32_t to, bool last)
+enum status merge_add_unit(struct merge *m, size_t window, uint32_t from, uint32_t to, bool last)
 {
     if (m->unit_count == m->unit_capacity) {
         size_t capacity = m->unit_capacity ? m->unit_capacity * 2 : 64;
@@ -317,9 +317,9 @@ static enum status make_room(struct order *o, uint64_t rows)
     struct merge *m = o->m;
     uint32_t used = o->place - o->unit_from;
     if (m->window_count != 1 || used + rows <= m->room || (used == 0 && m->room == m->rows_max)) return STATUS_OK;
-    if (used) TRY(add_unit(m, 0, o->unit_from, o->place, true));
+    if (used) TRY(merge_add_unit(m, 0, o->unit_from, o->place, true));
     /* Without rows of this event in the full section, its last unit belongs to an earlier event. */
-    if (!used) TRY(add_unit(m, 0, o->place, o->place, true));
+    if (!used) TRY(merge_add_unit(m, 0, o->place, o->place, true));
     o->unit_from = o->place;
     m->room = m->rows_max;
     return STATUS_OK;
@@ -330,7 +330,7 @@ static enum status cut_excess(struct order *o)
 {
     struct merge *m = o->m;
     while (m->window_count == 1 && o->place - o->unit_from > m->room) {
-        TRY(add_unit(m, 0, o->unit_from, o->unit_from + m->room, true));
+        TRY(merge_add_unit(m, 0, o->unit_from, o->unit_from + m->room, true));
         o->unit_from += m->room;
         m->room = m->rows_max;
     }
@@ -394,21 +394,26 @@ static enum status begin_input(struct order *o, uint32_t input, const struct sec
     return c->resolves ? collect_moved(o, input) : STATUS_OK;
 }
 
-/* Lays the windows one behind the other. */
-static enum status lay_out(struct order *o)
+enum status merge_lay_out(struct merge *m, uint32_t *bases)
 {
-    struct merge *m = o->m;
     uint64_t base = 0;
-    uint32_t *bases = arena_new_array(m->arena, uint32_t, m->window_count);
-    if (!bases) return merge_no_memory(m->error);
     for (size_t w = 0; w < m->window_count; w++) {
         if (base + m->windows[w].rows > SECTION_ROWS_MAX * (uint64_t)2)
             return error_set(m->error, STATUS_LIMIT, "too many rows in one merge");
         bases[w] = (uint32_t)base;
-        if (m->windows[w].rows) TRY(add_unit(m, w, (uint32_t)base, (uint32_t)base + m->windows[w].rows, false));
+        if (m->windows[w].rows) TRY(merge_add_unit(m, w, (uint32_t)base, (uint32_t)base + m->windows[w].rows, false));
         base = (base + m->windows[w].rows + 63) / 64 * 64;
     }
     m->places = (uint32_t)base;
+    return STATUS_OK;
+}
+
+static enum status lay_out(struct order *o)
+{
+    struct merge *m = o->m;
+    uint32_t *bases = arena_new_array(m->arena, uint32_t, m->window_count);
+    if (!bases) return merge_no_memory(m->error);
+    TRY(merge_lay_out(m, bases));
     for (size_t i = 0; i < m->job->input_count; i++) {
         struct merge_input *in = &m->inputs[i];
         for (uint32_t row = 0; in->open && row < in->run.event->rows; row++) {
@@ -460,7 +465,7 @@ enum status merge_order(struct merge *m, uint32_t event_id)
     if (m->window_count == 1) {
         m->places = o.place;
         if (o.place > o.unit_from) {
-            TRY(add_unit(m, 0, o.unit_from, o.place, false));
+            TRY(merge_add_unit(m, 0, o.unit_from, o.place, false));
             m->room -= o.place - o.unit_from;
         }
     } else {

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "store/memtable.h"
 #include "store/merge.h"
+#include "store/pile.h"
 #include "store/run.h"
 
 #include <stdatomic.h>
@@ -30,8 +31,8 @@ struct world {
     struct id_graph *ids;
     struct memtable mem;
     struct row rows[ROWS_MAX];
-    uint32_t count, sealed; /* rows[sealed..count) are in the memtable */
-    struct version_section sections[64];
+    uint32_t count, sealed;                         /* rows[sealed..count) are in the memtable */
+    struct version_section sections[64], piles[64]; /* the same rows */
     uint32_t section_count;
     uint64_t random;
 };
@@ -62,6 +63,7 @@ static void end_world(struct world *w)
     for (uint32_t i = 0; i < w->section_count; i++) {
         section_unref(w->sections[i].section);
         deletes_unref(w->sections[i].deletes);
+        section_unref(w->piles[i].section);
     }
     memtable_fini(&w->mem);
     id_graph_free(w->ids);
@@ -147,8 +149,8 @@ static void add_batch(struct world *w, uint32_t count)
         }
         id_graph_add_rows(w->ids, row->id, 1);
         struct str insert = str_from(mem.insert_id, mem.insert_size);
-        uint64_t key = mem.insert_id ? dedup_key(mem.event, mem.id, mem.time_ms, insert) : 0;
-        assert_int_equal(memtable_add(&w->mem, &mem, key, &duplicate), STATUS_OK);
+        if (mem.insert_id) mem.key = dedup_key(mem.event, mem.id, mem.time_ms, insert);
+        assert_int_equal(memtable_add(&w->mem, &mem, &duplicate), STATUS_OK);
         assert_int_equal(duplicate, expected);
     }
     w->count += count;
@@ -156,6 +158,7 @@ static void add_batch(struct world *w, uint32_t count)
 }
 
 static const struct world *sorting;
+static bool sorting_piles; /* whose rows have had no order but that of arrival */
 static int row_cmp(const void *a, const void *b)
 {
     const struct row *x = *(struct row *const *)a, *y = *(struct row *const *)b;
@@ -164,7 +167,7 @@ static int row_cmp(const void *a, const void *b)
     if (p != q) return p < q ? -1 : 1;
     if (x->time_ms != y->time_ms) return x->time_ms < y->time_ms ? -1 : 1;
     /* Rows of persons that became one later keep the order they had in their section. */
-    if (x->section == y->section && x->place != UINT32_MAX) return x->place < y->place ? -1 : 1;
+    if (!sorting_piles && x->section == y->section && x->place != UINT32_MAX) return x->place < y->place ? -1 : 1;
     return x->number < y->number ? -1 : 1;
 }
 
@@ -226,15 +229,32 @@ static void expect_section(const struct world *w, const struct section *section,
     arena_free(arena);
 }
 
+/* UINT32_MAX when it is dead; also when it cannot be found. */
+static uint32_t pile_place(const struct pile *pile, const struct row *row)
+{
+    char text[16];
+    snprintf(text, sizeof text, "k%u", row->key);
+    struct str insert_id = str_of(text);
+    if (row->keyed)
+        return pile_find(pile, row->event, row->id, row->time_ms, insert_id,
+                         dedup_key(row->event, row->id, row->time_ms, insert_id));
+    for (uint32_t place = 0; place < pile->count; place++) {
+        struct value insert = pile_insert(pile, place);
+        if (insert.type == VALUE_INT && insert.integer == (int64_t)row->number + 1 && !pile_is_dead(pile, place))
+            return place;
+    }
+    return UINT32_MAX;
+}
+
 static void seal(struct world *w)
 {
-    struct memtable_seal seal = {
-        .ids = w->ids, .reason_property = UINT32_MAX, .links_applied = id_graph_mark(w->ids).links};
-    struct error error;
-    struct section *section;
+    static const char *const reasons[] = {NULL, NULL};
+    struct pile_seal seal = {.reasons = reasons, .reason_property = UINT32_MAX};
+    struct error error = ERROR_INIT;
+    struct section *section = NULL, *pile = NULL;
     static struct row *rows[ROWS_MAX];
     uint32_t count = 0;
-    assert_int_equal(memtable_seal(&w->mem, 1, &seal, &error, &section), STATUS_OK);
+    assert_int_equal(memtable_pile(&w->mem, 1, &seal, &error, &pile), STATUS_OK);
     assert_int_equal(w->mem.count, 0);
     for (uint32_t i = w->sealed; i < w->count; i++) {
         w->rows[i].section = w->section_count;
@@ -242,9 +262,13 @@ static void seal(struct world *w)
     }
     w->sealed = w->count;
     if (!count) {
-        assert_null(section);
+        assert_null(pile);
         return;
     }
+    struct id_view *view = id_graph_view(w->ids);
+    uint32_t links = id_graph_mark(w->ids).links;
+    assert_int_equal(section_of_pile(pile, view, links, 1 << 28, &error, &section), STATUS_OK);
+    id_view_unref(view);
     expect_section(w, section, rows, count);
     /* some rows are deleted afterwards, as newer duplicates do */
     roaring_bitmap_t *dead = roaring_bitmap_create();
@@ -252,7 +276,10 @@ static void seal(struct world *w)
         if (rnd(w, 6)) continue;
         rows[i]->dead = true;
         roaring_bitmap_add(dead, rows[i]->place);
+        pile_kill(pile->pile, pile_place(pile->pile, rows[i]));
     }
+    for (uint32_t i = 0; i < count; i++) assert_int_equal(pile_place(pile->pile, rows[i]) == UINT32_MAX, rows[i]->dead);
+    w->piles[w->section_count].section = pile;
     w->sections[w->section_count++] = (struct version_section){section, deletes_new(dead)};
 }
 
@@ -271,11 +298,13 @@ static void random_merges(void **state)
         }
         seal(w);
         struct id_view *view = id_graph_view(w->ids);
-        for (int split = 0; split < 2; split++) {
+        for (int form = 0; form < 4; form++) {
             struct error error = ERROR_INIT;
             struct merge_output *outputs;
             size_t count;
-            struct merge_job job = {.inputs = w->sections,
+            bool split = form % 2;
+            sorting_piles = form / 2;
+            struct merge_job job = {.inputs = sorting_piles ? w->piles : w->sections,
                                     .input_count = w->section_count,
                                     .ids = view,
                                     .links_applied = id_graph_mark(w->ids).links,
@@ -304,6 +333,7 @@ static void random_merges(void **state)
             assert_int_equal(total, 0); /* every live row is in exactly one output */
             merge_outputs_free(outputs, count);
         }
+        sorting_piles = false;
         id_view_unref(view);
         end_world(w);
     }
@@ -443,8 +473,10 @@ static void nothing_left(void **state)
     deletes_unref(w->sections[0].deletes);
     w->sections[0].deletes = deletes_new(all);
     struct id_view *view = id_graph_view(w->ids);
-    for (int split = 0; split < 2; split++) {
-        struct merge_job job = {.inputs = w->sections,
+    for (uint32_t place = 0; place < w->piles[0].section->rows; place++) pile_kill(w->piles[0].section->pile, place);
+    for (int form = 0; form < 4; form++) {
+        bool split = form % 2;
+        struct merge_job job = {.inputs = form / 2 ? w->piles : w->sections,
                                 .input_count = 1,
                                 .ids = view,
                                 .split = split,

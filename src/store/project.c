@@ -4,6 +4,7 @@
 #include "os/clock.h"
 #include "store/delete.h"
 #include "store/merge.h"
+#include "store/pile.h"
 #include "store/profiles.h"
 #include "store/project_update.h"
 #include "store/run.h"
@@ -97,7 +98,7 @@ size_t project_memory(const struct project *project)
 {
     size_t bytes = project->mem.bytes;
     for (size_t i = 0; i < project->live_count; i++) {
-        if (project->live[i].section->image) bytes += project->live[i].section->bytes;
+        if (section_in_ram(project->live[i].section)) bytes += project->live[i].section->bytes;
     }
     return bytes;
 }
@@ -106,7 +107,7 @@ uint64_t project_memory_rows(const struct project *project)
 {
     uint64_t rows = project->mem.count;
     for (size_t i = 0; i < project->live_count; i++) {
-        if (project->live[i].section->image) rows += project->live[i].section->rows;
+        if (section_in_ram(project->live[i].section)) rows += project->live[i].section->rows;
     }
     return rows;
 }
@@ -238,8 +239,22 @@ static enum status replace_stored(struct project *project, struct project_contex
     *ret_replaced = false;
     for (size_t i = project->live_count; i-- > 0;) {
         const struct section *section = project->live[i].section;
-        if (time_ms < section->time_min_ms || time_ms > section->time_max_ms || !section_filter_has(section, key))
-            continue;
+        if (time_ms < section->time_min_ms || time_ms > section->time_max_ms) continue;
+        bool frozen = project->flushing && i >= project->flush_first && i < project->flush_first + project->flush_count;
+        if (section->pile) {
+            uint32_t place = pile_find(section->pile, event, id, time_ms, insert_id, key);
+            if (place == UINT32_MAX) continue;
+            if (!frozen) {
+                pile_kill(section->pile, place);
+                *ret_replaced = true;
+                return STATUS_OK;
+            }
+            /* A flush is reading it. */
+            struct error error = ERROR_INIT;
+            TRY(project_sort_pile(project, i, &error));
+            section = project->live[i].section;
+        }
+        if (!section_filter_has(section, key)) continue;
         if (!person_count) person_count = id_graph_history(project->ids, id, persons);
         uint32_t row;
         struct error error;
@@ -299,7 +314,6 @@ struct applying {
     struct event_view view;
     struct id_form id, device;
     struct mem_row row;
-    uint64_t key; /* dedup_key, if it has an insert id */
 };
 
 /* Bytes that batch_next will read in a while. */
@@ -357,8 +371,8 @@ static enum status make_row(struct project *project, const struct project_contex
     }
     id_graph_add_rows(project->ids, row->id, 1);
     if (row->insert_id) {
-        event->key = dedup_key(row->event, row->id, row->time_ms, view->insert_id);
-        memtable_ask(&project->mem, event->key);
+        row->key = dedup_key(row->event, row->id, row->time_ms, view->insert_id);
+        memtable_ask(&project->mem, row->key);
     }
     return STATUS_OK;
 }
@@ -367,10 +381,10 @@ static enum status add_row(struct project *project, struct project_context *cont
 {
     bool duplicate = false;
     if (event->row.insert_id) {
-        TRY(replace_stored(project, context, &event->row, event->key, &duplicate));
+        TRY(replace_stored(project, context, &event->row, event->row.key, &duplicate));
         context->duplicates += duplicate;
     }
-    TRY(memtable_add(&project->mem, &event->row, event->key, &duplicate));
+    TRY(memtable_add(&project->mem, &event->row, &duplicate));
     context->duplicates += duplicate;
     context->events++;
     project->changed = true;
@@ -412,7 +426,7 @@ enum status project_apply_events(struct project *project, struct project_context
     status = memtable_batch(&project->mem, frame, property_ids, batch.name_count, batch.received_ms);
     if (status == STATUS_OK) status = apply_events(project, context, &batch, event_ids, seq);
     if (status != STATUS_OK) return error_set(error, status, "out of memory while applying events");
-    return project->mem.count >= PROJECT_SEAL_ROWS ? project_seal(project, context, error) : STATUS_OK;
+    return project->mem.count >= context->options->seal_rows ? project_pile(project, context, error) : STATUS_OK;
 }
 
 enum status project_apply_link(struct project *project, struct project_context *context, struct str body,
@@ -491,21 +505,56 @@ static enum status merge_small(struct project *project, struct error *error)
     }
 }
 
-enum status project_seal(struct project *project, struct project_context *context, struct error *error)
+enum status project_sort_pile(struct project *project, size_t index, struct error *error)
 {
-    if (project->mem.count == 0) return STATUS_OK;
-    struct memtable_seal seal = {.ids = project->ids,
-                                 .reasons = context->options->link_reasons,
-                                 .reason_property = project->reason_property,
-                                 .links_applied = id_graph_mark(project->ids).links};
-    struct section *section = NULL;
-    TRY(memtable_seal(&project->mem, project->id, &seal, error, &section));
-    if (section && project_add_section(project, section, NULL) != STATUS_OK)
-        return error_set(error, STATUS_LIMIT, "out of memory while sealing");
+    struct live *live = &project->live[index];
+    struct pile *pile = live->section->pile;
+    if (!pile || pile->dead_count == pile->count) return STATUS_OK;
+    struct section *sorted;
+    struct id_view *ids = id_graph_view(project->ids);
+    enum status status =
+        section_of_pile(live->section, ids, id_graph_mark(project->ids).links, MERGE_BYTES_MAX, error, &sorted);
+    id_view_unref(ids);
+    if (status != STATUS_OK) return status;
+    section_unref(live->section);
+    live->section = sorted;
+    return STATUS_OK;
+}
+
+static enum status merge_images(struct project *project, struct project_context *context, struct error *error)
+{
     size_t before = project->live_count;
     TRY(merge_small(project, error));
     if (project->live_count < before) row_readers_clear(&context->readers); /* they hold what was merged */
     return STATUS_OK;
+}
+
+enum status project_pile(struct project *project, struct project_context *context, struct error *error)
+{
+    if (project->mem.count == 0) return STATUS_OK;
+    struct pile_seal seal = {.reasons = context->options->link_reasons, .reason_property = project->reason_property};
+    struct section *section = NULL;
+    TRY(memtable_pile(&project->mem, project->id, &seal, error, &section));
+    if (!section) return STATUS_OK;
+    context->memory_bytes += section->bytes;
+    if (project_add_section(project, section, NULL) != STATUS_OK)
+        return error_set(error, STATUS_LIMIT, "out of memory while sealing");
+    if (store_is_profiles(project->id)) {
+        TRY(project_sort_pile(project, project->live_count - 1, error));
+        return merge_images(project, context, error);
+    }
+    /* A pile takes some times as much as an image: better an image than a flush of few rows. */
+    if (context->memory_bytes > context->options->memory_bytes_max / 4 * 3)
+        return project_sort_pile(project, project->live_count - 1, error);
+    return STATUS_OK;
+}
+
+enum status project_seal(struct project *project, struct project_context *context, struct error *error)
+{
+    TRY(project_pile(project, context, error));
+    for (size_t i = project->live_count; i-- > 0 && section_in_ram(project->live[i].section);)
+        TRY(project_sort_pile(project, i, error));
+    return merge_images(project, context, error);
 }
 
 enum status project_publish(struct project *project, struct project_context *context, struct error *error,
@@ -528,7 +577,8 @@ enum status project_publish(struct project *project, struct project_context *con
         for (size_t i = 0; i < project->live_count; i++) {
             struct live *live = &project->live[i];
             live_publish_deletes(live);
-            if (live->deletes && live->deletes->count == live->section->rows) continue; /* nothing in it counts */
+            /* nothing in it counts */
+            if (live->section->pile || (live->deletes && live->deletes->count == live->section->rows)) continue;
             snapshot->sections[snapshot->section_count++] =
                 (struct version_section){section_ref_take(live->section), deletes_ref(live->deletes)};
         }
@@ -552,7 +602,7 @@ enum status project_flush_begin(struct project *project, struct version_section 
     assert(!project->flushing);
     repeat_marks(project);
     size_t first = project->live_count;
-    while (first > 0 && project->live[first - 1].section->image) first--;
+    while (first > 0 && section_in_ram(project->live[first - 1].section)) first--;
     size_t count = project->live_count - first;
     struct version_section *inputs = calloc(count ? count : 1, sizeof *inputs);
     if (!inputs) return STATUS_LIMIT;

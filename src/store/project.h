@@ -33,8 +33,6 @@ struct key_mark {     /* a row that was deleted while its section was being rewr
     struct str insert_id; /* malloc'd */
 };
 
-#define PROJECT_SEAL_ROWS 65536
-
 struct update_debts;
 struct delete_order;
 struct delete_debt { /* a delete that could not read the section */
@@ -106,6 +104,7 @@ struct delete_results { /* newest last; the oldest are dropped */
 struct project_context { /* the store's side */
     const struct store_options *options;
     uint64_t duplicates, events, probe_failures;
+    size_t memory_bytes;               /* of all projects, a moment ago */
     uint64_t updates, update_left_out; /* of profiles; properties that the limits left out */
     struct row_readers readers;
     uint64_t deleted, deleted_flushed; /* rows that deletes marked; how many of them when the last flush began */
@@ -121,7 +120,13 @@ enum status project_apply_events(struct project *project, struct project_context
                                  struct str body, uint64_t seq, struct arena *arena, struct error *error) MUST_USE;
 enum status project_apply_link(struct project *project, struct project_context *context, struct str body,
                                struct error *error) MUST_USE;
-/* Turns the memtable into a RAM section, and merges RAM sections when many small ones have gathered. */
+/* Turns the memtable into a RAM section that is a pile, or an image when piles would take too much memory. Of a shadow
+ * always an image: profiles are looked for, and read, one at a time and at any time, and a pile has no order for that.
+ */
+enum status project_pile(struct project *project, struct project_context *context, struct error *error) MUST_USE;
+/* Makes an image of a RAM section that is a pile, unless none of its rows lives. */
+enum status project_sort_pile(struct project *project, size_t index, struct error *error) MUST_USE;
+/* Turns the memtable and all piles into images, and merges images when many small ones have gathered. */
 enum status project_seal(struct project *project, struct project_context *context, struct error *error) MUST_USE;
 /* The current state as a snapshot; seals first. */
 enum status project_publish(struct project *project, struct project_context *context, struct error *error,

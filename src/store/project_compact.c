@@ -49,7 +49,7 @@ enum status project_runs(const struct project *project, struct project_runs *ret
         project_runs_fini(&runs);
         return STATUS_LIMIT;
     }
-    for (size_t i = 0; i < project->live_count && !project->live[i].section->image; i++) {
+    for (size_t i = 0; i < project->live_count && !section_in_ram(project->live[i].section); i++) {
         const struct section *section = project->live[i].section;
         if (i == 0 || !same_run(section, project->live[i - 1].section)) {
             runs.first[runs.count] = i;

@@ -187,6 +187,7 @@ static enum status write_profile(struct project *shadow, struct project_context 
     struct str p = insert_id();
     struct mem_row new = {.time_ms = PROFILE_TIME_MS,
                           .seq = lsn,
+                          .key = profile->key,
                           .insert_id = p.data,
                           .insert_size = (uint32_t)p.size,
                           .properties = bytes,
@@ -194,11 +195,10 @@ static enum status write_profile(struct project *shadow, struct project_context 
                           .event = profile->event,
                           .id = profile->id};
     bool replaced;
-    TRY(memtable_put(&shadow->mem, &new, profile->key, (int64_t)update->received_ms, names_count(shadow->properties),
-                     &replaced));
+    TRY(memtable_put(&shadow->mem, &new, (int64_t)update->received_ms, names_count(shadow->properties), &replaced));
     TRY(mark_places(shadow, profile, lsn));
     shadow->changed = true;
-    return shadow->mem.count >= PROJECT_SEAL_ROWS ? project_seal(shadow, context, error) : STATUS_OK;
+    return shadow->mem.count >= context->options->seal_rows ? project_pile(shadow, context, error) : STATUS_OK;
 }
 
 /* What the limits leave out comes in any number: the 1st, 2nd, 4th, … is worth a line. */

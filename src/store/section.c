@@ -3,6 +3,7 @@
 #include "base/civil.h"
 #include "store/filter.h"
 #include "store/person_set.h"
+#include "store/pile.h"
 #include "store/section_int.h"
 
 #include <stdatomic.h>
@@ -35,6 +36,7 @@ void section_unref(struct section *section)
     if (!section || atomic_fetch_sub(&section->refs, 1) != 1) return;
     free(section->events);
     free(section->image);
+    pile_free(section->pile);
     section_file_unref(section->file);
     free(section);
 }

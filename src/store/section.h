@@ -44,11 +44,17 @@ struct section {
     int64_t made_ms; /* file sections: when it was written */
     /* where the objects are: an image in RAM, or a range of a file */
     char *image;
+    struct pile *pile; /* of a section in RAM that is neither sorted nor encoded yet: it has no objects (pile.h) */
     struct section_file *file;
     uint64_t file_base;
     uint32_t ordinal; /* in the file */
     struct cache *cache;
 };
+
+static inline bool section_in_ram(const struct section *section)
+{
+    return !section->file;
+}
 
 /* Takes over the image. */
 enum status section_open_image(struct buf *image, struct section_ref directory, uint64_t project, struct error *error,
@@ -79,6 +85,7 @@ struct section_rows {
     const int64_t *times_ms, *received_ms;
     const struct value *insert_ids; /* STRING or INT */
     const uint8_t *flags;
+    const uint64_t *keys; /* dedup_key of those with a STRING; NULL: not known */
 };
 struct section_plan {
     int64_t window_day;

@@ -164,10 +164,11 @@ enum status section_builder_run(struct section_builder *builder, uint32_t event_
         lengths[person_count - 1]++;
         if (rows->times_ms[i] < builder->run.time_min_ms) builder->run.time_min_ms = rows->times_ms[i];
         if (rows->times_ms[i] > builder->run.time_max_ms) builder->run.time_max_ms = rows->times_ms[i];
-        value_prefetch(rows->insert_ids, i + PREFETCH_AHEAD, count);
-        if (rows->insert_ids[i].type == VALUE_STRING)
-            TRY(add_key(builder,
-                        dedup_key(event_id, rows->ids[i], rows->times_ms[i], value_text(rows->insert_ids[i]))));
+        if (!rows->keys) value_prefetch(rows->insert_ids, i + PREFETCH_AHEAD, count);
+        if (rows->insert_ids[i].type != VALUE_STRING) continue;
+        TRY(add_key(builder, rows->keys ? rows->keys[i]
+                                        : dedup_key(event_id, rows->ids[i], rows->times_ms[i],
+                                                    value_text(rows->insert_ids[i]))));
     }
     builder->run.persons = person_count;
     if (builder->persons) {

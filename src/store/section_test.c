@@ -84,7 +84,7 @@ static void build(const struct rows *r, struct buf *image, struct section_ref *d
                                 .bytes_max = (size_t)1 << 28};
     struct section_builder *builder = section_builder_new(&plan);
     uint64_t size;
-    struct section_rows rows = {r->count, r->persons, r->ids, r->times, r->received, r->inserts, r->flags};
+    struct section_rows rows = {r->count, r->persons, r->ids, r->times, r->received, r->inserts, r->flags, NULL};
     struct value *values = calloc(r->count, sizeof *values), rare = value_str(STR("rare"));
     uint32_t last = r->count - 1;
     assert_true(builder && values);

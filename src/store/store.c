@@ -3,7 +3,7 @@
  *
  *   callers ──append──▶ [queue] ─▶ LOG thread: frame, write, sync ──acks──▶ callers
  *                                     │ frames, in order
- *   callers ──snapshot─▶ [mailbox] ─▶ APPLIER: ids, links, duplicates, memtables, seals, snapshots
+ *   callers ──snapshot─▶ [mailbox] ─▶ APPLIER: ids, links, duplicates, memtables, piles, snapshots
  *                                     │ flush jobs                    ▲ results
  *                                     ▼                               │
  *                                  MAINTENANCE: section files, manifest, log recycling
@@ -39,6 +39,7 @@ void store_options_defaults(struct store_options *options)
         .wal_file_bytes = (uint64_t)64 << 20,
         .memory_bytes_max = (uint64_t)256 << 20,
         .flush_rows = 1000000,
+        .seal_rows = 65536,
         .flush_interval_ms = 600000,
         .retry_ms = 1000,
         .cache_bytes = (uint64_t)256 << 20,

@@ -49,6 +49,7 @@ struct store_options {
     uint64_t wal_file_bytes;    /* 64 MiB */
     uint64_t memory_bytes_max;  /* memtable and RAM sections before a flush: 256 MiB; twice that refuses writes */
     uint64_t flush_rows;        /* 1 000 000 */
+    uint32_t seal_rows;         /* of the memtable, after which they are put into columns: 65 536, a cache full */
     uint64_t flush_interval_ms; /* 10 min */
     uint64_t retry_ms;          /* rest before a failed write is tried again; of the log, a fifth of it: 1 s */
     uint64_t cache_bytes;       /* decoded blocks: 256 MiB */
