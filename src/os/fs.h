@@ -21,6 +21,8 @@ enum os_open_flags {
     OS_EXCLUSIVE = 4, /* with OS_CREATE: CONFLICT when it exists */
     OS_DIRECT = 8,    /* with OS_WRITE: large writes go past the page cache where that is possible, for bytes that are
                        * hardly ever read: where the address of the data agrees with the offset modulo OS_DIRECT_ALIGN */
+    OS_STREAM = 16,   /* with OS_WRITE: the disk begins with large writes at once, where that is possible, so that the
+                       * sync of a file that is written from front to back has little left to do */
 };
 #define OS_DIRECT_ALIGN     ((size_t)4096)
 #define OS_DIRECT_BYTES_MIN ((size_t)64 << 10) /* what is large */

@@ -18,6 +18,7 @@ struct posix_file {
     struct os_file base;
     int fd;
     int direct;     /* the same file past the page cache; -1: not possible */
+    bool stream;    /* write-back begins with the write */
     char name[128]; /* for error texts */
 };
 
@@ -48,6 +49,7 @@ static enum status posix_open(struct os_fs *base, const char *name, unsigned fla
     file->base.fs = base;
     file->fd = fd;
     file->direct = flags & OS_DIRECT ? openat(fs->directory, name, O_RDWR | O_DIRECT | O_CLOEXEC) : -1;
+    file->stream = flags & OS_STREAM;
     snprintf(file->name, sizeof file->name, "%s", name);
     *ret_file = &file->base;
     return STATUS_OK;
@@ -116,6 +118,9 @@ static enum status posix_pwrite(struct os_file *base, const void *data, size_t s
         }
     }
     if (failed == EINVAL) failed = write_all(file->fd, data, size, offset);
+    /* A wish: what comes of it is told by the sync. */
+    if (!failed && file->stream && size >= OS_DIRECT_BYTES_MIN)
+        (void)sync_file_range(file->fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE);
     return failed ? os_failure(error, failed, "write", file->name) : STATUS_OK;
 }
 

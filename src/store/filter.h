@@ -18,11 +18,11 @@ bool filter_has(const unsigned char *filter, size_t bytes, uint64_t key);
 
 /*
  * Binary fuse filters: made at once from all keys, in 9 bits each; 1 in 256 absent keys passes. Big sets are split, so
- * that building takes 40 MB however many keys there are.
+ * that building takes 40 MB a thread however many keys there are; the bytes are the same with any number of threads.
  *
  * Appends the filter to `out` (no keys: nothing). keys[] is used up: reordered and overwritten. Keys may repeat. LIMIT
  * when memory or the buffer does not suffice.
  */
-enum status fuse_build(uint64_t *keys, size_t count, struct buf *out) MUST_USE;
+enum status fuse_build(uint64_t *keys, size_t count, unsigned threads, struct buf *out) MUST_USE;
 /* False only when the key is not in the set. True also when the bytes are not what they should be. */
 bool fuse_has(struct str filter, uint64_t key);

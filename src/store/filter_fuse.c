@@ -13,8 +13,10 @@
 #include "store/filter.h"
 
 #include "base/hash.h"
+#include "os/thread.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define SHARD_KEYS_MAX   ((size_t)1 << 20)
@@ -23,6 +25,7 @@
 #define SEEDS_MAX        100
 #define HEAD_BYTES       8
 #define SHARD_BYTES      16
+#define THREADS_MAX      64
 
 struct shape {
     uint32_t segments;
@@ -214,35 +217,85 @@ static void share_out(uint64_t *keys, size_t count, unsigned log2, size_t *ends)
     }
 }
 
-enum status fuse_build(uint64_t *keys, size_t count, struct buf *out)
+/* The shards, and the threads that make them: each takes the next one that nobody has taken. */
+struct shards {
+    uint64_t *keys;
+    const size_t *ends;
+    size_t count;
+    _Atomic size_t next;
+    size_t bytes_max;
+    struct shard {
+        struct buf bytes;
+        struct shape shape;
+        uint32_t seed;
+        enum status status;
+    } * made;
+};
+
+static void build_shards(void *arg)
 {
+    struct shards *shards = arg;
+    for (size_t s; (s = atomic_fetch_add(&shards->next, 1)) < shards->count;) {
+        struct shard *shard = &shards->made[s];
+        size_t from = s ? shards->ends[s - 1] : 0, count = shards->ends[s] - from;
+        shard->bytes = BUF_INIT(shards->bytes_max);
+        if (count) shard->status = build_shard(shards->keys + from, count, &shard->bytes, &shard->shape, &shard->seed);
+    }
+}
+
+static enum status append_shards(struct shards *shards, struct buf *out)
+{
+    size_t start = out->size, heads = start + HEAD_BYTES;
     unsigned log2 = 0;
-    if (count == 0) return STATUS_OK;
-    while (log2 < SHARDS_LOG2_MAX && count >> log2 > SHARD_KEYS_MAX) log2++;
-    size_t start = out->size, shards = (size_t)1 << log2, from = 0;
-    size_t *ends = malloc(shards * sizeof *ends);
-    if (!ends) return STATUS_LIMIT;
-    for (size_t i = 0; i < count; i++) keys[i] = hash_u64(keys[i], 0);
-    share_out(keys, count, log2, ends);
+    while ((size_t)1 << log2 < shards->count) log2++;
     buf_u32(out, log2);
     buf_u32(out, 0);
-    buf_fill(out, 0, shards * SHARD_BYTES);
-    enum status status = buf_status(out);
-    for (size_t s = 0; s < shards && status == STATUS_OK; from = ends[s++]) {
-        struct shape shape = {0};
-        uint32_t seed = 0;
+    buf_fill(out, 0, shards->count * SHARD_BYTES);
+    TRY(buf_status(out));
+    for (size_t s = 0; s < shards->count; s++) {
+        struct shard *shard = &shards->made[s];
         uint64_t offset = out->size - start;
-        size_t kept = ends[s] - from;
-        if (kept) status = build_shard(keys + from, kept, out, &shape, &seed);
-        if (out->size - start > UINT32_MAX) status = STATUS_LIMIT;
-        if (status != STATUS_OK) break;
-        char *head = out->data + start + HEAD_BYTES + s * SHARD_BYTES;
+        TRY(shard->status);
+        buf_str_add(out, buf_str(&shard->bytes));
+        TRY(buf_status(out));
+        if (out->size - start > UINT32_MAX) return STATUS_LIMIT;
+        char *head = out->data + heads + s * SHARD_BYTES;
         uint32_t at = (uint32_t)offset;
         memcpy(head, &at, 4);
-        memcpy(head + 4, &shape.segments, 4);
-        head[8] = (char)shape.segment_log2;
-        memcpy(head + 12, &seed, 4);
+        memcpy(head + 4, &shard->shape.segments, 4);
+        head[8] = (char)shard->shape.segment_log2;
+        memcpy(head + 12, &shard->seed, 4);
+        buf_fini(&shard->bytes);
     }
+    return STATUS_OK;
+}
+
+enum status fuse_build(uint64_t *keys, size_t count, unsigned threads, struct buf *out)
+{
+    unsigned log2 = 0, started = 0;
+    if (count == 0) return STATUS_OK;
+    while (log2 < SHARDS_LOG2_MAX && count >> log2 > SHARD_KEYS_MAX) log2++;
+    size_t *ends = malloc(sizeof *ends << log2);
+    struct shards shards = {.keys = keys,
+                            .ends = ends,
+                            .count = (size_t)1 << log2,
+                            .bytes_max = out->size_max,
+                            .made = calloc((size_t)1 << log2, sizeof *shards.made)};
+    enum status status = ends && shards.made ? STATUS_OK : STATUS_LIMIT;
+    if (status == STATUS_OK) {
+        struct os_thread others[THREADS_MAX];
+        for (size_t i = 0; i < count; i++) keys[i] = hash_u64(keys[i], 0);
+        share_out(keys, count, log2, ends);
+        if (threads > THREADS_MAX) threads = THREADS_MAX;
+        if (threads > shards.count) threads = (unsigned)shards.count;
+        while (started + 1 < threads && os_thread_spawn(&others[started], "filter", build_shards, &shards) == STATUS_OK)
+            started++;
+        build_shards(&shards);
+        for (unsigned i = 0; i < started; i++) os_thread_join(&others[i]);
+        status = append_shards(&shards, out);
+        for (size_t s = 0; s < shards.count; s++) buf_fini(&shards.made[s].bytes);
+    }
+    free(shards.made);
     free(ends);
     return status;
 }

@@ -48,12 +48,18 @@ static void fuse_forgets_no_key(void **state)
             for (size_t i = 0; i < total; i++) keys[i] = i % count;
             struct buf buf = BUF_INIT(1 << 24);
             buf_byte(&buf, 'x'); /* offsets count from the filter's start */
-            assert_int_equal(fuse_build(keys, total, &buf), STATUS_OK);
+            assert_int_equal(fuse_build(keys, total, 1, &buf), STATUS_OK);
             struct str filter = str_from(buf.data + 1, buf.size - 1);
             for (size_t i = 0; i<count; i += count> 100000 ? 7 : 1) assert_true(fuse_has(filter, i));
             for (size_t i = 0; i < 100000; i++) passed += fuse_has(filter, (uint64_t)1 << 40 | i);
             assert_true(passed < 600); /* 0.6 %; 0.39 % is expected */
             if (count >= 50000) assert_true(filter.size * 8 < count * 10);
+            for (size_t i = 0; i < total; i++) keys[i] = i % count;
+            struct buf shared = BUF_INIT(1 << 24);
+            assert_int_equal(fuse_build(keys, total, 3, &shared), STATUS_OK);
+            assert_int_equal(shared.size, filter.size);
+            assert_memory_equal(shared.data, filter.data, filter.size);
+            buf_fini(&shared);
             buf_fini(&buf);
             free(keys);
         }
@@ -67,10 +73,10 @@ static void fuse_is_bounded(void **state)
     uint64_t keys[1000];
     struct buf buf = BUF_INIT(500);
     for (size_t i = 0; i < 1000; i++) keys[i] = i;
-    assert_int_equal(fuse_build(keys, 1000, &buf), STATUS_LIMIT);
+    assert_int_equal(fuse_build(keys, 1000, 1, &buf), STATUS_LIMIT);
     buf_fini(&buf);
     buf = BUF_INIT(500);
-    assert_int_equal(fuse_build(keys, 0, &buf), STATUS_OK);
+    assert_int_equal(fuse_build(keys, 0, 1, &buf), STATUS_OK);
     assert_int_equal(buf.size, 0);
     buf_fini(&buf);
 }
@@ -82,7 +88,7 @@ static void damaged_fuse_filters(void **state)
     uint64_t keys[500];
     struct buf buf = BUF_INIT(1 << 16);
     for (size_t i = 0; i < 500; i++) keys[i] = i;
-    assert_int_equal(fuse_build(keys, 500, &buf), STATUS_OK);
+    assert_int_equal(fuse_build(keys, 500, 1, &buf), STATUS_OK);
     unsigned char *copy = malloc(buf.size);
     assert_non_null(copy);
     for (size_t at = 0; at < 24; at++) {

@@ -93,7 +93,7 @@ static void bytes_of_streams_stay_the_same(void **state)
     if (hash_of(&out, &table) != 0x3b6106a456436fa5)
         fail_msg("streams have other bytes: 0x%016llx", (unsigned long long)hash_of(&out, &table));
     buf_reset(&out.buf);
-    assert_int_equal(fuse_build(keys, ROWS, &out.buf), STATUS_OK);
+    assert_int_equal(fuse_build(keys, ROWS, 1, &out.buf), STATUS_OK);
     if (hash_bytes(out.buf.data, out.buf.size, 0) != 0xa63d7393c1b4b8ad)
         fail_msg("the filter has other bytes: 0x%016llx",
                  (unsigned long long)hash_bytes(out.buf.data, out.buf.size, 0));

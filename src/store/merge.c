@@ -225,6 +225,7 @@ enum status merge_begin_section(struct merge *m, size_t w, uint64_t rows)
                                 .links_applied = m->job->links_applied,
                                 .keys = (uint32_t)(keys < rows ? keys : rows),
                                 .for_file = m->job->for_file,
+                                .threads = m->job->threads,
                                 .bytes_max = m->job->memory_bytes_max,
                                 .write = m->job->write ? write_part : NULL,
                                 .context = m};

@@ -93,6 +93,7 @@ struct section_plan {
     uint32_t keys; /* rows that may have an insert id; a filter is sized by them */
     bool for_file; /* with a set of persons */
     bool piece;    /* see section_builder_join */
+    unsigned threads; /* that may take part in what has the whole section to do with; 0 is 1 */
     size_t bytes_max;
     /* Where the bytes go, see store/out.h; NULL: an image in RAM. */
     enum status (*write)(void *context, struct str bytes);

@@ -358,7 +358,7 @@ static enum status append_persons(struct section_builder *builder, struct sectio
 static enum status append_fuse(struct section_builder *builder, struct section_ref *ret)
 {
     struct buf bytes = BUF_INIT(builder->plan.bytes_max);
-    enum status status = fuse_build(builder->keys, builder->key_count, &bytes);
+    enum status status = fuse_build(builder->keys, builder->key_count, builder->plan.threads, &bytes);
     if (status == STATUS_OK) *ret = section_append(&builder->out, buf_str(&bytes));
     buf_fini(&bytes);
     return status;
