@@ -59,7 +59,7 @@ enum status section_writer_begin(struct section_writer *writer, struct os_fs *fs
     writer->file_id = file_id;
     writer->error = error;
     event_file_name(name, file_id, "sec");
-    TRY(os_open(fs, name, OS_WRITE | OS_CREATE, error, &writer->file));
+    TRY(os_open(fs, name, OS_WRITE | OS_CREATE | OS_STREAM, error, &writer->file));
     TRY(os_truncate(writer->file, 0, error));
     file_header_write(header, section_magic, node, file_id, lsn);
     return section_writer_write(writer, str_from(header, sizeof header));

@@ -12,8 +12,9 @@
 #define PROBES_MAX     1024
 #define SLOTS_MIN      8
 #define SAMPLE         INTERNER_SAMPLE
-#define SAMPLE_REPEATS 4    /* at most so many were seen before: they do not repeat */
+#define SAMPLE_REPEATS 4 /* at most so many were seen before: they do not repeat */
 #define SHORT_MAX      16
+#define MIDDLE_MAX     32
 
 struct interner_slot {
     uint64_t head, tail;
@@ -52,17 +53,17 @@ static inline struct interner_slot slot_of_text(const char *data, uint32_t size)
                     (unsigned char)data[size - 1];
     }
     slot.hash = mix(slot.head ^ size, slot.tail);
+    if (size <= SHORT_MAX) return slot;
+    /* The words behind the first and before the last: with them, up to 32 bytes are all of it. */
+    slot.hash = mix(slot.hash ^ word_at(data + 8), word_at(data + size - 16));
+    if (size > MIDDLE_MAX) slot.hash = mix(slot.hash, dictionary_hash(value_str(str_from(data, size))));
     return slot;
 }
 
 /* What the slot of a value looks like, but for the code. */
 static struct interner_slot slot_of(struct value v)
 {
-    if (v.type == VALUE_STRING && v.size < OTHER) {
-        struct interner_slot slot = slot_of_text(v.data, v.size);
-        if (v.size > SHORT_MAX) slot.hash = mix(slot.hash, dictionary_hash(v));
-        return slot;
-    }
+    if (v.type == VALUE_STRING && v.size < OTHER) return slot_of_text(v.data, v.size);
     struct interner_slot slot = {.kind = OTHER | v.type};
     if (v.type == VALUE_BOOL)
         slot.head = v.boolean;
@@ -136,13 +137,20 @@ enum status interner_code(struct interner *interner, struct arena *arena, struct
     return add_entry(interner, arena, value, ret_code);
 }
 
+/* Of texts of one size from 17 to 32 bytes, whose first and last eight are the same. */
+static inline bool same_middle(const char *a, const char *b, uint32_t size)
+{
+    return word_at(a + 8) == word_at(b + 8) && word_at(a + size - 16) == word_at(b + size - 16);
+}
+
 enum status interner_text(struct interner *interner, struct arena *arena, const char *data, uint32_t size,
                           uint32_t *ret_code)
 {
-    if (size <= SHORT_MAX && interner->slots && !interner->loose && interner->seen > SAMPLE) {
+    if (size <= MIDDLE_MAX && interner->slots && !interner->loose && interner->seen > SAMPLE) {
         struct interner_slot slot = slot_of_text(data, size);
         const struct interner_slot *there = &interner->slots[(uint32_t)slot.hash & interner->mask];
-        if (there->code && there->head == slot.head && there->tail == slot.tail && there->kind == slot.kind) {
+        if (there->code && there->head == slot.head && there->tail == slot.tail && there->kind == slot.kind &&
+            (size <= SHORT_MAX || same_middle(interner->entries[there->code - 1].data, data, size))) {
             *ret_code = there->code;
             return STATUS_OK;
         }

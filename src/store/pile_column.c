@@ -149,15 +149,25 @@ static enum status find_column(struct gathering *s, uint32_t run, uint32_t prope
     return STATUS_OK;
 }
 
-/* The column of the nth property of a row. */
-static inline enum status column_for(struct gathering *s, uint32_t run, uint32_t nth, uint32_t property,
-                                     struct column **ret_column)
+/* Looks for the column of the next property of a row where it stands in the order of the run's properties, from the one
+ * behind the last that was found: rows leave properties out, but seldom change their order. */
+static inline enum status column_for(struct gathering *s, struct open_run *run, uint32_t r, uint32_t *next,
+                                     uint32_t property, struct column **ret_column)
 {
-    uint32_t own, *guess = nth < GUESSES_MAX ? &s->runs[run].guesses[nth] : &own;
-    if (guess == &own || *guess >= s->column_count || s->columns[*guess].property != property ||
-        s->columns[*guess].run != run)
-        TRY(find_column(s, run, property, guess));
-    *ret_column = &s->columns[*guess];
+    for (uint32_t at = *next; at < run->guess_count; at++) {
+        struct column *column = &s->columns[run->guesses[at]];
+        if (column->property != property) continue;
+        *next = at + 1;
+        *ret_column = column;
+        return STATUS_OK;
+    }
+    uint32_t found, known = s->column_count;
+    TRY(find_column(s, r, property, &found));
+    *ret_column = &s->columns[found];
+    if (found < known || run->guess_count == GUESSES_MAX) return STATUS_OK;
+    memmove(run->guesses + *next + 1, run->guesses + *next, (run->guess_count - *next) * sizeof *run->guesses);
+    run->guesses[(*next)++] = found;
+    run->guess_count++;
     return STATUS_OK;
 }
 
@@ -169,7 +179,7 @@ static inline bool is_short_text(const struct reader *reader)
     return left >= 3 && at[0] < 0x80 && at[1] == VALUE_STRING && at[2] < 0x80 && left - 3 >= at[2];
 }
 
-/* What event_property_next does, in a few instructions for truth values and doubles. */
+/* What event_property_next does, in a few instructions for truth values, doubles and small integers. */
 static inline bool next_property(struct reader *reader, uint32_t *ret_name, struct value *ret_value)
 {
     const unsigned char *at = reader->at;
@@ -187,6 +197,13 @@ static inline bool next_property(struct reader *reader, uint32_t *ret_name, stru
         reader->at = at + 10;
         return true;
     }
+    if (left >= 4 && at[0] < 0x80 && at[1] == VALUE_INT && (at[2] < 0x80 || at[3] < 0x80)) {
+        bool one = at[2] < 0x80;
+        *ret_name = at[0];
+        *ret_value = value_int(unzigzag(one ? at[2] : (uint64_t)(at[2] & 0x7F) | (uint64_t)at[3] << 7));
+        reader->at = at + (one ? 3 : 4);
+        return true;
+    }
     return event_property_next(reader, ret_name, ret_value);
 }
 
@@ -198,24 +215,25 @@ enum status pile_take_properties(struct gathering *s, const struct mem_row *row,
     struct reader reader = reader_of(str_from(row->properties, row->properties_size));
     struct column *column;
     struct value value;
-    uint32_t nth = 0, name;
+    struct open_run *run = &s->runs[r];
+    uint32_t next = 0, name;
     for (;;) {
         if (is_short_text(&reader)) {
             const unsigned char *at = reader.at;
             uint32_t property = property_ids[at[0]], size = at[2];
             reader.at = at + 3 + size;
             if (property == UINT32_MAX) continue;
-            TRY(column_for(s, r, nth++, property, &column));
+            TRY(column_for(s, run, r, &next, property, &column));
             TRY(add_text(s, column, arrived, (const char *)at + 3, size));
             continue;
         }
         if (!next_property(&reader, &name, &value)) break;
         if (property_ids[name] == UINT32_MAX) continue;
-        TRY(column_for(s, r, nth++, property_ids[name], &column));
+        TRY(column_for(s, run, r, &next, property_ids[name], &column));
         TRY(add_value(s, column, arrived, value));
     }
     if (!row->reason) return STATUS_OK;
-    TRY(column_for(s, r, nth, s->seal->reason_property, &column));
+    TRY(column_for(s, run, r, &next, s->seal->reason_property, &column));
     return add_value(s, column, arrived, value_str(str_of(s->seal->reasons[row->reason])));
 }
 

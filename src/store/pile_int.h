@@ -14,8 +14,9 @@ struct column { /* being filled; see struct pile_column */
 
 struct open_run {
     uint32_t event, from, count;
-    uint32_t arrived;              /* so far */
-    uint32_t guesses[GUESSES_MAX]; /* columns of the properties of the last row: most rows of an event have the same */
+    uint32_t arrived; /* so far */
+    /* columns, about in the order in which rows have their properties */
+    uint32_t guesses[GUESSES_MAX], guess_count;
 };
 
 struct gathering {
