@@ -14,7 +14,7 @@
 #define SAMPLE         INTERNER_SAMPLE
 #define SAMPLE_REPEATS 4 /* at most so many were seen before: they do not repeat */
 #define SHORT_MAX      16
-#define MIDDLE_MAX     32
+#define MIDDLE_MAX     48
 
 struct interner_slot {
     uint64_t head, tail;
@@ -54,8 +54,9 @@ static inline struct interner_slot slot_of_text(const char *data, uint32_t size)
     }
     slot.hash = mix(slot.head ^ size, slot.tail);
     if (size <= SHORT_MAX) return slot;
-    /* The words behind the first and before the last: with them, up to 32 bytes are all of it. */
+    /* The words behind the first and before the last: with them, up to 32 bytes are all of it; with two more, 48. */
     slot.hash = mix(slot.hash ^ word_at(data + 8), word_at(data + size - 16));
+    if (size > 32) slot.hash = mix(slot.hash ^ word_at(data + 16), word_at(data + size - 24));
     if (size > MIDDLE_MAX) slot.hash = mix(slot.hash, dictionary_hash(value_str(str_from(data, size))));
     return slot;
 }
@@ -137,10 +138,11 @@ enum status interner_code(struct interner *interner, struct arena *arena, struct
     return add_entry(interner, arena, value, ret_code);
 }
 
-/* Of texts of one size from 17 to 32 bytes, whose first and last eight are the same. */
+/* Of texts of one size from 17 to MIDDLE_MAX bytes, whose first and last eight are the same. */
 static inline bool same_middle(const char *a, const char *b, uint32_t size)
 {
-    return word_at(a + 8) == word_at(b + 8) && word_at(a + size - 16) == word_at(b + size - 16);
+    if (word_at(a + 8) != word_at(b + 8) || word_at(a + size - 16) != word_at(b + size - 16)) return false;
+    return size <= 32 || (word_at(a + 16) == word_at(b + 16) && word_at(a + size - 24) == word_at(b + size - 24));
 }
 
 enum status interner_text(struct interner *interner, struct arena *arena, const char *data, uint32_t size,

@@ -14,14 +14,21 @@
 static void codes_tell_values_apart(void **state)
 {
     (void)state;
-    enum { VALUES = 400, ROUNDS = 4000 };
-    static char text[VALUES][80];
+    enum { VALUES = 800, ROUNDS = 40000 };
+    static char text[VALUES][64];
     static struct value values[VALUES];
     uint32_t expected[VALUES] = {0}, count = 0;
     for (int i = 0; i < VALUES; i++) {
         /* few letters: many share their first and last eight bytes */
         for (size_t c = 0; c < sizeof text[i]; c++) text[i][c] = (char)('a' + (hash_u64((uint64_t)i, c) % 8 == 0));
-        struct str string = str_from(text[i], (size_t)i % 40);
+        size_t size = (size_t)i % 64;
+        if (i >= VALUES / 2) { /* or differ in the middle alone, of one size */
+            size = 40;
+            memset(text[i], 'a', size);
+            for (uint64_t k = 0; k < 4; k++)
+                text[i][16 + hash_u64((uint64_t)i, 100 + k) % 8] = (char)('a' + hash_u64((uint64_t)i, 200 + k) % 26);
+        }
+        struct str string = str_from(text[i], size);
         switch (i % 20) {
         case 0: values[i] = value_int(i % 60); break;
         case 1: values[i] = (struct value){.type = VALUE_DOUBLE, .number = i % 40 == 1 ? -0.0 : i / 4.0}; break;
@@ -43,6 +50,9 @@ static void codes_tell_values_apart(void **state)
         if (!expected[first]) expected[first] = ++count;
         assert_int_equal(code, expected[first]);
         assert_true(dictionary_same(interner.entries[code - 1], values[at]));
+        if (values[at].type != VALUE_STRING) continue;
+        assert_int_equal(interner_text(&interner, arena, values[at].data, values[at].size, &code), STATUS_OK);
+        assert_int_equal(code, expected[first]);
     }
     assert_false(interner.loose);
     assert_int_equal(interner.count, count);
