@@ -544,7 +544,7 @@ enum status project_pile(struct project *project, struct project_context *contex
         return merge_images(project, context, error);
     }
     /* A pile takes some times as much as an image: better an image than a flush of few rows. */
-    if (context->memory_bytes > context->options->memory_bytes_max / 4 * 3)
+    if (context->memory_bytes > context->options->memory_bytes_max)
         return project_sort_pile(project, project->live_count - 1, error);
     return STATUS_OK;
 }
