@@ -36,6 +36,7 @@ enum status bench_engine_open(const char *directory, bool create, unsigned threa
     options.memory_bytes_max = shares.events_bytes;
     options.cache_bytes = shares.cache_bytes;
     options.compact_memory_bytes = shares.compact_bytes;
+    options.queue_bytes_max = shares.queue_bytes;
     TRY(store_open(&options, error, &engine->report, &engine->store));
     engine->executor = executor_native_new_threads(engine->store, threads);
     return STATUS_OK;

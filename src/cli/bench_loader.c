@@ -12,7 +12,8 @@
  * Some threads turn blocks of whole lines into log records and append them. From a file each thread reads its next
  * block itself, one at a time, so that the text is parsed by the core in whose cache it is; what a generator makes up
  * is gathered in blocks by its thread. What waits is bounded twice: the blocks are a fixed set that is used again and
- * again, and records on their way to the disk may not exceed FLIGHT_BYTES_MAX, below what the store would refuse.
+ * again, and records on their way to the disk may not exceed FLIGHT_BYTES_MAX. When the store's memory is full, loading
+ * goes as fast as the disk.
  */
 
 #define FLIGHT_BYTES_MAX ((uint64_t)24 << 20)
@@ -97,7 +98,7 @@ static enum status append(struct bench_loader *loader, struct buf *record, struc
     while (loader->flight_bytes > FLIGHT_BYTES_MAX) os_cond_wait(&loader->changed, &loader->mutex);
     loader->flight_bytes += flight->bytes;
     os_mutex_unlock(&loader->mutex);
-    store_append(loader->store, record, stored, flight);
+    store_append_patiently(loader->store, record, stored, flight);
     return STATUS_OK;
 }
 

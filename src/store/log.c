@@ -9,7 +9,9 @@
 
 #include <stdlib.h>
 
-#define MARK_DELAY_NS 10000000LL
+#define MARK_DELAY_NS    10000000LL
+#define PATIENCE_NS      60000000000LL
+#define PATIENCE_STEP_NS 1000000LL
 
 void store_set_failure(struct store *store, const struct error *error)
 {
@@ -24,6 +26,11 @@ void store_set_failure(struct store *store, const struct error *error)
         log_info("writes_accepted");
 }
 
+static bool memory_is_full(const struct store *store)
+{
+    return atomic_load(&store->memory_bytes) > store->options.memory_bytes_max * 2;
+}
+
 enum status store_writable(struct store *store, struct error *error)
 {
     os_mutex_lock(&store->failure_lock);
@@ -34,7 +41,7 @@ enum status store_writable(struct store *store, struct error *error)
         return STATUS_UNAVAILABLE;
     }
     if (atomic_load(&store->recovering)) return error_set(error, STATUS_UNAVAILABLE, "recovery is not finished");
-    if (atomic_load(&store->memory_bytes) > store->options.memory_bytes_max * 2)
+    if (memory_is_full(store))
         return error_set(error, STATUS_UNAVAILABLE, "too many events wait to be written to section files");
     return STATUS_OK;
 }
@@ -185,11 +192,13 @@ void store_log_main(void *arg)
     }
 }
 
-void store_append(struct store *store, struct buf *record, void (*done)(void *arg, enum status status), void *arg)
+/* `admitted`: it has waited until there was room, and is not refused because somebody else has taken it since. */
+static void append(struct store *store, struct buf *record, bool admitted, void (*done)(void *arg, enum status status),
+                   void *arg)
 {
     enum status status = store_writable(store, NULL);
     /* While the log fails, requests still reach the log thread, which tries again: that is how writing comes back. */
-    bool memory_full = atomic_load(&store->memory_bytes) > store->options.memory_bytes_max * 2;
+    bool memory_full = !admitted && memory_is_full(store);
     if (status != STATUS_OK && !memory_full && !atomic_load(&store->recovering)) status = STATUS_OK;
     if (record->size > wal_records_max(store->wal)) status = STATUS_LIMIT;
     if (atomic_load(&store->update_debt_bytes) > UPDATE_DEBT_BYTES_MAX && record_is_update(buf_str(record)))
@@ -203,7 +212,8 @@ void store_append(struct store *store, struct buf *record, void (*done)(void *ar
     *request = (struct request){.record = *record, .done = done, .arg = arg};
     *record = BUF_INIT(record->size_max);
     os_mutex_lock(&store->queue_lock);
-    bool room = !store->stopping && store->queue_bytes + request->record.size <= store->options.queue_bytes_max;
+    bool fits = admitted || store->queue_bytes + request->record.size <= store->options.queue_bytes_max;
+    bool room = !store->stopping && fits;
     if (room) {
         *store->queue_tail = request;
         store->queue_tail = &request->next;
@@ -212,6 +222,31 @@ void store_append(struct store *store, struct buf *record, void (*done)(void *ar
     }
     os_mutex_unlock(&store->queue_lock);
     if (!room) finish_requests(request, STATUS_UNAVAILABLE);
+}
+
+void store_append(struct store *store, struct buf *record, void (*done)(void *arg, enum status status), void *arg)
+{
+    append(store, record, false, done, arg);
+}
+
+static bool queue_has_room(struct store *store, size_t size)
+{
+    os_mutex_lock(&store->queue_lock);
+    bool room = !store->queue_bytes || store->queue_bytes + size <= store->options.queue_bytes_max;
+    os_mutex_unlock(&store->queue_lock);
+    return room;
+}
+
+/* Looking again and again is cheap beside what it waits for. */
+void store_append_patiently(struct store *store, struct buf *record, void (*done)(void *arg, enum status status),
+                            void *arg)
+{
+    int64_t deadline_ns = os_monotonic_ns() + PATIENCE_NS;
+    bool admitted = false;
+    while (!(admitted = !memory_is_full(store) && queue_has_room(store, record->size)) &&
+           os_monotonic_ns() < deadline_ns)
+        os_sleep_ns(PATIENCE_STEP_NS);
+    append(store, record, admitted, done, arg);
 }
 
 struct append_wait {

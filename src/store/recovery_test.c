@@ -6,10 +6,12 @@
 #include <cmocka.h>
 
 #include "os/sim.h"
+#include "os/thread.h"
 #include "store/manifest.h"
 #include "store/store.h"
 #include "store/wal.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -27,6 +29,7 @@ struct fixture {
     struct store *store;
     struct store_report report;
     struct error error;
+    size_t memory_bytes_max; /* 0: as usual */
 };
 
 static enum status try_open(struct fixture *f, bool salvage)
@@ -37,6 +40,10 @@ static enum status try_open(struct fixture *f, bool salvage)
     options.link = no_links;
     options.wal_file_bytes = 65536;
     options.salvage = salvage;
+    if (f->memory_bytes_max) {
+        options.memory_bytes_max = f->memory_bytes_max;
+        options.retry_ms = 10; /* disks heal at once here */
+    }
     f->error = ERROR_INIT;
     f->store = NULL;
     return store_open(&options, &f->error, &f->report, &f->store);
@@ -199,6 +206,52 @@ static void a_disk_that_fails_for_a_while(void **state)
     }
 }
 
+static void heal(void *arg)
+{
+    struct sim *sim = arg;
+    usleep(50000);
+    sim_heal(sim);
+}
+
+struct patient { /* on the log's thread, or in the call */
+    _Atomic bool done;
+    enum status status;
+};
+
+static void patient_done(void *arg, enum status status)
+{
+    struct patient *patient = arg;
+    patient->status = status;
+    atomic_store(&patient->done, true);
+}
+
+/* While section files cannot be written events gather in memory, until no more are taken. Who has patience is taken
+ * when the disk is well again. */
+static void full_memory_refuses_or_waits(void **state)
+{
+    (void)state;
+    struct fixture f = {.sim = sim_new(5), .memory_bytes_max = 4096};
+    open_store(&f);
+    uint64_t taken = 0, tries = 0;
+    sim_fail(f.sim, SIM_WRITE, SIM_ERROR, 1, UINT32_MAX, ".sec");
+    while (send(&f, 1, "a") == STATUS_OK && ++tries < 100000) {
+        taken++;
+        if (taken > 10) usleep(1000); /* memory is counted now and then */
+    }
+    assert_in_range(taken, 1, 99999);
+    assert_int_equal(store_writable(f.store, &f.error), STATUS_UNAVAILABLE);
+    struct os_thread healer;
+    struct patient patient = {.status = STATUS_INTERNAL};
+    assert_int_equal(os_thread_spawn(&healer, "healer", heal, f.sim), STATUS_OK);
+    struct buf record = pack(1, "a", 10);
+    store_append_patiently(f.store, &record, patient_done, &patient);
+    while (!atomic_load(&patient.done)) usleep(1000);
+    os_thread_join(&healer);
+    assert_int_equal(patient.status, STATUS_OK);
+    assert_int_equal(count(&f, 1, "a"), taken + 1);
+    end_fixture(&f);
+}
+
 /* A disk that is full when the store starts: what was acknowledged can be read. */
 static void a_full_disk_at_start(void **state)
 {
@@ -327,7 +380,7 @@ int main(void)
         cmocka_unit_test(starting_often_leaves_nothing_behind), cmocka_unit_test(a_mark_that_only_the_cache_has),
         cmocka_unit_test(a_disk_that_fails_for_a_while),        cmocka_unit_test(a_full_disk_at_start),
         cmocka_unit_test(salvage_starts_once_and_for_all),      cmocka_unit_test(a_dropped_project_stays_gone),
-        cmocka_unit_test(a_purged_log_is_not_a_lost_one),
+        cmocka_unit_test(a_purged_log_is_not_a_lost_one),       cmocka_unit_test(full_memory_refuses_or_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,7 +75,11 @@ void store_close(struct store *store);
 
 /* Takes over `record` (it is emptied in any case). */
 void store_append(struct store *store, struct buf *record, void (*done)(void *arg, enum status status), void *arg);
-/* The same, waiting. */
+/* The same for those who bring in much at once, each thread one record at a time: where store_append would refuse it
+ * because memory or queue are full, the caller waits, for a minute at most. */
+void store_append_patiently(struct store *store, struct buf *record, void (*done)(void *arg, enum status status),
+                            void *arg);
+/* Appends, and waits until it is done. */
 enum status store_append_wait(struct store *store, struct buf *record) MUST_USE;
 /* Deleting (docs/decisions/0008-deletes.md). Appends a record of delete_record.h, waits until it is on disk and carried
  * out, and says what became of the request so far: a delete by filter comes in several records of one request. From
@@ -107,8 +111,8 @@ enum status store_flush(struct store *store, struct error *error) MUST_USE;
  * tests: it writes what would better be left to time. */
 enum status store_compact_wait(struct store *store, struct error *error) MUST_USE;
 
-/* Calls each(ctx, id) for every project that has had events, ids or profiles and was not dropped. From the calling thread, after
- * a picture was taken. */
+/* Calls each(ctx, id) for every project that has had events, ids or profiles and was not dropped. From the calling
+ * thread, after a picture was taken. */
 enum status store_projects(struct store *store, void (*each)(void *ctx, uint64_t project), void *ctx) MUST_USE;
 
 struct store_stats {

@@ -1,6 +1,6 @@
 /*
  * Into a data directory, without a server: the same reading, rules and log as /import. Records on their way to the disk
- * are bounded by FLIGHT_BYTES_MAX, below what the store would refuse.
+ * are bounded by FLIGHT_BYTES_MAX; when the store's memory is full, the import goes as fast as the disk.
  */
 #include "cli/bulk/bulk.h"
 
@@ -74,7 +74,7 @@ static enum status append(struct store_sink *sink, struct bulk *bulk, const stru
     while (sink->flight_bytes > FLIGHT_BYTES_MAX) os_cond_wait(&sink->landed, &sink->mutex);
     sink->flight_bytes += flight->bytes;
     os_mutex_unlock(&sink->mutex);
-    store_append(sink->store, record, stored, flight);
+    store_append_patiently(sink->store, record, stored, flight);
     return STATUS_OK;
 }
 
@@ -231,6 +231,7 @@ static enum status open_all(struct store_sink *sink, const char *directory, int6
     options.memory_bytes_max = shares.events_bytes;
     options.cache_bytes = shares.cache_bytes;
     options.compact_memory_bytes = shares.compact_bytes;
+    options.queue_bytes_max = shares.queue_bytes;
     return store_open(&options, error, &report, &sink->store);
 }
 
