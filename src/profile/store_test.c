@@ -97,6 +97,7 @@ static void open_store(struct world *w)
     options.wal_file_bytes = 65536;
     options.cache_bytes = 1 << 18;
     options.flush_rows = w->flush_rows;
+    if (w->random % 3 == 0) options.seal_rows = 1 + (uint32_t)(w->random / 3 % 8); /* of so few profiles */
     options.compact.fan_in = w->compaction ? 2 : 0;
     options.compact.runs_max = 4;
     options.compact.idle_ms = 0;

@@ -301,6 +301,7 @@ static bool is_group_of(const struct project *shadow, struct project_context *co
     struct section *section = shadow->live[index].section;
     struct error error;
     uint32_t row;
+    assert(!section->pile); /* project_pile */
     if (!section_filter_has(section, dedup_key(event, id, place.time_ms, place.insert_id))) return false;
     switch (row_readers_find(&context->readers, section, &id, 1, &place, &error, &row)) {
     case STATUS_OK: return !project_row_is_dead(shadow, index, row);

@@ -6,6 +6,7 @@
 #include "store/profiles.h"
 #include "store/row_reader.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* Where the rows of a profile are that count: one, unless damage kept a replaced one alive. */
@@ -42,6 +43,7 @@ static enum status find_in_sections(struct project *shadow, struct project_conte
     for (size_t i = shadow->live_count; i-- > 0 && profile->place_count < PLACES_MAX;) {
         struct section *section = shadow->live[i].section;
         uint32_t row;
+        assert(!section->pile); /* project_pile */
         if (wanted.time_ms < section->time_min_ms || wanted.time_ms > section->time_max_ms ||
             !section_filter_has(section, profile->key))
             continue;

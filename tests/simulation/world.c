@@ -122,7 +122,7 @@ static enum status open_store(struct world *w, bool salvage, struct error *error
     options.flush_rows = 20 + draw(w, 300);
     options.flush_interval_ms = once_in(w, 2) ? 1000 : 600000;
     options.cache_bytes = once_in(w, 2) ? 1 << 14 : 1 << 20;
-    options.seal_rows = once_in(w, 2) ? 1 + (uint32_t)draw(w, 300) : options.seal_rows;
+    options.seal_rows = once_in(w, 2) ? 1 + (uint32_t)draw(w, once_in(w, 2) ? 8 : 300) : options.seal_rows;
     if (w->swarm.compaction) {
         options.compact.fan_in = 2 + (uint32_t)draw(w, 4);
         options.compact_threads = 1 + (unsigned)draw(w, 3);
