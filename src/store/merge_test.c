@@ -230,14 +230,17 @@ static void expect_section(const struct world *w, const struct section *section,
 }
 
 /* UINT32_MAX when it is dead; also when it cannot be found. */
-static uint32_t pile_place(const struct pile *pile, const struct row *row)
+static uint32_t pile_place(struct pile *pile, const struct row *row)
 {
     char text[16];
+    uint32_t found;
     snprintf(text, sizeof text, "k%u", row->key);
     struct str insert_id = str_of(text);
-    if (row->keyed)
-        return pile_find(pile, row->event, row->id, row->time_ms, insert_id,
-                         dedup_key(row->event, row->id, row->time_ms, insert_id));
+    if (row->keyed) {
+        uint64_t key = dedup_key(row->event, row->id, row->time_ms, insert_id);
+        assert_int_equal(pile_find(pile, row->event, row->id, row->time_ms, insert_id, key, &found), STATUS_OK);
+        return found;
+    }
     for (uint32_t place = 0; place < pile->count; place++) {
         struct value insert = pile_insert(pile, place);
         if (insert.type == VALUE_INT && insert.integer == (int64_t)row->number + 1 && !pile_is_dead(pile, place))

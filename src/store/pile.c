@@ -154,7 +154,7 @@ static struct section *section_of(const struct gathering *s, uint64_t project)
     section->rows = s->pile->count;
     section->time_min_ms = s->time_min_ms;
     section->time_max_ms = s->time_max_ms;
-    section->bytes = arena_used(s->pile->arena);
+    section->bytes = pile_bytes(s->pile);
     section->pile = s->pile;
     return section;
 }
@@ -210,20 +210,51 @@ const struct pile_run *pile_find_run(const struct pile *pile, uint32_t event)
     return low < pile->run_count && pile->runs[low].event == event ? &pile->runs[low] : NULL;
 }
 
-/* The filter sends nearly everybody away who looks for nothing. */
-uint32_t pile_find(const struct pile *pile, uint32_t event, uint32_t id, int64_t time_ms, struct str insert_id,
-                   uint64_t key)
+size_t pile_bytes(const struct pile *pile)
 {
-    if (!filter_has(pile->filter, pile->filter_bytes, key)) return UINT32_MAX;
+    return arena_used(pile->arena);
+}
+
+/* Groups of about four, by counting. */
+static enum status make_index(struct pile *pile)
+{
+    unsigned bits = 1;
+    while (bits < 24 && pile->keyed >> 2 >> bits) bits++;
+    uint32_t groups = UINT32_C(1) << bits;
+    uint32_t *starts = arena_new_array(pile->arena, uint32_t, (size_t)groups + 1);
+    uint32_t *by_key = arena_alloc(pile->arena, ((size_t)pile->keyed + 1) * sizeof *by_key);
+    if (!starts || !by_key) return STATUS_LIMIT;
+    pile->key_shift = 64 - bits;
+    for (uint32_t place = 0; place < pile->count; place++) {
+        if (pile_insert(pile, place).type == VALUE_STRING) starts[pile->keys[place] >> pile->key_shift]++;
+    }
+    for (uint32_t g = 1; g <= groups; g++) starts[g] += starts[g - 1];
+    for (uint32_t place = pile->count; place-- > 0;) {
+        if (pile_insert(pile, place).type == VALUE_STRING)
+            by_key[--starts[pile->keys[place] >> pile->key_shift]] = place;
+    }
+    pile->by_key = by_key;
+    pile->starts = starts;
+    return STATUS_OK;
+}
+
+/* The filter sends nearly everybody away who looks for nothing, so that most piles never need an index. */
+enum status pile_find(struct pile *pile, uint32_t event, uint32_t id, int64_t time_ms, struct str insert_id,
+                      uint64_t key, uint32_t *ret_place)
+{
+    *ret_place = UINT32_MAX;
+    if (!filter_has(pile->filter, pile->filter_bytes, key)) return STATUS_OK;
+    if (!pile->starts) TRY(make_index(pile));
     const struct pile_run *run = pile_find_run(pile, event);
-    for (uint32_t i = 0; run && i < run->count; i++) {
-        uint32_t place = run->from + i;
+    uint32_t group = (uint32_t)(key >> pile->key_shift);
+    for (uint32_t i = pile->starts[group]; run && i < pile->starts[group + 1]; i++) {
+        uint32_t place = pile->by_key[i];
         if (pile->keys[place] != key || pile->ids[place] != id || pile->times[place] != time_ms) continue;
         struct value insert = pile_insert(pile, place);
-        if (insert.type == VALUE_STRING && str_eq(value_text(insert), insert_id) && !pile_is_dead(pile, place))
-            return place;
+        if (place - run->from < run->count && str_eq(value_text(insert), insert_id) && !pile_is_dead(pile, place))
+            *ret_place = place;
     }
-    return UINT32_MAX;
+    return STATUS_OK;
 }
 
 void pile_kill(struct pile *pile, uint32_t place)

@@ -59,6 +59,10 @@ struct pile {
     struct value *inserts; /* NULL: strings of insert_size bytes each, in texts */
     char *texts;
     uint64_t *keys; /* dedup_key, where there is an insert id */
+    /* Places that have one, grouped by the upper bits of the key: those of group g are by_key[starts[g] .. starts[g +
+     * 1]) (pile_find makes them). */
+    uint32_t *starts, *by_key;
+    unsigned key_shift;
     uint8_t *flags;
     uint64_t *dead; /* bits */
     int64_t received_ms;
@@ -90,9 +94,11 @@ static inline int64_t pile_received(const struct pile *pile, uint32_t place)
 {
     return pile->received ? pile->received[place] : pile->received_ms;
 }
-/* The place of the living row that has these fields (key: their dedup_key); UINT32_MAX when there is none. */
-uint32_t pile_find(const struct pile *pile, uint32_t event, uint32_t id, int64_t time_ms, struct str insert_id,
-                   uint64_t key);
+/* The place of the living row that has these fields (key: their dedup_key); UINT32_MAX when there is none. Of the
+ * applier: the first time that the filter says yes, the pile grows by an index of its keys. */
+enum status pile_find(struct pile *pile, uint32_t event, uint32_t id, int64_t time_ms, struct str insert_id,
+                      uint64_t key, uint32_t *ret_place) MUST_USE;
+size_t pile_bytes(const struct pile *pile);
 /* Of the applier, and only while the pile is not being merged. */
 void pile_kill(struct pile *pile, uint32_t place);
 /* Cell i of a column. */

@@ -238,11 +238,13 @@ static enum status replace_stored(struct project *project, struct project_contex
     size_t person_count = 0;
     *ret_replaced = false;
     for (size_t i = project->live_count; i-- > 0;) {
-        const struct section *section = project->live[i].section;
+        struct section *section = project->live[i].section;
         if (time_ms < section->time_min_ms || time_ms > section->time_max_ms) continue;
         bool frozen = project->flushing && i >= project->flush_first && i < project->flush_first + project->flush_count;
         if (section->pile) {
-            uint32_t place = pile_find(section->pile, event, id, time_ms, insert_id, key);
+            uint32_t place;
+            TRY(pile_find(section->pile, event, id, time_ms, insert_id, key, &place));
+            section->bytes = pile_bytes(section->pile);
             if (place == UINT32_MAX) continue;
             if (!frozen) {
                 pile_kill(section->pile, place);
