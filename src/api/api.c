@@ -9,6 +9,7 @@
 #include "api/record.h"
 #include "api/lookups.h"
 #include "api/response.h"
+#include "api/retention.h"
 #include "api/sdk.h"
 #include "api/segmentation.h"
 #include "api/track.h"
@@ -52,6 +53,21 @@ static const struct http_route routes[] = {
     {.methods = HTTP_METHOD_OPTIONS, .path = "/flags/{flag_id}/first-time-events", .handler = response_preflight},
     {.methods = GET_POST, .path = "/api/2.0/segmentation", .handler = api_segmentation, .body_bytes_max = 1 << 20},
     {.methods = GET_POST, .path = "/api/query/segmentation", .handler = api_segmentation, .body_bytes_max = 1 << 20},
+    {.methods = GET_POST, .path = "/api/2.0/retention", .handler = api_retention, .body_bytes_max = 1 << 20},
+    {.methods = GET_POST,
+     .path = "/api/2.0/retention/addiction",
+     .handler = api_retention_addiction,
+     .body_bytes_max = 1 << 20},
+    {.methods = GET_POST, .path = "/api/query/retention", .handler = api_retention, .body_bytes_max = 1 << 20},
+    {.methods = GET_POST,
+     .path = "/api/query/retention/addiction",
+     .handler = api_retention_addiction,
+     .body_bytes_max = 1 << 20},
+    {.methods = GET_POST, .path = "/retention", .handler = api_retention, .body_bytes_max = 1 << 20},
+    {.methods = GET_POST,
+     .path = "/retention/addiction",
+     .handler = api_retention_addiction,
+     .body_bytes_max = 1 << 20},
     {.methods = GET_POST, .path = "/api/2.0/engage", .handler = api_engage_query, .body_bytes_max = 4 << 20},
     {.methods = GET_POST, .path = "/api/query/engage", .handler = api_engage_query, .body_bytes_max = 4 << 20},
     {.methods = GET_POST, .path = "/api/2.0/engage/query", .handler = api_engage_query, .body_bytes_max = 4 << 20},
