@@ -2,12 +2,9 @@
 
 #include <inttypes.h>
 
-#include "api/query_job.h"
+#include "api/report.h"
 #include "base/csv.h"
 #include "base/json.h"
-#include "lookup/lookup.h"
-#include "query/backend.h"
-#include "query/native/group_join.h"
 
 #define LIMIT_DEFAULT 255
 #define LIMIT_MAX     10000
@@ -18,27 +15,19 @@
 /* --- parameters --- */
 
 /* What both have in common. `event`: any when it is not given. */
-static enum status read_common(struct query_job *job, struct str *event, struct plan *plan, bool *ret_csv)
+static enum status read_common(struct query_job *job, struct plan *plan, bool *ret_csv)
 {
-    static const char *const formats[] = {"json", "csv", NULL};
     const struct params *params = &job->params;
     struct error *error = &job->error;
-    int64_t limit, limit_max = job->api->query.labels_max < LIMIT_MAX ? job->api->query.labels_max : LIMIT_MAX;
-    int format;
-    TRY(params_choice(params, "format", formats, 0, error, &format));
-    TRY(params_int(params, "limit", 1, limit_max, LIMIT_DEFAULT < limit_max ? LIMIT_DEFAULT : limit_max, error,
-                   &limit));
+    TRY(report_read_format(job, ret_csv));
+    TRY(report_read_limit(job, LIMIT_DEFAULT, LIMIT_MAX, plan));
     TRY(params_date(params, "from_date", error, &plan->from_day));
     TRY(params_date(params, "to_date", error, &plan->to_day));
     if (plan->from_day > plan->to_day)
         return error_set(error, STATUS_INVALID, "Error in from_date: it is later than to_date");
-    *event = params_get(params, "event");
-    plan->events = event;
-    plan->event_count = event->data != NULL;
+    TRY(report_read_events(job, false, plan));
     plan->where = params_get(params, "where");
     plan->on = params_get(params, "on");
-    plan->limit = (uint32_t)limit;
-    *ret_csv = format == 1;
     return STATUS_OK;
 }
 
@@ -61,25 +50,16 @@ static enum status read_intervals(const struct params *params, struct error *err
     return STATUS_OK;
 }
 
-static enum status read_births(const struct params *params, struct error *error, struct str *born_event,
-                               struct plan *plan)
+static enum status read_births(struct query_job *job, struct plan *plan)
 {
     static const char *const types[] = {"birth", "compounded", NULL};
+    struct plan_retention *retention = &plan->retention;
     int type;
-    TRY(params_choice(params, "retention_type", types, RETENTION_BIRTH, error, &type));
-    plan->retention.type = (enum retention_type)type;
-    if (plan->retention.type == RETENTION_COMPOUNDED) return STATUS_OK;
-    *born_event = params_get(params, "born_event");
-    if (!born_event->data) {
-        error_set(error, STATUS_INVALID, "born_event is required");
-        error_hint(error, "name the event that makes somebody a member of a cohort, or ask for "
-                          "retention_type=compounded");
-        return STATUS_INVALID;
-    }
-    plan->retention.born_events = born_event;
-    plan->retention.born_event_count = 1;
-    plan->retention.born_where = params_get(params, "born_where");
-    return STATUS_OK;
+    TRY(params_choice(&job->params, "retention_type", types, RETENTION_BIRTH, &job->error, &type));
+    retention->type = (enum retention_type)type;
+    if (retention->type == RETENTION_COMPOUNDED) return STATUS_OK;
+    retention->born_where = params_get(&job->params, "born_where");
+    return report_read_names(job, "born_event", true, &retention->born_events, &retention->born_event_count);
 }
 
 static enum status read_unbounded(const struct params *params, struct error *error, bool *ret_unbounded)
@@ -96,39 +76,6 @@ static enum status read_unit(const struct params *params, const char *name, cons
 {
     if (!params_get(params, name).data) return error_set(error, STATUS_INVALID, "%s is required", name);
     return params_choice(params, name, names, 0, error, ret_index);
-}
-
-static struct plan plan_of(const struct query_job *job, enum plan_kind kind)
-{
-    return (struct plan){.kind = kind, .project = (uint64_t)job->project->id, .zone = job->zone, .now_ms = job->now_ms};
-}
-
-/* --- asking --- */
-
-/* With the lookup tables and the profiles of groups as they are now. The one of the results that the plan is about. */
-static enum status ask(struct query_job *job, struct plan *plan, struct retention *retention,
-                       struct frequency *frequency)
-{
-    struct api *api = job->api;
-    struct executor *executor = api->executor;
-    struct plan_limits limits = query_limits(job);
-    struct lookup_joins *joins;
-    struct group_joins *groups = NULL;
-    TRY(lookup_joins_new(api->lookup, job->view, job->project->id, &job->error, &joins));
-    plan->joins = lookup_joins_list(joins, &plan->join_count);
-    enum status status = group_joins_new(api->store, plan, &limits, &job->error, &groups);
-    if (status == STATUS_OK)
-        status = retention ? executor->retention(executor, plan, &limits, &job->error, retention)
-                           : executor->frequency(executor, plan, &limits, &job->error, frequency);
-    if (status == STATUS_OK && (status = lookup_joins_status(joins, &job->error)) != STATUS_OK) {
-        if (retention)
-            retention_free(retention);
-        else
-            frequency_free(frequency);
-    }
-    group_joins_free(groups);
-    lookup_joins_free(joins);
-    return status;
 }
 
 /* --- the answers --- */
@@ -265,15 +212,15 @@ static void write_frequency_csv(struct buf *body, const struct frequency *result
 
 static enum status run_retention(struct query_job *job)
 {
-    struct plan plan = plan_of(job, PLAN_RETENTION);
-    struct str event, born_event = STR_NULL;
+    struct plan plan = report_plan(job);
     struct retention result;
     bool csv;
-    TRY(read_common(job, &event, &plan, &csv));
-    TRY(read_births(&job->params, &job->error, &born_event, &plan));
+    plan.kind = PLAN_RETENTION;
+    TRY(read_common(job, &plan, &csv));
+    TRY(read_births(job, &plan));
     TRY(read_intervals(&job->params, &job->error, &plan));
     TRY(read_unbounded(&job->params, &job->error, &plan.retention.unbounded));
-    TRY(ask(job, &plan, &result, NULL));
+    TRY(report_retention(job, &plan, &result));
     query_body_init(job);
     if (csv) {
         job->content_type = "text/csv; charset=utf-8";
@@ -288,17 +235,17 @@ static enum status run_retention(struct query_job *job)
 static enum status run_addiction(struct query_job *job)
 {
     static const char *const active_names[] = {"hour", "day", NULL};
-    struct plan plan = plan_of(job, PLAN_FREQUENCY);
-    struct str event;
+    struct plan plan = report_plan(job);
     struct frequency result;
     bool csv;
     int unit, active;
-    TRY(read_common(job, &event, &plan, &csv));
+    plan.kind = PLAN_FREQUENCY;
+    TRY(read_common(job, &plan, &csv));
     TRY(read_unit(&job->params, "unit", unit_names, &job->error, &unit));
     TRY(read_unit(&job->params, "addiction_unit", active_names, &job->error, &active));
     plan.unit = units[unit];
     plan.active_unit = active ? UNIT_DAY : UNIT_HOUR;
-    TRY(ask(job, &plan, NULL, &result));
+    TRY(report_frequency(job, &plan, &result));
     query_body_init(job);
     if (csv) {
         job->content_type = "text/csv; charset=utf-8";
