@@ -15,6 +15,8 @@
 #include "query/retention.h"
 
 struct event_rows;
+struct funnel_plan;
+struct funnel_result;
 struct profile_functions;
 
 struct plan_cost {
@@ -40,6 +42,9 @@ struct executor {
     /* The plan, its strings and the flag in `limits` must outlive the rows. */
     enum status (*rows)(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
                         struct error *error, struct event_rows **ret_rows);
+    /* funnel.h; NULL: UNSUPPORTED */
+    enum status (*funnel)(struct executor *executor, const struct funnel_plan *plan, const struct plan_limits *limits,
+                          struct error *error, struct funnel_result *ret_result);
     const struct profile_functions *profiles; /* profiles.h; NULL: events only */
     void (*free)(struct executor *executor);
 };

@@ -123,6 +123,13 @@ static enum status frequency(struct executor *executor, const struct plan *plan,
     return status;
 }
 
+/* Funnels are asked without groups here. */
+static enum status funnel(struct executor *executor, const struct funnel_plan *plan, const struct plan_limits *limits,
+                          struct error *error, struct funnel_result *ret_result)
+{
+    return inner_of(executor)->funnel(inner_of(executor), plan, limits, error, ret_result);
+}
+
 /* --- events ------------------------------------------------------------------------------------------- */
 
 struct joined_rows {
@@ -181,6 +188,7 @@ static struct executor *wrap(struct executor *inner, struct store *store, struct
                                       .retention = retention,
                                       .frequency = frequency,
                                       .rows = rows,
+                                      .funnel = funnel,
                                       .free = wrapper_free};
     wrapper->inner = inner;
     wrapper->store = store;

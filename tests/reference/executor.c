@@ -2,6 +2,7 @@
 #include "query/backend.h"
 
 #include "reference/answer.h"
+#include "reference/funnel.h"
 #include "reference/internal.h"
 
 #include <stdlib.h>
@@ -75,6 +76,15 @@ static enum status frequency(struct executor *executor, const struct plan *plan,
     return refused ? refuse(refused, arena, error) : STATUS_OK;
 }
 
+static enum status funnel(struct executor *executor, const struct funnel_plan *plan, const struct plan_limits *limits,
+                          struct error *error, struct funnel_result *ret_result)
+{
+    (void)limits;
+    struct arena *arena = arena_new(ANSWER_BYTES_MAX);
+    const char *refused = ref_funnel(((struct ref_executor *)executor)->reference, plan, arena, ret_result);
+    return refused ? refuse(refused, arena, error) : STATUS_OK;
+}
+
 /* --- events ------------------------------------------------------------------------------------------- */
 
 struct ref_event_rows {
@@ -137,6 +147,7 @@ struct executor *reference_executor_new(const struct reference *reference)
                                        .retention = retention,
                                        .frequency = frequency,
                                        .rows = rows,
+                                       .funnel = funnel,
                                        .free = executor_end};
     executor->reference = reference;
     return &executor->base;

@@ -158,6 +158,7 @@ struct executor *executor_native_new_threads(struct store *store, unsigned threa
                                      .retention = native_retention,
                                      .frequency = native_frequency,
                                      .rows = native_rows,
+                                     .funnel = native_funnel,
                                      .profiles = &native_profiles,
                                      .free = native_free};
     native->store = store;

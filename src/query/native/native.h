@@ -22,3 +22,5 @@ enum status native_retention(struct executor *executor, const struct plan *plan,
                              struct error *error, struct retention *ret_result);
 enum status native_frequency(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
                              struct error *error, struct frequency *ret_result);
+enum status native_funnel(struct executor *executor, const struct funnel_plan *plan, const struct plan_limits *limits,
+                          struct error *error, struct funnel_result *ret_result);
