@@ -1,14 +1,18 @@
 #include "api/api.h"
 
+#include "api/cohorts.h"
 #include "api/deletions.h"
 #include "api/engage.h"
 #include "api/engage_query.h"
+#include "api/export.h"
+#include "api/feed.h"
 #include "api/health.h"
 #include "api/identity.h"
 #include "api/import.h"
 #include "api/record.h"
 #include "api/lookups.h"
 #include "api/response.h"
+#include "api/saved.h"
 #include "api/sdk.h"
 #include "api/segmentation.h"
 #include "api/track.h"
@@ -20,6 +24,27 @@
 #include <stdatomic.h>
 
 #define GET_POST (HTTP_METHOD_GET | HTTP_METHOD_POST)
+
+/* The saved ones of a kind, and one of them. */
+#define SAVED(name, prefix)                                                                                            \
+    {.methods = HTTP_METHOD_GET,                                                                                       \
+     .path = "/api/app/projects/{project_id}/" name,                                                                   \
+     .handler = prefix##_list_saved},                                                                                  \
+        {.methods = HTTP_METHOD_POST,                                                                                  \
+         .path = "/api/app/projects/{project_id}/" name,                                                               \
+         .handler = prefix##_create,                                                                                   \
+         .body_bytes_max = 1 << 20},                                                                                   \
+        {.methods = HTTP_METHOD_GET,                                                                                   \
+         .path = "/api/app/projects/{project_id}/" name "/{id}",                                                       \
+         .handler = prefix##_get},                                                                                     \
+        {.methods = HTTP_METHOD_PATCH,                                                                                 \
+         .path = "/api/app/projects/{project_id}/" name "/{id}",                                                       \
+         .handler = prefix##_change,                                                                                   \
+         .body_bytes_max = 1 << 20},                                                                                   \
+    {                                                                                                                  \
+        .methods = HTTP_METHOD_DELETE, .path = "/api/app/projects/{project_id}/" name "/{id}",                         \
+        .handler = prefix##_delete                                                                                     \
+    }
 
 static const struct http_route routes[] = {
     {.methods = GET_POST, .path = "/track", .handler = api_track},
@@ -71,6 +96,14 @@ static const struct http_route routes[] = {
      .path = "/api/query/engage/revenue",
      .handler = api_engage_revenue,
      .body_bytes_max = 4 << 20},
+    {.methods = GET_POST, .path = "/api/2.0/export", .handler = api_export, .body_bytes_max = 1 << 20},
+    {.methods = GET_POST, .path = "/export", .handler = api_export, .body_bytes_max = 1 << 20},
+    {.methods = GET_POST, .path = "/api/2.0/stream/query", .handler = api_feed, .body_bytes_max = 4 << 20},
+    {.methods = GET_POST, .path = "/api/query/stream/query", .handler = api_feed, .body_bytes_max = 4 << 20},
+    {.methods = GET_POST, .path = "/api/2.0/cohorts/list", .handler = api_cohorts, .body_bytes_max = 1 << 20},
+    {.methods = GET_POST, .path = "/api/query/cohorts/list", .handler = api_cohorts, .body_bytes_max = 1 << 20},
+    SAVED("funnels", api_funnels),
+    SAVED("cohorts", api_cohorts),
     {.methods = HTTP_METHOD_GET, .path = "/api/app/projects/{project_id}/data-groups", .handler = api_data_groups},
     {.methods = HTTP_METHOD_POST,
      .path = "/api/app/data-deletions/v3.0",

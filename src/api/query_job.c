@@ -105,6 +105,10 @@ static int status_of(enum status status)
 static void answer(struct http_request *request, void *arg)
 {
     struct query_job *job = arg;
+    if (job->status == 200 && job->respond) {
+        job->respond(request, job);
+        return;
+    }
     if (job->status == 200) {
         http_respond_buf(request, 200, job->content_type, &job->body);
         return;
@@ -126,6 +130,12 @@ static void answer(struct http_request *request, void *arg)
     if (job->status == 503) http_header_add(request, "Retry-After", STR(RESPONSE_RETRY_AFTER_S));
     if (job->status >= 500) log_failure(LOG_ERROR, "query_failed", &job->error);
     http_respond_buf(request, job->status, "application/json", &body);
+}
+
+void query_failed(struct query_job *job, enum status status)
+{
+    job->status = status_of(status);
+    answer(job->request, job);
 }
 
 /* On a worker thread. */
