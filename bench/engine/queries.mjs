@@ -66,6 +66,25 @@ const topUrls = (condition) => ({
 });
 const cities = `SELECT city FROM events WHERE ${is(frequent)} GROUP BY city ORDER BY count(*) DESC, city::VARCHAR LIMIT 60`;
 
+// Prices go from 1 to 990: 12 ranges are 10 of 100. The databases are told so; Cairn finds it out.
+function ranges(clickhouseValue, duckdbValue) {
+  const hundred = 'floor(price / 100)::INTEGER';
+  return {
+    clickhouse:
+      `SELECT toString(d) AS day, concat(toString(b * 100), ' - ', if(b = 9, '1,000', toString(b * 100 + 100))), v FROM ` +
+      `(SELECT toDate(time) AS d, toUInt32(floor(price / 100)) AS b, ${clickhouseValue} AS v FROM events ` +
+      `WHERE ${is(frequent)} AND price IS NOT NULL GROUP BY d, b)`,
+    duckdb:
+      `SELECT day::VARCHAR, (b * 100)::VARCHAR || ' - ' || CASE b WHEN 9 THEN '1,000' ELSE (b * 100 + 100)::VARCHAR END, v ` +
+      `FROM (SELECT day, ${hundred} AS b, ${duckdbValue} AS v FROM events WHERE ${is(frequent)} AND price IS NOT NULL ` +
+      `GROUP BY day, b)`,
+  };
+}
+const top10 = {
+  clickhouse: 'SELECT event FROM events GROUP BY event ORDER BY count() DESC, toString(event) LIMIT 10',
+  duckdb: 'SELECT event FROM events GROUP BY event ORDER BY count(*) DESC, event::VARCHAR LIMIT 10',
+};
+
 // `user`: {number, id} of the person whose feed is asked for.
 export function queries(user) {
   const feed = (table) => ({
@@ -250,6 +269,34 @@ export function queries(user) {
       cairn: { ...range, events: [frequent], unit: 'range', on: `floor(${property('price')} / 10)` },
       clickhouse: `SELECT '${from}', toString(floor(price / 10)) AS b, count() FROM events WHERE ${is(frequent)} GROUP BY b`,
       duckdb: `SELECT '${from}', floor(price / 10)::BIGINT::VARCHAR AS b, count(*) FROM events WHERE ${is(frequent)} GROUP BY b`,
+    },
+    {
+      name: 'day x ranges of price',
+      cairn: { ...range, events: [frequent], on: property('price'), bins: 12 },
+      ...ranges('count()', 'count(*)'),
+    },
+    {
+      name: 'day x ranges of price, uniques',
+      cairn: { ...range, events: [frequent], measure: 'unique', on: property('price'), bins: 12 },
+      ...ranges('uniqExact(uid)', 'count(DISTINCT uid)'),
+    },
+    {
+      name: 'day x plan x browser',
+      cairn: { ...range, events: [frequent], on: property('plan'), by: property('$browser'), limit: 60 },
+      clickhouse: `SELECT ${day}, concat(toString(plan), ' / ', toString(browser)), count() FROM events WHERE ${is(frequent)} GROUP BY toDate(time), plan, browser`,
+      duckdb: `SELECT day::VARCHAR, plan::VARCHAR || ' / ' || browser::VARCHAR, count(*) FROM events WHERE ${is(frequent)} GROUP BY day, plan, browser`,
+    },
+    {
+      name: 'daily count of the top 10 events',
+      cairn: { ...range, on: property('$event_name'), limit: 10 },
+      clickhouse: `SELECT ${day}, toString(event), count() FROM events WHERE event IN (${top10.clickhouse}) GROUP BY toDate(time), event`,
+      duckdb: `SELECT day::VARCHAR, event::VARCHAR, count(*) FROM events WHERE event IN (${top10.duckdb}) GROUP BY day, event`,
+    },
+    {
+      name: 'daily uniques of the top 10 events',
+      cairn: { ...range, measure: 'unique', on: property('$event_name'), limit: 10 },
+      clickhouse: `SELECT ${day}, toString(event), uniqExact(uid) FROM events WHERE event IN (${top10.clickhouse}) GROUP BY toDate(time), event`,
+      duckdb: `SELECT day::VARCHAR, event::VARCHAR, count(DISTINCT uid) FROM events WHERE event IN (${top10.duckdb}) GROUP BY day, event`,
     },
     {
       name: 'day x screen width',

@@ -5,7 +5,6 @@
 #include "api/saved.h"
 #include "base/buf.h"
 #include "base/hash.h"
-#include "base/json.h"
 #include "base/number.h"
 #include "profile/group.h"
 #include "query/backend.h"

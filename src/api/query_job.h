@@ -38,6 +38,8 @@ void query_start(struct http_request *request, enum status (*run)(struct query_j
 
 /* Answers with job->error. Loop thread. */
 void query_failed(struct query_job *job, enum status status);
+/* Answers a failure, also one of HTTP's own on the paths of queries (no such path or method, a body too large). */
+void query_refuse(struct http_request *request, int status, const struct error *error);
 
 /* What one query may cost, counted from now. */
 struct plan_limits query_limits(const struct query_job *job);

@@ -16,8 +16,9 @@ struct word {
     const char *text;
     int value;
 };
-static const struct word kinds[] = {
-    {"segment", PLAN_SEGMENT}, {"top_values", PLAN_TOP_VALUES}, {"feed", PLAN_FEED}, {"export", PLAN_EXPORT}, {0}};
+static const struct word kinds[] = {{"segment", PLAN_SEGMENT},       {"top_values", PLAN_TOP_VALUES},
+                                    {"properties", PLAN_PROPERTIES}, {"feed", PLAN_FEED},
+                                    {"export", PLAN_EXPORT},         {0}};
 static const struct word units[] = {{"minute", UNIT_MINUTE},
                                     {"hour", UNIT_HOUR},
                                     {"day", UNIT_DAY},
@@ -125,6 +126,13 @@ static enum status take_member(struct arena *arena, const struct json_member *me
         return take_text(name, value, error, &plan->on);
     } else if (str_is(name, "of")) {
         return take_text(name, value, error, &plan->of);
+    } else if (str_is(name, "by")) {
+        return take_text(name, value, error, &plan->by);
+    } else if (str_is(name, "labels")) {
+        return take_texts(arena, name, value, error, &plan->labels, &plan->label_count);
+    } else if (str_is(name, "bins")) {
+        TRY(take_number(name, value, UINT32_MAX, error, &number));
+        plan->bin_count = (uint32_t)number;
     } else if (str_is(name, "percentile")) {
         return take_number(name, value, 100, error, &plan->percentile);
     } else if (str_is(name, "project")) {
@@ -167,6 +175,20 @@ static void row_begin(struct buf *answer, bool *first)
     *first = false;
 }
 
+/* `outer / inner` with two expressions. */
+static void write_label(struct buf *answer, const struct segmentation *result, uint32_t series)
+{
+    struct buf both = BUF_INIT((size_t)1 << 24);
+    struct str label = result->series[series].label;
+    if (result->by_count) {
+        struct str inner = result->by[series % result->by_count];
+        buf_printf(&both, STR_FMT " / " STR_FMT, STR_ARG(label), STR_ARG(inner));
+        label = buf_str(&both);
+    }
+    json_write_str(answer, label);
+    buf_fini(&both);
+}
+
 static enum status answer_segment(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
                                   struct error *error, struct buf *answer)
 {
@@ -181,7 +203,7 @@ static enum status answer_segment(struct executor *executor, const struct plan *
             json_write_str(answer, result.buckets[b]);
             if (plan->on.data) {
                 buf_byte(answer, ',');
-                json_write_str(answer, result.series[s].label);
+                write_label(answer, &result, s);
             }
             buf_byte(answer, ',');
             json_write_double(answer, number);
@@ -279,7 +301,8 @@ enum status bench_answer(struct executor *executor, const struct plan *plan, str
     buf_byte(answer, '[');
     switch (plan->kind) {
     case PLAN_SEGMENT: TRY(answer_segment(executor, plan, &limits, error, answer)); break;
-    case PLAN_TOP_VALUES: TRY(answer_top_values(executor, plan, &limits, error, answer)); break;
+    case PLAN_TOP_VALUES:
+    case PLAN_PROPERTIES: TRY(answer_top_values(executor, plan, &limits, error, answer)); break;
     default: TRY(answer_rows(executor, plan, &limits, error, answer));
     }
     buf_byte(answer, ']');

@@ -3,8 +3,8 @@
  * An executor answers plans. The native one runs on the event store; others (a cluster behind SQL, the slow reference
  * evaluator of the tests) stand behind the same interface and must give the same answers.
  *
- * What an executor does depends on the plan's kind: segment() for SEGMENT, top_values() for TOP_VALUES, rows() for FEED
- * and EXPORT. Any number of threads may run plans on one executor.
+ * What an executor does depends on the plan's kind: segment() for SEGMENT, top_values() for TOP_VALUES
+ * and PROPERTIES, rows() for FEED and EXPORT. Any number of threads may run plans on one executor.
  *
  * Errors: INVALID for what is wrong with the plan (an expression: error->column is the position in it), UNSUPPORTED for
  * what `capable` refuses, LIMIT for budgets, CANCELLED for deadlines and cancelled runs; CORRUPT and IO from the data.

@@ -10,10 +10,19 @@
  * Kinds
  *   SEGMENT     `measure` per time bucket and, with `on`, per label: the top `limit` labels by number of events, ties
  *               by label in byte order, whatever the measure is. Without `on` there is one series, labelled by the name
- *               of the event, or `$any_event` when not exactly one name was given. docs/decisions/0005.
+ *               of the event, or `$any_event` when not exactly one name was given. docs/decisions/0005. With `on`, one
+ *               of these may be given, too (docs/decisions/0023):
+ *                 labels     only these, each once, count as labels at all
+ *                 by         a series for each of the top labels of `on` and each of the top labels of `by`, `limit` of
+ *                            either: an event counts in those whose two labels it has
+ *                 bin_count  the labels are ranges of numbers (bins.h), at most so many, ascending; those without
+ *                            events are left out, and `limit` does nothing. An event counts under the ranges of the
+ *                            numbers that `on` gives, of a list those of its items; everything else is passed over
  *   TOP_VALUES  the values of `on` by number of events: the top `limit`, ties by label in byte order. A list counts
  *               once under each distinct label of its items. Events without a value (undefined, an empty list) are
  *               left out; null is the label `null`.
+ *   PROPERTIES  the names of properties by number of events that have them (null is a value): the top `limit`, ties by
+ *               name in byte order.
  *   FEED        the events of the people behind `distinct_ids` in the order of time: whole clusters, whichever of
  *               their ids is given; unknown ids are nobody. Ties: by event name, then by distinct_id as sent, both in
  *               byte order, then events with an insert id by it, before events without one as they came in. Newest
@@ -51,7 +60,7 @@
 
 struct expr_join;
 
-enum plan_kind { PLAN_SEGMENT, PLAN_TOP_VALUES, PLAN_FEED, PLAN_EXPORT };
+enum plan_kind { PLAN_SEGMENT, PLAN_TOP_VALUES, PLAN_FEED, PLAN_EXPORT, PLAN_PROPERTIES };
 enum plan_unit {
     UNIT_MINUTE,
     UNIT_HOUR,
@@ -78,8 +87,8 @@ struct plan {
     uint64_t project;
     const struct timezone_info *zone;
     int64_t from_day, to_day; /* local days since 1970-01-01, inclusive */
-    /* For "the last N hours" narrows the days to [from, to), whole units of UNIT_MINUTE or UNIT_HOUR; both 0: whole
-     * days. */
+    /* For "the last N hours" narrows the days to [from, to), whole units of UNIT_MINUTE or UNIT_HOUR, whole minutes of
+     * UNIT_RANGE, TOP_VALUES and PROPERTIES; both 0: whole days. */
     int64_t from_local_ms, to_local_ms;
     enum plan_unit unit;    /* SEGMENT */
     unsigned interval_days; /* UNIT_DAYS */
@@ -89,13 +98,17 @@ struct plan {
     size_t event_count;             /* 0: any event */
     struct str where, on;           /* expressions; NULL data: none */
     struct str of;                  /* expression: what SUM, MEAN, MIN, MAX and PERCENTILE are of */
+    struct str by;                  /* SEGMENT with `on`: a second expression; NULL data: none */
+    const struct str *labels;       /* SEGMENT with `on`: the only ones */
+    size_t label_count;             /* 0: any */
+    uint32_t bin_count;             /* SEGMENT with `on`: ranges of numbers, at most so many; 0: none */
     const struct str *distinct_ids; /* FEED */
     size_t distinct_id_count;
     enum plan_order order; /* FEED */
     bool rows_as_json;     /* FEED, EXPORT: see struct event_row */
     bool by_day;           /* EXPORT */
-    uint32_t limit;        /* labels of SEGMENT with `on`, values of TOP_VALUES, events of FEED and EXPORT */
-    int64_t now_ms;        /* TODAY() */
+    uint32_t limit; /* labels of SEGMENT with `on`, values of TOP_VALUES, names of PROPERTIES, events of FEED, EXPORT */
+    int64_t now_ms; /* TODAY() */
     /* Tables that properties are joined with in the expressions (expr/join.h); they outlive the run. */
     const struct expr_join *const *joins;
     size_t join_count;

@@ -1,6 +1,7 @@
 #include "store/scan_int.h"
 
 #include "base/civil.h"
+#include "store/run_int.h"
 
 #include <stdlib.h>
 
@@ -291,5 +292,20 @@ enum status scan_properties(struct scan *scan, struct error *error, const uint32
     }
     *ret_ids = scan->properties;
     *ret_count = count;
+    return STATUS_OK;
+}
+
+enum status scan_property_rows(struct scan *scan, struct error *error, const uint32_t **ret_rows)
+{
+    size_t count = 0;
+    uint32_t *rows = arena_new_array(scan->arena, uint32_t, scan->run.column_count + 1);
+    if (!rows) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+    for (uint32_t i = 0; i < scan->run.column_count; i++) {
+        const struct chunk *chunk = &scan->run.columns[i].chunk;
+        if (chunk->property > PROPERTY_ID_MAX) continue;
+        if (chunk->present > scan->run.event->rows) return run_damaged(&scan->run, STATUS_CORRUPT, error);
+        rows[count++] = chunk->present;
+    }
+    *ret_rows = rows;
     return STATUS_OK;
 }

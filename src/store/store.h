@@ -235,6 +235,8 @@ enum status scan_live(struct scan *scan, struct error *error, const uint8_t **re
 /* The properties that occur in the current run, ascending. */
 enum status scan_properties(struct scan *scan, struct error *error, const uint32_t **ret_ids,
                             size_t *ret_count) MUST_USE;
+/* How many rows have each of them, deleted ones included: known without reading them. Good as long as the ids. */
+enum status scan_property_rows(struct scan *scan, struct error *error, const uint32_t **ret_rows) MUST_USE;
 
 /*
  * How a property is stored in the current run, for those who work on codes and numbers instead of values.

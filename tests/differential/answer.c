@@ -29,6 +29,8 @@ static void write_segmentation(struct buf *out, const struct segmentation *resul
         const struct series *series = &result->series[i];
         buf_lit(out, "\n    ");
         json_write_str(out, series->label);
+        if (result->by_count) buf_lit(out, " / ");
+        if (result->by_count) json_write_str(out, result->by[i % result->by_count]);
         for (uint32_t b = 0; b < result->bucket_count; b++) {
             if (result->cell_type == CELL_COUNT)
                 buf_printf(out, " %" PRIu64, series->counts[b]);
@@ -161,6 +163,7 @@ void answer_write(struct executor *executor, const struct plan *plan, uint64_t p
         segmentation_free(&segmentation);
         return;
     case PLAN_TOP_VALUES:
+    case PLAN_PROPERTIES:
         if ((status = executor->top_values(executor, plan, &limits, &error, &values)) != STATUS_OK) break;
         write_top_values(out, &values);
         top_values_free(&values);
@@ -224,7 +227,7 @@ static void print_expression(FILE *file, const char *name, struct str text)
 
 void plan_print(FILE *file, const struct plan *plan)
 {
-    static const char *const kinds[] = {"SEGMENT", "TOP_VALUES", "FEED", "EXPORT"};
+    static const char *const kinds[] = {"SEGMENT", "TOP_VALUES", "FEED", "EXPORT", "PROPERTIES"};
     static const char *const units[] = {"minute", "hour", "day", "week", "month", "days", "range"};
     static const char *const measures[] = {"count", "unique", "average", "sum", "mean", "min", "max", "percentile"};
     struct str zone = timezone_name(plan->zone);
@@ -242,5 +245,8 @@ void plan_print(FILE *file, const struct plan *plan)
     print_expression(file, "where", plan->where);
     print_expression(file, "on", plan->on);
     print_expression(file, "of", plan->of);
+    print_expression(file, "by", plan->by);
+    for (size_t i = 0; i < plan->label_count; i++) print_expression(file, "label", plan->labels[i]);
+    if (plan->bin_count) fprintf(file, "\n  %u bins", plan->bin_count);
     fputc('\n', file);
 }

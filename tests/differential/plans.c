@@ -38,8 +38,11 @@ static void range(struct plan *plan, struct generator *g, int64_t day)
                                      [UNIT_MONTH] = 100, [UNIT_DAYS] = 50, [UNIT_RANGE] = 60};
     plan->from_day = day - generate_below(g, spans[plan->unit]);
     plan->to_day = day + generate_below(g, spans[plan->unit]);
-    if (plan->kind != PLAN_SEGMENT || plan->unit > UNIT_HOUR || !generate_once_in(g, 4)) return;
-    int64_t cell_ms = plan->unit == UNIT_MINUTE ? 60000 : HOUR_MS;
+    bool narrows = plan->kind == PLAN_TOP_VALUES || plan->kind == PLAN_PROPERTIES ||
+                   (plan->kind == PLAN_SEGMENT && (plan->unit <= UNIT_HOUR || plan->unit == UNIT_RANGE));
+    if (!narrows || !generate_once_in(g, 4)) return;
+    if (plan->unit > UNIT_HOUR) plan->from_day = day - 2, plan->to_day = day + 2; /* not too many minutes */
+    int64_t cell_ms = plan->unit == UNIT_HOUR ? HOUR_MS : 60000;
     int64_t cells = (plan->to_day + 1 - plan->from_day) * DAY_MS / cell_ms;
     plan->from_local_ms = plan->from_day * DAY_MS + generate_below(g, (unsigned)cells) * cell_ms;
     plan->to_local_ms = plan->from_local_ms + (1 + generate_below(g, (unsigned)cells)) * cell_ms;
@@ -57,6 +60,35 @@ static void segment(struct asked *asked, struct generator *g)
     if (plan->measure < MEASURE_SUM) return;
     generate_of(g, &asked->of);
     plan->of = expression(&asked->of);
+}
+
+/* Labels that are given, of two expressions, or ranges of numbers. */
+static void choose_labels(struct asked *asked, struct generator *g)
+{
+    static const char *const texts[] = {"undefined", "null", "true", "false", "a", "1", "0", "", "-1", "abc", "A", "2"};
+    static const uint32_t bins[] = {2, 3, 7, 12, 12, 40, 1000};
+    struct plan *plan = &asked->plan;
+    switch (generate_below(g, 6)) {
+    case 0:
+        generate_on(g, &asked->by);
+        plan->by = expression(&asked->by);
+        break;
+    case 1: {
+        unsigned first = generate_below(g, sizeof texts / sizeof *texts);
+        plan->labels = asked->labels;
+        plan->label_count = 1 + generate_below(g, PLAN_LABELS_MAX);
+        for (unsigned i = 0; i < plan->label_count; i++)
+            asked->labels[i] = str_of(texts[(first + i) % (sizeof texts / sizeof *texts)]);
+        break;
+    }
+    case 2:
+        plan->bin_count = bins[generate_below(g, sizeof bins / sizeof *bins)];
+        buf_reset(&asked->on);
+        generate_of(g, &asked->on); /* mostly numbers */
+        plan->on = expression(&asked->on);
+        break;
+    default: break;
+    }
 }
 
 /* Some properties are joined with tables. */
@@ -81,9 +113,10 @@ static void joins(struct asked *asked, struct generator *g)
 void asked_init(struct asked *asked, struct generator *g, const struct generated_place *place)
 {
     static const enum plan_kind kinds[] = {PLAN_SEGMENT,    PLAN_SEGMENT, PLAN_SEGMENT, PLAN_SEGMENT,
-                                           PLAN_TOP_VALUES, PLAN_FEED,    PLAN_EXPORT};
+                                           PLAN_TOP_VALUES, PLAN_FEED,    PLAN_EXPORT,  PLAN_PROPERTIES};
     int64_t day = civil_to_days(place->year, place->month, place->day);
-    *asked = (struct asked){.where = BUF_INIT(1 << 16), .on = BUF_INIT(1 << 16), .of = BUF_INIT(1 << 16)};
+    *asked = (struct asked){
+        .where = BUF_INIT(1 << 16), .on = BUF_INIT(1 << 16), .by = BUF_INIT(1 << 16), .of = BUF_INIT(1 << 16)};
     struct plan *plan = &asked->plan;
     plan->kind = kinds[generate_below(g, sizeof kinds / sizeof *kinds)];
     plan->unit = UNIT_DAY;
@@ -106,6 +139,7 @@ void asked_init(struct asked *asked, struct generator *g, const struct generated
     if (plan->kind == PLAN_TOP_VALUES || (plan->kind == PLAN_SEGMENT && !generate_once_in(g, 3))) {
         generate_on(g, &asked->on);
         plan->on = expression(&asked->on);
+        if (plan->kind == PLAN_SEGMENT) choose_labels(asked, g);
     }
 }
 
@@ -113,6 +147,7 @@ void asked_fini(struct asked *asked)
 {
     buf_fini(&asked->where);
     buf_fini(&asked->on);
+    buf_fini(&asked->by);
     buf_fini(&asked->of);
     arena_free(asked->tables);
 }

@@ -66,7 +66,12 @@ static bool drop_parts(const struct history *history, struct plan *plan)
         any |= attempt(history, plan, less);                                                                           \
     }
     TRY_WITHOUT(plan->where.data, less.where = STR_NULL);
-    TRY_WITHOUT(plan->kind == PLAN_SEGMENT && plan->on.data, less.on = STR_NULL);
+    TRY_WITHOUT(plan->by.data, less.by = STR_NULL);
+    TRY_WITHOUT(plan->label_count, less.label_count = 0);
+    TRY_WITHOUT(plan->label_count > 1, less.label_count = 1);
+    TRY_WITHOUT(plan->bin_count, less.bin_count = 0);
+    TRY_WITHOUT(plan->kind == PLAN_SEGMENT && plan->on.data, less.on = less.by = STR_NULL; less.bin_count = 0;
+                less.label_count = 0);
     TRY_WITHOUT(plan->measure != MEASURE_COUNT, less.measure = MEASURE_COUNT);
     TRY_WITHOUT(plan->event_count, less.event_count = 0);
     TRY_WITHOUT(plan->event_count > 1, less.event_count = 1);
@@ -110,6 +115,7 @@ void shrink(struct history *history, struct plan *plan)
         more |= drop_steps(history, plan);
         if (plan->where.data) more |= shorten(history, plan, history->arena, &plan->where);
         if (plan->on.data) more |= shorten(history, plan, history->arena, &plan->on);
+        if (plan->by.data) more |= shorten(history, plan, history->arena, &plan->by);
         if (plan->of.data) more |= shorten(history, plan, history->arena, &plan->of);
     }
 }

@@ -51,7 +51,9 @@ static enum status top_values(struct executor *executor, const struct plan *plan
 {
     (void)limits;
     struct arena *arena = arena_new(ANSWER_BYTES_MAX);
-    const char *refused = ref_top_values(((struct ref_executor *)executor)->reference, plan, arena, ret_result);
+    const struct reference *reference = ((struct ref_executor *)executor)->reference;
+    const char *refused = plan->kind == PLAN_PROPERTIES ? ref_properties(reference, plan, arena, ret_result)
+                                                        : ref_top_values(reference, plan, arena, ret_result);
     return refused ? refuse(refused, arena, error) : STATUS_OK;
 }
 

@@ -51,6 +51,7 @@ bool ref_ask(struct ref_question *q, const struct reference *reference, const st
     bool numbers = plan->kind == PLAN_SEGMENT && plan->measure >= MEASURE_SUM;
     q->where = tree_of(q, "where", plan->where, false);
     if (plan->kind == PLAN_SEGMENT || plan->kind == PLAN_TOP_VALUES) q->on = tree_of(q, "on", plan->on, true);
+    if (plan->kind == PLAN_SEGMENT) q->by = tree_of(q, "by", plan->by, true);
     if (numbers) q->of = tree_of(q, "of", plan->of, true);
     return !q->refused;
 }

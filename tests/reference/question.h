@@ -7,7 +7,7 @@ struct ref_question {
     const struct reference *reference;
     const struct plan *plan;
     struct arena *arena;
-    struct ref_node *where, *on, *of;
+    struct ref_node *where, *on, *by, *of;
     const char *refused; /* why there is no answer, or NULL */
 };
 

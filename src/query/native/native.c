@@ -31,7 +31,8 @@ static enum status native_capable(struct executor *executor, const struct plan *
     case PLAN_SEGMENT:
     case PLAN_TOP_VALUES:
     case PLAN_FEED:
-    case PLAN_EXPORT: return STATUS_OK;
+    case PLAN_EXPORT:
+    case PLAN_PROPERTIES: return STATUS_OK;
     }
     return error_set(error, STATUS_UNSUPPORTED, "this kind of plan is not supported");
 }
@@ -62,7 +63,7 @@ static enum status native_estimate(struct executor *executor, const struct plan 
     struct selection s;
     struct scan_run *runs;
     size_t run_count;
-    bool whole = plan->kind == PLAN_FEED || plan->kind == PLAN_EXPORT;
+    bool whole = plan->kind == PLAN_FEED || plan->kind == PLAN_EXPORT || plan->kind == PLAN_PROPERTIES;
     uint64_t columns = 1; /* time */
     if (!error) error = &local;
     TRY(selection_init(&s, (struct native *)executor, plan, &limits, error));
@@ -70,6 +71,7 @@ static enum status native_estimate(struct executor *executor, const struct plan 
     enum status status = selection_runs(&s, error, &runs, &run_count);
     if (status == STATUS_OK) status = count_columns(&s, "where", plan->where, error, &columns);
     if (status == STATUS_OK && !whole) status = count_columns(&s, "on", plan->on, error, &columns);
+    if (status == STATUS_OK && !whole) status = count_columns(&s, "by", plan->by, error, &columns);
     if (status == STATUS_OK && !whole && plan_measures_numbers(plan->measure))
         status = count_columns(&s, "of", plan->of, error, &columns);
     for (size_t i = 0; status == STATUS_OK && i < run_count; i++) {
@@ -97,6 +99,16 @@ static enum status native_rows(struct executor *executor, const struct plan *pla
     return error_set(error, STATUS_INVALID, "the plan is not about events");
 }
 
+static enum status native_tops(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
+                               struct error *error, struct top_values *ret_result)
+{
+    struct error local;
+    if (!error) error = &local;
+    if (plan->kind == PLAN_PROPERTIES)
+        return native_properties((struct native *)executor, plan, limits, error, ret_result);
+    return native_top_values(executor, plan, limits, error, ret_result);
+}
+
 static void native_free(struct executor *executor)
 {
     struct native *native = (struct native *)executor;
@@ -118,7 +130,7 @@ struct executor *executor_native_new_threads(struct store *store, unsigned threa
                                      .capable = native_capable,
                                      .estimate = native_estimate,
                                      .segment = native_segment,
-                                     .top_values = native_top_values,
+                                     .top_values = native_tops,
                                      .rows = native_rows,
                                      .profiles = &native_profiles,
                                      .free = native_free};

@@ -110,7 +110,8 @@ const uint8_t *worker_keep_values(struct worker *worker, size_t term, const stru
     return keep;
 }
 
-const uint32_t *worker_label_values(struct worker *worker, const struct value *values, uint32_t count)
+const uint32_t *worker_label_values(struct worker *worker, struct expr_state *state, struct labels *all,
+                                    const struct value *values, uint32_t count)
 {
     struct error ignored = ERROR_INIT;
     struct value found[VECTOR_ROWS_MAX];
@@ -119,13 +120,12 @@ const uint32_t *worker_label_values(struct worker *worker, const struct value *v
     if (!labels) return NULL;
     for (uint32_t from = 0; from < count; from += VECTOR_ROWS_MAX) {
         struct vector vector = entries(values + from, count - from);
-        if (expr_eval(worker->on_state, &vector, vector.count, &ignored, &result) != STATUS_OK) return NULL;
+        if (expr_eval(state, &vector, vector.count, &ignored, &result) != STATUS_OK) return NULL;
         for (uint32_t i = 0; i < vector.count; i++) {
             found[i] = vector_at(&result, i);
             if (found[i].type == VALUE_LIST) return NULL;
         }
-        if (labels_many(&worker->survey->labels, &worker->list, found, vector.count, labels + from) != STATUS_OK)
-            return NULL;
+        if (labels_many(all, &worker->list, found, vector.count, labels + from) != STATUS_OK) return NULL;
     }
     return labels;
 }
@@ -145,7 +145,11 @@ const double *worker_number_values(struct worker *worker, const struct value *va
     for (uint32_t from = 0; from < count; from += VECTOR_ROWS_MAX) {
         struct vector vector = entries(values + from, count - from);
         if (expr_eval(worker->of_state, &vector, vector.count, &ignored, &result) != STATUS_OK) return NULL;
-        for (uint32_t i = 0; i < vector.count; i++) numbers[from + i] = number_of(vector_at(&result, i));
+        for (uint32_t i = 0; i < vector.count; i++) {
+            struct value value = vector_at(&result, i);
+            if (value.type == VALUE_LIST && worker->survey->ret_extent) return NULL; /* it may hold several */
+            numbers[from + i] = number_of(value);
+        }
     }
     return numbers;
 }
@@ -185,42 +189,57 @@ static enum status bind_term(struct worker *worker, struct bound *bound, size_t 
     return STATUS_OK;
 }
 
-static enum status bind_labels(struct worker *worker, struct bound *bound)
+static enum status bind_expression(struct worker *worker, const struct bound *bound, struct expr_state *state,
+                                   struct columns *columns, struct labels *all, struct bound_labels *ret)
 {
     struct survey *survey = worker->survey;
     struct error ignored = ERROR_INIT;
     struct input input;
     struct vector result;
-    if (columns_only_profile(worker->on_columns)) {
-        bound->labels = survey->profile_labels;
-        return STATUS_OK;
-    }
-    bound->labels.form = SOURCE_ROWS;
-    TRY(find_input(worker, bound, worker->on_columns, &input));
-    bound->labels.property = input.property;
+    ret->form = SOURCE_ROWS;
+    TRY(find_input(worker, bound, columns, &input));
+    ret->property = input.property;
     if (input.kind == INPUT_CONSTANT) {
-        if (expr_eval(worker->on_state, input.constants, 1, &ignored, &result) != STATUS_OK) return STATUS_OK;
+        if (expr_eval(state, input.constants, 1, &ignored, &result) != STATUS_OK) return STATUS_OK;
         struct value value = vector_at(&result, 0);
         if (value.type == VALUE_LIST) return STATUS_OK;
-        if (labels_one(&survey->labels, &worker->list, value, &bound->labels.label) != STATUS_OK)
+        if (labels_one(all, &worker->list, value, &ret->label) != STATUS_OK)
             return survey_out_of_memory(survey, &worker->error);
-        bound->labels.form = SOURCE_ONE;
+        ret->form = SOURCE_ONE;
     } else if (input.kind == INPUT_CODES) {
-        bound->labels.labels = worker_label_values(worker, input.column.values, input.column.value_count);
-        if (!bound->labels.labels) return STATUS_OK;
-        bound->labels.form = SOURCE_TABLE;
-        bound->labels.code_count = input.column.value_count;
+        ret->labels = worker_label_values(worker, state, all, input.column.values, input.column.value_count);
+        if (!ret->labels) return STATUS_OK;
+        ret->form = SOURCE_TABLE;
+        ret->code_count = input.column.value_count;
         if (bound->everything && bound->run.deleted == 0) {
             const uint32_t *counts;
             uint32_t *rows = arena_alloc(worker->arena, input.column.value_count * sizeof *rows);
             TRY(scan_value_rows(worker->scan, input.property, &worker->error, &counts));
             if (rows) memcpy(rows, counts, input.column.value_count * sizeof *rows);
-            bound->labels.all_rows = rows;
+            ret->all_rows = rows;
         }
+    } else if (input.kind == INPUT_NUMBERS && bin_codes_fit(survey)) {
+        if (bin_codes_bind(survey, worker->arena, ret) != STATUS_OK)
+            return survey_out_of_memory(survey, &worker->error);
     } else if (input.kind == INPUT_NUMBERS) {
-        bound->labels.form = SOURCE_NUMBERS;
+        ret->form = SOURCE_NUMBERS;
     }
     return STATUS_OK;
+}
+
+static enum status bind_labels(struct worker *worker, struct bound *bound)
+{
+    struct survey *survey = worker->survey;
+    if (columns_only_profile(worker->on_columns))
+        bound->labels = survey->profile_labels;
+    else
+        TRY(bind_expression(worker, bound, worker->on_state, worker->on_columns, &survey->labels, &bound->labels));
+    if (!survey->by) return STATUS_OK;
+    bound->sides = arena_new_array(worker->arena, struct bound_labels, 2);
+    if (!bound->sides) return survey_out_of_memory(survey, &worker->error);
+    bound->sides[0] = bound->labels;
+    bound->labels = (struct bound_labels){.form = SOURCE_PAIR};
+    return bind_expression(worker, bound, worker->by_state, worker->by_columns, &survey->by_labels, &bound->sides[1]);
 }
 
 static enum status bind_numbers(struct worker *worker, struct bound *bound)
@@ -238,7 +257,9 @@ static enum status bind_numbers(struct worker *worker, struct bound *bound)
     bound->numbers.property = input.property;
     if (input.kind == INPUT_CONSTANT) {
         if (expr_eval(worker->of_state, input.constants, 1, &ignored, &result) != STATUS_OK) return STATUS_OK;
-        bound->numbers.number = number_of(vector_at(&result, 0));
+        struct value value = vector_at(&result, 0);
+        if (value.type == VALUE_LIST && survey->ret_extent) return STATUS_OK; /* it may hold several */
+        bound->numbers.number = number_of(value);
         bound->numbers.form = SOURCE_ONE;
     } else if (input.kind == INPUT_CODES) {
         bound->numbers.numbers = worker_number_values(worker, input.column.values, input.column.value_count);

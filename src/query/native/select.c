@@ -49,12 +49,15 @@ enum status selection_intervals(struct selection *s, int64_t from_day, int64_t t
     const struct timezone_info *zone = s->plan->zone;
     /* Offsets stay below a day, so a day on either side holds the range. */
     int64_t at = (from_day - 1) * DAY_MS, end = (to_day + 2) * DAY_MS;
+    int64_t from_local = from_day * DAY_MS, to_local = (to_day + 1) * DAY_MS;
     struct interval *intervals = NULL;
     size_t count = 0, capacity = 0;
+    if (s->plan->to_local_ms && s->plan->from_local_ms > from_local) from_local = s->plan->from_local_ms;
+    if (s->plan->to_local_ms && s->plan->to_local_ms < to_local) to_local = s->plan->to_local_ms;
     while (at < end) {
         int64_t next = timezone_next_change_ms(zone, at), offset = timezone_offset_ms(zone, at);
         if (next > end) next = end;
-        int64_t from = from_day * DAY_MS - offset, to = (to_day + 1) * DAY_MS - offset;
+        int64_t from = from_local - offset, to = to_local - offset;
         if (from < at) from = at;
         if (to > next) to = next;
         at = next;
