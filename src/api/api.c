@@ -7,6 +7,7 @@
 #include "api/events.h"
 #include "api/export.h"
 #include "api/feed.h"
+#include "api/funnels.h"
 #include "api/health.h"
 #include "api/identity.h"
 #include "api/import.h"
@@ -109,6 +110,8 @@ static const struct http_route routes[] = {
     {.methods = GET_POST, .path = "/export", .handler = api_export, .body_bytes_max = 1 << 20},
     QUERY_LARGE("stream/query", api_feed),
     QUERY("cohorts/list", api_cohorts),
+    QUERY("funnels", api_funnels),
+    QUERY("funnels/list", api_funnels_list),
     SAVED("funnels", api_funnels),
     SAVED("cohorts", api_cohorts),
     {.methods = HTTP_METHOD_GET, .path = "/api/app/projects/{project_id}/data-groups", .handler = api_data_groups},

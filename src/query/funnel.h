@@ -11,7 +11,8 @@
  *      journeys: time, then the steps it matches, then its values) that matches the step, that serves nothing else, of
  *      t - 2 s or later, and inside the window: at most window_ms after the entry, or, for windows of sessions, in one
  *      of the window_sessions sessions from the entry's on. Two seconds, the grace, make neighbouring steps
- *      interchangeable. Events before and after the range can serve steps, but are no entries.
+ *      interchangeable; with `no_grace` there is none: t or later. Events before and after the range can serve steps,
+ * but are no entries.
  *   3. An exclusion between steps k and k + 1 ends the attempt at step k when an event that matches it comes more than
  *      2 s after the one of step k, inside the window, and no event for step k + 1 comes before or up to 2 s after it.
  *      An event that serves a step excludes nothing.
@@ -21,7 +22,8 @@
  *   5. Steps that `hold` properties constant look only at events that have values for all of them, the same ones as
  *      the entry's. Values are the same when their labels are.
  *
- * Which attempts are made, of one person in one funnel. An event serves one step of one attempt.
+ * Which attempts are made, of one person in one funnel. An event serves one step of one attempt; but what an attempt
+ * with optimized re-entry has used that does not convert is free for others.
  *
  *   REENTRY_DEFAULT, REENTRY_AGGRESSIVE
  *       The first entry begins one. When it is over, the next entry in the order of events begins another. It is over
@@ -37,8 +39,8 @@
  *   COUNT_TOTALS    all
  *   COUNT_UNIQUES   the first one; REENTRY_OPTIMIZED: the first that converts, or else the first of those that come
  *                   furthest. With `on`: for each label, of the attempts that have it.
- *   COUNT_SESSIONS  of each session the first (or, as for uniques, the best) of the attempts that it begins. The window
- *                   is one session.
+ *   COUNT_SESSIONS  of each session the first (or, as for uniques, the best) of the attempts that begin in it. The
+ *                   window is one session, whatever the plan says.
  *
  * A session is a time in which a person does something (any event at all, in the snapshot) at least every
  * session_gap_ms; it ends at the midnight of the zone in any case.
@@ -55,8 +57,8 @@
  *
  * Times are in ms; from one step to the next they are never negative: where the grace has turned steps round, 0.
  *
- * Errors of expressions: `and` and `or` can fail for an event (expr.h). That ends the run, unless an executor need not
- * look at the event: it belongs to a person without entry, or matches no step.
+ * Errors of expressions: `and` and `or` can fail for an event (expr.h). That ends the run, unless an executor does not
+ * look at the event with that expression, because the answer can be told without it.
  */
 #include "query/result.h"
 
@@ -105,7 +107,7 @@ struct funnel_plan {
     size_t step_count;
     const struct funnel_exclusion *exclusions;
     size_t exclusion_count;
-    bool any_order;
+    bool any_order, no_grace;
     enum funnel_count count;
     enum funnel_reentry reentry;
     int64_t window_ms;        /* above 0, or 0 with window_sessions */

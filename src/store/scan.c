@@ -22,6 +22,7 @@ enum status scan_new(struct snapshot *snapshot, const struct scan_options *optio
     scan->flags = malloc(n);
     scan->live = malloc(n);
     scan->minutes = malloc(n * sizeof *scan->minutes);
+    scan->milliseconds = malloc(n * sizeof *scan->milliseconds);
     scan->codes = malloc(n * sizeof *scan->codes);
     scan->stored_persons = calloc(n + SCAN_PAD, sizeof *scan->stored_persons);
     scan->numbers = malloc(n * sizeof *scan->numbers);
@@ -32,8 +33,8 @@ enum status scan_new(struct snapshot *snapshot, const struct scan_options *optio
         scan->options.events = scan->events;
     }
     if (!scan->persons || !scan->ids || !scan->times || !scan->received || !scan->scratch || !scan->flags ||
-        !scan->live || !scan->minutes || !scan->codes || !scan->stored_persons || !scan->numbers ||
-        (options->events && !scan->events)) {
+        !scan->live || !scan->minutes || !scan->milliseconds || !scan->codes || !scan->stored_persons ||
+        !scan->numbers || (options->events && !scan->events)) {
         scan_free(scan);
         return error_set(error, STATUS_LIMIT, "out of memory for a scan");
     }
@@ -55,6 +56,7 @@ void scan_free(struct scan *scan)
     free(scan->flags);
     free(scan->live);
     free(scan->minutes);
+    free(scan->milliseconds);
     free(scan->codes);
     free(scan->stored_persons);
     free(scan->numbers);

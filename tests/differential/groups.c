@@ -103,6 +103,13 @@ static enum status top_values(struct executor *executor, const struct plan *plan
     return status;
 }
 
+/* Funnels are asked without groups here. */
+static enum status funnel(struct executor *executor, const struct funnel_plan *plan, const struct plan_limits *limits,
+                          struct error *error, struct funnel_result *ret_result)
+{
+    return inner_of(executor)->funnel(inner_of(executor), plan, limits, error, ret_result);
+}
+
 /* --- events ------------------------------------------------------------------------------------------- */
 
 struct joined_rows {
@@ -159,6 +166,7 @@ static struct executor *wrap(struct executor *inner, struct store *store, struct
                                       .segment = segment,
                                       .top_values = top_values,
                                       .rows = rows,
+                                      .funnel = funnel,
                                       .free = wrapper_free};
     wrapper->inner = inner;
     wrapper->store = store;

@@ -21,8 +21,8 @@ static bool fails(const struct history *history, const struct plan *plan)
     return !agree;
 }
 
-/* Steps are taken out in runs, from halves down to single ones. */
-static bool drop_steps(struct history *history, const struct plan *plan)
+bool shrink_history(struct history *history, bool (*still_fails)(const struct history *history, const void *context),
+                    const void *context)
 {
     bool any = false;
     for (size_t size = (history->count + 1) / 2; size; size /= 2) {
@@ -34,7 +34,7 @@ static bool drop_steps(struct history *history, const struct plan *plan)
             if (!less.steps) abort();
             memcpy(less.steps, history->steps, from * sizeof *less.steps);
             memcpy(less.steps + from, history->steps + from + gone, (less.count - from) * sizeof *less.steps);
-            if (fails(&less, plan)) {
+            if (still_fails(&less, context)) {
                 free(history->steps);
                 *history = less;
                 any = true;
@@ -45,6 +45,11 @@ static bool drop_steps(struct history *history, const struct plan *plan)
         }
     }
     return any;
+}
+
+static bool plan_fails(const struct history *history, const void *plan)
+{
+    return fails(history, plan);
 }
 
 static bool attempt(const struct history *history, struct plan *plan, struct plan less)
@@ -112,7 +117,7 @@ void shrink(struct history *history, struct plan *plan)
     bool more = true;
     while (more && tries < TRIES_MAX) {
         more = drop_parts(history, plan);
-        more |= drop_steps(history, plan);
+        more |= shrink_history(history, plan_fails, plan);
         if (plan->where.data) more |= shorten(history, plan, history->arena, &plan->where);
         if (plan->on.data) more |= shorten(history, plan, history->arena, &plan->on);
         if (plan->by.data) more |= shorten(history, plan, history->arena, &plan->by);

@@ -122,7 +122,8 @@ enum status worker_apply_term(struct worker *worker, size_t index, uint32_t from
     const struct vector *vectors;
     TRY(columns_read(worker->term_columns[index], worker->scan, bound->run.event_id, worker->rows, &worker->error,
                      &vectors));
-    return failed(worker, "where",
+    const char *const *names = worker->survey->term_names;
+    return failed(worker, names ? names[index] : "where",
                   expr_filter(worker->term_states[index], vectors, worker->rows, &worker->error, keep));
 }
 

@@ -8,8 +8,9 @@
  *   journeys_free
  *
  * Which events. Those of the project in [from_ms, to_ms) that match a selector: have one of its names (or any, when it
- * has none) and are exactly true by its `where`. Deleted and replaced events are nowhere. Persons are those of the
- * snapshot: whole clusters of ids. Events of nobody are in no journey, and no expression is tried on them.
+ * has none) and are exactly true by its `where`, and by the plan's when the selector is one of where_selectors. Deleted
+ * and replaced events are nowhere. Persons are those of the snapshot: whole clusters of ids. Events of nobody are in no
+ * journey, and no expression is tried on them.
  *
  * Order. By time; events of the same millisecond by their masks as numbers (so by the lowest selector, mostly), then by
  * their values, expression by expression, in the order of journey_value_cmp. Two events that agree in all of that are
@@ -53,7 +54,9 @@ struct journey_plan {
     int64_t from_ms, to_ms; /* [from, to), at most 2^43 ms (279 years) */
     const struct journey_selector *selectors;
     size_t selector_count;
-    uint64_t required; /* bits of selectors */
+    uint64_t required;        /* bits of selectors */
+    struct str where;         /* has to be true as well, for some of the selectors; NULL data: none */
+    uint64_t where_selectors; /* bits of those */
     const struct journey_expression *values;
     size_t value_count;
     const struct expr_join *const *joins; /* as in struct plan */

@@ -132,6 +132,7 @@ struct executor *executor_native_new_threads(struct store *store, unsigned threa
                                      .segment = native_segment,
                                      .top_values = native_tops,
                                      .rows = native_rows,
+                                     .funnel = native_funnel,
                                      .profiles = &native_profiles,
                                      .free = native_free};
     native->store = store;

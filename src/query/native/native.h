@@ -18,3 +18,5 @@ enum status native_interrupted(const struct plan_limits *limits, struct error *e
 
 enum status native_segment(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
                            struct error *error, struct segmentation *ret_result);
+enum status native_funnel(struct executor *executor, const struct funnel_plan *plan, const struct plan_limits *limits,
+                          struct error *error, struct funnel_result *ret_result);

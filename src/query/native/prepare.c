@@ -58,24 +58,17 @@ static void bind_range(const struct survey *survey, struct bound *bound)
 
 /* --- expressions over a dictionary or constants --- */
 
-struct input {
-    enum { INPUT_CONSTANT, INPUT_CODES, INPUT_NUMBERS, INPUT_ROWS } kind;
-    uint32_t property;
-    struct scan_column column; /* CODES */
-    struct vector *constants;  /* CONSTANT */
-};
-
-static enum status find_input(struct worker *worker, const struct bound *bound, struct columns *columns,
-                              struct input *ret)
+enum status worker_find_input(struct worker *worker, const struct scan_run *run, struct columns *columns,
+                              struct worker_input *ret)
 {
     size_t count = columns_count(columns);
-    *ret = (struct input){.kind = INPUT_CONSTANT};
+    *ret = (struct worker_input){.kind = INPUT_CONSTANT};
     ret->constants = arena_new_array(worker->arena, struct vector, count + 1);
     if (!ret->constants) return survey_out_of_memory(worker->survey, &worker->error);
     for (size_t i = 0; i < count; i++) {
         struct scan_column column;
         uint32_t property;
-        TRY(columns_describe(columns, i, worker->scan, bound->run.event_id, &worker->error, &column, &property));
+        TRY(columns_describe(columns, i, worker->scan, run->event_id, &worker->error, &column, &property));
         if (column.form == SCAN_CONST) {
             ret->constants[i] = (struct vector){.kind = VECTOR_CONST, .count = 1, .values = column.values};
             continue;
@@ -154,38 +147,45 @@ const double *worker_number_values(struct worker *worker, const struct value *va
     return numbers;
 }
 
-static enum status bind_term(struct worker *worker, struct bound *bound, size_t index)
+enum status worker_bind_term(struct worker *worker, const struct scan_run *run, size_t index,
+                             struct bound_term *ret_term, bool *ret_never)
 {
     const struct survey *survey = worker->survey;
     const struct expr_term *term = &survey->terms[index];
-    struct bound_term *bound_term = &bound->terms[index];
     struct expr_state *state = worker->term_states[index];
     struct error ignored = ERROR_INIT;
-    struct input input;
+    struct worker_input input;
+    *ret_never = false;
     if (columns_only_profile(worker->term_columns[index])) {
-        *bound_term = survey->profile_terms[index];
+        *ret_term = survey->profile_terms[index];
         return STATUS_OK;
     }
-    bound_term->form = TERM_EVAL;
-    TRY(find_input(worker, bound, worker->term_columns[index], &input));
-    bound_term->property = input.property;
+    *ret_term = (struct bound_term){.form = TERM_EVAL};
+    TRY(worker_find_input(worker, run, worker->term_columns[index], &input));
+    ret_term->property = input.property;
     if (input.kind == INPUT_CONSTANT) {
         uint8_t keep = 1;
         if (expr_filter(state, input.constants, 1, &ignored, &keep) != STATUS_OK) return STATUS_OK;
-        if (keep) {
-            bound_term->form = TERM_ALWAYS;
-            return STATUS_OK;
-        }
-        /* Behind a term that is evaluated by rows, which may raise an error, this one must be, too. */
-        bound->never = true;
-        for (size_t i = 0; i < index; i++) bound->never &= bound->terms[i].form != TERM_EVAL;
+        if (keep) ret_term->form = TERM_ALWAYS;
+        *ret_never = !keep;
     } else if (input.kind == INPUT_CODES) {
-        bound_term->keep = worker_keep_values(worker, index, input.column.values, input.column.value_count);
-        bound_term->code_count = input.column.value_count;
-        if (bound_term->keep) bound_term->form = TERM_TABLE;
+        ret_term->keep = worker_keep_values(worker, index, input.column.values, input.column.value_count);
+        ret_term->code_count = input.column.value_count;
+        if (ret_term->keep) ret_term->form = TERM_TABLE;
     } else if (input.kind == INPUT_NUMBERS && term->comparison != EXPR_NO_COMPARISON) {
-        bound_term->form = TERM_COMPARE;
+        ret_term->form = TERM_COMPARE;
     }
+    return STATUS_OK;
+}
+
+static enum status bind_term(struct worker *worker, struct bound *bound, size_t index)
+{
+    bool never;
+    TRY(worker_bind_term(worker, &bound->run, index, &bound->terms[index], &never));
+    if (!never) return STATUS_OK;
+    /* Behind a term that is evaluated by rows, which may raise an error, this one must be, too. */
+    bound->never = true;
+    for (size_t i = 0; i < index; i++) bound->never &= bound->terms[i].form != TERM_EVAL;
     return STATUS_OK;
 }
 
@@ -194,10 +194,10 @@ static enum status bind_expression(struct worker *worker, const struct bound *bo
 {
     struct survey *survey = worker->survey;
     struct error ignored = ERROR_INIT;
-    struct input input;
+    struct worker_input input;
     struct vector result;
     ret->form = SOURCE_ROWS;
-    TRY(find_input(worker, bound, columns, &input));
+    TRY(worker_find_input(worker, &bound->run, columns, &input));
     ret->property = input.property;
     if (input.kind == INPUT_CONSTANT) {
         if (expr_eval(state, input.constants, 1, &ignored, &result) != STATUS_OK) return STATUS_OK;
@@ -246,14 +246,14 @@ static enum status bind_numbers(struct worker *worker, struct bound *bound)
 {
     const struct survey *survey = worker->survey;
     struct error ignored = ERROR_INIT;
-    struct input input;
+    struct worker_input input;
     struct vector result;
     if (columns_only_profile(worker->of_columns)) {
         bound->numbers = survey->profile_numbers;
         return STATUS_OK;
     }
     bound->numbers.form = SOURCE_ROWS;
-    TRY(find_input(worker, bound, worker->of_columns, &input));
+    TRY(worker_find_input(worker, &bound->run, worker->of_columns, &input));
     bound->numbers.property = input.property;
     if (input.kind == INPUT_CONSTANT) {
         if (expr_eval(worker->of_state, input.constants, 1, &ignored, &result) != STATUS_OK) return STATUS_OK;

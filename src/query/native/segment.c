@@ -75,7 +75,7 @@ static enum status make_worker(struct survey *survey, struct worker *worker)
     return STATUS_OK;
 }
 
-static enum status make_workers(struct survey *survey, unsigned count)
+enum status survey_make_workers(struct survey *survey, unsigned count)
 {
     while (survey->worker_count < count) TRY(make_worker(survey, &survey->workers[survey->worker_count++]));
     return STATUS_OK;
@@ -201,7 +201,7 @@ static enum status count_rows(struct survey *survey)
     }
     if (!any) return STATUS_OK;
     unsigned before = survey->worker_count;
-    TRY(make_workers(survey, pool_slots(survey->pool)));
+    TRY(survey_make_workers(survey, pool_slots(survey->pool)));
     for (unsigned w = before; w < survey->worker_count; w++) TRY(make_counts(survey, &survey->workers[w]));
     return pool_run(survey->pool, survey->task_count, count_task, survey);
 }
@@ -423,7 +423,7 @@ static enum status list_runs(struct survey *survey)
     return STATUS_OK;
 }
 
-static void free_worker(struct survey *survey, struct worker *worker)
+void survey_free_worker(struct survey *survey, struct worker *worker)
 {
     for (size_t i = 0; worker->term_states && i < survey->term_count; i++) expr_state_free(worker->term_states[i]);
     expr_state_free(worker->on_state);
@@ -492,7 +492,7 @@ static enum status set_up(struct survey *survey, struct segmentation *result)
     survey->workers = arena_alloc(survey->arena, pool_slots(survey->pool) * sizeof *survey->workers);
     if (!survey->workers) return survey_out_of_memory(survey, survey->error);
     bool one = !survey->term_count && !survey->on && !survey->of && !survey->users; /* statistics may be enough */
-    TRY(make_workers(survey, one ? 1 : pool_slots(survey->pool)));
+    TRY(survey_make_workers(survey, one ? 1 : pool_slots(survey->pool)));
     TRY(survey_prepare_profiles(survey));
     return survey_prepare(survey);
 }
@@ -525,7 +525,7 @@ enum status survey_run(struct native *native, struct snapshot *snapshot, const s
     for (unsigned w = 0; w < survey.worker_count; w++) {
         /* what a task reported; the others report the same kind of thing, if anything */
         if (status != STATUS_OK && survey.workers[w].error.status == status) *survey.error = survey.workers[w].error;
-        free_worker(&survey, &survey.workers[w]);
+        survey_free_worker(&survey, &survey.workers[w]);
     }
     labels_fini(&survey.labels);
     labels_fini(&survey.by_labels);

@@ -174,6 +174,7 @@ struct survey {
     uint32_t bucket_count;
     const struct expr_term *terms;
     size_t term_count;
+    const char *const *term_names; /* what errors call them; NULL: where */
     const struct expr *on, *by, *of;
     struct profile_join profiles;
     /* What reads one property of profiles alone is decided once for all runs: form TABLE, or EVAL and ROWS. By term;
@@ -243,6 +244,18 @@ const uint8_t *worker_keep_values(struct worker *worker, size_t term, const stru
 const uint32_t *worker_label_values(struct worker *worker, struct expr_state *state, struct labels *labels,
                                     const struct value *values, uint32_t count);
 const double *worker_number_values(struct worker *worker, const struct value *values, uint32_t count);
+/* What an expression of these columns has to read in the run that is open in the worker's scan. */
+struct worker_input {
+    enum { INPUT_CONSTANT, INPUT_CODES, INPUT_NUMBERS, INPUT_ROWS } kind;
+    uint32_t property;
+    struct scan_column column; /* CODES */
+    struct vector *constants;  /* CONSTANT: of each column */
+};
+enum status worker_find_input(struct worker *worker, const struct scan_run *run, struct columns *columns,
+                              struct worker_input *ret) MUST_USE;
+/* How a term is decided in that run; *ret_never: it is not true, and evaluating it raises no error. */
+enum status worker_bind_term(struct worker *worker, const struct scan_run *run, size_t index,
+                             struct bound_term *ret_term, bool *ret_never) MUST_USE;
 /* Makes the worker read this run: without the tables that cells.c needs, and with them. */
 enum status worker_open_run(struct worker *worker, const struct bound *bound) MUST_USE;
 enum status worker_open(struct worker *worker, const struct bound *bound) MUST_USE;
@@ -337,6 +350,9 @@ enum status survey_rank_counted(struct survey *survey, struct ranked **ret_ranke
 enum status worker_need_totals(struct worker *worker, uint32_t count) MUST_USE;
 
 /* --- segment.c --- */
+/* Until there are `count` of them, with what the survey's expressions need. */
+enum status survey_make_workers(struct survey *survey, unsigned count) MUST_USE;
+void survey_free_worker(struct survey *survey, struct worker *worker);
 /* Counts what it is called with. */
 enum status worker_count(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
                          uint32_t count) MUST_USE;
