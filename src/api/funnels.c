@@ -8,6 +8,7 @@
 #include "lookup/lookup.h"
 #include "meta/meta.h"
 #include "query/backend.h"
+#include "query/native/group_join.h"
 
 #define LIMIT_DEFAULT   255
 #define LIMIT_MAX       10000
@@ -266,17 +267,43 @@ static void write_csv(struct buf *body, const struct question *question, const s
     }
 }
 
-/* With the lookup tables as they are now. */
+/* All expressions of a plan. */
+static enum status list_texts(struct query_job *job, const struct funnel_plan *plan, struct str **ret_texts,
+                              size_t *ret_count)
+{
+    size_t count = 0, capacity = plan->step_count + plan->exclusion_count + plan->hold_count + 2;
+    struct str *texts = arena_new_array(job->request->arena, struct str, capacity);
+    if (!texts) return error_set(&job->error, STATUS_LIMIT, "request needs too much memory");
+    texts[count++] = plan->where;
+    texts[count++] = plan->on;
+    for (size_t i = 0; i < plan->step_count; i++) texts[count++] = plan->steps[i].where;
+    for (size_t i = 0; i < plan->exclusion_count; i++) texts[count++] = plan->exclusions[i].where;
+    for (size_t i = 0; i < plan->hold_count; i++) texts[count++] = plan->hold[i];
+    *ret_texts = texts;
+    *ret_count = count;
+    return STATUS_OK;
+}
+
+/* With the lookup tables and the profiles of groups as they are now. */
 static enum status ask(struct query_job *job, struct funnel_plan *plan, struct funnel_result *ret_result)
 {
     struct executor *executor = job->api->executor;
     struct plan_limits limits = query_limits(job);
+    struct plan like = {.project = plan->project, .zone = plan->zone, .now_ms = plan->now_ms};
     struct lookup_joins *joins;
+    struct group_joins *groups = NULL;
+    struct str *texts;
+    size_t text_count;
+    TRY(list_texts(job, plan, &texts, &text_count));
     TRY(lookup_joins_new(job->api->lookup, job->view, job->project->id, &job->error, &joins));
-    plan->joins = lookup_joins_list(joins, &plan->join_count);
-    enum status status = executor->funnel(executor, plan, &limits, &job->error, ret_result);
+    like.joins = lookup_joins_list(joins, &like.join_count);
+    enum status status = group_joins_of(job->api->store, &like, texts, text_count, &limits, &job->error, &groups);
+    plan->joins = like.joins;
+    plan->join_count = like.join_count;
+    if (status == STATUS_OK) status = executor->funnel(executor, plan, &limits, &job->error, ret_result);
     if (status == STATUS_OK && (status = lookup_joins_status(joins, &job->error)) != STATUS_OK)
         funnel_result_free(ret_result);
+    group_joins_free(groups);
     lookup_joins_free(joins);
     return status;
 }

@@ -180,6 +180,36 @@ test('what else a funnel can have', async () => {
   assert.deepEqual(await first({ steps: [{ event: 'Buy' }, { event: 'Cart' }] }), [2, 1]);
 });
 
+test('profiles of users and groups in the expressions', async () => {
+  const people = Object.entries({ anna: 'paris', ben: 'rome', carl: 'paris' });
+  for (const [target, messages] of [
+    ['/engage', people.map(([id, city]) => ({ $token: world.token, $distinct_id: id, $set: { city } }))],
+    [
+      '/groups',
+      ['pro', 'free'].map((plan) => ({
+        $token: world.token,
+        $group_key: 'plan',
+        $group_id: plan,
+        $set: { price: plan === 'pro' ? 10 : 0 },
+      })),
+    ],
+  ]) {
+    const answer = await world.server.request(`${target}?strict=1`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(messages),
+    });
+    assert.equal(answer.status, 200, answer.text);
+  }
+  const steps = (where) => [{ event: 'View', where }, { event: 'Cart' }];
+  const first = async (where, params = {}) =>
+    (await ask({ funnel_id: await save({ steps: steps(where) }), ...params })).data[date(0)];
+  assert.deepEqual(counts((await first('user["city"] == "paris"')).steps), [2, 2]);
+  assert.deepEqual(counts((await first('properties["plan"]["price"] > 5')).steps), [2, 2]);
+  const split = await first(undefined, { on: 'user["city"]' });
+  assert.deepEqual([counts(split.paris), counts(split.rome)], [[2, 2], [1, 1]]);
+});
+
 test('split by a property', async () => {
   const funnel_id = await save({});
   const answer = await ask({ funnel_id, on: 'properties["plan"]' });
