@@ -437,6 +437,8 @@ static void ranges_of_many_numbers(void **state)
         assert_int_equal(store_flush(store, &error), STATUS_OK);
     }
     on("price");
+    where("properties[\"third\"] == 5"); /* a column of numbers, and none that counts */
+    check("");
     where("properties[\"price\"] > 7");
     plan.bin_count = 1000;
     plan.measure = MEASURE_COUNT;
