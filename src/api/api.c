@@ -15,6 +15,7 @@
 #include "api/lookups.h"
 #include "api/query_job.h"
 #include "api/response.h"
+#include "api/retention.h"
 #include "api/saved.h"
 #include "api/sdk.h"
 #include "api/segmentation.h"
@@ -95,6 +96,13 @@ static const struct http_route routes[] = {
     QUERY("segmentation/sum", api_segmentation_sum),
     QUERY("segmentation/average", api_segmentation_average),
     QUERY("segmentation/multiseg", api_segmentation_multiseg),
+    QUERY("retention", api_retention),
+    QUERY("retention/addiction", api_retention_addiction),
+    {.methods = GET_POST, .path = "/retention", .handler = api_retention, .body_bytes_max = 1 << 20},
+    {.methods = GET_POST,
+     .path = "/retention/addiction",
+     .handler = api_retention_addiction,
+     .body_bytes_max = 1 << 20},
     QUERY("events", api_events),
     QUERY("events/top", api_events_top),
     QUERY("events/names", api_events_names),

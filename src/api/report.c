@@ -63,3 +63,37 @@ enum status report_top_values(struct query_job *job, const struct plan *plan, st
         top_values_free(&result);
     return status;
 }
+
+enum status report_retention(struct query_job *job, const struct plan *plan, struct retention *ret_result)
+{
+    struct executor *executor = job->api->executor;
+    struct plan_limits limits = query_limits(job);
+    struct plan joined = *plan;
+    struct joins joins;
+    struct retention result;
+    TRY(open_joins(job, &joined, &limits, &joins));
+    enum status asked = executor->retention(executor, &joined, &limits, &job->error, &result);
+    enum status status = close_joins(job, &joins, asked);
+    if (status == STATUS_OK)
+        *ret_result = result;
+    else if (asked == STATUS_OK)
+        retention_free(&result);
+    return status;
+}
+
+enum status report_frequency(struct query_job *job, const struct plan *plan, struct frequency *ret_result)
+{
+    struct executor *executor = job->api->executor;
+    struct plan_limits limits = query_limits(job);
+    struct plan joined = *plan;
+    struct joins joins;
+    struct frequency result;
+    TRY(open_joins(job, &joined, &limits, &joins));
+    enum status asked = executor->frequency(executor, &joined, &limits, &job->error, &result);
+    enum status status = close_joins(job, &joins, asked);
+    if (status == STATUS_OK)
+        *ret_result = result;
+    else if (asked == STATUS_OK)
+        frequency_free(&result);
+    return status;
+}

@@ -7,7 +7,9 @@
  * Every failure names the parameter.
  */
 #include "api/query_job.h"
+#include "query/frequency.h"
 #include "query/result.h"
+#include "query/retention.h"
 
 /* --- reading: report_params.c --- */
 
@@ -18,6 +20,9 @@ enum status report_read_event(struct query_job *job, struct plan *plan) MUST_USE
 /* `event`: a JSON array of names, or one name by itself; each name once. None is refused when one is `required`,
  * otherwise it is any event. */
 enum status report_read_events(struct query_job *job, bool required, struct plan *plan) MUST_USE;
+/* The same of another parameter. */
+enum status report_read_names(struct query_job *job, const char *parameter, bool required, const struct str **ret_names,
+                              size_t *ret_count) MUST_USE;
 /* `unit`, and either from_date and to_date, or `interval`: the last so many units, the current one included. With dates
  * and without `unit`, `interval` is the days of a bucket. */
 enum status report_read_range(struct query_job *job, struct plan *plan) MUST_USE;
@@ -40,6 +45,8 @@ enum status report_property(struct query_job *job, struct str name, struct str *
 enum status report_segment(struct query_job *job, const struct plan *plan, struct segmentation *ret_result) MUST_USE;
 /* TOP_VALUES and PROPERTIES. */
 enum status report_top_values(struct query_job *job, const struct plan *plan, struct top_values *ret_result) MUST_USE;
+enum status report_retention(struct query_job *job, const struct plan *plan, struct retention *ret_result) MUST_USE;
+enum status report_frequency(struct query_job *job, const struct plan *plan, struct frequency *ret_result) MUST_USE;
 
 /* --- writing: report_answer.c --- */
 

@@ -21,28 +21,29 @@ struct plan report_plan(const struct query_job *job)
 
 /* A custom event is a saved set of events and filters; to take its number for the name of an event would answer
  * something else than was asked. */
-static enum status check_name(struct query_job *job, struct str name)
+static enum status check_name(struct query_job *job, const char *parameter, struct str name)
 {
     if (!str_starts(name, STR(CUSTOM_EVENT))) return STATUS_OK;
-    error_set(&job->error, STATUS_INVALID, "Error in event: there is no custom event \"" STR_FMT "\"",
+    error_set(&job->error, STATUS_INVALID, "Error in %s: there is no custom event \"" STR_FMT "\"", parameter,
               STR_ARG(str_slice(str_slice(name, strlen(CUSTOM_EVENT), name.size), 0, 100)));
     error_hint(&job->error, "name the events that it stands for");
     return STATUS_INVALID;
 }
 
-static enum status name_events(struct query_job *job, const struct str *names, size_t count, struct plan *plan)
+static enum status keep_names(struct query_job *job, const char *parameter, const struct str *names, size_t count,
+                              const struct str **ret_names, size_t *ret_count)
 {
     struct str *kept = arena_new_array(job->request->arena, struct str, count + 1);
     size_t kept_count = 0;
     if (!kept) return out_of_memory(job);
     for (size_t i = 0; i < count; i++) {
         size_t known = 0;
-        TRY(check_name(job, names[i]));
+        TRY(check_name(job, parameter, names[i]));
         while (known < kept_count && !str_eq(kept[known], names[i])) known++;
         if (known == kept_count) kept[kept_count++] = names[i];
     }
-    plan->events = kept;
-    plan->event_count = kept_count;
+    *ret_names = kept;
+    *ret_count = kept_count;
     return STATUS_OK;
 }
 
@@ -50,30 +51,37 @@ enum status report_read_event(struct query_job *job, struct plan *plan)
 {
     struct str name = params_get(&job->params, "event");
     if (!name.data) return error_set(&job->error, STATUS_INVALID, "event is required");
-    return name_events(job, &name, 1, plan);
+    return keep_names(job, "event", &name, 1, &plan->events, &plan->event_count);
 }
 
 #define EVENTS_MAX 1000
 
-enum status report_read_events(struct query_job *job, bool required, struct plan *plan)
+enum status report_read_names(struct query_job *job, const char *parameter, bool required, const struct str **ret_names,
+                              size_t *ret_count)
 {
-    struct str text = str_trim(params_get(&job->params, "event"));
+    struct str text = str_trim(params_get(&job->params, parameter));
     const struct str *names = &text;
     struct json one;
     size_t count = text.size > 0;
     if (str_starts(text, STR("["))) {
-        TRY(params_texts(&job->params, "event", job->request->arena, &job->error, &names, &count));
+        TRY(params_texts(&job->params, parameter, job->request->arena, &job->error, &names, &count));
     } else if (str_starts(text, STR("\"")) && json_parse(job->request->arena, text, NULL, NULL, &one) == STATUS_OK) {
         text = one.string; /* what begins with a quote and is JSON is a string */
     }
     if (count == 0 && required) {
-        error_set(&job->error, STATUS_INVALID, "event is required");
+        error_set(&job->error, STATUS_INVALID, "%s is required", parameter);
         error_hint(&job->error, "send something like [\"Sign up\",\"Login\"]");
         return STATUS_INVALID;
     }
     if (count > EVENTS_MAX)
-        return error_set(&job->error, STATUS_INVALID, "Error in event: there are more than %d names", EVENTS_MAX);
-    return name_events(job, names, count, plan);
+        return error_set(&job->error, STATUS_INVALID, "Error in %s: there are more than %d names", parameter,
+                         EVENTS_MAX);
+    return keep_names(job, parameter, names, count, ret_names, ret_count);
+}
+
+enum status report_read_events(struct query_job *job, bool required, struct plan *plan)
+{
+    return report_read_names(job, "event", required, &plan->events, &plan->event_count);
 }
 
 /* --- when --- */

@@ -39,7 +39,7 @@ static enum status take_word(struct str name, const struct json *value, const ch
                              int *ret_word)
 {
     for (int i = 0; words[i]; i++) {
-        if (value->type != JSON_STRING || !str_is(value->string, words[i])) continue;
+        if (value->type != JSON_STRING || !str_eq(value->string, str_of(words[i]))) continue;
         *ret_word = i;
         return STATUS_OK;
     }

@@ -16,9 +16,9 @@ struct word {
     const char *text;
     int value;
 };
-static const struct word kinds[] = {{"segment", PLAN_SEGMENT},       {"top_values", PLAN_TOP_VALUES},
-                                    {"properties", PLAN_PROPERTIES}, {"feed", PLAN_FEED},
-                                    {"export", PLAN_EXPORT},         {0}};
+static const struct word kinds[] = {
+    {"segment", PLAN_SEGMENT}, {"top_values", PLAN_TOP_VALUES}, {"properties", PLAN_PROPERTIES}, {"feed", PLAN_FEED},
+    {"export", PLAN_EXPORT},   {"retention", PLAN_RETENTION},   {"frequency", PLAN_FREQUENCY},   {0}};
 static const struct word units[] = {{"minute", UNIT_MINUTE},
                                     {"hour", UNIT_HOUR},
                                     {"day", UNIT_DAY},
@@ -35,6 +35,7 @@ static const struct word measures[] = {{"count", MEASURE_COUNT},
                                        {"max", MEASURE_MAX},
                                        {"percentile", MEASURE_PERCENTILE},
                                        {0}};
+static const struct word retention_types[] = {{"birth", RETENTION_BIRTH}, {"compounded", RETENTION_COMPOUNDED}, {0}};
 static const struct word orders[] = {{"newest", ORDER_NEWEST_FIRST}, {"oldest", ORDER_OLDEST_FIRST}, {0}};
 
 static enum status wrong(struct error *error, struct str name, const char *what)
@@ -108,6 +109,19 @@ static enum status take_member(struct arena *arena, const struct json_member *me
     } else if (str_is(name, "order")) {
         TRY(take_word(name, value, orders, error, &word));
         plan->order = (enum plan_order)word;
+    } else if (str_is(name, "active_unit")) {
+        TRY(take_word(name, value, units, error, &word));
+        plan->active_unit = (enum plan_unit)word;
+    } else if (str_is(name, "retention")) {
+        TRY(take_word(name, value, retention_types, error, &word));
+        plan->retention.type = (enum retention_type)word;
+    } else if (str_is(name, "born_events")) {
+        return take_texts(arena, name, value, error, &plan->retention.born_events, &plan->retention.born_event_count);
+    } else if (str_is(name, "born_where")) {
+        return take_text(name, value, error, &plan->retention.born_where);
+    } else if (str_is(name, "intervals")) {
+        TRY(take_number(name, value, RETENTION_INTERVALS_MAX, error, &number));
+        plan->retention.interval_count = (uint32_t)number;
     } else if (str_is(name, "from")) {
         return take_day(name, value, error, &plan->from_day);
     } else if (str_is(name, "to")) {
@@ -231,6 +245,57 @@ static enum status answer_top_values(struct executor *executor, const struct pla
     return STATUS_OK;
 }
 
+/* [bucket, index, n] or, with a label, [bucket, label, index, n]. */
+static void answer_counts(struct buf *answer, struct str bucket, struct str label, const uint64_t *counts,
+                          uint32_t count, uint32_t from, bool *first)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (!counts[i]) continue;
+        row_begin(answer, first);
+        json_write_str(answer, bucket);
+        if (label.data) {
+            buf_byte(answer, ',');
+            json_write_str(answer, label);
+        }
+        buf_printf(answer, ",\"%u\",%llu]", i + from, (unsigned long long)counts[i]);
+    }
+}
+
+static enum status answer_retention(struct executor *executor, const struct plan *plan,
+                                    const struct plan_limits *limits, struct error *error, struct buf *answer)
+{
+    struct retention result;
+    bool first = true;
+    TRY(executor->retention(executor, plan, limits, error, &result));
+    for (uint32_t b = 0; b < result.bucket_count; b++) {
+        size_t at = (size_t)b * result.interval_count;
+        answer_counts(answer, result.buckets[b], STR_NULL, result.overall.counts + at, result.interval_count, 0,
+                      &first);
+        for (uint32_t s = 0; s < result.series_count; s++)
+            answer_counts(answer, result.buckets[b], result.series[s].label, result.series[s].counts + at,
+                          result.interval_count, 0, &first);
+    }
+    retention_free(&result);
+    return STATUS_OK;
+}
+
+static enum status answer_frequency(struct executor *executor, const struct plan *plan,
+                                    const struct plan_limits *limits, struct error *error, struct buf *answer)
+{
+    struct frequency result;
+    bool first = true;
+    TRY(executor->frequency(executor, plan, limits, error, &result));
+    for (uint32_t b = 0; b < result.bucket_count; b++) {
+        size_t at = (size_t)b * result.width;
+        answer_counts(answer, result.buckets[b], STR_NULL, result.overall.counts + at, result.width, 1, &first);
+        for (uint32_t s = 0; s < result.series_count; s++)
+            answer_counts(answer, result.buckets[b], result.series[s].label, result.series[s].counts + at, result.width,
+                          1, &first);
+    }
+    frequency_free(&result);
+    return STATUS_OK;
+}
+
 struct lines {
     struct row_sink sink;
     struct buf line;
@@ -303,6 +368,8 @@ enum status bench_answer(struct executor *executor, const struct plan *plan, str
     case PLAN_SEGMENT: TRY(answer_segment(executor, plan, &limits, error, answer)); break;
     case PLAN_TOP_VALUES:
     case PLAN_PROPERTIES: TRY(answer_top_values(executor, plan, &limits, error, answer)); break;
+    case PLAN_RETENTION: TRY(answer_retention(executor, plan, &limits, error, answer)); break;
+    case PLAN_FREQUENCY: TRY(answer_frequency(executor, plan, &limits, error, answer)); break;
     default: TRY(answer_rows(executor, plan, &limits, error, answer));
     }
     buf_byte(answer, ']');

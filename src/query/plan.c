@@ -1,5 +1,8 @@
 #include "query/plan.h"
 
+#include "query/retention.h"
+
+#define INTERVAL_DAYS_MAX 100000
 /* The largest number of ranges: more say nothing to anybody, and each costs a cell a bucket. */
 #define BINS_MAX 100000
 
@@ -25,6 +28,34 @@ static enum status check_segment(const struct plan *plan, struct error *error)
     return STATUS_OK;
 }
 
+static enum status check_days(const struct plan *plan, struct error *error)
+{
+    if (plan->on.data && plan->limit == 0) return error_set(error, STATUS_INVALID, "limit must be at least 1");
+    if (plan->unit == UNIT_DAY || plan->unit == UNIT_WEEK || plan->unit == UNIT_MONTH) return STATUS_OK;
+    return error_set(error, STATUS_INVALID, "unit must be day, week or month");
+}
+
+static enum status check_retention(const struct plan *plan, struct error *error)
+{
+    const struct plan_retention *retention = &plan->retention;
+    if (retention->interval_count < 1 || retention->interval_count > RETENTION_INTERVALS_MAX)
+        return error_set(error, STATUS_INVALID, "interval_count %u is not from 1 to %d", retention->interval_count,
+                         RETENTION_INTERVALS_MAX);
+    if (plan->unit != UNIT_DAYS) return check_days(plan, error);
+    if (plan->interval_days < 1 || plan->interval_days > INTERVAL_DAYS_MAX)
+        return error_set(error, STATUS_INVALID, "interval %u is not from 1 to %d days", plan->interval_days,
+                         INTERVAL_DAYS_MAX);
+    if (plan->on.data && plan->limit == 0) return error_set(error, STATUS_INVALID, "limit must be at least 1");
+    return STATUS_OK;
+}
+
+static enum status check_frequency(const struct plan *plan, struct error *error)
+{
+    if (plan->active_unit != UNIT_HOUR && plan->active_unit != UNIT_DAY)
+        return error_set(error, STATUS_INVALID, "addiction_unit must be hour or day");
+    return check_days(plan, error);
+}
+
 enum status plan_check(const struct plan *plan, struct error *error)
 {
     if (plan->from_day > plan->to_day) return error_set(error, STATUS_INVALID, "from_date is later than to_date");
@@ -48,6 +79,8 @@ enum status plan_check(const struct plan *plan, struct error *error)
     case PLAN_PROPERTIES:
         if (plan->limit == 0) return error_set(error, STATUS_INVALID, "limit must be at least 1");
         return STATUS_OK;
+    case PLAN_RETENTION: return check_retention(plan, error);
+    case PLAN_FREQUENCY: return check_frequency(plan, error);
     }
     return error_set(error, STATUS_INVALID, "unknown kind of plan");
 }

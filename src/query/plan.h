@@ -30,8 +30,10 @@
  *   EXPORT      the events, whole, at most `limit`, 0: all. When there are more, which ones is not promised. Their
  * order is not either, unless with `by_day`: then it goes from day to day of the range, without an order within one. (The
  * native executor goes by the first days of the windows of time in which events are stored, from the oldest, whose
- * lengths differ, and by sections and events within one.) FUNNEL, RETENTION, FREQUENCY, FLOW
- * and COHORT take their places here as they are built.
+ * lengths differ, and by sections and events within one.) FUNNEL, FLOW and COHORT take their places here as they are
+ * built.
+ *   RETENTION   who comes back in the intervals after a first event: retention.h.
+ *   FREQUENCY   in how many hours or days of a bucket people are active: frequency.h.
  *
  * Measures (SEGMENT), of the events of one cell (label and bucket)
  *   COUNT       how many events. A count.
@@ -60,7 +62,15 @@
 
 struct expr_join;
 
-enum plan_kind { PLAN_SEGMENT, PLAN_TOP_VALUES, PLAN_FEED, PLAN_EXPORT, PLAN_PROPERTIES };
+enum plan_kind {
+    PLAN_SEGMENT,
+    PLAN_TOP_VALUES,
+    PLAN_FEED,
+    PLAN_EXPORT,
+    PLAN_PROPERTIES,
+    PLAN_RETENTION,
+    PLAN_FREQUENCY
+};
 enum plan_unit {
     UNIT_MINUTE,
     UNIT_HOUR,
@@ -82,6 +92,16 @@ enum plan_measure {
 };
 enum plan_order { ORDER_NEWEST_FIRST, ORDER_OLDEST_FIRST };
 
+/* What RETENTION asks besides: retention.h. */
+struct plan_retention {
+    enum retention_type { RETENTION_BIRTH, RETENTION_COMPOUNDED } type;
+    bool unbounded;
+    uint32_t interval_count;
+    const struct str *born_events; /* BIRTH; as `events` and `where` */
+    size_t born_event_count;
+    struct str born_where;
+};
+
 struct plan {
     enum plan_kind kind;
     uint64_t project;
@@ -90,7 +110,7 @@ struct plan {
     /* For "the last N hours" narrows the days to [from, to), whole units of UNIT_MINUTE or UNIT_HOUR, whole minutes of
      * UNIT_RANGE, TOP_VALUES and PROPERTIES; both 0: whole days. */
     int64_t from_local_ms, to_local_ms;
-    enum plan_unit unit;    /* SEGMENT */
+    enum plan_unit unit;    /* SEGMENT, RETENTION, FREQUENCY */
     unsigned interval_days; /* UNIT_DAYS */
     enum plan_measure measure;
     double percentile; /* PERCENTILE: above 0, up to 100; 50 is the median */
@@ -107,8 +127,11 @@ struct plan {
     enum plan_order order; /* FEED */
     bool rows_as_json;     /* FEED, EXPORT: see struct event_row */
     bool by_day;           /* EXPORT */
-    uint32_t limit; /* labels of SEGMENT with `on`, values of TOP_VALUES, names of PROPERTIES, events of FEED, EXPORT */
-    int64_t now_ms; /* TODAY() */
+    uint32_t limit;        /* labels of SEGMENT, RETENTION and FREQUENCY with `on`, values of TOP_VALUES, names of
+                              PROPERTIES, events of FEED and EXPORT */
+    int64_t now_ms;        /* TODAY() */
+    struct plan_retention retention; /* RETENTION */
+    enum plan_unit active_unit;      /* FREQUENCY: UNIT_HOUR or UNIT_DAY */
     /* Tables that properties are joined with in the expressions (expr/join.h); they outlive the run. */
     const struct expr_join *const *joins;
     size_t join_count;

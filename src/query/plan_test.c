@@ -122,6 +122,48 @@ static void other_kinds(void **state)
     refused(&plan, "unknown kind of plan");
 }
 
+static void retentions(void **state)
+{
+    (void)state;
+    struct plan plan = segment(MEASURE_COUNT);
+    plan.kind = PLAN_RETENTION;
+    refused(&plan, "interval_count 0 is not from 1 to 10000");
+    plan.retention.interval_count = 10001;
+    refused(&plan, "interval_count 10001 is not from 1 to 10000");
+    plan.retention.interval_count = 10000;
+    accepted(&plan);
+    plan.unit = UNIT_HOUR;
+    refused(&plan, "unit must be day, week or month");
+    plan.unit = UNIT_DAYS;
+    plan.interval_days = 0;
+    refused(&plan, "interval 0 is not from 1 to 100000 days");
+    plan.interval_days = 7;
+    accepted(&plan);
+    plan.on = STR("n");
+    plan.limit = 0;
+    refused(&plan, "limit must be at least 1");
+    plan.unit = UNIT_WEEK;
+    refused(&plan, "limit must be at least 1");
+}
+
+static void frequencies(void **state)
+{
+    (void)state;
+    struct plan plan = segment(MEASURE_COUNT);
+    plan.kind = PLAN_FREQUENCY;
+    refused(&plan, "addiction_unit must be hour or day");
+    plan.active_unit = UNIT_HOUR;
+    accepted(&plan);
+    plan.unit = UNIT_DAYS;
+    refused(&plan, "unit must be day, week or month");
+    plan.unit = UNIT_MONTH;
+    plan.active_unit = UNIT_DAY;
+    accepted(&plan);
+    plan.on = STR("n");
+    plan.limit = 0;
+    refused(&plan, "limit must be at least 1");
+}
+
 /* Percentiles that are no binary fractions do not slip by one; the ends are the first and the last number. */
 static void ranks(void **state)
 {
@@ -139,10 +181,8 @@ static void ranks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(segmentations),
-        cmocka_unit_test(labels),
-        cmocka_unit_test(other_kinds),
-        cmocka_unit_test(ranks),
+        cmocka_unit_test(segmentations), cmocka_unit_test(labels),      cmocka_unit_test(other_kinds),
+        cmocka_unit_test(retentions),    cmocka_unit_test(frequencies), cmocka_unit_test(ranks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

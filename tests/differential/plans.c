@@ -10,15 +10,15 @@ static struct str expression(struct buf *buf)
     return buf->size ? buf_str(buf) : STR("");
 }
 
-static void names(struct asked *asked, struct generator *g)
+/* How many; 0: any event. */
+static size_t names(struct generator *g, struct str events[PLAN_NAMES_MAX])
 {
-    struct plan *plan = &asked->plan;
-    plan->events = asked->events;
-    plan->event_count = generate_once_in(g, 5) ? 0 : generate_once_in(g, 3) ? 1 + generate_below(g, PLAN_NAMES_MAX) : 1;
-    for (size_t i = 0; i < plan->event_count; i++) {
+    size_t count = generate_once_in(g, 5) ? 0 : generate_once_in(g, 3) ? 1 + generate_below(g, PLAN_NAMES_MAX) : 1;
+    for (size_t i = 0; i < count; i++) {
         const char *name = generate_event_name(g);
-        asked->events[i] = generate_once_in(g, 20) ? STR("never sent") : str_of(name);
+        events[i] = generate_once_in(g, 20) ? STR("never sent") : str_of(name);
     }
+    return count;
 }
 
 static void ids(struct asked *asked, struct generator *g)
@@ -60,6 +60,31 @@ static void segment(struct asked *asked, struct generator *g)
     if (plan->measure < MEASURE_SUM) return;
     generate_of(g, &asked->of);
     plan->of = expression(&asked->of);
+}
+
+static void retention(struct asked *asked, struct generator *g)
+{
+    static const enum plan_unit units[] = {UNIT_DAY, UNIT_DAY, UNIT_WEEK, UNIT_MONTH, UNIT_DAYS};
+    struct plan *plan = &asked->plan;
+    struct plan_retention *retention = &plan->retention;
+    plan->unit = units[generate_below(g, sizeof units / sizeof *units)];
+    plan->interval_days = 1 + generate_below(g, 9);
+    if (generate_once_in(g, 2)) plan->event_count = 0; /* else few come back */
+    retention->type = generate_once_in(g, 3) ? RETENTION_COMPOUNDED : RETENTION_BIRTH;
+    retention->unbounded = generate_once_in(g, 3);
+    retention->interval_count = 1 + generate_below(g, generate_once_in(g, 4) ? 200 : 12);
+    if (retention->type == RETENTION_COMPOUNDED) return;
+    retention->born_events = asked->born_events;
+    retention->born_event_count = names(g, asked->born_events);
+    if (generate_once_in(g, 2)) return;
+    generate_where(g, &asked->born_where);
+    retention->born_where = expression(&asked->born_where);
+}
+
+static void frequency(struct plan *plan, struct generator *g)
+{
+    plan->unit = (enum plan_unit)(UNIT_DAY + generate_below(g, 3));
+    plan->active_unit = generate_once_in(g, 2) ? UNIT_HOUR : UNIT_DAY;
 }
 
 /* Labels that are given, of two expressions, or ranges of numbers. */
@@ -112,11 +137,15 @@ static void joins(struct asked *asked, struct generator *g)
 
 void asked_init(struct asked *asked, struct generator *g, const struct generated_place *place)
 {
-    static const enum plan_kind kinds[] = {PLAN_SEGMENT,    PLAN_SEGMENT, PLAN_SEGMENT, PLAN_SEGMENT,
-                                           PLAN_TOP_VALUES, PLAN_FEED,    PLAN_EXPORT,  PLAN_PROPERTIES};
+    static const enum plan_kind kinds[] = {PLAN_SEGMENT,    PLAN_SEGMENT,   PLAN_SEGMENT,  PLAN_SEGMENT,
+                                           PLAN_TOP_VALUES, PLAN_FEED,      PLAN_EXPORT,   PLAN_PROPERTIES,
+                                           PLAN_RETENTION,  PLAN_RETENTION, PLAN_FREQUENCY};
     int64_t day = civil_to_days(place->year, place->month, place->day);
-    *asked = (struct asked){
-        .where = BUF_INIT(1 << 16), .on = BUF_INIT(1 << 16), .by = BUF_INIT(1 << 16), .of = BUF_INIT(1 << 16)};
+    *asked = (struct asked){.where = BUF_INIT(1 << 16),
+                            .on = BUF_INIT(1 << 16),
+                            .by = BUF_INIT(1 << 16),
+                            .of = BUF_INIT(1 << 16),
+                            .born_where = BUF_INIT(1 << 16)};
     struct plan *plan = &asked->plan;
     plan->kind = kinds[generate_below(g, sizeof kinds / sizeof *kinds)];
     plan->unit = UNIT_DAY;
@@ -125,10 +154,13 @@ void asked_init(struct asked *asked, struct generator *g, const struct generated
     plan->order = generate_once_in(g, 3) ? ORDER_OLDEST_FIRST : ORDER_NEWEST_FIRST;
     const char *zone = generate_once_in(g, 4) ? generate_place(g).zone : place->zone;
     if (timezone_load(str_of(zone), NULL, &plan->zone) != STATUS_OK) abort();
-    names(asked, g);
+    plan->events = asked->events;
+    plan->event_count = names(g, asked->events);
     joins(asked, g);
     if (plan->kind == PLAN_SEGMENT) segment(asked, g);
     if (plan->kind == PLAN_FEED) ids(asked, g);
+    if (plan->kind == PLAN_RETENTION) retention(asked, g);
+    if (plan->kind == PLAN_FREQUENCY) frequency(plan, g);
     bool rows = plan->kind == PLAN_FEED || plan->kind == PLAN_EXPORT;
     if (rows && generate_once_in(g, 2)) plan->limit = 0;
     range(plan, g, day);
@@ -136,7 +168,9 @@ void asked_init(struct asked *asked, struct generator *g, const struct generated
         generate_where(g, &asked->where);
         plan->where = expression(&asked->where);
     }
-    if (plan->kind == PLAN_TOP_VALUES || (plan->kind == PLAN_SEGMENT && !generate_once_in(g, 3))) {
+    bool people = plan->kind == PLAN_RETENTION || plan->kind == PLAN_FREQUENCY;
+    if (plan->kind == PLAN_TOP_VALUES || (plan->kind == PLAN_SEGMENT && !generate_once_in(g, 3)) ||
+        (people && generate_once_in(g, 3))) {
         generate_on(g, &asked->on);
         plan->on = expression(&asked->on);
         if (plan->kind == PLAN_SEGMENT) choose_labels(asked, g);
@@ -149,5 +183,6 @@ void asked_fini(struct asked *asked)
     buf_fini(&asked->on);
     buf_fini(&asked->by);
     buf_fini(&asked->of);
+    buf_fini(&asked->born_where);
     arena_free(asked->tables);
 }

@@ -75,13 +75,21 @@ static bool drop_parts(const struct history *history, struct plan *plan)
     TRY_WITHOUT(plan->label_count, less.label_count = 0);
     TRY_WITHOUT(plan->label_count > 1, less.label_count = 1);
     TRY_WITHOUT(plan->bin_count, less.bin_count = 0);
-    TRY_WITHOUT(plan->kind == PLAN_SEGMENT && plan->on.data, less.on = less.by = STR_NULL; less.bin_count = 0;
+    TRY_WITHOUT(plan->kind != PLAN_TOP_VALUES && plan->on.data, less.on = less.by = STR_NULL; less.bin_count = 0;
                 less.label_count = 0);
     TRY_WITHOUT(plan->measure != MEASURE_COUNT, less.measure = MEASURE_COUNT);
     TRY_WITHOUT(plan->event_count, less.event_count = 0);
     TRY_WITHOUT(plan->event_count > 1, less.event_count = 1);
     TRY_WITHOUT(plan->kind == PLAN_FEED && plan->distinct_id_count > 1, less.distinct_id_count = 1);
-    TRY_WITHOUT(plan->unit != UNIT_RANGE, less.unit = UNIT_RANGE; less.from_local_ms = less.to_local_ms = 0);
+    bool people = plan->kind == PLAN_RETENTION || plan->kind == PLAN_FREQUENCY;
+    TRY_WITHOUT(people && plan->unit != UNIT_DAY, less.unit = UNIT_DAY);
+    TRY_WITHOUT(plan->retention.born_where.data, less.retention.born_where = STR_NULL);
+    TRY_WITHOUT(plan->retention.born_event_count, less.retention.born_event_count = 0);
+    TRY_WITHOUT(plan->retention.born_event_count > 1, less.retention.born_event_count = 1);
+    TRY_WITHOUT(plan->retention.unbounded, less.retention.unbounded = false);
+    TRY_WITHOUT(plan->retention.interval_count > 1, less.retention.interval_count = 1);
+    TRY_WITHOUT(plan->retention.interval_count > 1, less.retention.interval_count /= 2);
+    TRY_WITHOUT(!people && plan->unit != UNIT_RANGE, less.unit = UNIT_RANGE; less.from_local_ms = less.to_local_ms = 0);
     TRY_WITHOUT(plan->to_local_ms, less.from_local_ms = less.to_local_ms = 0);
     TRY_WITHOUT(plan->kind == PLAN_FEED && plan->order != ORDER_OLDEST_FIRST, less.order = ORDER_OLDEST_FIRST);
     TRY_WITHOUT(plan->zone != timezone_utc(), less.zone = timezone_utc());
@@ -119,6 +127,8 @@ void shrink(struct history *history, struct plan *plan)
         more = drop_parts(history, plan);
         more |= shrink_history(history, plan_fails, plan);
         if (plan->where.data) more |= shorten(history, plan, history->arena, &plan->where);
+        if (plan->retention.born_where.data)
+            more |= shorten(history, plan, history->arena, &plan->retention.born_where);
         if (plan->on.data) more |= shorten(history, plan, history->arena, &plan->on);
         if (plan->by.data) more |= shorten(history, plan, history->arena, &plan->by);
         if (plan->of.data) more |= shorten(history, plan, history->arena, &plan->of);

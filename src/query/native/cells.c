@@ -123,7 +123,7 @@ enum status worker_apply_term(struct worker *worker, size_t index, uint32_t from
     TRY(columns_read(worker->term_columns[index], worker->scan, bound->run.event_id, worker->rows, &worker->error,
                      &vectors));
     const char *const *names = worker->survey->term_names;
-    return failed(worker, names ? names[index] : "where",
+    return failed(worker, names ? names[index] : worker->survey->where_name,
                   expr_filter(worker->term_states[index], vectors, worker->rows, &worker->error, keep));
 }
 

@@ -155,7 +155,7 @@ enum status group_joins_of(struct store *store, struct plan *plan, const struct 
 enum status group_joins_new(struct store *store, struct plan *plan, const struct plan_limits *limits,
                             struct error *error, struct group_joins **ret_joins)
 {
-    const struct str texts[] = {plan->where, plan->on, plan->by, plan->of};
+    const struct str texts[] = {plan->where, plan->on, plan->by, plan->of, plan->retention.born_where};
     return group_joins_of(store, plan, texts, sizeof texts / sizeof *texts, limits, error, ret_joins);
 }
 

@@ -1,5 +1,6 @@
 #include "query/native/native.h"
 
+#include "base/civil.h"
 #include "os/clock.h"
 #include "os/machine.h"
 #include "query/native/profile_ids.h"
@@ -32,7 +33,9 @@ static enum status native_capable(struct executor *executor, const struct plan *
     case PLAN_TOP_VALUES:
     case PLAN_FEED:
     case PLAN_EXPORT:
-    case PLAN_PROPERTIES: return STATUS_OK;
+    case PLAN_PROPERTIES:
+    case PLAN_RETENTION:
+    case PLAN_FREQUENCY: return STATUS_OK;
     }
     return error_set(error, STATUS_UNSUPPORTED, "this kind of plan is not supported");
 }
@@ -55,7 +58,7 @@ static enum status count_columns(struct selection *s, const char *parameter, str
 
 /* From the runs that would be opened: those of the plan's events that overlap its range. Of a feed, their mean share of
  * a person. */
-static enum status native_estimate(struct executor *executor, const struct plan *plan, struct error *error,
+static enum status estimate_events(struct executor *executor, const struct plan *plan, struct error *error,
                                    struct plan_cost *ret_cost)
 {
     static const struct plan_limits limits = {.memory_bytes_max = (size_t)64 << 20, .deadline_ns = INT64_MAX};
@@ -86,6 +89,27 @@ static enum status native_estimate(struct executor *executor, const struct plan 
     selection_fini(&s);
     if (status == STATUS_OK) *ret_cost = cost;
     return status;
+}
+
+/* Returns lie up to the last interval behind the range; births are events of their own. */
+static enum status native_estimate(struct executor *executor, const struct plan *plan, struct error *error,
+                                   struct plan_cost *ret_cost)
+{
+    struct plan_cost returns, births = {0};
+    if (plan->kind != PLAN_RETENTION) return estimate_events(executor, plan, error, ret_cost);
+    TRY(plan_check(plan, error));
+    struct plan back = *plan, born = *plan;
+    back.to_day += plan->retention.interval_count * (retention_interval_ms(plan) / DAY_MS);
+    TRY(estimate_events(executor, &back, error, &returns));
+    if (plan->retention.type == RETENTION_BIRTH) {
+        born.events = plan->retention.born_events;
+        born.event_count = plan->retention.born_event_count;
+        born.where = plan->retention.born_where;
+        born.on = STR_NULL;
+        TRY(estimate_events(executor, &born, error, &births));
+    }
+    *ret_cost = (struct plan_cost){.rows = returns.rows + births.rows, .bytes = returns.bytes + births.bytes};
+    return STATUS_OK;
 }
 
 static enum status native_rows(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
@@ -131,6 +155,8 @@ struct executor *executor_native_new_threads(struct store *store, unsigned threa
                                      .estimate = native_estimate,
                                      .segment = native_segment,
                                      .top_values = native_tops,
+                                     .retention = native_retention,
+                                     .frequency = native_frequency,
                                      .rows = native_rows,
                                      .funnel = native_funnel,
                                      .profiles = &native_profiles,

@@ -380,7 +380,7 @@ static enum status compile(struct survey *survey)
     struct expr_options options = {
         .zone = plan->zone, .now_ms = plan->now_ms, .joins = plan->joins, .join_count = plan->join_count};
     if (plan->where.data)
-        TRY(checked(survey, "where",
+        TRY(checked(survey, survey->where_name,
                     expr_compile_terms(survey->arena, plan->where, &options, survey->error, &survey->terms,
                                        &survey->term_count)));
     options.bare_name_is_property = true;
@@ -405,7 +405,8 @@ static enum status list_runs(struct survey *survey)
     const struct plan *plan = survey->plan;
     struct scan_options options = {0};
     struct scan_run *runs;
-    buckets_span(survey->buckets, &options.from_ms, &options.to_ms);
+    options.from_ms = survey->from_ms;
+    options.to_ms = survey->to_ms;
     uint32_t *events = arena_new_array(survey->arena, uint32_t, plan->event_count + 1);
     if (!events) return survey_out_of_memory(survey, survey->error);
     for (size_t i = 0; i < plan->event_count; i++) {
@@ -475,20 +476,29 @@ static enum status fix_labels(struct survey *survey)
     return status == STATUS_OK ? status : survey_out_of_memory(survey, survey->error);
 }
 
-static enum status set_up(struct survey *survey, struct segmentation *result)
+void survey_init(struct survey *survey, struct native *native, const struct plan *plan,
+                 const struct plan_limits *limits, struct error *error)
+{
+    *survey = (struct survey){.plan = plan, .limits = limits, .error = error, .native = native, .pool = native->pool};
+    survey->arena = arena_new(limits->memory_bytes_max);
+    survey->where_name = "where";
+    survey->users = plan->measure == MEASURE_UNIQUE || plan->measure == MEASURE_AVERAGE;
+    survey->worker_bytes_max = limits->memory_bytes_max / pool_slots(native->pool);
+    if (survey->worker_bytes_max < WORKER_MIN) survey->worker_bytes_max = WORKER_MIN;
+    labels_init(&survey->labels, limits->memory_bytes_max / 2);
+    labels_init(&survey->by_labels, limits->memory_bytes_max / 2);
+    profile_join_init(&survey->profiles, limits->memory_bytes_max / 2);
+    if (plan->kind == PLAN_TOP_VALUES) survey->labels.absent = LABEL_NO_VALUE;
+}
+
+enum status survey_begin(struct survey *survey)
 {
     TRY(compile(survey));
     TRY(fix_labels(survey));
     TRY(list_runs(survey));
-    TRY(buckets_edges(survey->buckets, survey->arena, survey->error, &survey->edges, &survey->edge_count));
-    survey->bucket_count = result->bucket_count = buckets_count(survey->buckets);
     survey->whole_quarters = true;
     for (size_t i = 0; i < survey->edge_count; i++)
         survey->whole_quarters &= survey->edges[i].from_ms % QUARTER_MS == 0;
-    result->buckets = arena_new_array(result->arena, struct str, result->bucket_count);
-    if (!result->buckets) return survey_out_of_memory(survey, survey->error);
-    for (uint32_t i = 0; i < result->bucket_count; i++) result->buckets[i] = buckets_label(survey->buckets, i);
-    TRY(own_labels(survey, result));
     survey->workers = arena_alloc(survey->arena, pool_slots(survey->pool) * sizeof *survey->workers);
     if (!survey->workers) return survey_out_of_memory(survey, survey->error);
     bool one = !survey->term_count && !survey->on && !survey->of && !survey->users; /* statistics may be enough */
@@ -497,42 +507,48 @@ static enum status set_up(struct survey *survey, struct segmentation *result)
     return survey_prepare(survey);
 }
 
+void survey_fini(struct survey *survey, enum status status)
+{
+    for (unsigned w = 0; w < survey->worker_count; w++) {
+        /* what a task reported; the others report the same kind of thing, if anything */
+        if (status != STATUS_OK && survey->workers[w].error.status == status) *survey->error = survey->workers[w].error;
+        survey_free_worker(survey, &survey->workers[w]);
+    }
+    labels_fini(&survey->labels);
+    labels_fini(&survey->by_labels);
+    profile_join_fini(&survey->profiles);
+    free(survey->moved_bits);
+    free(survey->moved);
+    arena_free(survey->arena);
+}
+
+static enum status set_up(struct survey *survey, struct segmentation *result)
+{
+    buckets_span(survey->buckets, &survey->from_ms, &survey->to_ms);
+    TRY(buckets_edges(survey->buckets, survey->arena, survey->error, &survey->edges, &survey->edge_count));
+    survey->bucket_count = result->bucket_count = buckets_count(survey->buckets);
+    result->buckets = arena_new_array(result->arena, struct str, result->bucket_count);
+    if (!result->buckets) return survey_out_of_memory(survey, survey->error);
+    for (uint32_t i = 0; i < result->bucket_count; i++) result->buckets[i] = buckets_label(survey->buckets, i);
+    TRY(own_labels(survey, result));
+    return survey_begin(survey);
+}
+
 enum status survey_run(struct native *native, struct snapshot *snapshot, const struct plan *plan,
                        const struct plan_limits *limits, const struct fixed_labels *fixed, struct error *error,
                        struct segmentation *ret_result, struct extent *ret_extent)
 {
-    struct survey survey = {.plan = plan,
-                            .limits = limits,
-                            .error = error,
-                            .native = native,
-                            .pool = native->pool,
-                            .snapshot = snapshot,
-                            .fixed = fixed,
-                            .ret_extent = ret_extent};
-    struct segmentation result = {.arena = NULL, .cell_type = cell_type_of(plan->measure)};
-    survey.arena = arena_new(limits->memory_bytes_max);
-    result.arena = arena_new(limits->memory_bytes_max);
-    survey.users = plan->measure == MEASURE_UNIQUE || plan->measure == MEASURE_AVERAGE;
-    survey.worker_bytes_max = limits->memory_bytes_max / pool_slots(native->pool);
-    if (survey.worker_bytes_max < WORKER_MIN) survey.worker_bytes_max = WORKER_MIN;
-    labels_init(&survey.labels, limits->memory_bytes_max / 2);
-    labels_init(&survey.by_labels, limits->memory_bytes_max / 2);
-    profile_join_init(&survey.profiles, limits->memory_bytes_max / 2);
-    if (plan->kind == PLAN_TOP_VALUES) survey.labels.absent = LABEL_NO_VALUE;
+    struct survey survey;
+    survey_init(&survey, native, plan, limits, error);
+    survey.snapshot = snapshot;
+    survey.fixed = fixed;
+    survey.ret_extent = ret_extent;
+    struct segmentation result = {.arena = arena_new(limits->memory_bytes_max),
+                                  .cell_type = cell_type_of(plan->measure)};
     enum status status = buckets_new(survey.arena, plan, limits->buckets_max, survey.error, &survey.buckets);
     if (status == STATUS_OK) status = set_up(&survey, &result);
     if (status == STATUS_OK) status = answer(&survey, &result);
-    for (unsigned w = 0; w < survey.worker_count; w++) {
-        /* what a task reported; the others report the same kind of thing, if anything */
-        if (status != STATUS_OK && survey.workers[w].error.status == status) *survey.error = survey.workers[w].error;
-        survey_free_worker(&survey, &survey.workers[w]);
-    }
-    labels_fini(&survey.labels);
-    labels_fini(&survey.by_labels);
-    profile_join_fini(&survey.profiles);
-    free(survey.moved_bits);
-    free(survey.moved);
-    arena_free(survey.arena);
+    survey_fini(&survey, status);
     if (status != STATUS_OK || ret_extent) {
         arena_free(result.arena);
         return status;

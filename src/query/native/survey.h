@@ -167,14 +167,16 @@ struct survey {
     struct snapshot *snapshot;
     struct arena *arena; /* not to be used by tasks */
     struct buckets *buckets;
+    int64_t from_ms, to_ms; /* runs without rows in between are not looked at */
     const struct bucket_edge *edges;
     size_t edge_count;
     bool whole_minutes, whole_quarters; /* all edges are */
     uint64_t edge_unit; /* minutes: edges are multiples of it apart; 0: there is one, or no whole minutes */
     uint32_t bucket_count;
+    const char *where_name; /* what errors of the terms say that they are in */
     const struct expr_term *terms;
     size_t term_count;
-    const char *const *term_names; /* what errors call them; NULL: where */
+    const char *const *term_names; /* what errors call each of them; NULL: where_name */
     const struct expr *on, *by, *of;
     struct profile_join profiles;
     /* What reads one property of profiles alone is decided once for all runs: form TABLE, or EVAL and ROWS. By term;
@@ -350,6 +352,14 @@ enum status survey_rank_counted(struct survey *survey, struct ranked **ret_ranke
 enum status worker_need_totals(struct worker *worker, uint32_t count) MUST_USE;
 
 /* --- segment.c --- */
+/* A survey for anything that counts rows by edges. survey_init takes what outlives it; then whoever makes it sets
+ * `snapshot` (which stays his), from_ms, to_ms, `edges`, edge_count and bucket_count, and calls survey_begin, which
+ * compiles, lists runs, makes workers and prepares. survey_fini takes the status of it all: what a worker reported
+ * becomes the error. */
+void survey_init(struct survey *survey, struct native *native, const struct plan *plan,
+                 const struct plan_limits *limits, struct error *error);
+enum status survey_begin(struct survey *survey) MUST_USE;
+void survey_fini(struct survey *survey, enum status status);
 /* Until there are `count` of them, with what the survey's expressions need. */
 enum status survey_make_workers(struct survey *survey, unsigned count) MUST_USE;
 void survey_free_worker(struct survey *survey, struct worker *worker);
