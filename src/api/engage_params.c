@@ -3,7 +3,6 @@
 #include "api/behaviors.h"
 #include "api/profile_sessions.h"
 #include "base/hash.h"
-#include "base/json.h"
 #include "base/number.h"
 #include "profile/group.h"
 #include "query/backend.h"
@@ -13,35 +12,6 @@
 static enum status out_of_memory(struct error *error)
 {
     return error_set(error, STATUS_LIMIT, "request needs too much memory");
-}
-
-/* A JSON array of texts. Numbers stand for their text: ids are often sent so. */
-static enum status read_texts(struct query_job *job, const char *name, struct str text, const struct str **ret_texts,
-                              size_t *ret_count)
-{
-    struct arena *arena = job->request->arena;
-    struct json list;
-    if (json_parse(arena, text, NULL, NULL, &list) != STATUS_OK || list.type != JSON_ARRAY) {
-        error_set(&job->error, STATUS_INVALID, "Error in %s: not a JSON array", name);
-        error_hint(&job->error, "send something like [\"a\",\"b\"]");
-        return STATUS_INVALID;
-    }
-    struct str *texts = arena_new_array(arena, struct str, list.array.count + 1);
-    if (!texts) return out_of_memory(&job->error);
-    for (size_t i = 0; i < list.array.count; i++) {
-        const struct json *item = &list.array.items[i];
-        char number[NUMBER_TEXT_MAX];
-        if (item->type == JSON_STRING || item->type == JSON_BIGNUM)
-            texts[i] = item->string;
-        else if (item->type == JSON_INT)
-            texts[i] = arena_str(arena, str_from(number, number_format_int(item->integer, number)));
-        else
-            return error_set(&job->error, STATUS_INVALID, "Error in %s: item %zu is not a text", name, i);
-        if (!texts[i].data) return out_of_memory(&job->error);
-    }
-    *ret_texts = texts;
-    *ret_count = list.array.count;
-    return STATUS_OK;
 }
 
 /* --- which profiles --- */
@@ -72,7 +42,7 @@ static enum status read_ids(struct query_job *job, struct profile_plan *plan)
     const struct str *ids = NULL;
     size_t count = 0;
     plan->by_ids = one.data || many.data;
-    if (many.data) TRY(read_texts(job, "distinct_ids", many, &ids, &count));
+    if (many.data) TRY(params_texts(&job->params, "distinct_ids", job->request->arena, &job->error, &ids, &count));
     struct str *all = arena_new_array(job->request->arena, struct str, count + 2);
     if (!all) return out_of_memory(&job->error);
     if (count) memcpy(all, ids, count * sizeof *all);
@@ -150,7 +120,9 @@ enum status engage_read_page(struct query_job *job, struct engage_page *ret_page
     }
     if (page.session_id.data && !profile_session_is_text(page.session_id))
         return error_set(error, STATUS_INVALID, "Error in session_id: not a session of ours");
-    if (properties.data) TRY(read_texts(job, "output_properties", properties, &page.properties, &page.property_count));
+    if (properties.data)
+        TRY(params_texts(params, "output_properties", job->request->arena, error, &page.properties,
+                         &page.property_count));
     *ret_page = page;
     return STATUS_OK;
 }

@@ -32,6 +32,9 @@ struct query_job {
  * parameter of that name. `run` makes job->body, or fails with job->error set; on a worker thread. */
 void query_start(struct http_request *request, enum status (*run)(struct query_job *job));
 
+/* Answers a failure, also one of HTTP's own on the paths of queries (no such path or method, a body too large). */
+void query_refuse(struct http_request *request, int status, const struct error *error);
+
 /* What one query may cost, counted from now. */
 struct plan_limits query_limits(const struct query_job *job);
 #define QUERY_ANSWER_BYTES_MAX ((size_t)512 << 20)

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "os/fs.h"
 #include "query/backend.h"
+#include "query/funnel.h"
 #include "store/store.h"
 
 #define BENCH_PROJECT 1 /* where bench load puts its events */
@@ -33,8 +34,8 @@ enum status bench_engine_open(const char *directory, bool create, unsigned threa
                               struct error *error, struct bench_engine *engine) MUST_USE;
 /* --memory SIZE of the subcommands: a server option's notation. False after having said what is wrong. */
 bool bench_memory_parse(const char *command, const char *text, uint64_t *ret_bytes);
-/* Calls measure() with a directory made for it inside `parent` (NULL: $TMPDIR, or the system's), and removes that again.
- * Returns the command's exit code, after having said what went wrong. */
+/* Calls measure() with a directory made for it inside `parent` (NULL: $TMPDIR, or the system's), and removes that
+ * again. Returns the command's exit code, after having said what went wrong. */
 int bench_in_temporary(const char *command, const char *parent,
                        enum status (*measure)(const char *directory, const void *context, struct error *error),
                        const void *context);
@@ -90,6 +91,13 @@ enum status bench_loader_finish(struct bench_loader *loader, struct error *error
  * INVALID names the member that is wrong. */
 enum status bench_plan(struct arena *arena, const struct json *question, struct error *error,
                        struct plan *ret_plan) MUST_USE;
+/* The same of a question whose kind is funnel; bench_is_funnel tells. */
+bool bench_is_funnel(const struct json *question);
+enum status bench_funnel_plan(struct arena *arena, const struct json *question, struct error *error,
+                              struct funnel_plan *ret_plan) MUST_USE;
+/* Rows of [bucket, "step", number]. */
+enum status bench_funnel_answer(struct executor *executor, const struct funnel_plan *plan, struct error *error,
+                                struct buf *answer) MUST_USE;
 /* Runs it once and writes the answer as JSON to `answer`, in a form that does not depend on who answers: rows of
  * [bucket, label, number] without empty cells, of [label, number], or of events; or just [events, sum of their times in
  * s] for exports, whose events are written as JSON lines and thrown away. */

@@ -94,7 +94,7 @@ static enum status list_groups(struct group_joins *joins, const struct plan *pla
 static enum status load(struct group_joins *joins, struct plan *plan, const struct plan_limits *limits,
                         struct error *error)
 {
-    const struct str texts[] = {plan->where, plan->on, plan->of};
+    const struct str texts[] = {plan->where, plan->on, plan->by, plan->of, plan->retention.born_where};
     size_t left = limits->memory_bytes_max / 2;
     TRY(list_groups(joins, plan, limits, error));
     plan->joins = joins->joins;
@@ -129,7 +129,8 @@ enum status group_joins_new(struct store *store, struct plan *plan, const struct
     TRY(store_snapshot(store, store_profiles_of(plan->project), error, &shadow));
     for (uint32_t i = 0; i < snapshot_event_count(shadow) && !any; i++)
         any = store_profiles_group_key(snapshot_event_name(shadow, i)).data != NULL;
-    if (!any || !(plan->where.data || plan->on.data || plan->of.data)) {
+    bool asked = plan->where.data || plan->on.data || plan->by.data || plan->of.data || plan->retention.born_where.data;
+    if (!any || !asked) {
         snapshot_free(shadow);
         return STATUS_OK;
     }

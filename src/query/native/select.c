@@ -48,11 +48,14 @@ static enum status find_intervals(struct selection *s, struct error *error)
     const struct plan *plan = s->plan;
     /* Offsets stay below a day, so a day on either side holds the range. */
     int64_t at = (plan->from_day - 1) * DAY_MS, end = (plan->to_day + 2) * DAY_MS;
+    int64_t from_local = plan->from_day * DAY_MS, to_local = (plan->to_day + 1) * DAY_MS;
     size_t capacity = 0;
+    if (plan->to_local_ms && plan->from_local_ms > from_local) from_local = plan->from_local_ms;
+    if (plan->to_local_ms && plan->to_local_ms < to_local) to_local = plan->to_local_ms;
     while (at < end) {
         int64_t next = timezone_next_change_ms(plan->zone, at), offset = timezone_offset_ms(plan->zone, at);
         if (next > end) next = end;
-        int64_t from = plan->from_day * DAY_MS - offset, to = (plan->to_day + 1) * DAY_MS - offset;
+        int64_t from = from_local - offset, to = to_local - offset;
         if (from < at) from = at;
         if (to > next) to = next;
         at = next;
