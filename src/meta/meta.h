@@ -36,7 +36,7 @@
 #define META_PROJECT_ID_MAX    ((INT64_C(1) << 53) - 1) /* whole numbers that every JSON reader keeps exact */
 #define META_USERNAME_SUFFIX   ".cairn-service-account"
 
-/* How a project joins ids; fixed at its creation. The meaning is identity/'s. */
+/* How a project joins ids; fixed once it has data. The meaning is identity/'s. */
 enum meta_identity { META_IDENTITY_SIMPLIFIED, META_IDENTITY_ORIGINAL, META_IDENTITY_LEGACY };
 /* Each role may do what the roles before it may. */
 enum meta_role { META_ROLE_CONSUMER, META_ROLE_ANALYST, META_ROLE_ADMIN, META_ROLE_OWNER };
@@ -121,6 +121,10 @@ enum status meta_project_delete(struct meta *meta, int64_t project_id, struct er
 /* 0: events are kept for ever. */
 enum status meta_project_set_retention(struct meta *meta, int64_t project_id, int64_t days,
                                        struct error *error) MUST_USE;
+
+/* For a project without data only, which the caller knows (store/has_data.h): what is stored means what its mode said. */
+enum status meta_project_set_identity(struct meta *meta, int64_t project_id, enum meta_identity identity,
+                                      struct error *error) MUST_USE;
 
 struct meta_account_spec {
     int64_t project_id;

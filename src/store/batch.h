@@ -114,7 +114,14 @@ struct link_view {
     uint32_t cluster_max; /* as batch_cluster_max; 0: not said */
     struct str device, user;
 };
-enum status record_link(struct buf *record, uint64_t project, const struct link_view *link) MUST_USE;
+enum status record_link_view(struct buf *record, uint64_t project, const struct link_view *link) MUST_USE;
+static inline MUST_USE enum status record_link(struct buf *record, uint64_t project, int64_t received_ms,
+                                               enum identity_mode mode, enum link_operation operation,
+                                               struct str device, struct str user)
+{
+    struct link_view link = {received_ms, (uint8_t)mode, (uint8_t)operation, 0, device, user};
+    return record_link_view(record, project, &link);
+}
 /* An UNLINK record: takes the id out of its cluster (identity_unlink_fn in store.h). Carried out at its place in the log;
  * an id that is not linked then stays as it is. */
 struct unlink_view {

@@ -42,13 +42,21 @@ enum status snapshot_person_numbers(const struct snapshot *s, const uint32_t *pe
                 numbers = grown;
                 capacity *= 2;
             }
-            /* A number is taken away once: it is nobody's afterwards. */
+            /* A number is taken away once: it is nobody's afterwards. (By a split, on behalf of several.) */
             numbers[count++] = (struct person_number){id_view_moved(s->ids, link), link};
         }
     }
     qsort(numbers, count, sizeof *numbers, by_number);
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool again = kept && numbers[kept - 1].number == numbers[i].number; /* two people who were one */
+        if (!again)
+            numbers[kept++] = numbers[i];
+        else if (numbers[kept - 1].links_max < numbers[i].links_max)
+            numbers[kept - 1] = numbers[i];
+    }
     *ret_numbers = numbers;
-    *ret_count = count;
+    *ret_count = kept;
     return STATUS_OK;
 }
 

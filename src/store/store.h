@@ -207,6 +207,7 @@ struct scan_options {
 enum status scan_new(struct snapshot *snapshot, const struct scan_options *options, struct error *error,
                      struct scan **ret_scan) MUST_USE;
 void scan_free(struct scan *scan);
+const struct snapshot *scan_snapshot(const struct scan *scan);
 
 struct scan_run {
     uint32_t event_id;

@@ -1,7 +1,7 @@
 /*
  * Rows whose persons were merged into others after their run was sorted: a pass over the runs that hold such rows
  * collects the persons whose they are now, and their cells. Somebody is always merged, but few at a time: which runs
- * they are is seen in the lists of persons.
+ * they are is seen in the lists of persons. Where a cluster was split, the ids of its rows tell whose they are.
  */
 #include "query/native/kernels.h"
 #include "query/native/people.h"
@@ -49,10 +49,15 @@ static enum status collect_moved(struct worker *worker, const uint16_t *rows, co
                                  uint32_t count)
 {
     const struct survey *survey = worker->survey;
+    const uint32_t *ids = NULL;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t person = worker->persons[rows ? rows[i] : from + i];
-        if (cells[i] >= survey->cell_count || !is_moved(survey, person)) continue;
-        uint64_t now = snapshot_person(survey->snapshot, person);
+        uint32_t row = rows ? rows[i] : from + i, number = worker->persons[row];
+        if (cells[i] >= survey->cell_count || !is_moved(survey, number)) continue;
+        if (snapshot_is_mixed(survey->snapshot, number)) {
+            if (!ids) TRY(scan_ids(worker->scan, &worker->error, &ids));
+            number = ids[row];
+        }
+        uint64_t now = snapshot_person(survey->snapshot, number);
         TRY(add_moved(worker, now << 32 | cells[i]));
     }
     return STATUS_OK;
