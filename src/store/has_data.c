@@ -1,5 +1,6 @@
 #include "store/has_data.h"
 
+#include "os/peek.h"
 #include "store/batch.h"
 #include "store/catalog.h"
 #include "store/event_files.h"

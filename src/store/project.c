@@ -447,11 +447,9 @@ static enum status make_row(const struct record_context *r, struct applying *eve
                             .properties_size = (uint32_t)view->properties.size,
                             .event = r->event_ids[view->name],
                             .flags = r->batch->flags};
-    if (view->id.size) {
-        TRY(id_graph_intern_form(project->ids, &event->id, &row->id));
-        TRY(follow_alias(r, event));
-    }
-    if (view->device.size) TRY(link_event(r, event));
+    if (view->id.size) TRY(id_graph_intern_form(project->ids, &event->id, &row->id));
+    if (view->device.size) TRY(link_event(r, event)); /* what the event says of its ids is about those that it names */
+    if (view->id.size) TRY(follow_alias(r, event));
     id_graph_add_rows(project->ids, row->id, 1);
     if (row->insert_id) {
         row->key = dedup_key(row->event, row->id, row->time_ms, view->insert_id);

@@ -96,11 +96,9 @@ static void join(struct reference *reference, struct ref_id *a, struct ref_id *b
     to->shown = shown;
 }
 
-static struct ref_refusal refusal(struct reference *reference, const char *reason, const char *format, struct str id)
+static struct ref_refusal refusal(struct reference *reference, const char *reason, const char *before, struct str id)
 {
-    char text[1024];
-    snprintf(text, sizeof text, format, (int)id.size, id.data ? id.data : "");
-    return (struct ref_refusal){str_of(reason), ref_copy(reference->arena, str_of(text))};
+    return (struct ref_refusal){str_of(reason), ref_join(reference->arena, str_of(before), id)};
 }
 
 static const struct ref_refusal none = {STR_NULL, STR_NULL};
@@ -121,8 +119,7 @@ static struct ref_refusal link_simplified(struct reference *reference, enum refe
 static int rank(const struct reference *reference, const struct ref_id *id)
 {
     if (is_made_up(id->cluster->shown)) return 0;
-    const struct ref_id *shown = find(reference, id->cluster->shown);
-    return size_of(reference, shown->cluster) == 1 ? 1 : 2;
+    return size_of(reference, id->cluster) == 1 ? 1 : 2;
 }
 
 static struct ref_refusal link_original(struct reference *reference, enum reference_operation operation, struct str a,
@@ -130,18 +127,18 @@ static struct ref_refusal link_original(struct reference *reference, enum refere
 {
     struct ref_id *x = see(reference, a), *y = see(reference, b);
     if (x == y)
-        return refusal(reference, "errSameIDs", "Identified and anon ID are same in the identify request %.*s", a);
+        return refusal(reference, "errSameIDs", "Identified and anon ID are same in the identify request ", a);
     if (operation == REFERENCE_CREATE) {
         if (!is_made_up(a))
             return refusal(reference, "errAnonDistinctIdNonGUIDForm",
-                           "$anon_distinct_id didn't match expected GUID pattern: %.*s", a);
+                           "$anon_distinct_id didn't match expected GUID pattern: ", a);
         if (x->attached && x->cluster != y->cluster && size_of(reference, x->cluster) > 1)
             return refusal(reference, "errAnonDistinctIdAssignedAlready",
-                           "$anon_distinct_id already identified: %.*s", a);
+                           "$anon_distinct_id already identified: ", a);
     }
     bool taken = x->alias_of.data && !str_eq(x->alias_of, b) && size_of(reference, x->cluster) > 1;
     if (operation == REFERENCE_ALIAS && taken)
-        return refusal(reference, "errAliasAlreadyExists", "alias already exists with the id%.*s", STR(""));
+        return refusal(reference, "errAliasAlreadyExists", "alias already exists with the id", STR(""));
     unsigned size = size_of(reference, x->cluster) + size_of(reference, y->cluster);
     if (x->cluster != y->cluster && size > reference->cluster_max) {
         char text[128];
