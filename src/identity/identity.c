@@ -203,7 +203,7 @@ static bool is_device(const struct id_graph *graph, uint32_t id)
 static unsigned make(struct id_graph *graph, const struct link_request *request, uint32_t shown,
                      enum id_link_kind kind)
 {
-    struct id_source source = {kind, request->device, request->user, request->received_ms};
+    struct id_source source = {kind, request->device, request->user, request->received_ms, request->event};
     enum status status = id_graph_link(graph, request->device, request->user, shown, &source);
     (void)status;
     return IDENTITY_REASON_NONE;

@@ -36,7 +36,7 @@
 struct id_view {
     _Atomic uint32_t refs;
     uint32_t count, forgotten_count;
-    struct cow32 person, shown, moved, absorbed, before, left, right, made, alias, mixed;
+    struct cow32 person, shown, moved, absorbed, before, left, right, made, named, alias, mixed;
     struct text_page **pages;
     char **pieces;
     struct shared_texts *texts;
@@ -66,6 +66,7 @@ void id_graph_free(struct id_graph *graph)
     cow32_fini(&graph->left);
     cow32_fini(&graph->right);
     cow32_fini(&graph->made);
+    cow32_fini(&graph->named);
     cow32_fini(&graph->alias);
     cow32_fini(&graph->mixed);
     free(graph->attached);
@@ -211,6 +212,11 @@ uint32_t id_graph_shown(const struct id_graph *graph, uint32_t person)
 uint32_t id_graph_next_member(const struct id_graph *graph, uint32_t id)
 {
     return id ? graph->next[id] : 0;
+}
+
+uint32_t id_graph_rows(const struct id_graph *graph, uint32_t person)
+{
+    return person && id_graph_person(graph, person) == person ? graph->weight[person] : 0;
 }
 
 void id_graph_add_rows(struct id_graph *graph, uint32_t id, uint32_t rows)
@@ -371,6 +377,7 @@ struct id_view *id_graph_view(struct id_graph *graph)
     view->left = cow32_share(&graph->left);
     view->right = cow32_share(&graph->right);
     view->made = cow32_share(&graph->made);
+    view->named = cow32_share(&graph->named);
     view->alias = cow32_share(&graph->alias);
     view->mixed = cow32_share(&graph->mixed);
     view->pages = graph->texts->pages;
@@ -398,6 +405,7 @@ void id_view_unref(struct id_view *view)
     cow32_fini(&view->left);
     cow32_fini(&view->right);
     cow32_fini(&view->made);
+    cow32_fini(&view->named);
     cow32_fini(&view->alias);
     cow32_fini(&view->mixed);
     texts_unref(view->texts);
@@ -430,7 +438,9 @@ uint32_t id_view_alias_of(const struct id_view *view, uint32_t id)
 }
 struct id_source id_view_source(const struct id_view *view, uint32_t link)
 {
-    return id_source_at(&view->left, &view->right, &view->made, link);
+    struct id_source source = id_source_at(&view->left, &view->right, &view->made, link);
+    source.event = cow32_get(&view->named, link);
+    return source;
 }
 uint32_t id_view_link_count(const struct id_view *view)
 {

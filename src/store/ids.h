@@ -57,6 +57,8 @@ bool id_graph_is_alone(const struct id_graph *graph, uint32_t id);
 bool id_graph_is_mixed(const struct id_graph *graph, uint32_t number);
 /* Adds to the number of rows stored for the id's person. */
 void id_graph_add_rows(struct id_graph *graph, uint32_t id, uint32_t rows);
+/* What was added; rows that were deleted or replaced since are in it. */
+uint32_t id_graph_rows(const struct id_graph *graph, uint32_t person);
 
 /* Where a link comes from. Stored in catalogs, in three bits: never renumber. */
 enum id_link_kind {
@@ -72,6 +74,7 @@ struct id_source {
     enum id_link_kind kind;
     uint32_t a, b;   /* the ids that were named; 0: none */
     int64_t time_ms; /* when it was received; kept in seconds from 2020 on, 0 before */
+    uint32_t event;  /* EVENT: the number of its name, plus 1; 0: unknown */
 };
 
 /* Makes one cluster of the two persons of a and b, shown as id `shown`. Without effect but for `shown` when they are

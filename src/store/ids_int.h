@@ -60,7 +60,8 @@ struct id_graph {
     /* The links that took numbers away in favour of a person, newest first: absorbed[person] is the number of the
      * newest one, plus 1, and before[link] that of the one before it; 0 ends the list, and so does the array. */
     struct cow32 absorbed, before;
-    struct cow32 left, right, made; /* index link: its source, packed (ids_source.c) */
+    struct cow32 left, right, made; /* index link: its source, packed (ids_source.c) ... */
+    struct cow32 named;             /* ... but for the name of the event */
     struct cow32 alias;             /* index id, as far as there are any: whose alias it is, or 0 */
     struct cow32 mixed;             /* bits by number, 32 a word, as far as there are any */
     uint32_t *next;

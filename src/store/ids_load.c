@@ -329,9 +329,12 @@ static enum status fill_arrays(struct load *load, struct error *error)
 static enum status take_source(struct load *load, struct reader *reader)
 {
     uint64_t kind = read_varint(reader), a = read_varint(reader), b = read_varint(reader), time_s = read_varint(reader);
-    if (reader->failed || kind > ID_LINK_SPLIT || a > load->id_count || b > load->id_count || time_s > UINT32_MAX)
+    uint64_t event = read_varint(reader);
+    if (reader->failed || kind > ID_LINK_SPLIT || a > load->id_count || b > load->id_count || time_s > UINT32_MAX ||
+        event > UINT32_MAX || (event && kind != ID_LINK_EVENT))
         return STATUS_INVALID;
-    struct id_source source = {(enum id_link_kind)kind, (uint32_t)a, (uint32_t)b, (int64_t)time_s * 1000};
+    struct id_source source = {(enum id_link_kind)kind, (uint32_t)a, (uint32_t)b, (int64_t)time_s * 1000,
+                               (uint32_t)event};
     load->has_splits |= kind == ID_LINK_SPLIT;
     return id_source_push(load->graph, &source);
 }
@@ -341,6 +344,7 @@ static enum status pad_sources(struct id_graph *graph, uint32_t count)
     uint32_t more = count - graph->left.count;
     TRY(cow32_extend(&graph->left, more, 0, 0));
     TRY(cow32_extend(&graph->right, more, 0, 0));
+    TRY(cow32_extend(&graph->named, more, 0, 0));
     return cow32_extend(&graph->made, more, 0, 0);
 }
 
@@ -520,6 +524,7 @@ enum status id_graph_load(struct id_graph *graph, const struct catalog_ref *refs
         cow32_fini(&graph->left);
         cow32_fini(&graph->right);
         cow32_fini(&graph->made);
+        cow32_fini(&graph->named);
         cow32_fini(&graph->alias);
         cow32_fini(&graph->mixed);
         graph->count = graph->forgotten_count = graph->split_count = graph->leaver_count = 0;

@@ -98,11 +98,12 @@ static void save_sources(const struct id_graph *graph, uint32_t from, struct ran
     range_begin(&range, from);
     for (uint32_t i = from; i < graph->moved.count; i++) {
         struct id_source source = id_source_at(&graph->left, &graph->right, &graph->made, i);
-        range_entry(&range, i, (size_t)4 * VARINT_BYTES_MAX);
+        range_entry(&range, i, (size_t)5 * VARINT_BYTES_MAX);
         buf_varint(&range.out->bytes, source.kind);
         buf_varint(&range.out->bytes, source.a);
         buf_varint(&range.out->bytes, source.b);
         buf_varint(&range.out->bytes, (uint64_t)source.time_ms / 1000);
+        buf_varint(&range.out->bytes, cow32_get(&graph->named, i));
     }
     range_end(&range);
 }

@@ -1,6 +1,6 @@
 /*
- * Where links come from. Twelve bytes a link, for as long as the project lives: the two ids, of 31 bits each, seconds
- * since 2020 in 31 bits (until 2088), and the kind in the three bits that are left.
+ * Where links come from. Sixteen bytes a link, for as long as the project lives: the two ids, of 31 bits each, seconds
+ * since 2020 in 31 bits (until 2088), and the kind in the three bits that are left; and the name of the event.
  *
  * Two things that were noted of an id follow from the sources in their order, and need no place in catalogs: that
  * $identify attached it, and whose alias it is. A split forgets both of those who leave.
@@ -43,6 +43,7 @@ enum status id_source_push(struct id_graph *graph, const struct id_source *sourc
     TRY(cow32_push(&graph->left, source->a | (kind & 1) << NUMBER_BITS));
     TRY(cow32_push(&graph->right, source->b | (kind >> 1 & 1) << NUMBER_BITS));
     TRY(cow32_push(&graph->made, time | (kind >> 2) << NUMBER_BITS));
+    TRY(cow32_push(&graph->named, source->kind == ID_LINK_EVENT ? source->event : 0));
     return id_source_note(graph, source);
 }
 
@@ -70,6 +71,6 @@ uint32_t id_graph_alias_of(const struct id_graph *graph, uint32_t alias)
 enum status id_graph_alias(struct id_graph *graph, uint32_t alias, uint32_t target, int64_t time_ms)
 {
     if (id_graph_alias_of(graph, alias) == target) return STATUS_OK;
-    struct id_source source = {target ? ID_LINK_ALIAS : ID_LINK_SPLIT, alias, target, time_ms};
+    struct id_source source = {target ? ID_LINK_ALIAS : ID_LINK_SPLIT, alias, target, time_ms, 0};
     return id_log_link(graph, (struct link){0}, &source);
 }

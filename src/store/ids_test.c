@@ -226,7 +226,7 @@ static void assert_same(struct id_graph *copy, struct id_graph *graph)
     }
     for (uint32_t link = 0; link < id_view_link_count(one); link++) {
         struct id_source x = id_view_source(one, link), y = id_view_source(two, link);
-        assert_true(x.kind == y.kind && x.a == y.a && x.b == y.b && x.time_ms == y.time_ms);
+        assert_true(x.kind == y.kind && x.a == y.a && x.b == y.b && x.time_ms == y.time_ms && x.event == y.event);
     }
     id_view_unref(one);
     id_view_unref(two);
@@ -281,7 +281,8 @@ static void live(struct id_graph *graph, uint64_t seed, uint32_t step)
     if (!id_graph_person(graph, a) || !id_graph_person(graph, b) || id_graph_is_bare(graph, a) ||
         id_graph_is_bare(graph, b))
         return;
-    struct id_source source = {(enum id_link_kind)(r >> 20 & 3), a, b, INT64_C(1600000000000) + step * 1000};
+    struct id_source source = {(enum id_link_kind)(r >> 20 & 3), a, b, INT64_C(1600000000000) + step * 1000,
+                               (r >> 20 & 3) == ID_LINK_EVENT ? (uint32_t)(r >> 30) & 0xFFFFFF : 0};
     if (r % 8 < 6)
         id_graph_add_rows(graph, a, (uint32_t)(r >> 40) % 50);
     else if (r % 1000 == 7)

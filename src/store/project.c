@@ -406,6 +406,7 @@ static enum status link_event(const struct record_context *r, struct applying *e
                                    .operation = LINK_CREATE,
                                    .user = event->row.id,
                                    .cluster_max = r->batch->cluster_max ? r->batch->cluster_max : LINK_CLUSTER_IDS_MAX,
+                                   .event = event->row.event + 1,
                                    .received_ms = r->batch->received_ms};
     unsigned reason;
     TRY(id_graph_intern_form(r->project->ids, &event->device, &request.device));

@@ -33,6 +33,7 @@ struct link_request {
     bool asked;            /* by a LINK record; else by an event */
     uint32_t device, user; /* ids */
     uint32_t cluster_max;  /* ids that a person may have */
+    uint32_t event;        /* the number of the event's name, plus 1; 0: there is none */
     int64_t received_ms;
 };
 typedef unsigned (*identity_link_fn)(struct id_graph *graph, const struct link_request *request);
