@@ -30,6 +30,7 @@ static inline enum core core_of(struct str name)
         if (IS(name, "$insert_id")) return CORE_INSERT_ID;
         return IS(name, "$device_id") ? CORE_DEVICE_ID : CORE_NONE;
     case 11: return IS(name, "distinct_id") ? CORE_DISTINCT_ID : CORE_NONE;
+    case 14: return IS(name, "$is_reshuffled") ? CORE_SERVER : CORE_NONE;
     case 21: return IS(name, "mp_processing_time_ms") ? CORE_SERVER : CORE_NONE;
     case 28: return IS(name, "$distinct_id_before_identity") ? CORE_BEFORE : CORE_NONE;
     default: return CORE_NONE;
@@ -402,8 +403,7 @@ static enum status take_verb(struct event_encoder *encoder, const struct json *p
     struct arena *arena = encoder->arena;
     TRY(identity_text(arena, json_member(properties, "$identified_id"), &claim->identified_id));
     TRY(identity_text(arena, json_member(properties, "$anon_id"), &claim->anon_id));
-    if (!claim->anon_id.data)
-        TRY(identity_text(arena, json_member(properties, "$anon_distinct_id"), &claim->anon_id));
+    if (!claim->anon_id.data) TRY(identity_text(arena, json_member(properties, "$anon_distinct_id"), &claim->anon_id));
     TRY(identity_text(arena, json_member(properties, "alias"), &claim->alias));
     if (mode != IDENTITY_ORIGINAL) return STATUS_OK;
     if (str_is(claim->event_name, "$merge")) {
