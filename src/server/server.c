@@ -10,6 +10,7 @@
 #include "api/import.h"
 #include "api/record.h"
 #include "api/profile_sessions.h"
+#include "api/unlink.h"
 #include "base/log.h"
 #include "base/number.h"
 #include "http/server.h"
@@ -391,6 +392,7 @@ static void *deletion_main(void *arg)
         bool purge = !purge_ms || now_ms - purge_ms >= purge_pause_ms;
         if (purge || view != last || now_ms - pending_ms >= PENDING_PAUSE_MS) {
             deletion_work(&server->api, view, purge);
+            unlink_work(&server->api, view);
             profile_sessions_expire(server->sessions, os_now_ms());
             pending_ms = now_ms;
             if (purge) purge_ms = now_ms;
