@@ -136,21 +136,33 @@ static enum status keep_wanted(struct feed *f, uint32_t rows, uint8_t *keep, str
     return STATUS_OK;
 }
 
-/* Rows [first, end) of the run. */
+/* Rows [first, end) of the run, which are in the order of time. With a limit, from the near end on until there are so
+ * many and all that tie with the last of them: somebody with millions of events is not read to the end. */
 static enum status collect_range(struct feed *f, uint32_t run, uint32_t first, uint32_t end, bool mixed,
                                  struct error *error)
 {
     uint8_t keep[VECTOR_ROWS_MAX];
+    const int64_t *times;
+    int64_t edge_ms = 0; /* of the vector before: the time of its row that is farthest */
+    size_t limit = f->selection.plan->limit, before = f->count;
     while (first < end) {
-        uint32_t vector = first / VECTOR_ROWS_MAX, start = vector * VECTOR_ROWS_MAX, rows;
+        uint32_t vector = (f->sign > 0 ? first : end - 1) / VECTOR_ROWS_MAX, start = vector * VECTOR_ROWS_MAX, rows;
         TRY(selection_interrupted(&f->selection, error));
         TRY(scan_vector(f->rows.scan, vector, error, &rows));
-        uint32_t stop = end - start < rows ? end - start : rows;
+        uint32_t from = first > start ? first - start : 0, to = end - start < rows ? end - start : rows;
+        if (limit) {
+            TRY(scan_times(f->rows.scan, error, &times));
+            if (f->count - before >= limit && times[f->sign > 0 ? from : to - 1] != edge_ms) return STATUS_OK;
+            edge_ms = times[f->sign > 0 ? to - 1 : from];
+        }
         memset(keep, 0, rows);
-        memset(keep + (first - start), 1, stop - (first - start));
+        memset(keep + from, 1, to - from);
         if (mixed) TRY(keep_wanted(f, rows, keep, error));
         TRY(collect_vector(f, run, vector, rows, keep, error));
-        first = start + stop;
+        if (f->sign > 0)
+            first = start + to;
+        else
+            end = start + from;
     }
     return STATUS_OK;
 }
