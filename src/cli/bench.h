@@ -16,6 +16,7 @@ int bench_query_run(int argc, char **argv);
 int bench_open_run(int argc, char **argv);
 int bench_self_run(int argc, char **argv);
 int bench_profiles_run(int argc, char **argv);
+int bench_identity_run(int argc, char **argv);
 
 /* ---- An engine without a server ---- */
 
@@ -33,8 +34,8 @@ enum status bench_engine_open(const char *directory, bool create, unsigned threa
                               struct error *error, struct bench_engine *engine) MUST_USE;
 /* --memory SIZE of the subcommands: a server option's notation. False after having said what is wrong. */
 bool bench_memory_parse(const char *command, const char *text, uint64_t *ret_bytes);
-/* Calls measure() with a directory made for it inside `parent` (NULL: $TMPDIR, or the system's), and removes that again.
- * Returns the command's exit code, after having said what went wrong. */
+/* Calls measure() with a directory made for it inside `parent` (NULL: $TMPDIR, or the system's), and removes that
+ * again. Returns the command's exit code, after having said what went wrong. */
 int bench_in_temporary(const char *command, const char *parent,
                        enum status (*measure)(const char *directory, const void *context, struct error *error),
                        const void *context);
