@@ -23,7 +23,8 @@ static const char help[] =
     "events\n"
     "                  came before: as they were stored, and after files were merged\n"
     "      hot         half of all events are those of one id; questions about the others\n"
-    "      scale       very many ids, three tenths of them linked, one user with very many devices; then a restart\n"
+    "      scale       very many ids, three tenths of them linked, one user with very many devices, one person of the\n"
+    "                  original mode with as many ids as it may have; then a start\n"
     "      storm       questions while 10000 links a second come in, and while as many events without links do\n"
     "  --events N      of ratio and hot; default 2000000\n"
     "  --ids N         of scale and storm; default 1000000\n"
@@ -46,6 +47,8 @@ static const char help[] =
 #define EVENTS_A_USER    10
 #define LINKS_A_SECOND   10000
 #define LINKS_A_RECORD   100
+#define ORIGINAL_PROJECT 2
+#define MERGES           20000
 #define ANSWER_BYTES_MAX ((size_t)256 << 20)
 #define SAMPLES_MAX      4096
 
@@ -397,6 +400,41 @@ static enum status fill_devices(struct store *store, uint64_t devices, struct er
     return fill_end(&filling);
 }
 
+/* Merges of one person of the original mode: until it has as many ids as it may have, and as many again as there are
+ * refused ones in `events`. */
+static enum status fill_cluster(struct store *store, uint64_t events, struct error *error)
+{
+    struct filling filling;
+    char room[2][48];
+    fill_begin(&filling, store, error);
+    for (uint64_t i = 0; i < events && filling.status == STATUS_OK; i++) {
+        if (i % RECORD_EVENTS == 0) {
+            fill_record(&filling);
+            batch_begin(&filling.batch, ORIGINAL_PROJECT, os_now_ms(), IDENTITY_ORIGINAL, 0);
+            batch_cluster_max(&filling.batch, LINK_CLUSTER_IDS_MAX);
+        }
+        batch_event(&filling.batch, STR("$merge"), FIRST_MS, user_id(0, room[0]), user_id(i + 1, room[1]), STR_NULL);
+        batch_event_end(&filling.batch);
+    }
+    return fill_end(&filling);
+}
+
+static enum status print_cluster(struct bench_engine *engine, double seconds, struct error *error)
+{
+    struct snapshot *snapshot;
+    struct cluster cluster;
+    char room[48];
+    TRY(store_snapshot(engine->store, ORIGINAL_PROJECT, error, &snapshot));
+    struct arena *arena = arena_new((size_t)16 << 20);
+    enum status status = snapshot_cluster(snapshot, snapshot_id(snapshot, user_id(0, room)), arena, error, &cluster);
+    if (status == STATUS_OK)
+        printf("  merges with one person a second  %9.0f   who has %u ids in the end; the others are refused\n",
+               MERGES / seconds, cluster.member_count);
+    arena_free(arena);
+    snapshot_free(snapshot);
+    return status;
+}
+
 static enum status show_collector(struct bench_engine *engine, struct error *error, double *ret_ms, uint32_t *ret_ids)
 {
     struct snapshot *snapshot;
@@ -452,6 +490,9 @@ static enum status measure_scale(const char *directory, const void *context, str
     if (status == STATUS_OK) status = fill_devices(engine.store, arguments->devices, error);
     double devices_s = bench_wall(&start);
     start = bench_clock();
+    if (status == STATUS_OK) status = fill_cluster(engine.store, MERGES, error);
+    double merges_s = bench_wall(&start);
+    start = bench_clock();
     if (status == STATUS_OK) status = store_flush(engine.store, error);
     double flush_s = bench_wall(&start);
     if (status == STATUS_OK) {
@@ -460,6 +501,9 @@ static enum status measure_scale(const char *directory, const void *context, str
         printf("  new ids a second                 %9.0f   each with an event, on one thread\n",
                (double)arguments->ids / ids_s);
         printf("  links to one user a second       %9.0f\n", (double)arguments->devices / devices_s);
+        status = print_cluster(&engine, merges_s, error);
+    }
+    if (status == STATUS_OK) {
         printf("  writing what is left to files, s %9.2f\n", flush_s);
         status = scale_reopen(&engine, directory, arguments, error);
     }
