@@ -4,6 +4,7 @@ set(cairn_multiversion_files
   src/ingest/express_read.c
   src/store/spread.c
   src/store/unpack.c
+  src/query/native/journey_kernels.c
   src/query/native/kernels.c
   src/query/native/mask_kernels.c
   src/query/native/pair_kernels.c

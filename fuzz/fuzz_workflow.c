@@ -87,8 +87,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct json inputs;
     struct error error = ERROR_INIT;
     struct buf report = BUF_INIT((size_t)4 << 20);
-    static const struct workflow_auth auths[] = {{STR("basicAuth"), STR("user:secret")},
-                                                 {STR("key"), STR("k3yk3yk3y")}};
+    static const struct workflow_auth auths[] = {{STR("basicAuth"), STR("user:secret"), STR_NULL},
+                                                 {STR("key"), STR("k3yk3yk3y"), STR_NULL}};
     split(str_from(data, size), &parts);
     workflow_problems_init(&problems, arena);
     if (workflow_document_parse(arena, parts.text[0], STR("w.yml"), &problems, &error, &document) == STATUS_OK) {

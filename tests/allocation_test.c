@@ -350,6 +350,8 @@ static enum status ask(struct world *w, struct executor *executor, const struct 
 {
     struct segmentation table;
     struct top_values top;
+    struct retention retention;
+    struct frequency frequency;
     enum status status;
     if (w->plan.kind == PLAN_SEGMENT) {
         status = executor->segment(executor, &w->plan, limits, error, &table);
@@ -357,6 +359,12 @@ static enum status ask(struct world *w, struct executor *executor, const struct 
     } else if (w->plan.kind == PLAN_TOP_VALUES) {
         status = executor->top_values(executor, &w->plan, limits, error, &top);
         if (status == STATUS_OK) top_values_free(&top);
+    } else if (w->plan.kind == PLAN_RETENTION) {
+        status = executor->retention(executor, &w->plan, limits, error, &retention);
+        if (status == STATUS_OK) retention_free(&retention);
+    } else if (w->plan.kind == PLAN_FREQUENCY) {
+        status = executor->frequency(executor, &w->plan, limits, error, &frequency);
+        if (status == STATUS_OK) frequency_free(&frequency);
     } else {
         status = ask_rows(w, executor, limits, error);
     }
@@ -477,7 +485,12 @@ static void questions_refuse_clearly(void **state)
         {PLAN_TOP_VALUES, MEASURE_COUNT, NULL, "properties[\"s\"]", NULL},
         {PLAN_EXPORT, MEASURE_COUNT, "properties[\"b\"] or true", NULL, NULL},
         {PLAN_FEED, MEASURE_COUNT, NULL, NULL, NULL},
-#define PROFILE_CASES 7 /* from here on */
+        {PLAN_RETENTION, MEASURE_COUNT, NULL, NULL, NULL},
+        {PLAN_RETENTION, MEASURE_COUNT, "properties[\"n\"] > 1 or defined(properties[\"b\"])", "properties[\"s\"]",
+         NULL},
+        {PLAN_FREQUENCY, MEASURE_COUNT, NULL, NULL, NULL},
+        {PLAN_FREQUENCY, MEASURE_COUNT, NULL, "properties[\"s\"]", NULL},
+#define PROFILE_CASES 11 /* from here on */
         {PLAN_SEGMENT, MEASURE_UNIQUE, "user[\"tier\"] == \"gold\"", "user[\"tier\"]", NULL},
         {PLAN_SEGMENT, MEASURE_SUM, "group[\"s\"][\"tier\"] != \"gold\"", "group[\"s\"][\"tier\"]",
          "user[\"seats\"] + group[\"s\"][\"seats\"]"},
@@ -490,6 +503,8 @@ static void questions_refuse_clearly(void **state)
         w->plan.where = cases[i].where ? str_of(cases[i].where) : STR_NULL;
         w->plan.on = cases[i].on ? str_of(cases[i].on) : STR_NULL;
         w->plan.of = cases[i].of ? str_of(cases[i].of) : STR_NULL;
+        w->plan.retention.interval_count = 70;
+        w->plan.active_unit = UNIT_DAY;
         w->plan.distinct_ids = &user;
         w->plan.distinct_id_count = cases[i].kind == PLAN_FEED;
         w->by_new_executor = i >= PROFILE_CASES;

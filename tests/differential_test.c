@@ -25,7 +25,7 @@
 #define SHOWN  8000 /* bytes of an answer */
 
 struct counts {
-    unsigned asked, refused, empty, unsupported, kinds[PLAN_EXPORT + 1];
+    unsigned asked, refused, empty, unsupported, kinds[PLAN_FREQUENCY + 1];
 };
 
 static uint64_t from_environment(const char *name, uint64_t otherwise)
@@ -122,10 +122,11 @@ static void engine_and_reference_agree(void **state)
     bool agree = true;
     for (uint64_t seed = first; seed < first + count && agree; seed++) agree = live_through(seed, &counts);
     print_message(
-        "%u plans (%u segmentations, %u of top values, %u feeds, %u exports), of which %u were refused, %u were "
-        "about nothing; %u more were not supported\n",
-        counts.asked, counts.kinds[PLAN_SEGMENT], counts.kinds[PLAN_TOP_VALUES], counts.kinds[PLAN_FEED],
-        counts.kinds[PLAN_EXPORT], counts.refused, counts.empty, counts.unsupported);
+        "%u plans (%u segmentations, %u of top values, %u of properties, %u feeds, %u exports, %u of retention, "
+        "%u of frequency), of which %u were refused, %u were about nothing; %u more were not supported\n",
+        counts.asked, counts.kinds[PLAN_SEGMENT], counts.kinds[PLAN_TOP_VALUES], counts.kinds[PLAN_PROPERTIES],
+        counts.kinds[PLAN_FEED], counts.kinds[PLAN_EXPORT], counts.kinds[PLAN_RETENTION], counts.kinds[PLAN_FREQUENCY],
+        counts.refused, counts.empty, counts.unsupported);
     assert_true(agree);
     assert_int_equal(counts.unsupported, 0);
     assert_true(counts.refused < counts.asked / 2);

@@ -58,6 +58,52 @@ const month = {
   duckdb: ["date_trunc('month', day)::DATE", 'make_date(year(day), month(day), 1)'],
 };
 
+// Three ways to say it: pairs made distinct, a bit for each interval, and in ClickHouse lists of times without a join.
+function retention(intervals, event) {
+  const seconds = intervals * 86400;
+  const some = event ? ` AND ${is(event)}` : '';
+  const births = (time) => `(SELECT uid, min(${time}) AS b FROM events WHERE ${is('Sign Up')} GROUP BY uid)`;
+  const clickhouseRows =
+    `SELECT uid, b, intDiv(toUInt32(e.time) - toUInt32(b), 86400) AS k FROM events AS e INNER JOIN ${births('time')} AS ` +
+    `births USING (uid) WHERE e.time >= b AND (e.event != 'Sign Up' OR e.time > b) AND e.time < b + ${seconds}${some}`;
+  const duckdbRows =
+    `SELECT uid, b, (epoch(time) - epoch(b))::BIGINT // 86400 AS k FROM events JOIN ${births('time')} AS births USING (uid) ` +
+    `WHERE time >= b AND (event <> 'Sign Up' OR time > b) AND time < b + INTERVAL ${seconds} SECOND${some}`;
+  const lists =
+    `SELECT minIf(toUInt32(time), ${is('Sign Up')}) AS b, groupArrayIf(toUInt32(time), event != 'Sign Up'${some}) AS others, ` +
+    `${event ? '[]' : `groupArrayIf(toUInt32(time), ${is('Sign Up')})`} AS again FROM events GROUP BY uid HAVING b > 0`;
+  return {
+    clickhouse: [
+      `SELECT toString(toDate(b)) AS d, toString(k) AS i, count() FROM (SELECT DISTINCT uid, b, k FROM (${clickhouseRows})) GROUP BY d, i`,
+      `SELECT toString(toDate(b)) AS d, toString(k) AS i, count() FROM (SELECT b, arrayJoin(bitPositionsToArray(m)) AS k FROM ` +
+        `(SELECT any(b) AS b, groupBitOr(bitShiftLeft(toUInt32(1), k)) AS m FROM (${clickhouseRows}) GROUP BY uid)) GROUP BY d, i`,
+      `SELECT toString(toDate(toDateTime(b, 'UTC'))) AS d, toString(k) AS i, count() FROM (SELECT b, arrayJoin(arrayDistinct(` +
+        `arrayConcat(arrayMap(t -> intDiv(t - b, 86400), arrayFilter(t -> t >= b AND t < b + ${seconds}, others)), ` +
+        `arrayMap(t -> intDiv(t - b, 86400), arrayFilter(t -> t > b AND t < b + ${seconds}, again))))) AS k FROM (${lists})) GROUP BY d, i`,
+    ],
+    duckdb: [
+      `SELECT b::DATE::VARCHAR, k::VARCHAR, count(*) FROM (SELECT DISTINCT uid, b, k FROM (${duckdbRows})) GROUP BY b::DATE, k`,
+      `SELECT b::DATE::VARCHAR, i::VARCHAR, count(*) FROM (SELECT any_value(b) AS b, bit_or(1::UINTEGER << k::UINTEGER) AS m ` +
+        `FROM (${duckdbRows}) GROUP BY uid), range(${intervals}) AS n(i) WHERE (m >> i::UINTEGER) & 1 = 1 GROUP BY b::DATE, i`,
+    ],
+  };
+}
+function frequency(condition) {
+  const duckdbWeek = week.duckdb[1];
+  return {
+    clickhouse: ['uniqExact(toDate(time))', 'bitCount(groupBitOr(bitShiftLeft(toUInt8(1), toDayOfWeek(time) - 1)))'].map(
+      (days) =>
+        `SELECT toString(w) AS l, toString(i) AS at_least, sum(c) FROM (SELECT w, n, count() AS c FROM (SELECT toMonday(time) AS w, ` +
+        `${days} AS n FROM events WHERE ${condition} GROUP BY w, uid) GROUP BY w, n) ARRAY JOIN range(1, n + 1) AS i GROUP BY l, at_least`,
+    ),
+    duckdb: ['count(DISTINCT day)', 'bit_count(bit_or(1::UTINYINT << (isodow(day) - 1)::UTINYINT))'].map(
+      (days) =>
+        `SELECT w::VARCHAR, i::VARCHAR, sum(c)::BIGINT FROM (SELECT w, unnest(range(1, n + 1)) AS i, c FROM (SELECT w, n, count(*) ` +
+        `AS c FROM (SELECT ${duckdbWeek} AS w, ${days} AS n FROM events WHERE ${condition} GROUP BY 1, uid) GROUP BY w, n)) GROUP BY w, i`,
+    ),
+  };
+}
+
 const zone = 'America/New_York';
 const local = (time) => `(${time} AT TIME ZONE 'UTC' AT TIME ZONE '${zone}')`;
 const topUrls = (condition) => ({
@@ -65,6 +111,25 @@ const topUrls = (condition) => ({
   duckdb: `SELECT url, count(*) AS c FROM events WHERE ${condition} GROUP BY url ORDER BY c DESC, url LIMIT 100`,
 });
 const cities = `SELECT city FROM events WHERE ${is(frequent)} GROUP BY city ORDER BY count(*) DESC, city::VARCHAR LIMIT 60`;
+
+// Prices go from 1 to 990: 12 ranges are 10 of 100. The databases are told so; Cairn finds it out.
+function ranges(clickhouseValue, duckdbValue) {
+  const hundred = 'floor(price / 100)::INTEGER';
+  return {
+    clickhouse:
+      `SELECT toString(d) AS day, concat(toString(b * 100), ' - ', if(b = 9, '1,000', toString(b * 100 + 100))), v FROM ` +
+      `(SELECT toDate(time) AS d, toUInt32(floor(price / 100)) AS b, ${clickhouseValue} AS v FROM events ` +
+      `WHERE ${is(frequent)} AND price IS NOT NULL GROUP BY d, b)`,
+    duckdb:
+      `SELECT day::VARCHAR, (b * 100)::VARCHAR || ' - ' || CASE b WHEN 9 THEN '1,000' ELSE (b * 100 + 100)::VARCHAR END, v ` +
+      `FROM (SELECT day, ${hundred} AS b, ${duckdbValue} AS v FROM events WHERE ${is(frequent)} AND price IS NOT NULL ` +
+      `GROUP BY day, b)`,
+  };
+}
+const top10 = {
+  clickhouse: 'SELECT event FROM events GROUP BY event ORDER BY count() DESC, toString(event) LIMIT 10',
+  duckdb: 'SELECT event FROM events GROUP BY event ORDER BY count(*) DESC, event::VARCHAR LIMIT 10',
+};
 
 // `user`: {number, id} of the person whose feed is asked for.
 export function queries(user) {
@@ -252,6 +317,34 @@ export function queries(user) {
       duckdb: `SELECT '${from}', floor(price / 10)::BIGINT::VARCHAR AS b, count(*) FROM events WHERE ${is(frequent)} GROUP BY b`,
     },
     {
+      name: 'day x ranges of price',
+      cairn: { ...range, events: [frequent], on: property('price'), bins: 12 },
+      ...ranges('count()', 'count(*)'),
+    },
+    {
+      name: 'day x ranges of price, uniques',
+      cairn: { ...range, events: [frequent], measure: 'unique', on: property('price'), bins: 12 },
+      ...ranges('uniqExact(uid)', 'count(DISTINCT uid)'),
+    },
+    {
+      name: 'day x plan x browser',
+      cairn: { ...range, events: [frequent], on: property('plan'), by: property('$browser'), limit: 60 },
+      clickhouse: `SELECT ${day}, concat(toString(plan), ' / ', toString(browser)), count() FROM events WHERE ${is(frequent)} GROUP BY toDate(time), plan, browser`,
+      duckdb: `SELECT day::VARCHAR, plan::VARCHAR || ' / ' || browser::VARCHAR, count(*) FROM events WHERE ${is(frequent)} GROUP BY day, plan, browser`,
+    },
+    {
+      name: 'daily count of the top 10 events',
+      cairn: { ...range, on: property('$event_name'), limit: 10 },
+      clickhouse: `SELECT ${day}, toString(event), count() FROM events WHERE event IN (${top10.clickhouse}) GROUP BY toDate(time), event`,
+      duckdb: `SELECT day::VARCHAR, event::VARCHAR, count(*) FROM events WHERE event IN (${top10.duckdb}) GROUP BY day, event`,
+    },
+    {
+      name: 'daily uniques of the top 10 events',
+      cairn: { ...range, measure: 'unique', on: property('$event_name'), limit: 10 },
+      clickhouse: `SELECT ${day}, toString(event), uniqExact(uid) FROM events WHERE event IN (${top10.clickhouse}) GROUP BY toDate(time), event`,
+      duckdb: `SELECT day::VARCHAR, event::VARCHAR, count(DISTINCT uid) FROM events WHERE event IN (${top10.duckdb}) GROUP BY day, event`,
+    },
+    {
       name: 'day x screen width',
       cairn: { ...range, events: [frequent], on: property('screen_w') },
       clickhouse: `SELECT ${day}, toString(screen_w), count() FROM events WHERE ${is(frequent)} GROUP BY toDate(time), screen_w`,
@@ -268,6 +361,28 @@ export function queries(user) {
       cairn: { ...range, events: [frequent], where: `"product/12" in ${property('$current_url')}` },
       clickhouse: everyDay('count(*)', `${is(frequent)} AND position(url, 'product/12') > 0`).clickhouse,
       duckdb: everyDay('count(*)', `${is(frequent)} AND contains(url, 'product/12')`).duckdb,
+    },
+    {
+      // Who signs up on a day, and comes back k times 24 hours later, to the second; the sign-up itself is no return.
+      name: 'retention, 30 days',
+      cairn: { ...range, kind: 'retention', born_events: ['Sign Up'], intervals: 30 },
+      ...retention(30),
+    },
+    {
+      name: 'retention, 30 days, frequent event',
+      cairn: { ...range, kind: 'retention', born_events: ['Sign Up'], events: [frequent], intervals: 30 },
+      ...retention(30, frequent),
+    },
+    {
+      // On how many days of a week: at least so many.
+      name: 'days a week, frequent event',
+      cairn: { ...range, kind: 'frequency', events: [frequent], unit: 'week', active_unit: 'day' },
+      ...frequency(is(frequent)),
+    },
+    {
+      name: 'days a week, any event',
+      cairn: { ...range, kind: 'frequency', unit: 'week', active_unit: 'day' },
+      ...frequency('true'),
     },
     {
       name: "one user's feed",

@@ -1,15 +1,23 @@
 #include "api/api.h"
 
+#include "api/cohorts.h"
 #include "api/deletions.h"
 #include "api/engage.h"
 #include "api/engage_query.h"
+#include "api/events.h"
+#include "api/export.h"
+#include "api/feed.h"
+#include "api/funnels.h"
 #include "api/health.h"
 #include "api/identities.h"
 #include "api/identity.h"
 #include "api/import.h"
 #include "api/record.h"
 #include "api/lookups.h"
+#include "api/query_job.h"
 #include "api/response.h"
+#include "api/retention.h"
+#include "api/saved.h"
 #include "api/sdk.h"
 #include "api/segmentation.h"
 #include "api/track.h"
@@ -21,6 +29,39 @@
 #include <stdatomic.h>
 
 #define GET_POST (HTTP_METHOD_GET | HTTP_METHOD_POST)
+
+/* A query of the Query API, under both of its bases: api/query_job.h. Parameters may come in a body; lists of ids make
+ * some large. A slash at the end of the path is the router's business. */
+#define QUERY_2_0 "/api/2.0/"
+#define QUERY_NEW "/api/query/"
+#define QUERY_SIZED(name, function, bytes)                                                                             \
+    {.methods = GET_POST, .path = QUERY_2_0 name, .handler = (function), .body_bytes_max = (bytes)},                   \
+    {                                                                                                                  \
+        .methods = GET_POST, .path = QUERY_NEW name, .handler = (function), .body_bytes_max = (bytes)                  \
+    }
+#define QUERY(name, function)       QUERY_SIZED(name, function, 1 << 20)
+#define QUERY_LARGE(name, function) QUERY_SIZED(name, function, 4 << 20)
+
+/* The saved ones of a kind, and one of them. */
+#define SAVED(name, prefix)                                                                                            \
+    {.methods = HTTP_METHOD_GET,                                                                                       \
+     .path = "/api/app/projects/{project_id}/" name,                                                                   \
+     .handler = prefix##_list_saved},                                                                                  \
+        {.methods = HTTP_METHOD_POST,                                                                                  \
+         .path = "/api/app/projects/{project_id}/" name,                                                               \
+         .handler = prefix##_create,                                                                                   \
+         .body_bytes_max = 1 << 20},                                                                                   \
+        {.methods = HTTP_METHOD_GET,                                                                                   \
+         .path = "/api/app/projects/{project_id}/" name "/{id}",                                                       \
+         .handler = prefix##_get},                                                                                     \
+        {.methods = HTTP_METHOD_PATCH,                                                                                 \
+         .path = "/api/app/projects/{project_id}/" name "/{id}",                                                       \
+         .handler = prefix##_change,                                                                                   \
+         .body_bytes_max = 1 << 20},                                                                                   \
+    {                                                                                                                  \
+        .methods = HTTP_METHOD_DELETE, .path = "/api/app/projects/{project_id}/" name "/{id}",                         \
+        .handler = prefix##_delete                                                                                     \
+    }
 
 static const struct http_route routes[] = {
     {.methods = GET_POST, .path = "/track", .handler = api_track},
@@ -51,27 +92,37 @@ static const struct http_route routes[] = {
      .handler = api_flags_first_time_event,
      .body_bytes_max = 1 << 20},
     {.methods = HTTP_METHOD_OPTIONS, .path = "/flags/{flag_id}/first-time-events", .handler = response_preflight},
-    {.methods = GET_POST, .path = "/api/2.0/segmentation", .handler = api_segmentation, .body_bytes_max = 1 << 20},
-    {.methods = GET_POST, .path = "/api/query/segmentation", .handler = api_segmentation, .body_bytes_max = 1 << 20},
-    {.methods = GET_POST, .path = "/api/2.0/engage", .handler = api_engage_query, .body_bytes_max = 4 << 20},
-    {.methods = GET_POST, .path = "/api/query/engage", .handler = api_engage_query, .body_bytes_max = 4 << 20},
-    {.methods = GET_POST, .path = "/api/2.0/engage/query", .handler = api_engage_query, .body_bytes_max = 4 << 20},
-    {.methods = GET_POST, .path = "/api/query/engage/query", .handler = api_engage_query, .body_bytes_max = 4 << 20},
+    QUERY("segmentation", api_segmentation),
+    QUERY("segmentation/numeric", api_segmentation_numeric),
+    QUERY("segmentation/sum", api_segmentation_sum),
+    QUERY("segmentation/average", api_segmentation_average),
+    QUERY("segmentation/multiseg", api_segmentation_multiseg),
+    QUERY("retention", api_retention),
+    QUERY("retention/addiction", api_retention_addiction),
+    {.methods = GET_POST, .path = "/retention", .handler = api_retention, .body_bytes_max = 1 << 20},
     {.methods = GET_POST,
-     .path = "/api/2.0/engage/properties",
-     .handler = api_engage_properties,
-     .body_bytes_max = 4 << 20},
-    {.methods = GET_POST,
-     .path = "/api/query/engage/properties",
-     .handler = api_engage_properties,
-     .body_bytes_max = 4 << 20},
-    {.methods = GET_POST, .path = "/api/2.0/engage/stats", .handler = api_engage_stats, .body_bytes_max = 4 << 20},
-    {.methods = GET_POST, .path = "/api/query/engage/stats", .handler = api_engage_stats, .body_bytes_max = 4 << 20},
-    {.methods = GET_POST, .path = "/api/2.0/engage/revenue", .handler = api_engage_revenue, .body_bytes_max = 4 << 20},
-    {.methods = GET_POST,
-     .path = "/api/query/engage/revenue",
-     .handler = api_engage_revenue,
-     .body_bytes_max = 4 << 20},
+     .path = "/retention/addiction",
+     .handler = api_retention_addiction,
+     .body_bytes_max = 1 << 20},
+    QUERY("events", api_events),
+    QUERY("events/top", api_events_top),
+    QUERY("events/names", api_events_names),
+    QUERY("events/properties", api_events_properties),
+    QUERY("events/properties/top", api_events_properties_top),
+    QUERY("events/properties/values", api_events_properties_values),
+    QUERY_LARGE("engage", api_engage_query),
+    QUERY_LARGE("engage/query", api_engage_query),
+    QUERY_LARGE("engage/properties", api_engage_properties),
+    QUERY_LARGE("engage/stats", api_engage_stats),
+    QUERY_LARGE("engage/revenue", api_engage_revenue),
+    {.methods = GET_POST, .path = "/api/2.0/export", .handler = api_export, .body_bytes_max = 1 << 20},
+    {.methods = GET_POST, .path = "/export", .handler = api_export, .body_bytes_max = 1 << 20},
+    QUERY_LARGE("stream/query", api_feed),
+    QUERY("cohorts/list", api_cohorts),
+    QUERY("funnels", api_funnels),
+    QUERY("funnels/list", api_funnels_list),
+    SAVED("funnels", api_funnels),
+    SAVED("cohorts", api_cohorts),
     {.methods = HTTP_METHOD_GET, .path = "/api/app/projects/{project_id}/data-groups", .handler = api_data_groups},
     {.methods = HTTP_METHOD_POST,
      .path = "/api/app/data-deletions/v3.0",
@@ -133,7 +184,10 @@ void api_render_error(struct http_request *request, int status, const struct err
         response_allow_origin(request);
         break;
     }
-    http_render_error_json(request, status, error);
+    if (str_starts(request->path, STR(QUERY_2_0)) || str_starts(request->path, STR(QUERY_NEW)))
+        query_refuse(request, status, error);
+    else
+        http_render_error_json(request, status, error);
 }
 
 struct meta_view *api_meta_view(struct api *api, unsigned loop_index)

@@ -118,3 +118,30 @@ enum status params_choice(const struct params *params, const char *name, const c
     buf_fini(&list);
     return STATUS_INVALID;
 }
+
+enum status params_texts(const struct params *params, const char *name, struct arena *arena, struct error *error,
+                         const struct str **ret_texts, size_t *ret_count)
+{
+    struct json list;
+    if (json_parse(arena, params_get(params, name), NULL, NULL, &list) != STATUS_OK || list.type != JSON_ARRAY) {
+        error_set(error, STATUS_INVALID, "Error in %s: not a JSON array", name);
+        error_hint(error, "send something like [\"a\",\"b\"]");
+        return STATUS_INVALID;
+    }
+    struct str *texts = arena_new_array(arena, struct str, list.array.count + 1);
+    if (!texts) return error_set(error, STATUS_LIMIT, "request needs too much memory");
+    for (size_t i = 0; i < list.array.count; i++) {
+        const struct json *item = &list.array.items[i];
+        char number[NUMBER_TEXT_MAX];
+        if (item->type == JSON_STRING || item->type == JSON_BIGNUM)
+            texts[i] = item->string;
+        else if (item->type == JSON_INT)
+            texts[i] = arena_str(arena, str_from(number, number_format_int(item->integer, number)));
+        else
+            return error_set(error, STATUS_INVALID, "Error in %s: item %zu is not a text", name, i);
+        if (!texts[i].data) return error_set(error, STATUS_LIMIT, "request needs too much memory");
+    }
+    *ret_texts = texts;
+    *ret_count = list.array.count;
+    return STATUS_OK;
+}

@@ -25,3 +25,7 @@ enum status params_date(const struct params *params, const char *name, struct er
 /* The index in names[], which ends with NULL; `initial` when it is not given. */
 enum status params_choice(const struct params *params, const char *name, const char *const *names, int initial,
                           struct error *error, int *ret_index) MUST_USE;
+/* A JSON array of texts, in the arena. Numbers stand for their text: ids are often sent so. The parameter must be
+ * given. */
+enum status params_texts(const struct params *params, const char *name, struct arena *arena, struct error *error,
+                         const struct str **ret_texts, size_t *ret_count) MUST_USE;

@@ -102,30 +102,46 @@ static int status_of(enum status status)
     }
 }
 
-static void answer(struct http_request *request, void *arg)
+void query_refuse(struct http_request *request, int status, const struct error *error)
 {
-    struct query_job *job = arg;
-    if (job->status == 200) {
-        http_respond_buf(request, 200, job->content_type, &job->body);
-        return;
-    }
-    char text[1100];
+    char text[sizeof error->primary + sizeof error->detail + sizeof error->hint];
+    struct error placed = *error;
     struct buf body = BUF_INIT((size_t)1 << 20);
     buf_lit(&body, "{\"request\":");
     json_write_str(&body, request->target);
     buf_lit(&body, ",\"error\":");
-    if (job->error.column) {
-        size_t used = strlen(job->error.primary);
-        snprintf(job->error.primary + used, sizeof job->error.primary - used, " at position %u", job->error.column);
+    if (error->column) {
+        size_t used = strlen(placed.primary);
+        snprintf(placed.primary + used, sizeof placed.primary - used, " at position %u", error->column);
     }
-    json_write_str(&body, str_of(error_text(&job->error, text, sizeof text)));
-    if (job->error.column) buf_printf(&body, ",\"position\":%u", job->error.column);
+    json_write_str(&body, str_of(error_text(&placed, text, sizeof text)));
+    if (error->column) buf_printf(&body, ",\"position\":%u", error->column);
     buf_byte(&body, '}');
-    if (job->status == 401) http_header_add(request, "WWW-Authenticate", STR("Basic realm=\"cairn\""));
-    if (job->status == 429) http_header_add(request, "Retry-After", STR("60"));
-    if (job->status == 503) http_header_add(request, "Retry-After", STR(RESPONSE_RETRY_AFTER_S));
+    if (status == 401) http_header_add(request, "WWW-Authenticate", STR("Basic realm=\"cairn\""));
+    if (status == 429) http_header_add(request, "Retry-After", STR("60"));
+    if (status == 503) http_header_add(request, "Retry-After", STR(RESPONSE_RETRY_AFTER_S));
+    http_respond_buf(request, status, "application/json", &body);
+}
+
+static void answer(struct http_request *request, void *arg)
+{
+    struct query_job *job = arg;
+    if (job->status == 200 && job->respond) {
+        job->respond(request, job);
+        return;
+    }
+    if (job->status == 200) {
+        http_respond_buf(request, 200, job->content_type, &job->body);
+        return;
+    }
     if (job->status >= 500) log_failure(LOG_ERROR, "query_failed", &job->error);
-    http_respond_buf(request, job->status, "application/json", &body);
+    query_refuse(request, job->status, &job->error);
+}
+
+void query_failed(struct query_job *job, enum status status)
+{
+    job->status = status_of(status);
+    answer(job->request, job);
 }
 
 /* On a worker thread. */

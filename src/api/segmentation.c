@@ -1,205 +1,232 @@
 #include "api/segmentation.h"
 
-#include "api/query_job.h"
-#include "base/civil.h"
+#include "api/report.h"
 #include "base/json.h"
-#include "lookup/lookup.h"
-#include "query/backend.h"
-#include "query/native/group_join.h"
 
 #define LIMIT_DEFAULT 60
-#define INTERVAL_MAX  100000
+#define LIMIT_MAX     10000
+#define BINS_DEFAULT  12
+#define BINS_MAX      1000
 
-struct question {
-    struct str event;
-    bool csv;
-};
-
-/* --- the answer --- */
-
-static void write_cell(const struct series *series, uint32_t bucket, struct buf *body)
+static enum status required(struct query_job *job, const char *name, struct str *ret_value)
 {
-    double number = 0; /* Mixpanel has no other word for nothing */
-    (void)series_number(series, bucket, &number);
-    json_write_double(body, number);
-}
-
-static void write_json(const struct segmentation *result, struct buf *body)
-{
-    buf_lit(body, "{\"data\":{\"series\":[");
-    for (uint32_t b = 0; b < result->bucket_count; b++) {
-        if (b) buf_byte(body, ',');
-        json_write_str(body, result->buckets[b]);
-    }
-    buf_lit(body, "],\"values\":{");
-    for (uint32_t s = 0; s < result->series_count; s++) {
-        if (s) buf_byte(body, ',');
-        json_write_str(body, result->series[s].label);
-        buf_lit(body, ":{");
-        for (uint32_t b = 0; b < result->bucket_count; b++) {
-            if (b) buf_byte(body, ',');
-            json_write_str(body, result->buckets[b]);
-            buf_byte(body, ':');
-            write_cell(&result->series[s], b, body);
-        }
-        buf_byte(body, '}');
-    }
-    buf_printf(body, "}},\"legend_size\":%u}", result->label_count);
-}
-
-/* RFC 4180: quoted where the text asks for it. */
-static void write_csv_text(struct buf *body, struct str text)
-{
-    bool quote = false;
-    for (size_t i = 0; i < text.size && !quote; i++) quote = strchr(",\"\r\n", text.data[i]) && text.data[i];
-    if (!quote) {
-        buf_str_add(body, text);
-        return;
-    }
-    buf_byte(body, '"');
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] == '"') buf_byte(body, '"');
-        buf_byte(body, text.data[i]);
-    }
-    buf_byte(body, '"');
-}
-
-static void write_csv(const struct segmentation *result, struct buf *body)
-{
-    buf_lit(body, "date");
-    for (uint32_t s = 0; s < result->series_count; s++) {
-        buf_byte(body, ',');
-        write_csv_text(body, result->series[s].label);
-    }
-    buf_lit(body, "\r\n");
-    for (uint32_t b = 0; b < result->bucket_count; b++) {
-        buf_str_add(body, result->buckets[b]);
-        for (uint32_t s = 0; s < result->series_count; s++) {
-            buf_byte(body, ',');
-            write_cell(&result->series[s], b, body);
-        }
-        buf_lit(body, "\r\n");
-    }
-}
-
-/* --- the plan --- */
-
-static const char *const unit_names[] = {"minute", "hour", "day", "week", "month", NULL};
-
-/* The last `count` units, the current one included. */
-static void last_units(struct plan *plan, int64_t count)
-{
-    int64_t now = timezone_to_local_ms(plan->zone, plan->now_ms), today = floor_div(now, DAY_MS);
-    int year, month, day;
-    plan->to_day = today;
-    switch (plan->unit) {
-    case UNIT_MINUTE:
-    case UNIT_HOUR: {
-        int64_t cell = plan->unit == UNIT_MINUTE ? 60000 : HOUR_MS;
-        plan->to_local_ms = (floor_div(now, cell) + 1) * cell;
-        plan->from_local_ms = plan->to_local_ms - count * cell;
-        plan->from_day = floor_div(plan->from_local_ms, DAY_MS);
-        break;
-    }
-    case UNIT_WEEK: plan->from_day = today - civil_weekday(today) - 7 * (count - 1); break;
-    case UNIT_MONTH: {
-        civil_from_days(today, &year, &month, &day);
-        int64_t months = (int64_t)year * 12 + month - count;
-        plan->from_day = civil_to_days((int)floor_div(months, 12), (int)(months - floor_div(months, 12) * 12) + 1, 1);
-        break;
-    }
-    default: plan->from_day = today - count + 1;
-    }
-}
-
-static enum status plan_range(const struct params *params, struct plan *plan, struct error *error)
-{
-    int unit;
-    int64_t interval;
-    TRY(params_choice(params, "unit", unit_names, UNIT_DAY, error, &unit));
-    TRY(params_int(params, "interval", 1, INTERVAL_MAX, 0, error, &interval));
-    plan->unit = (enum plan_unit)unit;
-    bool dates = params_get(params, "from_date").data || params_get(params, "to_date").data;
-    if (!dates && interval) {
-        last_units(plan, interval);
-        return STATUS_OK;
-    }
-    TRY(params_date(params, "from_date", error, &plan->from_day));
-    TRY(params_date(params, "to_date", error, &plan->to_day));
-    if (plan->from_day > plan->to_day) {
-        error_set(error, STATUS_INVALID, "Error in from_date: it is later than to_date");
-        return STATUS_INVALID;
-    }
-    if (interval && !params_get(params, "unit").data) {
-        plan->unit = UNIT_DAYS;
-        plan->interval_days = (unsigned)interval;
-    }
+    struct str value = params_get(&job->params, name);
+    if (!value.data) return error_set(&job->error, STATUS_INVALID, "%s is required", name);
+    *ret_value = value;
     return STATUS_OK;
 }
 
-static enum status make_plan(struct question *question, const struct params *params, const struct api *api,
-                             struct plan *plan, struct error *error)
+/* What all of them read: one event, the range, `where`, the format. */
+static enum status read_plan(struct query_job *job, struct plan *ret_plan, bool *ret_csv)
 {
-    static const char *const types[] = {"general", "unique", "average", NULL};
-    static const char *const formats[] = {"json", "csv", NULL};
-    int type, format;
-    int64_t limit, limit_max = api->query.labels_max < 10000 ? api->query.labels_max : 10000;
-    question->event = params_get(params, "event");
-    if (!question->event.data) return error_set(error, STATUS_INVALID, "event is required");
-    TRY(params_choice(params, "type", types, MEASURE_COUNT, error, &type));
-    TRY(params_choice(params, "format", formats, 0, error, &format));
-    TRY(params_int(params, "limit", 1, limit_max, LIMIT_DEFAULT < limit_max ? LIMIT_DEFAULT : limit_max, error,
-                   &limit));
-    TRY(plan_range(params, plan, error));
-    plan->kind = PLAN_SEGMENT;
-    plan->events = &question->event;
-    plan->event_count = 1;
-    plan->measure = (enum plan_measure)type;
-    plan->limit = (uint32_t)limit;
-    plan->where = params_get(params, "where");
-    plan->on = params_get(params, "on");
-    question->csv = format == 1;
+    struct plan plan = report_plan(job);
+    TRY(report_read_event(job, &plan));
+    TRY(report_read_format(job, ret_csv));
+    TRY(report_read_range(job, &plan));
+    plan.where = params_get(&job->params, "where");
+    *ret_plan = plan;
     return STATUS_OK;
 }
 
-/* With the lookup tables and the profiles of groups as they are now. */
-static enum status ask(struct query_job *job, struct plan *plan, struct segmentation *ret_result)
+/* The plan's names of expressions are not always the parameters'. */
+static enum status named(struct query_job *job, enum status status, const char *plan_name, const char *parameter)
 {
-    struct api *api = job->api;
-    struct plan_limits limits = query_limits(job);
-    struct lookup_joins *joins;
-    struct group_joins *groups = NULL;
-    TRY(lookup_joins_new(api->lookup, job->view, job->project->id, &job->error, &joins));
-    plan->joins = lookup_joins_list(joins, &plan->join_count);
-    enum status status = group_joins_new(api->store, plan, &limits, &job->error, &groups);
-    if (status == STATUS_OK) status = api->executor->segment(api->executor, plan, &limits, &job->error, ret_result);
-    if (status == STATUS_OK && (status = lookup_joins_status(joins, &job->error)) != STATUS_OK)
-        segmentation_free(ret_result);
-    group_joins_free(groups);
-    lookup_joins_free(joins);
+    struct error *error = &job->error;
+    size_t size = strlen(plan_name);
+    if (status != STATUS_INVALID || strncmp(error->primary, plan_name, size) != 0 || error->primary[size] != ':')
+        return status;
+    memmove(error->primary, error->primary + size + 2, sizeof error->primary - size - 2);
+    error_prefix(error, "%s", parameter);
     return status;
 }
 
-static enum status run(struct query_job *job)
+static enum status answer_table(struct query_job *job, const struct plan *plan, bool csv, bool sparse)
 {
-    struct api *api = job->api;
-    struct question question;
     struct segmentation result;
-    struct plan plan = {.project = (uint64_t)job->project->id, .zone = job->zone, .now_ms = job->now_ms};
-    TRY(make_plan(&question, &job->params, api, &plan, &job->error));
-    TRY(ask(job, &plan, &result));
-    query_body_init(job);
-    if (question.csv) {
-        job->content_type = "text/csv; charset=utf-8";
-        write_csv(&result, &job->body);
-    } else {
-        write_json(&result, &job->body);
-    }
+    struct report_table table;
+    TRY(report_segment(job, plan, &result));
+    enum status status = report_table(job, &result, &table);
+    table.sparse = sparse;
+    if (status == STATUS_OK) status = report_write(job, &table, csv);
     segmentation_free(&result);
-    return query_body_check(job, "use a larger unit or fewer labels");
+    return status;
+}
+
+/* --- counts --- */
+
+static enum status run_counts(struct query_job *job)
+{
+    struct plan plan;
+    bool csv;
+    TRY(read_plan(job, &plan, &csv));
+    TRY(report_read_type(job, &plan));
+    TRY(report_read_limit(job, LIMIT_DEFAULT, LIMIT_MAX, &plan));
+    plan.on = params_get(&job->params, "on");
+    return answer_table(job, &plan, csv, false);
 }
 
 void api_segmentation(struct http_request *request)
 {
-    query_start(request, run);
+    query_start(request, run_counts);
+}
+
+/* --- by ranges of numbers --- */
+
+static enum status run_numeric(struct query_job *job)
+{
+    struct plan plan;
+    bool csv;
+    int64_t bins;
+    TRY(read_plan(job, &plan, &csv));
+    TRY(required(job, "on", &plan.on));
+    TRY(report_read_type(job, &plan));
+    TRY(params_int(&job->params, "buckets", 2, BINS_MAX, BINS_DEFAULT, &job->error, &bins));
+    plan.bin_count = (uint32_t)bins;
+    return answer_table(job, &plan, csv, true);
+}
+
+void api_segmentation_numeric(struct http_request *request)
+{
+    query_start(request, run_numeric);
+}
+
+/* --- sums and averages --- */
+
+/* The documented answer, and the one that other descriptions of the API have, at once. */
+static void write_measured(struct query_job *job, const struct segmentation *result)
+{
+    struct buf *body = &job->body;
+    const struct series *series = &result->series[0];
+    buf_lit(body, "{\"status\":\"ok\",\"computed_at\":");
+    report_write_time(body, job->now_ms);
+    buf_lit(body, ",\"results\":");
+    report_write_series(body, result, series, false);
+    buf_lit(body, ",\"data\":{\"series\":");
+    report_write_buckets(body, result);
+    buf_lit(body, ",\"values\":{");
+    json_write_str(body, series->label);
+    buf_byte(body, ':');
+    report_write_series(body, result, series, false);
+    buf_printf(body, "}},\"legend_size\":%u}", result->label_count);
+}
+
+static enum status run_measured(struct query_job *job, enum plan_measure measure)
+{
+    struct plan plan;
+    struct segmentation result;
+    struct report_table table;
+    bool csv;
+    TRY(read_plan(job, &plan, &csv));
+    TRY(required(job, "on", &plan.of));
+    plan.measure = measure;
+    TRY(named(job, report_segment(job, &plan, &result), "of", "on"));
+    enum status status = STATUS_OK;
+    if (csv) {
+        status = report_table(job, &result, &table);
+        if (status == STATUS_OK) status = report_write(job, &table, true);
+    } else {
+        query_body_init(job);
+        write_measured(job, &result);
+        status = query_body_check(job, "use a larger unit");
+    }
+    segmentation_free(&result);
+    return status;
+}
+
+static enum status run_sum(struct query_job *job)
+{
+    return run_measured(job, MEASURE_SUM);
+}
+static enum status run_average(struct query_job *job)
+{
+    return run_measured(job, MEASURE_MEAN);
+}
+
+void api_segmentation_sum(struct http_request *request)
+{
+    query_start(request, run_sum);
+}
+void api_segmentation_average(struct http_request *request)
+{
+    query_start(request, run_average);
+}
+
+/* --- by two expressions --- */
+
+/* Every label of the outer expression holds every one of the inner: clients read them as a matrix. */
+static void write_crossed(struct buf *body, const struct segmentation *result)
+{
+    buf_lit(body, "{\"data\":{\"series\":");
+    report_write_buckets(body, result);
+    buf_lit(body, ",\"values\":{");
+    for (uint32_t s = 0; s < result->series_count; s++) {
+        uint32_t inner = s % result->by_count;
+        if (inner == 0) {
+            if (s) buf_lit(body, "},");
+            json_write_str(body, result->series[s].label);
+            buf_lit(body, ":{");
+        }
+        if (inner) buf_byte(body, ',');
+        json_write_str(body, result->by[inner]);
+        buf_byte(body, ':');
+        report_write_series(body, result, &result->series[s], false);
+    }
+    buf_printf(body, "%s}},\"legend_size\":%u}", result->series_count ? "}" : "", result->label_count);
+}
+
+/* A column for each pair, named `outer / inner`. */
+static enum status write_crossed_csv(struct query_job *job, const struct segmentation *result)
+{
+    struct report_table table;
+    TRY(report_table(job, result, &table));
+    struct report_series *series = arena_new_array(job->request->arena, struct report_series, table.count + 1);
+    if (!series) return error_set(&job->error, STATUS_LIMIT, "request needs too much memory");
+    for (uint32_t s = 0; s < table.count; s++) {
+        struct str inner = result->by[s % result->by_count];
+        series[s] = table.series[s];
+        series[s].label =
+            arena_printf(job->request->arena, STR_FMT " / " STR_FMT, STR_ARG(table.series[s].label), STR_ARG(inner));
+        if (!series[s].label.data) return error_set(&job->error, STATUS_LIMIT, "request needs too much memory");
+    }
+    table.series = series;
+    return report_write(job, &table, true);
+}
+
+static enum status run_multiseg(struct query_job *job)
+{
+    static const char *const actions[] = {"sum", "average", NULL};
+    struct plan plan;
+    struct segmentation result;
+    bool csv;
+    int action;
+    struct str inner;
+    TRY(read_plan(job, &plan, &csv));
+    TRY(required(job, "outer", &plan.on));
+    TRY(required(job, "inner", &inner));
+    TRY(report_read_type(job, &plan));
+    TRY(report_read_limit(job, LIMIT_DEFAULT, LIMIT_MAX, &plan));
+    TRY(params_choice(&job->params, "action", actions, -1, &job->error, &action));
+    if (action >= 0) { /* the inner expression is what is added up */
+        plan.measure = action == 0 ? MEASURE_SUM : MEASURE_MEAN;
+        plan.of = inner;
+        enum status status = named(job, answer_table(job, &plan, csv, false), "on", "outer");
+        return named(job, status, "of", "inner");
+    }
+    plan.by = inner;
+    enum status status = named(job, report_segment(job, &plan, &result), "on", "outer");
+    TRY(named(job, status, "by", "inner"));
+    if (csv) {
+        status = write_crossed_csv(job, &result);
+    } else {
+        query_body_init(job);
+        write_crossed(&job->body, &result);
+        status = query_body_check(job, "use a larger unit or a smaller limit");
+    }
+    segmentation_free(&result);
+    return status;
+}
+
+void api_segmentation_multiseg(struct http_request *request)
+{
+    query_start(request, run_multiseg);
 }

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "os/fs.h"
 #include "query/backend.h"
+#include "query/funnel.h"
 #include "store/store.h"
 
 #define BENCH_PROJECT 1 /* where bench load puts its events */
@@ -91,6 +92,13 @@ enum status bench_loader_finish(struct bench_loader *loader, struct error *error
  * INVALID names the member that is wrong. */
 enum status bench_plan(struct arena *arena, const struct json *question, struct error *error,
                        struct plan *ret_plan) MUST_USE;
+/* The same of a question whose kind is funnel; bench_is_funnel tells. */
+bool bench_is_funnel(const struct json *question);
+enum status bench_funnel_plan(struct arena *arena, const struct json *question, struct error *error,
+                              struct funnel_plan *ret_plan) MUST_USE;
+/* Rows of [bucket, "step", number]. */
+enum status bench_funnel_answer(struct executor *executor, const struct funnel_plan *plan, struct error *error,
+                                struct buf *answer) MUST_USE;
 /* Runs it once and writes the answer as JSON to `answer`, in a form that does not depend on who answers: rows of
  * [bucket, label, number] without empty cells, of [label, number], or of events; or just [events, sum of their times in
  * s] for exports, whose events are written as JSON lines and thrown away. */

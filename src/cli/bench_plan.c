@@ -17,7 +17,8 @@ struct word {
     int value;
 };
 static const struct word kinds[] = {
-    {"segment", PLAN_SEGMENT}, {"top_values", PLAN_TOP_VALUES}, {"feed", PLAN_FEED}, {"export", PLAN_EXPORT}, {0}};
+    {"segment", PLAN_SEGMENT}, {"top_values", PLAN_TOP_VALUES}, {"properties", PLAN_PROPERTIES}, {"feed", PLAN_FEED},
+    {"export", PLAN_EXPORT},   {"retention", PLAN_RETENTION},   {"frequency", PLAN_FREQUENCY},   {0}};
 static const struct word units[] = {{"minute", UNIT_MINUTE},
                                     {"hour", UNIT_HOUR},
                                     {"day", UNIT_DAY},
@@ -34,6 +35,7 @@ static const struct word measures[] = {{"count", MEASURE_COUNT},
                                        {"max", MEASURE_MAX},
                                        {"percentile", MEASURE_PERCENTILE},
                                        {0}};
+static const struct word retention_types[] = {{"birth", RETENTION_BIRTH}, {"compounded", RETENTION_COMPOUNDED}, {0}};
 static const struct word orders[] = {{"newest", ORDER_NEWEST_FIRST}, {"oldest", ORDER_OLDEST_FIRST}, {0}};
 
 static enum status wrong(struct error *error, struct str name, const char *what)
@@ -107,6 +109,19 @@ static enum status take_member(struct arena *arena, const struct json_member *me
     } else if (str_is(name, "order")) {
         TRY(take_word(name, value, orders, error, &word));
         plan->order = (enum plan_order)word;
+    } else if (str_is(name, "active_unit")) {
+        TRY(take_word(name, value, units, error, &word));
+        plan->active_unit = (enum plan_unit)word;
+    } else if (str_is(name, "retention")) {
+        TRY(take_word(name, value, retention_types, error, &word));
+        plan->retention.type = (enum retention_type)word;
+    } else if (str_is(name, "born_events")) {
+        return take_texts(arena, name, value, error, &plan->retention.born_events, &plan->retention.born_event_count);
+    } else if (str_is(name, "born_where")) {
+        return take_text(name, value, error, &plan->retention.born_where);
+    } else if (str_is(name, "intervals")) {
+        TRY(take_number(name, value, RETENTION_INTERVALS_MAX, error, &number));
+        plan->retention.interval_count = (uint32_t)number;
     } else if (str_is(name, "from")) {
         return take_day(name, value, error, &plan->from_day);
     } else if (str_is(name, "to")) {
@@ -125,6 +140,13 @@ static enum status take_member(struct arena *arena, const struct json_member *me
         return take_text(name, value, error, &plan->on);
     } else if (str_is(name, "of")) {
         return take_text(name, value, error, &plan->of);
+    } else if (str_is(name, "by")) {
+        return take_text(name, value, error, &plan->by);
+    } else if (str_is(name, "labels")) {
+        return take_texts(arena, name, value, error, &plan->labels, &plan->label_count);
+    } else if (str_is(name, "bins")) {
+        TRY(take_number(name, value, UINT32_MAX, error, &number));
+        plan->bin_count = (uint32_t)number;
     } else if (str_is(name, "percentile")) {
         return take_number(name, value, 100, error, &plan->percentile);
     } else if (str_is(name, "project")) {
@@ -167,6 +189,20 @@ static void row_begin(struct buf *answer, bool *first)
     *first = false;
 }
 
+/* `outer / inner` with two expressions. */
+static void write_label(struct buf *answer, const struct segmentation *result, uint32_t series)
+{
+    struct buf both = BUF_INIT((size_t)1 << 24);
+    struct str label = result->series[series].label;
+    if (result->by_count) {
+        struct str inner = result->by[series % result->by_count];
+        buf_printf(&both, STR_FMT " / " STR_FMT, STR_ARG(label), STR_ARG(inner));
+        label = buf_str(&both);
+    }
+    json_write_str(answer, label);
+    buf_fini(&both);
+}
+
 static enum status answer_segment(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
                                   struct error *error, struct buf *answer)
 {
@@ -181,7 +217,7 @@ static enum status answer_segment(struct executor *executor, const struct plan *
             json_write_str(answer, result.buckets[b]);
             if (plan->on.data) {
                 buf_byte(answer, ',');
-                json_write_str(answer, result.series[s].label);
+                write_label(answer, &result, s);
             }
             buf_byte(answer, ',');
             json_write_double(answer, number);
@@ -206,6 +242,57 @@ static enum status answer_top_values(struct executor *executor, const struct pla
         buf_byte(answer, ']');
     }
     top_values_free(&result);
+    return STATUS_OK;
+}
+
+/* [bucket, index, n] or, with a label, [bucket, label, index, n]. */
+static void answer_counts(struct buf *answer, struct str bucket, struct str label, const uint64_t *counts,
+                          uint32_t count, uint32_t from, bool *first)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (!counts[i]) continue;
+        row_begin(answer, first);
+        json_write_str(answer, bucket);
+        if (label.data) {
+            buf_byte(answer, ',');
+            json_write_str(answer, label);
+        }
+        buf_printf(answer, ",\"%u\",%llu]", i + from, (unsigned long long)counts[i]);
+    }
+}
+
+static enum status answer_retention(struct executor *executor, const struct plan *plan,
+                                    const struct plan_limits *limits, struct error *error, struct buf *answer)
+{
+    struct retention result;
+    bool first = true;
+    TRY(executor->retention(executor, plan, limits, error, &result));
+    for (uint32_t b = 0; b < result.bucket_count; b++) {
+        size_t at = (size_t)b * result.interval_count;
+        answer_counts(answer, result.buckets[b], STR_NULL, result.overall.counts + at, result.interval_count, 0,
+                      &first);
+        for (uint32_t s = 0; s < result.series_count; s++)
+            answer_counts(answer, result.buckets[b], result.series[s].label, result.series[s].counts + at,
+                          result.interval_count, 0, &first);
+    }
+    retention_free(&result);
+    return STATUS_OK;
+}
+
+static enum status answer_frequency(struct executor *executor, const struct plan *plan,
+                                    const struct plan_limits *limits, struct error *error, struct buf *answer)
+{
+    struct frequency result;
+    bool first = true;
+    TRY(executor->frequency(executor, plan, limits, error, &result));
+    for (uint32_t b = 0; b < result.bucket_count; b++) {
+        size_t at = (size_t)b * result.width;
+        answer_counts(answer, result.buckets[b], STR_NULL, result.overall.counts + at, result.width, 1, &first);
+        for (uint32_t s = 0; s < result.series_count; s++)
+            answer_counts(answer, result.buckets[b], result.series[s].label, result.series[s].counts + at, result.width,
+                          1, &first);
+    }
+    frequency_free(&result);
     return STATUS_OK;
 }
 
@@ -279,7 +366,10 @@ enum status bench_answer(struct executor *executor, const struct plan *plan, str
     buf_byte(answer, '[');
     switch (plan->kind) {
     case PLAN_SEGMENT: TRY(answer_segment(executor, plan, &limits, error, answer)); break;
-    case PLAN_TOP_VALUES: TRY(answer_top_values(executor, plan, &limits, error, answer)); break;
+    case PLAN_TOP_VALUES:
+    case PLAN_PROPERTIES: TRY(answer_top_values(executor, plan, &limits, error, answer)); break;
+    case PLAN_RETENTION: TRY(answer_retention(executor, plan, &limits, error, answer)); break;
+    case PLAN_FREQUENCY: TRY(answer_frequency(executor, plan, &limits, error, answer)); break;
     default: TRY(answer_rows(executor, plan, &limits, error, answer));
     }
     buf_byte(answer, ']');

@@ -21,14 +21,24 @@ static const char query_help[] =
     "A question is an object:\n"
     "  name      what it is called in the output\n"
     "  from, to  days, both included: \"2024-01-01\"; needed\n"
-    "  kind      segment (default), top_values, feed, export\n"
+    "  kind      segment (default), top_values, properties, feed, export, retention, frequency, funnel\n"
     "  events    [\"Page View\"]; none: any event\n"
     "  where     \"properties[\\\"price\\\"] > 50\"; docs/api/expressions.md\n"
     "  on        \"properties[\\\"$browser\\\"]\": breaks down by it\n"
+    "  by        with on: breaks down by both; or labels: [\"Firefox\"], only these; or bins: 12, ranges of numbers\n"
     "  measure   count (default), unique, average, sum, mean, min, max, percentile\n"
     "  of        what sum, mean, min, max, percentile are of: \"properties[\\\"price\\\"]\"\n"
     "  percentile, unit (minute, hour, day, week, month, range), zone, limit, distinct_ids, order, project (default "
     "1)\n"
+    "  of retention: born_events, born_where, intervals, retention (birth, compounded); of frequency: active_unit\n"
+    "\n"
+    "Of kind funnel it has from, to, unit (default range), zone, where, on, and\n"
+    "  steps        names of events, in order\n"
+    "  window_days  default 7\n"
+    "  trend        true: a funnel for each bucket\n"
+    "  count        uniques (default), totals, sessions\n"
+    "  reentry      default, basic, aggressive, optimized\n"
+    "  no_grace     true: steps in the order of their milliseconds\n"
     "\n"
     "Times are of asking, computing and writing the answer as text. Example:\n"
     "  echo '[{\"name\":\"views\",\"from\":\"2024-01-01\",\"to\":\"2024-03-30\",\"events\":[\"Page View\"]}]' |\n"
@@ -148,7 +158,9 @@ static struct timing timing_of(double *ms, unsigned count)
 
 struct question {
     struct str name;
+    bool funnel;
     struct plan plan;
+    struct funnel_plan funnel_plan; /* instead */
 };
 
 /* `,"wall_ms":[…]`, in the order of the runs. */
@@ -190,7 +202,8 @@ static enum status ask(struct executor *executor, const struct question *questio
     for (unsigned i = 0; i < count && status == STATUS_OK; i++) {
         buf_reset(&answer);
         struct bench_clock start = bench_clock();
-        status = bench_answer(executor, &question->plan, error, &answer);
+        status = question->funnel ? bench_funnel_answer(executor, &question->funnel_plan, error, &answer)
+                                  : bench_answer(executor, &question->plan, error, &answer);
         wall_ms[i] = bench_wall(&start) * 1e3;
         cpu_ms[i] = bench_cpu(&start) * 1e3;
     }
@@ -218,6 +231,8 @@ static enum status question_read(struct arena *arena, const struct json *json, s
 {
     const struct json *name = json_member(json, "name");
     ret_question->name = name && name->type == JSON_STRING ? name->string : STR("?");
+    ret_question->funnel = bench_is_funnel(json);
+    if (ret_question->funnel) return bench_funnel_plan(arena, json, error, &ret_question->funnel_plan);
     return bench_plan(arena, json, error, &ret_question->plan);
 }
 

@@ -12,7 +12,7 @@ static const char help[] =
     "                       [--identity simplified|original|legacy] [--json]\n"
     "  cairn project list   --data DIR [--json]\n"
     "  cairn project show   --data DIR PROJECT [--json]\n"
-    "  cairn project set    --data DIR PROJECT [--retention DAYS] [--identity MODE] [--json]\n"
+    "  cairn project set    --data DIR PROJECT [--retention DAYS] [--export-days utc|local] [--identity MODE] [--json]\n"
     "  cairn project delete --data DIR PROJECT --yes\n"
     "\n"
     "  --data DIR       the data directory; create makes it when it is missing\n"
@@ -22,6 +22,7 @@ static const char help[] =
     "  --timezone TZ    like Europe/Berlin; the days of reports begin at its midnight; default UTC\n"
     "  --identity MODE  how anonymous ids and users are joined, fixed once the project has data; default simplified\n"
     "  --retention DAYS delete events when they are older; 0: keep them for ever, which is the default\n"
+    "  --export-days    days of raw exports: UTC's, the default, or those of the time zone\n"
     "  --json           print one JSON object and nothing else\n"
     "  --yes            delete without asking\n"
     "\n"
@@ -32,6 +33,7 @@ struct arguments {
     const char *data;
     struct meta_project_spec spec;
     int64_t retention_days; /* -1: not given */
+    int export_local_days;  /* likewise */
     bool identity_given, json, yes, help;
 };
 
@@ -40,7 +42,7 @@ static bool parse_id(const char *text, int64_t *ret_id)
     return number_parse_int(str_of(text), ret_id) && *ret_id >= 1 && *ret_id <= META_PROJECT_ID_MAX;
 }
 
-enum { DATA = 1000, NAME, ID, TOKEN, TIMEZONE, IDENTITY, RETENTION, JSON, YES };
+enum { DATA = 1000, NAME, ID, TOKEN, TIMEZONE, IDENTITY, RETENTION, EXPORT_DAYS, JSON, YES };
 
 static int take(const char *command, int flag, struct arguments *arguments)
 {
@@ -62,6 +64,11 @@ static int take(const char *command, int flag, struct arguments *arguments)
             arguments->retention_days <= META_RETENTION_DAYS_MAX)
             return EXIT_DONE;
         return command_usage(command, "\"%s\" is no number of days from 0 to %d", optarg, META_RETENTION_DAYS_MAX);
+    case EXPORT_DAYS:
+        if (strcmp(optarg, "utc") != 0 && strcmp(optarg, "local") != 0)
+            return command_usage(command, "--export-days %s: use utc or local", optarg);
+        arguments->export_local_days = optarg[0] == 'l';
+        return EXIT_DONE;
     case JSON: arguments->json = true; return EXIT_DONE;
     case YES: arguments->yes = true; return EXIT_DONE;
     case 'h': arguments->help = true; return EXIT_DONE;
@@ -90,6 +97,7 @@ static const struct option flags_set[] = {
     FLAG_DATA,
     FLAG_ID,
     {"retention", required_argument, NULL, RETENTION},
+    {"export-days", required_argument, NULL, EXPORT_DAYS},
     {"identity", required_argument, NULL, IDENTITY},
     FLAG_JSON,
     FLAG_HELP,
@@ -128,6 +136,8 @@ static enum status put_project(struct arena *arena, const struct meta_project *p
     TRY(json_put(arena, &object, STR("timezone"), json_string(project->timezone)));
     TRY(json_put(arena, &object, STR("identity"), json_string(str_of(meta_identity_name(project->identity)))));
     TRY(json_put(arena, &object, STR("retention_days"), json_int(project->retention_days)));
+    struct str days = project->export_local_days ? STR("local") : STR("utc");
+    TRY(json_put(arena, &object, STR("export_days"), json_string(days)));
     TRY(json_put(arena, &object, STR("created_ms"), json_int(project->created_ms)));
     *ret_object = object;
     return STATUS_OK;
@@ -164,6 +174,8 @@ static int print_project(const char *command, struct arena *arena, const struct 
         STR("retention"),
         project->retention_days ? arena_printf(arena, "%lld days", (long long)project->retention_days)
                                 : STR("for ever"),
+        STR("export days"),
+        project->export_local_days ? STR("local") : STR("utc"),
         STR("created"),
         created,
         STR("secret"),
@@ -275,8 +287,8 @@ static enum status set_identity(const struct work *work, const struct meta_proje
 
 static int set(struct work *work)
 {
-    struct error error = ERROR_INIT;
     const struct arguments *arguments = work->arguments;
+    struct error error = ERROR_INIT;
     struct meta_view *view = NULL;
     if (meta_view_load(work->meta, &error, &view) != STATUS_OK) return command_failed(work->command, &error);
     const struct meta_project *project = meta_view_project(view, arguments->spec.id);
@@ -288,6 +300,8 @@ static int set(struct work *work)
     meta_view_unref(view);
     if (status == STATUS_OK && arguments->retention_days >= 0)
         status = meta_project_set_retention(work->meta, arguments->spec.id, arguments->retention_days, &error);
+    if (status == STATUS_OK && arguments->export_local_days >= 0)
+        status = meta_project_set_export_days(work->meta, arguments->spec.id, arguments->export_local_days > 0, &error);
     return status == STATUS_OK ? show(work) : command_failed(work->command, &error);
 }
 
@@ -338,7 +352,7 @@ static int run(const char *command, const struct arguments *arguments, bool must
 static int parse_and_run(const char *command, int argc, char **argv, const struct option *flags, bool wants_project,
                          int (*step)(struct work *))
 {
-    struct arguments arguments = {.retention_days = -1};
+    struct arguments arguments = {.retention_days = -1, .export_local_days = -1};
     int code = parse(command, argc, argv, flags, wants_project, &arguments);
     if (code != EXIT_DONE) return code;
     if (arguments.help) {
@@ -346,8 +360,8 @@ static int parse_and_run(const char *command, int argc, char **argv, const struc
         return command_finish_output();
     }
     if (step == create && arguments.spec.name.size == 0) return command_usage(command, "--name NAME is missing");
-    if (step == set && arguments.retention_days < 0 && !arguments.identity_given)
-        return command_usage(command, "--retention DAYS or --identity MODE is missing");
+    if (step == set && arguments.retention_days < 0 && arguments.export_local_days < 0 && !arguments.identity_given)
+        return command_usage(command, "--retention DAYS, --export-days or --identity MODE is missing");
     return run(command, &arguments, step != create, step);
 }
 

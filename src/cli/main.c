@@ -12,6 +12,7 @@ static const struct command commands[] = {
     {"import", cmd_import, "bring in events and profiles, from files"},
     {"export", cmd_export, "write events and profiles out, as files"},
     {"lookup", cmd_lookup, "create, fill, join, list and delete lookup tables"},
+    {"funnel", cmd_funnel, "create, list, show and delete saved funnels"},
     {"delete", cmd_delete, "delete events: of people, that match, or old ones"},
     {"identity", cmd_identity, "tell who an id is, undo links between ids"},
     {"workflow", cmd_workflow, "run and check Arazzo workflow documents"},

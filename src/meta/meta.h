@@ -54,6 +54,7 @@ struct meta_project {
     struct str timezone; /* a name of the zone database that existed when the project was made */
     enum meta_identity identity;
     int64_t retention_days; /* older events are deleted; 0: none are */
+    bool export_local_days; /* days of raw exports are the time zone's, not UTC's */
     int64_t created_ms;
     unsigned char secret_digest[META_DIGEST_SIZE];
 };
@@ -113,8 +114,8 @@ struct meta_project_spec {
 /* *ret_secret is shown here and never again. */
 enum status meta_project_create(struct meta *meta, const struct meta_project_spec *spec, struct arena *arena,
                                 struct error *error, struct meta_project *ret_project, struct str *ret_secret) MUST_USE;
-/* Leaves a tombstone, so that neither id nor token come back, and removes the project's memberships and lookup tables.
- */
+/* Leaves a tombstone, so that neither id nor token come back, and removes the project's memberships, lookup tables and
+ * saved definitions. */
 enum status meta_project_delete(struct meta *meta, int64_t project_id, struct error *error) MUST_USE;
 
 #define META_RETENTION_DAYS_MAX 36500
@@ -126,6 +127,8 @@ enum status meta_project_set_retention(struct meta *meta, int64_t project_id, in
  */
 enum status meta_project_set_identity(struct meta *meta, int64_t project_id, enum meta_identity identity,
                                       struct error *error) MUST_USE;
+enum status meta_project_set_export_days(struct meta *meta, int64_t project_id, bool local,
+                                         struct error *error) MUST_USE;
 
 struct meta_account_spec {
     int64_t project_id;
@@ -282,6 +285,40 @@ enum status meta_lookup_table(struct meta *meta, int64_t project_id, struct str 
 /* Calls each() with every file that a table refers to, then sweep(), in one transaction. */
 enum status meta_lookup_sweep(struct meta *meta, void (*each)(void *ctx, struct str file), meta_file_fn *sweep,
                               void *ctx, struct error *error) MUST_USE;
+
+/* ---- Saved definitions: funnels and cohorts. What they mean is for query/ to say ---- */
+
+enum meta_saved_kind { META_SAVED_FUNNEL, META_SAVED_COHORT };
+const char *meta_saved_kind_name(enum meta_saved_kind kind); /* "funnel", "cohort" */
+
+#define META_SAVED_DEFINITION_MAX  ((size_t)1 << 20)
+#define META_SAVED_DESCRIPTION_MAX 4096u
+struct meta_saved {
+    int64_t id, project_id;
+    enum meta_saved_kind kind;
+    struct str name; /* of that kind unique in the project */
+    struct str description;
+    struct str definition; /* a JSON object, checked by who writes it */
+    int64_t revision;      /* counts the changes */
+    struct str created_by; /* a username, "project secret" or "command line" */
+    int64_t created_ms, modified_ms;
+};
+/* Writes project_id, kind, name, description, definition and created_by. CONFLICT when the name is taken, LIMIT when
+ * the project has count_max of the kind already; NOT_FOUND for an unknown project; INVALID for texts that cannot be. */
+enum status meta_saved_create(struct meta *meta, const struct meta_saved *saved, int64_t count_max, struct error *error,
+                              int64_t *ret_id) MUST_USE;
+/* Replaces name, description and definition of (project_id, kind, id), if it still has that revision: CONFLICT when it
+ * was changed meanwhile, or the name is taken. */
+enum status meta_saved_update(struct meta *meta, const struct meta_saved *saved, struct error *error) MUST_USE;
+/* NOT_FOUND when the project has no such one, which is for all the functions below the same. */
+enum status meta_saved_delete(struct meta *meta, int64_t project_id, enum meta_saved_kind kind, int64_t id,
+                              struct error *error) MUST_USE;
+/* As it is at this moment. In the arena. */
+enum status meta_saved(struct meta *meta, int64_t project_id, enum meta_saved_kind kind, int64_t id,
+                       struct arena *arena, struct error *error, struct meta_saved *ret_saved) MUST_USE;
+/* All of the kind, by id. */
+enum status meta_saved_list(struct meta *meta, int64_t project_id, enum meta_saved_kind kind, struct arena *arena,
+                            struct error *error, struct meta_saved **ret_saved, size_t *ret_count) MUST_USE;
 
 /* ---- The read side ---- */
 

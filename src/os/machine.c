@@ -68,8 +68,9 @@ void os_return_freed_memory(void)
 {
     /* A block above the first size is a mapping of its own, which goes away when it is freed. Left to itself the
      * allocator raises that size to the largest block it has seen, up to 32 MiB, and keeps a pool like that for each of
-     * many threads. Where it knows no such settings, it does as it likes. */
+     * many threads. Some free memory stays: a query of a millisecond would else spend half of it on getting back what
+     * the last one has just returned. Where it knows no such settings, it does as it likes. */
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
-    (void)mallopt(M_TRIM_THRESHOLD, 2 * LARGE_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, 8 * LARGE_BYTES);
     (void)mallopt(M_ARENA_MAX, POOLS_MAX);
 }

@@ -3,15 +3,20 @@
  * An executor answers plans. The native one runs on the event store; others (a cluster behind SQL, the slow reference
  * evaluator of the tests) stand behind the same interface and must give the same answers.
  *
- * What an executor does depends on the plan's kind: segment() for SEGMENT, top_values() for TOP_VALUES, rows() for FEED
- * and EXPORT. Any number of threads may run plans on one executor.
+ * What an executor does depends on the plan's kind: segment() for SEGMENT, top_values() for TOP_VALUES and PROPERTIES,
+ * rows() for FEED and EXPORT, retention() for RETENTION, frequency() for FREQUENCY. Any number of threads may run plans
+ * on one executor.
  *
  * Errors: INVALID for what is wrong with the plan (an expression: error->column is the position in it), UNSUPPORTED for
  * what `capable` refuses, LIMIT for budgets, CANCELLED for deadlines and cancelled runs; CORRUPT and IO from the data.
  */
+#include "query/frequency.h"
 #include "query/result.h"
+#include "query/retention.h"
 
 struct event_rows;
+struct funnel_plan;
+struct funnel_result;
 struct profile_functions;
 
 struct plan_cost {
@@ -30,9 +35,16 @@ struct executor {
                            struct error *error, struct segmentation *ret_result);
     enum status (*top_values)(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
                               struct error *error, struct top_values *ret_result);
+    enum status (*retention)(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
+                             struct error *error, struct retention *ret_result);
+    enum status (*frequency)(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
+                             struct error *error, struct frequency *ret_result);
     /* The plan, its strings and the flag in `limits` must outlive the rows. */
     enum status (*rows)(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
                         struct error *error, struct event_rows **ret_rows);
+    /* funnel.h; NULL: UNSUPPORTED */
+    enum status (*funnel)(struct executor *executor, const struct funnel_plan *plan, const struct plan_limits *limits,
+                          struct error *error, struct funnel_result *ret_result);
     const struct profile_functions *profiles; /* profiles.h; NULL: events only */
     void (*free)(struct executor *executor);
 };

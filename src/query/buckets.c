@@ -14,6 +14,7 @@ struct buckets {
     char *texts;     /* label after label, label_size bytes each */
     size_t label_size;
     uint32_t count;
+    bool whole; /* one bucket takes all cells */
     int64_t span_from_ms, span_to_ms;
     int64_t piece_from_ms, piece_to_ms, offset_ms; /* where the offset is known */
 };
@@ -43,6 +44,8 @@ static int64_t bucket_start_ms(const struct plan *plan, int64_t cell, int64_t ke
     }
 }
 
+#define DAYS_MAX      1000000
+#define CELLS_MAX     4000000
 #define DATE_SIZE     10
 #define DATETIME_SIZE 19
 
@@ -96,7 +99,9 @@ enum status buckets_new(struct arena *arena, const struct plan *plan, uint32_t b
     struct buckets *b = arena_new_array(arena, struct buckets, 1);
     if (!b) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
     b->zone = plan->zone;
-    b->cell_ms = plan->unit == UNIT_MINUTE ? 60000 : plan->unit == UNIT_HOUR ? HOUR_MS : DAY_MS;
+    bool narrowed_range = plan->unit == UNIT_RANGE && plan->to_local_ms;
+    b->whole = plan->unit == UNIT_RANGE && !plan->to_local_ms;
+    b->cell_ms = plan->unit == UNIT_MINUTE || narrowed_range ? 60000 : plan->unit == UNIT_HOUR ? HOUR_MS : DAY_MS;
     int64_t days = plan->to_day - plan->from_day + 1;
     b->first_cell = plan->from_day * (DAY_MS / b->cell_ms);
     b->cell_count = days * (DAY_MS / b->cell_ms);
@@ -105,14 +110,14 @@ enum status buckets_new(struct arena *arena, const struct plan *plan, uint32_t b
     b->span_to_ms = (plan->to_day + 2) * DAY_MS;
     b->piece_from_ms = b->piece_to_ms = INT64_MIN;
     bool fine = plan->unit <= UNIT_DAY;
-    if ((fine && b->cell_count > buckets_max) || days > 1000000) {
+    if ((fine && b->cell_count > buckets_max) || days > DAYS_MAX || b->cell_count > CELLS_MAX) {
         error_set(error, STATUS_LIMIT, "the range has more than %u buckets", buckets_max);
         error_hint(error, "choose a larger unit or a shorter range");
         return STATUS_LIMIT;
     }
     unsigned char *exists = arena_calloc(arena, (size_t)b->cell_count, 1);
     b->table = arena_alloc(arena, (size_t)b->cell_count * sizeof *b->table);
-    b->label_size = b->cell_ms == DAY_MS ? DATE_SIZE : DATETIME_SIZE;
+    b->label_size = b->cell_ms == DAY_MS || narrowed_range ? DATE_SIZE : DATETIME_SIZE;
     b->texts = arena_alloc(arena, (size_t)b->cell_count * b->label_size);
     if (!exists || !b->table || !b->texts) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
     mark_cells(b, exists);
@@ -177,7 +182,9 @@ enum status buckets_edges(const struct buckets *b, struct arena *arena, struct e
         while (at < end) {
             int64_t cell = floor_div(at + offset, b->cell_ms), next = (cell + 1) * b->cell_ms - offset;
             int64_t index = cell - b->first_cell;
-            uint32_t bucket = index < 0 || index >= b->cell_count ? BUCKET_NONE : b->table[index];
+            bool inside = index >= 0 && index < b->cell_count;
+            uint32_t bucket = inside ? b->table[index] : BUCKET_NONE;
+            if (inside && b->whole) next = (b->first_cell + b->cell_count) * b->cell_ms - offset;
             if (count == 0 || edges[count - 1].bucket != bucket) {
                 if (count == capacity) {
                     size_t grown = capacity ? capacity * 2 : 64;

@@ -10,18 +10,30 @@
  * Kinds
  *   SEGMENT     `measure` per time bucket and, with `on`, per label: the top `limit` labels by number of events, ties
  *               by label in byte order, whatever the measure is. Without `on` there is one series, labelled by the name
- *               of the event, or `$any_event` when not exactly one name was given. docs/decisions/0005.
+ *               of the event, or `$any_event` when not exactly one name was given. docs/decisions/0005. With `on`, one
+ *               of these may be given, too (docs/decisions/0023):
+ *                 labels     only these, each once, count as labels at all
+ *                 by         a series for each of the top labels of `on` and each of the top labels of `by`, `limit` of
+ *                            either: an event counts in those whose two labels it has
+ *                 bin_count  the labels are ranges of numbers (bins.h), at most so many, ascending; those without
+ *                            events are left out, and `limit` does nothing. An event counts under the ranges of the
+ *                            numbers that `on` gives, of a list those of its items; everything else is passed over
  *   TOP_VALUES  the values of `on` by number of events: the top `limit`, ties by label in byte order. A list counts
  *               once under each distinct label of its items. Events without a value (undefined, an empty list) are
  *               left out; null is the label `null`.
+ *   PROPERTIES  the names of properties by number of events that have them (null is a value): the top `limit`, ties by
+ *               name in byte order.
  *   FEED        the events of the people behind `distinct_ids` in the order of time: whole clusters, whichever of
  *               their ids is given; unknown ids are nobody. Ties: by event name, then by distinct_id as sent, both in
  *               byte order, then events with an insert id by it, before events without one as they came in. Newest
  *               first is the exact reverse. At most `limit` events, 0: all.
  *   EXPORT      the events, whole, at most `limit`, 0: all. When there are more, which ones is not promised. Their
- * order is not either; the native executor goes by the first days of the windows of time in which events are stored
- * (from the oldest), whose lengths differ, and by sections and events within one. FUNNEL, RETENTION, FREQUENCY, FLOW
- * and COHORT take their places here as they are built.
+ * order is not either, unless with `by_day`: then it goes from day to day of the range, without an order within one.
+ * (The native executor goes by the first days of the windows of time in which events are stored, from the oldest, whose
+ * lengths differ, and by sections and events within one.) FLOW and COHORT take their places here as they are built;
+ * funnels are plans of their own (funnel.h).
+ *   RETENTION   who comes back in the intervals after a first event: retention.h.
+ *   FREQUENCY   in how many hours or days of a bucket people are active: frequency.h.
  *
  * Measures (SEGMENT), of the events of one cell (label and bucket)
  *   COUNT       how many events. A count.
@@ -50,7 +62,15 @@
 
 struct expr_join;
 
-enum plan_kind { PLAN_SEGMENT, PLAN_TOP_VALUES, PLAN_FEED, PLAN_EXPORT };
+enum plan_kind {
+    PLAN_SEGMENT,
+    PLAN_TOP_VALUES,
+    PLAN_FEED,
+    PLAN_EXPORT,
+    PLAN_PROPERTIES,
+    PLAN_RETENTION,
+    PLAN_FREQUENCY
+};
 enum plan_unit {
     UNIT_MINUTE,
     UNIT_HOUR,
@@ -72,15 +92,25 @@ enum plan_measure {
 };
 enum plan_order { ORDER_NEWEST_FIRST, ORDER_OLDEST_FIRST };
 
+/* What RETENTION asks besides: retention.h. */
+struct plan_retention {
+    enum retention_type { RETENTION_BIRTH, RETENTION_COMPOUNDED } type;
+    bool unbounded;
+    uint32_t interval_count;
+    const struct str *born_events; /* BIRTH; as `events` and `where` */
+    size_t born_event_count;
+    struct str born_where;
+};
+
 struct plan {
     enum plan_kind kind;
     uint64_t project;
     const struct timezone_info *zone;
     int64_t from_day, to_day; /* local days since 1970-01-01, inclusive */
-    /* For "the last N hours" narrows the days to [from, to), whole units of UNIT_MINUTE or UNIT_HOUR; both 0: whole
-     * days. */
+    /* For "the last N hours" narrows the days to [from, to), whole units of UNIT_MINUTE or UNIT_HOUR, whole minutes of
+     * UNIT_RANGE, TOP_VALUES and PROPERTIES; both 0: whole days. */
     int64_t from_local_ms, to_local_ms;
-    enum plan_unit unit;    /* SEGMENT */
+    enum plan_unit unit;    /* SEGMENT, RETENTION, FREQUENCY */
     unsigned interval_days; /* UNIT_DAYS */
     enum plan_measure measure;
     double percentile; /* PERCENTILE: above 0, up to 100; 50 is the median */
@@ -88,12 +118,20 @@ struct plan {
     size_t event_count;             /* 0: any event */
     struct str where, on;           /* expressions; NULL data: none */
     struct str of;                  /* expression: what SUM, MEAN, MIN, MAX and PERCENTILE are of */
+    struct str by;                  /* SEGMENT with `on`: a second expression; NULL data: none */
+    const struct str *labels;       /* SEGMENT with `on`: the only ones */
+    size_t label_count;             /* 0: any */
+    uint32_t bin_count;             /* SEGMENT with `on`: ranges of numbers, at most so many; 0: none */
     const struct str *distinct_ids; /* FEED */
     size_t distinct_id_count;
     enum plan_order order; /* FEED */
     bool rows_as_json;     /* FEED, EXPORT: see struct event_row */
-    uint32_t limit;        /* labels of SEGMENT with `on`, values of TOP_VALUES, events of FEED and EXPORT */
+    bool by_day;           /* EXPORT */
+    uint32_t limit;        /* labels of SEGMENT, RETENTION and FREQUENCY with `on`, values of TOP_VALUES, names of
+                              PROPERTIES, events of FEED and EXPORT */
     int64_t now_ms;        /* TODAY() */
+    struct plan_retention retention; /* RETENTION */
+    enum plan_unit active_unit;      /* FREQUENCY: UNIT_HOUR or UNIT_DAY */
     /* Tables that properties are joined with in the expressions (expr/join.h); they outlive the run. */
     const struct expr_join *const *joins;
     size_t join_count;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "base/number.h"
 #include "query/backend.h"
 #include "query/store_testing.h"
 #include "store/profiles.h"
@@ -123,7 +124,9 @@ static enum status take(struct profile_sink *base, const struct listed_profile *
     struct number_sink *sink = (struct number_sink *)base;
     (void)unused;
     assert_int_equal(row->received_ms, MS);
-    sink->numbers[sink->rows] = (unsigned)strtoul(row->id.data + strlen("$device:u"), NULL, 10);
+    uint64_t number; /* the text does not end in a NUL */
+    assert_true(number_parse_unsigned(str_slice(row->id, strlen("$device:u"), row->id.size), COUNT, &number));
+    sink->numbers[sink->rows] = (unsigned)number;
     for (size_t i = 0; i < row->property_count; i++) {
         if (str_is(row->properties[i].name->text, "n")) sink->n[sink->rows] = row->properties[i].value.integer;
     }

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * Answers. Tables (SEGMENT, TOP_VALUES) come whole, in an arena of their own; events (FEED, EXPORT) come one by one
- * through a sink, so that an answer may be larger than memory.
+ * Answers. Tables (SEGMENT, TOP_VALUES, PROPERTIES) come whole, in an arena of their own; events (FEED, EXPORT) come
+ * one by one through a sink, so that an answer may be larger than memory.
  */
 #include "base/arena.h"
 #include "column/value.h"
@@ -25,9 +25,13 @@ struct segmentation {
     enum cell_type cell_type;
     uint32_t bucket_count;
     struct str *buckets;   /* `2024-01-31` or `2024-01-31 13:00:00`, ascending */
-    struct series *series; /* most events first */
+    struct series *series; /* most events first; ranges of numbers ascend */
     uint32_t series_count;
     uint32_t label_count; /* before `limit` */
+    /* With a second expression its labels, most events first: series i is that of by[i % by_count], and labelled by the
+     * first. Else by_count is 0. */
+    struct str *by;
+    uint32_t by_count, by_label_count;
 };
 void segmentation_free(struct segmentation *result);
 
@@ -44,7 +48,7 @@ static inline bool series_number(const struct series *series, uint32_t bucket, d
     return true;
 }
 
-/* --- TOP_VALUES --- */
+/* --- TOP_VALUES, PROPERTIES --- */
 
 struct top_value {
     struct str label;

@@ -112,9 +112,10 @@ static enum status run(char *text, size_t size)
     struct buf buf = BUF_INIT(size - 1);
     enum status status = executor->segment(executor, &plan, &limits, &error, &result);
     if (status != STATUS_OK) return status;
-    if (result.label_count != result.series_count) buf_printf(&buf, "%u: ", result.label_count);
+    if (!result.by_count && result.label_count != result.series_count) buf_printf(&buf, "%u: ", result.label_count);
     for (uint32_t i = 0; i < result.series_count; i++) {
         buf_printf(&buf, "%s" STR_FMT, i ? "; " : "", STR_ARG(result.series[i].label));
+        if (result.by_count) buf_printf(&buf, "/" STR_FMT, STR_ARG(result.by[i % result.by_count]));
         for (uint32_t b = 0; b < result.bucket_count; b++) {
             double number;
             if (series_number(&result.series[i], b, &number))
@@ -297,6 +298,196 @@ static void lists_nulls_and_absence(void **state)
     check("undefined 2 0 0; 0 1 0 0; 1 1 0 0; 2 1 0 0; 4 1 0 0; 9 1 0 0");
     on("undefined");
     check("undefined 7 0 0");
+}
+
+/* --- labels that are given, ranges of numbers, pairs --- */
+
+static const struct sent orders[] = {
+    {"A", 1, "U1", NULL, NULL, "{\"price\":20.5,\"plan\":\"pro\",\"tags\":[\"x\",\"y\"],\"sizes\":[1,2.5,\"s\"]}"},
+    {"A", 2, "U2", NULL, NULL, "{\"price\":29.99,\"plan\":\"pro\",\"tags\":\"x\",\"sizes\":[]}"},
+    {"A", 3, "U1", NULL, NULL, "{\"price\":30,\"plan\":\"free\",\"tags\":[]}"},
+    {"A", 26, "U1", NULL, NULL, "{\"price\":30.0,\"plan\":\"free\",\"tags\":\"y\",\"sizes\":2.5}"},
+    {"A", 27, "U3", NULL, NULL, "{\"price\":\"25\",\"plan\":null}"},
+    {"A", 28, NULL, NULL, NULL, "{\"price\":61,\"plan\":\"pro\",\"tags\":[\"y\",\"y\"]}"},
+};
+
+static void send_orders(bool in_files)
+{
+    send(orders, 3, 0);
+    if (in_files) assert_int_equal(store_flush(store, &error), STATUS_OK);
+    send(orders + 3, 3, 0);
+    if (in_files) assert_int_equal(store_flush(store, &error), STATUS_OK);
+}
+
+static void ask_for_ranges(void)
+{
+    on("properties[\"price\"]");
+    plan.bin_count = 5;
+    check("20 - 30 2 0 0; 30 - 40 1 1 0; 60 - 70 0 1 0");
+    plan.measure = MEASURE_UNIQUE;
+    check("20 - 30 2 0 0; 30 - 40 1 1 0; 60 - 70 0 0 0");
+    plan.measure = MEASURE_AVERAGE;
+    check("20 - 30 1 0 0; 30 - 40 1 1 0; 60 - 70 0 0 0");
+    plan.measure = MEASURE_COUNT;
+    plan.bin_count = 2;
+    check("0 - 50 3 1 0; 50 - 100 0 1 0");
+    on("number(properties[\"price\"])");
+    check("0 - 50 3 2 0; 50 - 100 0 1 0");
+    where("properties[\"plan\"] == \"free\"");
+    check("30 - 40 1 1 0"); /* one number: a power of ten */
+    where("false");
+    check("");
+    where(NULL);
+    plan.bin_count = 12;
+    on("sizes");
+    check("1 - 1.2 1 0 0; 2.4 - 2.6 1 1 0");
+    on("plan");
+    check("");
+    on("event[\"$event_name\"] + 1");
+    check("");
+    on("7");
+    check("7 - 8 3 3 0");
+    on("[7, 12, 12.5]");
+    check("7 - 7.5 3 3 0; 12 - 12.5 3 3 0; 12.5 - 13 3 3 0");
+    plan.unit = UNIT_RANGE;
+    on("price");
+    plan.measure = MEASURE_SUM;
+    plan.of = STR("price");
+    check("20 - 25 20.5; 25 - 30 29.99; 30 - 35 60; 60 - 65 61");
+}
+
+static void ranges_of_numbers(void **state)
+{
+    (void)state;
+    send_orders(false);
+    ask_for_ranges();
+}
+static void ranges_of_numbers_in_files(void **state)
+{
+    (void)state;
+    send_orders(true);
+    ask_for_ranges();
+}
+
+/* By tags: x 2, y 3, undefined 2. */
+static void ask_for_pairs(void)
+{
+    on("plan");
+    plan.by = STR("tags");
+    check("pro/y 1 1 0; pro/undefined 0 0 0; pro/x 2 0 0; free/y 0 1 0; free/undefined 1 0 0; free/x 0 0 0; "
+          "null/y 0 0 0; null/undefined 0 1 0; null/x 0 0 0");
+    plan.limit = 2;
+    check("pro/y 1 1 0; pro/undefined 0 0 0; free/y 0 1 0; free/undefined 1 0 0");
+    plan.measure = MEASURE_UNIQUE;
+    check("pro/y 1 0 0; pro/undefined 0 0 0; free/y 0 1 0; free/undefined 1 0 0");
+    plan.measure = MEASURE_SUM;
+    plan.of = STR("price");
+    check("pro/y 20.5 61 0; pro/undefined 0 0 0; free/y 0 30 0; free/undefined 30 0 0");
+    plan.measure = MEASURE_COUNT;
+    plan.by = STR("properties[\"price\"] > 29");
+    plan.unit = UNIT_RANGE;
+    check("pro/true 2; pro/false 1; free/true 2; free/false 0");
+    on("sizes"); /* a list by a list */
+    plan.by = STR("tags");
+    plan.limit = 60;
+    check(
+        "undefined/y 1; undefined/undefined 2; undefined/x 1; 2.5/y 2; 2.5/undefined 0; 2.5/x 1; 1/y 1; 1/undefined 0; "
+        "1/x 1; s/y 1; s/undefined 0; s/x 1");
+    on("missing");
+    where("false");
+    check("");
+}
+
+static void pairs_of_labels(void **state)
+{
+    (void)state;
+    send_orders(false);
+    ask_for_pairs();
+}
+static void pairs_of_labels_in_files(void **state)
+{
+    (void)state;
+    send_orders(true);
+    ask_for_pairs();
+}
+
+static void labels_that_are_given(void **state)
+{
+    (void)state;
+    static const struct str wanted[] = {STR("free"), STR("none"), STR("null")}, numbers[] = {STR("30"), STR("61")};
+    send_orders(true);
+    on("plan");
+    plan.labels = wanted;
+    plan.label_count = 3;
+    check("free 1 1 0; null 0 1 0");
+    plan.limit = 1;
+    check("2: free 1 1 0");
+    plan.limit = 60;
+    on("price");
+    plan.labels = numbers;
+    plan.label_count = 2;
+    plan.measure = MEASURE_UNIQUE;
+    check("30 1 1 0; 61 0 0 0");
+    on("$event_name");
+    plan.labels = &event_name;
+    plan.label_count = 1;
+    plan.measure = MEASURE_COUNT;
+    check("A 3 3 0");
+}
+
+static void ranges_narrowed_to_minutes(void **state)
+{
+    (void)state;
+    send_orders(true);
+    plan.unit = UNIT_RANGE;
+    plan.from_local_ms = T0 + 2 * HOUR_MS;
+    plan.to_local_ms = T0 + 26 * HOUR_MS + 60000;
+    check("A 3");
+    plan.to_local_ms -= 60000;
+    check("A 2");
+    plan.measure = MEASURE_UNIQUE;
+    check("A 2");
+}
+
+static void check_properties(int line, const char *wanted)
+{
+    struct top_values result;
+    struct buf buf = BUF_INIT(65536);
+    char reason[1200];
+    if (executor->top_values(executor, &plan, &limits, &error, &result) != STATUS_OK)
+        fail_msg("line %d: %s", line, error_text(&error, reason, sizeof reason));
+    buf_printf(&buf, "%u:", result.label_count);
+    for (uint32_t i = 0; i < result.value_count; i++)
+        buf_printf(&buf, " " STR_FMT " %llu", STR_ARG(result.values[i].label),
+                   (unsigned long long)result.values[i].count);
+    if (!str_eq(buf_str(&buf), str_of(wanted)))
+        fail_msg("line %d:\n got    " STR_FMT "\n wanted %s", line, STR_ARG(buf_str(&buf)), wanted);
+    buf_fini(&buf);
+    top_values_free(&result);
+}
+
+/* From what runs know, and from rows where some do not count. */
+static void properties_of_events(void **state)
+{
+    (void)state;
+    send_orders(true);
+    SEND({"B", 5, "U1", NULL, NULL, "{\"only\":1}"}, {"A", 80, "U1", NULL, NULL, "{\"late\":1}"});
+    plan.kind = PLAN_PROPERTIES;
+    check_properties(__LINE__, "4: plan 6 price 6 tags 5 sizes 3");
+    plan.limit = 2;
+    check_properties(__LINE__, "4: plan 6 price 6");
+    plan.limit = 60;
+    plan.to_day = DAY0; /* cuts a run */
+    check_properties(__LINE__, "4: plan 3 price 3 tags 3 sizes 2");
+    plan.to_day = DAY0 + 10;
+    where("properties[\"price\"] >= 30");
+    check_properties(__LINE__, "4: plan 3 price 3 tags 3 sizes 1");
+    where(NULL);
+    plan.event_count = 0;
+    check_properties(__LINE__, "6: plan 6 price 6 tags 5 sizes 3 late 1 only 1");
+    plan.from_local_ms = T0 + 26 * HOUR_MS;
+    plan.to_local_ms = T0 + 28 * HOUR_MS;
+    check_properties(__LINE__, "4: plan 2 price 2 sizes 1 tags 1");
 }
 
 /* --- which events --- */
@@ -497,6 +688,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(late_labels_win, setup, teardown),
         cmocka_unit_test_setup_teardown(labels_that_look_alike, setup, teardown),
         cmocka_unit_test_setup_teardown(lists_nulls_and_absence, setup, teardown),
+        cmocka_unit_test_setup_teardown(ranges_of_numbers, setup, teardown),
+        cmocka_unit_test_setup_teardown(ranges_of_numbers_in_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(pairs_of_labels, setup, teardown),
+        cmocka_unit_test_setup_teardown(pairs_of_labels_in_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(labels_that_are_given, setup, teardown),
+        cmocka_unit_test_setup_teardown(ranges_narrowed_to_minutes, setup, teardown),
+        cmocka_unit_test_setup_teardown(properties_of_events, setup, teardown),
         cmocka_unit_test_setup_teardown(zeros_and_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(facts_of_events, setup, teardown),
         cmocka_unit_test_setup_teardown(replaced_events_are_gone, setup, teardown),

@@ -10,6 +10,7 @@
 #include "api/import.h"
 #include "api/record.h"
 #include "api/profile_sessions.h"
+#include "api/row_stream.h"
 #include "api/unlink.h"
 #include "base/log.h"
 #include "base/number.h"
@@ -43,6 +44,7 @@ struct server {
     struct workers *workers, *recorders;
     struct executor *executor;
     struct profile_sessions *sessions;
+    struct row_streams *streams;
     struct lookup *lookup;
     struct ingest_limits limits, import_limits;
     struct api api;
@@ -134,6 +136,17 @@ static enum status open_lookup(struct server *server, struct error *error)
     return STATUS_OK;
 }
 
+static enum status open_streams(struct server *server, struct error *error)
+{
+    const struct options *o = server->options;
+    struct row_stream_limits limits = {.memory_bytes_max = o->export_memory_max_bytes,
+                                       .all_bytes_max = o->export_memory_bytes,
+                                       .concurrent_max = o->export_concurrent_max,
+                                       .time_max_ms = o->export_time_max_ms,
+                                       .threads = (unsigned)o->export_threads};
+    return row_streams_new(&limits, error, &server->streams);
+}
+
 static void fill_api(struct server *server)
 {
     const struct options *o = server->options;
@@ -171,6 +184,14 @@ static void fill_api(struct server *server)
         .lookup = server->lookup,
         .lookup_file_bytes_max = o->lookup_file_bytes_max,
         .sessions = server->sessions,
+        .streams = server->streams,
+        .saved =
+            {
+                .funnels_max = o->saved_funnels_max,
+                .cohorts_max = o->saved_cohorts_max,
+                .steps_max = (uint32_t)o->query_funnel_steps_max,
+                .selectors_max = (size_t)o->query_behaviors_max,
+            },
         .query =
             {
                 .memory_bytes_max = o->query_memory_max_bytes,
@@ -180,6 +201,7 @@ static void fill_api(struct server *server)
                 .rate_per_hour = o->query_rate_per_hour,
                 .page_max = o->query_page_max,
                 .behaviors_max = (size_t)o->query_behaviors_max,
+                .feed_events_max = o->query_feed_events_max,
             },
         .recording =
             {
@@ -442,6 +464,7 @@ static enum status start(struct server *server, struct error *error)
     unsigned threads = o->query_threads ? (unsigned)o->query_threads : os_cores();
     if (workers_new(threads, (size_t)o->query_queue_max, &server->workers) != STATUS_OK)
         return error_set(error, STATUS_LIMIT, "cannot start %u query threads", threads);
+    TRY(open_streams(server, error));
     TRY(open_enrichment(server, error));
     TRY(open_replays(server, error));
     fill_api(server);
@@ -477,6 +500,7 @@ static void stop(struct server *server)
     atomic_store(&server->api.stopping, true);
     if (server->deletion_thread_started) pthread_join(server->deletion_thread, NULL);
     workers_free(server->workers);
+    row_streams_free(server->streams);
     workers_free(server->recorders);
     http_server_free(server->http);
     http_tls_context_free(server->tls);

@@ -1,6 +1,7 @@
 #include "store/scan_int.h"
 
 #include "base/civil.h"
+#include "store/run_int.h"
 
 #include <stdlib.h>
 
@@ -21,6 +22,7 @@ enum status scan_new(struct snapshot *snapshot, const struct scan_options *optio
     scan->flags = malloc(n);
     scan->live = malloc(n);
     scan->minutes = malloc(n * sizeof *scan->minutes);
+    scan->milliseconds = malloc(n * sizeof *scan->milliseconds);
     scan->codes = malloc(n * sizeof *scan->codes);
     scan->stored_persons = calloc(n + SCAN_PAD, sizeof *scan->stored_persons);
     scan->numbers = malloc(n * sizeof *scan->numbers);
@@ -31,8 +33,8 @@ enum status scan_new(struct snapshot *snapshot, const struct scan_options *optio
         scan->options.events = scan->events;
     }
     if (!scan->persons || !scan->ids || !scan->times || !scan->received || !scan->scratch || !scan->flags ||
-        !scan->live || !scan->minutes || !scan->codes || !scan->stored_persons || !scan->numbers ||
-        (options->events && !scan->events)) {
+        !scan->live || !scan->minutes || !scan->milliseconds || !scan->codes || !scan->stored_persons ||
+        !scan->numbers || (options->events && !scan->events)) {
         scan_free(scan);
         return error_set(error, STATUS_LIMIT, "out of memory for a scan");
     }
@@ -54,6 +56,7 @@ void scan_free(struct scan *scan)
     free(scan->flags);
     free(scan->live);
     free(scan->minutes);
+    free(scan->milliseconds);
     free(scan->codes);
     free(scan->stored_persons);
     free(scan->numbers);
@@ -305,5 +308,20 @@ enum status scan_properties(struct scan *scan, struct error *error, const uint32
     }
     *ret_ids = scan->properties;
     *ret_count = count;
+    return STATUS_OK;
+}
+
+enum status scan_property_rows(struct scan *scan, struct error *error, const uint32_t **ret_rows)
+{
+    size_t count = 0;
+    uint32_t *rows = arena_new_array(scan->arena, uint32_t, scan->run.column_count + 1);
+    if (!rows) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+    for (uint32_t i = 0; i < scan->run.column_count; i++) {
+        const struct chunk *chunk = &scan->run.columns[i].chunk;
+        if (chunk->property > PROPERTY_ID_MAX) continue;
+        if (chunk->present > scan->run.event->rows) return run_damaged(&scan->run, STATUS_CORRUPT, error);
+        rows[count++] = chunk->present;
+    }
+    *ret_rows = rows;
     return STATUS_OK;
 }

@@ -4,6 +4,7 @@
 #include "store/run_int.h"
 #include "store/scan_int.h"
 #include "store/statistics.h"
+#include "store/unpack.h"
 
 static struct run_column *find(struct scan *scan, uint32_t property)
 {
@@ -53,6 +54,25 @@ enum status scan_minutes(struct scan *scan, struct error *error, const uint32_t 
 {
     *ret_minutes = scan->minutes;
     return run_read_u32(&scan->run, CORE_MINUTE, scan->vector, error, scan->minutes);
+}
+
+enum status scan_milliseconds(struct scan *scan, struct error *error, const uint32_t **ret_milliseconds)
+{
+    const struct unpack_table *table = CPU_SELECT(unpack_table);
+    struct run_column *column = run_column(&scan->run, CORE_MS);
+    uint32_t *to = scan->milliseconds;
+    int64_t all;
+    if (!column) return run_damaged(&scan->run, STATUS_CORRUPT, error);
+    if (column->chunk.encoding == CHUNK_CONST) {
+        TRY(run_read_constant(&scan->run, column, error, &all));
+        if (all < 0 || all >= 60000) return run_damaged(&scan->run, STATUS_CORRUPT, error);
+        for (uint32_t i = 0; i < scan->rows; i++) to[i] = (uint32_t)all;
+    } else {
+        TRY(run_read_u32(&scan->run, CORE_MS, scan->vector, error, to));
+        if (table->outside32(to, scan->rows, 0, 59999)) return run_damaged(&scan->run, STATUS_CORRUPT, error);
+    }
+    *ret_milliseconds = to;
+    return STATUS_OK;
 }
 
 enum status scan_stored_persons(struct scan *scan, struct error *error, const uint32_t **ret_persons)

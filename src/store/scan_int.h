@@ -19,7 +19,7 @@ struct scan {
     uint8_t *flags, *live;
     uint32_t *properties;
     /* scan_column.c */
-    uint32_t *minutes, *codes, *stored_persons;
+    uint32_t *minutes, *milliseconds, *codes, *stored_persons;
     uint8_t starts[VECTOR_ROWS_MAX];
     uint32_t segment_persons[VECTOR_ROWS_MAX + SCAN_PAD], segment_count;
     const uint32_t *segment_ends; /* the run's */

@@ -244,6 +244,8 @@ enum status scan_property(struct scan *scan, uint32_t property_id, struct error 
                           struct vector *ret_vector) MUST_USE;
 /* Whole minutes since the run's window_ms: what time buckets need, without the milliseconds. */
 enum status scan_minutes(struct scan *scan, struct error *error, const uint32_t **ret_minutes) MUST_USE;
+/* And the milliseconds of that minute, below 60000: both together are what scan_times tells, in less memory. */
+enum status scan_milliseconds(struct scan *scan, struct error *error, const uint32_t **ret_milliseconds) MUST_USE;
 /* The persons under whose numbers the rows are sorted: ascending through the run, and those of the snapshot except
  * where snapshot_moved says so. */
 enum status scan_stored_persons(struct scan *scan, struct error *error, const uint32_t **ret_persons) MUST_USE;
@@ -262,6 +264,8 @@ enum status scan_live(struct scan *scan, struct error *error, const uint8_t **re
 /* The properties that occur in the current run, ascending. */
 enum status scan_properties(struct scan *scan, struct error *error, const uint32_t **ret_ids,
                             size_t *ret_count) MUST_USE;
+/* How many rows have each of them, deleted ones included: known without reading them. Good as long as the ids. */
+enum status scan_property_rows(struct scan *scan, struct error *error, const uint32_t **ret_rows) MUST_USE;
 
 /*
  * How a property is stored in the current run, for those who work on codes and numbers instead of values.

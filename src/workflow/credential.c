@@ -62,19 +62,37 @@ static struct prepared_parameter *step_sets(const struct prepared_step *step, co
 }
 
 /* A credential is given for a scheme's name, plain or as source.scheme. */
-static const struct workflow_auth *find_auth(const struct preparation *p, const struct openapi_operation *operation,
-                                             struct str scheme)
+/* "https://api.test:8443/v1" is of host "api.test". */
+static bool is_at_host(struct str url, struct str host)
 {
-    struct str source = operation->source->description->name;
-    const struct workflow_auth *plain = NULL;
+    size_t start = str_find(url, STR("://"), 0);
+    if (start == SIZE_MAX) return false;
+    struct str rest = str_slice(url, start + 3, url.size);
+    size_t end = 0;
+    bool bracket = rest.size && rest.data[0] == '[';
+    while (end < rest.size && !strchr("/?#", rest.data[end]) && (bracket || rest.data[end] != ':')) {
+        if (bracket && rest.data[end] == ']') bracket = false;
+        end++;
+    }
+    return str_eq_nocase(str_slice(rest, 0, end), host);
+}
+
+/* What was given as SOURCE.SCHEME goes before what was given as SCHEME, and that before what only names a host. */
+static const struct workflow_auth *find_auth(const struct preparation *p, const struct prepared_step *step,
+                                             const struct scheme *scheme)
+{
+    struct str source = step->operation->source->description->name, name = scheme->name;
+    const struct workflow_auth *plain = NULL, *by_host = NULL;
     for (size_t i = 0; i < p->options->auth_count; i++) {
         const struct workflow_auth *auth = &p->options->auths[i];
-        if (str_eq(auth->scheme, scheme)) plain = auth;
-        if (auth->scheme.size == source.size + 1 + scheme.size && str_starts(auth->scheme, source) &&
-            auth->scheme.data[source.size] == '.' && str_ends(auth->scheme, scheme))
+        if (auth->host.size && !is_at_host(step->server, auth->host)) continue;
+        if (!auth->scheme.size && auth->host.size && scheme->kind == SCHEME_BASIC) by_host = auth;
+        if (str_eq(auth->scheme, name)) plain = auth;
+        if (auth->scheme.size == source.size + 1 + name.size && str_starts(auth->scheme, source) &&
+            auth->scheme.data[source.size] == '.' && str_ends(auth->scheme, name))
             return auth;
     }
-    return plain;
+    return plain ? plain : by_host;
 }
 
 /* Not arena_printf: a token may be longer than what STR_FMT prints. */
@@ -94,12 +112,14 @@ static enum status add_credential(struct preparation *p, struct prepared_step *s
     if (scheme->kind == SCHEME_BASIC && str_find_byte(value, ':', 0) == SIZE_MAX) {
         workflow_error_at(p->problems, STR_NULL, NULL, "the credential for \"" STR_FMT "\" must be user:secret",
                           STR_ARG(auth->scheme));
+        workflow_problem_rule(p->problems, "credential-invalid");
         return STATUS_OK;
     }
     for (size_t i = 0; i < value.size; i++) {
         if ((unsigned char)value.data[i] >= 0x20 && value.data[i] != 0x7F) continue;
         workflow_error_at(p->problems, STR_NULL, NULL, "the credential for \"" STR_FMT "\" has a control character",
                           STR_ARG(auth->scheme));
+        workflow_problem_rule(p->problems, "credential-invalid");
         return STATUS_OK;
     }
     if (scheme->kind == SCHEME_BASIC) {
@@ -127,7 +147,7 @@ static enum status weigh(struct preparation *p, struct prepared_step *step, cons
         struct prepared_parameter *own = step_sets(step, &schemes[i]);
         if (own && schemes[i].kind != SCHEME_UNKNOWN)
             own->secret = true;
-        else if (schemes[i].kind == SCHEME_UNKNOWN || !find_auth(p, step->operation, schemes[i].name))
+        else if (schemes[i].kind == SCHEME_UNKNOWN || !find_auth(p, step, &schemes[i]))
             *ret_complete = false;
     }
     *ret_count = count;
@@ -158,12 +178,13 @@ enum status prepare_credentials(struct preparation *p, struct prepared_step *ste
     if (!step->credentials) return error_set(error, STATUS_LIMIT, "a step exceeds the memory budget");
     for (size_t i = 0; i < chosen_count; i++) {
         if (step_sets(step, &chosen[i])) continue;
-        TRY(add_credential(p, step, &chosen[i], find_auth(p, step->operation, chosen[i].name), error));
+        TRY(add_credential(p, step, &chosen[i], find_auth(p, step, &chosen[i]), error));
     }
     if (!chosen_count && !none_needed && wanted.data && !p->checking) {
         workflow_warning_at(p->problems, p->document->file, step->step->node,
                             "step \"" STR_FMT "\": no credential for \"" STR_FMT "\", sending without",
                             STR_ARG(step->step->id), STR_ARG(wanted));
+        workflow_problem_rule(p->problems, "credential-missing");
         workflow_problem_hint(p->problems, "use --auth " STR_FMT "=CREDENTIAL", STR_ARG(wanted));
     }
     return STATUS_OK;

@@ -131,6 +131,20 @@ static enum status parse_word(struct parser *p, struct node *node)
     return STATUS_OK;
 }
 
+/* `{$statusCode}`: an expression as it is embedded in texts. */
+static enum status parse_embedded(struct parser *p, struct node *node)
+{
+    size_t close = str_find_byte(p->text, '}', p->at), size;
+    struct error error = ERROR_INIT;
+    if (close == SIZE_MAX) return fail(p, "a brace is not closed");
+    node->kind = NODE_EXPRESSION;
+    if (expression_parse(str_slice(p->text, p->at + 1, close), EXPRESSION_EMBEDDED, &error, &node->expression, &size) !=
+        STATUS_OK)
+        return fail(p, "malformed expression in braces");
+    p->at = close + 1;
+    return STATUS_OK;
+}
+
 static enum status parse_or(struct parser *p, struct node **ret_node);
 
 static enum status parse_operand(struct parser *p, struct node **ret_node)
@@ -142,7 +156,9 @@ static enum status parse_operand(struct parser *p, struct node **ret_node)
     } else {
         TRY(new_node(p, NODE_LITERAL, NULL, NULL, &node));
         char c = p->at < p->text.size ? p->text.data[p->at] : 0;
-        if (c == '$') {
+        if (c == '{' && p->at + 1 < p->text.size && p->text.data[p->at + 1] == '$') {
+            TRY(parse_embedded(p, node));
+        } else if (c == '$') {
             size_t size;
             struct error error = ERROR_INIT;
             node->kind = NODE_EXPRESSION;

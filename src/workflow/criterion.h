@@ -6,7 +6,7 @@
  *   and        = unary { "&&" unary }
  *   unary      = "!" unary | comparison
  *   comparison = operand [ ("==" | "!=" | "<" | "<=" | ">" | ">=") operand ]       not chained
- *   operand    = "(" or ")" | literal | expression, each with .member and [index] behind it
+ *   operand    = "(" or ")" | literal | expression | "{" expression "}", each with .member and [index] behind it
  *   literal    = true | false | null | number | 'text with '' for a quote'
  *
  * Values: strings compare without regard to ASCII case, also by order. A string that is a number counts as

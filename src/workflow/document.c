@@ -134,6 +134,17 @@ struct checker {
     struct workflow_problems *problems;
 };
 
+#define ERROR(c, rule, at, ...)                                                                                        \
+    do {                                                                                                               \
+        workflow_error_at((c)->problems, (c)->document->file, (at), __VA_ARGS__);                                      \
+        workflow_problem_rule((c)->problems, (rule));                                                                  \
+    } while (0)
+#define WARNING(c, rule, at, ...)                                                                                      \
+    do {                                                                                                               \
+        workflow_warning_at((c)->problems, (c)->document->file, (at), __VA_ARGS__);                                    \
+        workflow_problem_rule((c)->problems, (rule));                                                                  \
+    } while (0)
+
 static void type_names(unsigned types, char *text, size_t size)
 {
     static const struct {
@@ -163,8 +174,7 @@ static void walk_items(struct checker *c, const struct field *field, const struc
     bool map = value->type == JSON_OBJECT;
     size_t count = map ? value->object.count : value->array.count;
     if (count > LIST_MAX) {
-        workflow_error_at(c->problems, c->document->file, value, "\"%s\" has more than %d entries", field->name,
-                          LIST_MAX);
+        ERROR(c, "list-size", value, "\"%s\" has more than %d entries", field->name, LIST_MAX);
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -173,34 +183,32 @@ static void walk_items(struct checker *c, const struct field *field, const struc
         if (item->type == JSON_OBJECT) {
             walk(c, field->item_kind, item);
         } else {
-            workflow_error_at(c->problems, c->document->file, item, "each entry of \"%s\" must be a map, not %s",
-                              field->name, json_type_name(item));
+            ERROR(c, "field-type", item, "each entry of \"%s\" must be a map, not %s", field->name,
+                  json_type_name(item));
         }
     }
 }
 
 static void walk(struct checker *c, const struct kind *kind, const struct json *object)
 {
-    struct str file = c->document->file;
     for (const struct field *f = kind->fields; f->name; f++) {
         if (f->required && !json_get(object, str_of(f->name)))
-            workflow_error_at(c->problems, file, object, "the %s has no \"%s\"", kind->name, f->name);
+            ERROR(c, "field-missing", object, "the %s has no \"%s\"", kind->name, f->name);
     }
     for (size_t i = 0; i < object->object.count; i++) {
         const struct json_member *member = &object->object.members[i];
         if (str_starts(member->key, STR("x-"))) continue;
         const struct field *f = find_field(kind, member->key);
         if (!f) {
-            workflow_warning_at(c->problems, file, &member->value,
-                                "unknown field \"" STR_FMT "\" in the %s, ignoring it", STR_ARG(member->key),
-                                kind->name);
+            WARNING(c, "field-unknown", &member->value, "unknown field \"" STR_FMT "\" in the %s, ignoring it",
+                    STR_ARG(member->key), kind->name);
             continue;
         }
         if (!(f->types & 1u << member->value.type)) {
             char types[64];
             type_names(f->types, types, sizeof types);
-            workflow_error_at(c->problems, file, &member->value, "\"%s\" of the %s must be a %s, not %s", f->name,
-                              kind->name, types, json_type_name(&member->value));
+            ERROR(c, "field-type", &member->value, "\"%s\" of the %s must be a %s, not %s", f->name, kind->name, types,
+                  json_type_name(&member->value));
             if (f->types == T_STRING && json_is_number(&member->value))
                 workflow_problem_hint(c->problems, "put it in quotes");
             continue;
@@ -231,13 +239,11 @@ static void check_version(struct checker *c)
     c->document->version = text;
     if (shaped && str_starts(text, STR("1.0."))) return;
     if (shaped && str_starts(text, STR("1.1."))) {
-        workflow_warning_at(c->problems, c->document->file, version,
-                            "Arazzo " STR_FMT " is newer than this runner, reading it by the rules of 1.0",
-                            STR_ARG(text));
+        WARNING(c, "document-version", version,
+                "Arazzo " STR_FMT " is newer than this runner, reading it by the rules of 1.0", STR_ARG(text));
         return;
     }
-    workflow_error_at(c->problems, c->document->file, version, "unsupported Arazzo version \"" STR_FMT "\"",
-                      STR_ARG(text));
+    ERROR(c, "document-version", version, "unsupported Arazzo version \"" STR_FMT "\"", STR_ARG(text));
     workflow_problem_hint(c->problems, "this runner reads 1.0.x");
 }
 
@@ -259,11 +265,10 @@ static void check_id(struct checker *c, const struct json *object, const char *f
     const struct json *id = typed_member(object, field, T_STRING);
     if (!id) return;
     if (id->string.size == 0)
-        workflow_error_at(c->problems, c->document->file, id, "the %s is empty", what);
+        ERROR(c, "id-pattern", id, "the %s is empty", what);
     else if (!all_of(id->string, "_-"))
-        workflow_warning_at(c->problems, c->document->file, id,
-                            "the %s \"" STR_FMT "\" should consist of letters, digits, _ and -", what,
-                            STR_ARG(id->string));
+        WARNING(c, "id-pattern", id, "the %s \"" STR_FMT "\" should consist of letters, digits, _ and -", what,
+                STR_ARG(id->string));
 }
 
 static void check_names(struct checker *c, const struct json *map, const char *what)
@@ -271,9 +276,8 @@ static void check_names(struct checker *c, const struct json *map, const char *w
     for (size_t i = 0; map && i < map->object.count; i++) {
         const struct json_member *member = &map->object.members[i];
         if (!all_of(member->key, "._-"))
-            workflow_error_at(c->problems, c->document->file, &member->value,
-                              "the %s name \"" STR_FMT "\" may only have letters, digits, ., - and _", what,
-                              STR_ARG(member->key));
+            ERROR(c, "name-pattern", &member->value,
+                  "the %s name \"" STR_FMT "\" may only have letters, digits, ., - and _", what, STR_ARG(member->key));
     }
 }
 
@@ -284,8 +288,7 @@ static void check_unique(struct checker *c, const struct json *list, const char 
         for (size_t k = 0; id && k < i; k++) {
             const struct json *other = typed_member(&list->array.items[k], field, T_STRING);
             if (!other || !str_eq(other->string, id->string)) continue;
-            workflow_error_at(c->problems, c->document->file, id, "duplicate %s \"" STR_FMT "\"", what,
-                              STR_ARG(id->string));
+            ERROR(c, "id-duplicate", id, "duplicate %s \"" STR_FMT "\"", what, STR_ARG(id->string));
             workflow_problem_hint(c->problems, "the first one is in line %u", other->line);
             break;
         }
@@ -296,19 +299,17 @@ static void check_unique(struct checker *c, const struct json *list, const char 
  * `in` itself is looked at when the step's operation is known. */
 static void check_parameters(struct checker *c, const struct json *list, bool need_in)
 {
-    struct str file = c->document->file;
     for (size_t i = 0; list && i < list->array.count; i++) {
         const struct json *item = &list->array.items[i];
         if (item->type != JSON_OBJECT || json_member(item, "reference")) continue;
         struct str name = string_member(item, "name"), in = string_member(item, "in");
-        if (!json_member(item, "name")) workflow_error_at(c->problems, file, item, "the parameter has no \"name\"");
-        if (!json_member(item, "value")) workflow_error_at(c->problems, file, item, "the parameter has no \"value\"");
+        if (!json_member(item, "name")) ERROR(c, "parameter-incomplete", item, "the parameter has no \"name\"");
+        if (!json_member(item, "value")) ERROR(c, "parameter-incomplete", item, "the parameter has no \"value\"");
         if (!json_member(item, "in")) {
-            if (need_in) workflow_error_at(c->problems, file, item, "the parameter has no \"in\"");
+            if (need_in) ERROR(c, "parameter-incomplete", item, "the parameter has no \"in\"");
         } else if (in.data && !str_is(in, "path") && !str_is(in, "query") && !str_is(in, "header") &&
                    !str_is(in, "cookie") && !str_is(in, "querystring")) {
-            workflow_error_at(c->problems, file, json_member(item, "in"), "unknown parameter location \"" STR_FMT "\"",
-                              STR_ARG(in));
+            ERROR(c, "field-value", json_member(item, "in"), "unknown parameter location \"" STR_FMT "\"", STR_ARG(in));
             workflow_problem_hint(c->problems, "use path, query, header or cookie");
         }
         for (size_t k = 0; name.data && k < i; k++) {
@@ -316,8 +317,8 @@ static void check_parameters(struct checker *c, const struct json *list, bool ne
             struct str other_name = string_member(other, "name");
             if (json_member(other, "reference") || !str_eq(in, string_member(other, "in"))) continue;
             if (!(str_is(in, "header") ? str_eq_nocase(name, other_name) : str_eq(name, other_name))) continue;
-            workflow_error_at(c->problems, file, item, "duplicate parameter \"" STR_FMT "\" in " STR_FMT, STR_ARG(name),
-                              STR_ARG(in));
+            ERROR(c, "parameter-duplicate", item, "duplicate parameter \"" STR_FMT "\" in " STR_FMT, STR_ARG(name),
+                  STR_ARG(in));
             break;
         }
     }
@@ -326,31 +327,30 @@ static void check_parameters(struct checker *c, const struct json *list, bool ne
 static void check_step(struct checker *c, struct workflow_step *step)
 {
     static const char *const targets[] = {"operationId", "operationPath", "workflowId", "channelPath"};
-    struct str file = c->document->file;
     unsigned given = 0;
     for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
         given += json_get(step->node, str_of(targets[i])) != NULL;
     if (given != 1) {
-        workflow_error_at(c->problems, file, step->node,
-                          given ? "the step names more than one of operationId, operationPath and workflowId"
-                                : "the step names no operation");
+        ERROR(c, "step-target", step->node,
+              given ? "the step names more than one of operationId, operationPath and workflowId"
+                    : "the step names no operation");
         if (!given) workflow_problem_hint(c->problems, "give it an operationId or an operationPath");
     }
     check_id(c, step->node, "stepId", "stepId");
     check_parameters(c, step->parameters, step->workflow_id.size == 0);
     check_names(c, step->outputs, "output");
     if (step->success_criteria && step->success_criteria->array.count == 0)
-        workflow_error_at(c->problems, file, step->success_criteria, "\"successCriteria\" is an empty list");
+        ERROR(c, "list-size", step->success_criteria, "\"successCriteria\" is an empty list");
     if (step->request_body && !json_member(step->request_body, "payload") &&
         !json_member(step->request_body, "reference"))
-        workflow_warning_at(c->problems, file, step->request_body, "the request body has no \"payload\", sending none");
+        WARNING(c, "field-missing", step->request_body, "the request body has no \"payload\", sending none");
 }
 
 static enum status build_steps(struct checker *c, struct arena *arena, struct workflow *workflow)
 {
     const struct json *list = typed_member(workflow->node, "steps", T_ARRAY);
     if (!list) return STATUS_OK;
-    if (list->array.count == 0) workflow_error_at(c->problems, c->document->file, list, "the workflow has no steps");
+    if (list->array.count == 0) ERROR(c, "list-size", list, "the workflow has no steps");
     if (list->array.count > LIST_MAX) return STATUS_OK;
     workflow->steps = arena_new_array(arena, struct workflow_step, list->array.count + 1);
     if (!workflow->steps) return STATUS_LIMIT;
@@ -380,7 +380,7 @@ static enum status build_workflows(struct checker *c, struct arena *arena)
     struct workflow_document *document = c->document;
     const struct json *list = typed_member(&document->root, "workflows", T_ARRAY);
     if (!list) return STATUS_OK;
-    if (list->array.count == 0) workflow_error_at(c->problems, document->file, list, "the document has no workflows");
+    if (list->array.count == 0) ERROR(c, "list-size", list, "the document has no workflows");
     if (list->array.count > LIST_MAX) return STATUS_OK;
     document->workflows = arena_new_array(arena, struct workflow, list->array.count + 1);
     if (!document->workflows) return STATUS_LIMIT;
@@ -410,8 +410,7 @@ static enum status build_sources(struct checker *c, struct arena *arena)
     struct workflow_document *document = c->document;
     const struct json *list = typed_member(&document->root, "sourceDescriptions", T_ARRAY);
     if (!list) return STATUS_OK;
-    if (list->array.count == 0)
-        workflow_error_at(c->problems, document->file, list, "the document has no source descriptions");
+    if (list->array.count == 0) ERROR(c, "list-size", list, "the document has no source descriptions");
     if (list->array.count > LIST_MAX) return STATUS_OK;
     document->sources = arena_new_array(arena, struct workflow_source, list->array.count + 1);
     if (!document->sources) return STATUS_LIMIT;
@@ -424,8 +423,7 @@ static enum status build_sources(struct checker *c, struct arena *arena)
             .name = string_member(node, "name"), .url = string_member(node, "url"), .type = type, .node = node};
         check_id(c, node, "name", "source name");
         if (type.data && !str_is(type, "openapi") && !str_is(type, "arazzo") && !str_is(type, "asyncapi")) {
-            workflow_error_at(c->problems, document->file, json_member(node, "type"),
-                              "unknown source type \"" STR_FMT "\"", STR_ARG(type));
+            ERROR(c, "field-value", json_member(node, "type"), "unknown source type \"" STR_FMT "\"", STR_ARG(type));
             workflow_problem_hint(c->problems, "use openapi or arazzo");
         }
     }
@@ -436,14 +434,13 @@ static enum status build(struct checker *c, struct arena *arena)
 {
     struct workflow_document *document = c->document;
     if (document->root.type != JSON_OBJECT) {
-        workflow_error_at(c->problems, document->file, &document->root, "the document must be a map, not %s",
-                          json_type_name(&document->root));
+        ERROR(c, "document-invalid", &document->root, "the document must be a map, not %s",
+              json_type_name(&document->root));
         return STATUS_OK;
     }
     if (!json_member(&document->root, "arazzo") &&
         (json_member(&document->root, "openapi") || json_member(&document->root, "swagger"))) {
-        workflow_error_at(c->problems, document->file, &document->root,
-                          "this is an OpenAPI description, not an Arazzo document");
+        ERROR(c, "document-invalid", &document->root, "this is an OpenAPI description, not an Arazzo document");
         return STATUS_OK;
     }
     check_version(c);
@@ -472,29 +469,39 @@ static enum status first_error(const struct workflow_problems *problems, size_t 
     return error_set(error, STATUS_INVALID, "the document has errors");
 }
 
-enum status workflow_document_parse(struct arena *arena, struct str text, struct str file,
+enum status workflow_document_build(struct arena *arena, const struct json *root, struct str file,
                                     struct workflow_problems *problems, struct error *error,
                                     struct workflow_document **ret_document)
 {
     struct workflow_document *document = arena_calloc(arena, 1, sizeof *document);
     if (!document) return error_set(error, STATUS_LIMIT, "the document exceeds the memory budget");
+    document->root = *root;
     document->file = arena_str(arena, file);
     if (!document->file.data) return error_set(error, STATUS_LIMIT, "the document exceeds the memory budget");
-    const struct yaml_read_limits limits = {.size_max = WORKFLOW_DOCUMENT_SIZE_MAX};
-    struct error problem = ERROR_INIT;
-    enum status status = json_from_yaml(arena, text, &limits, &problem, &document->root);
-    if (status != STATUS_OK) {
-        workflow_error_take(problems, document->file, NULL, &problem);
-        if (error) *error = problem;
-        return status;
-    }
     size_t since = problems->count, errors = problems->error_count;
     struct checker checker = {document, problems};
-    status = build(&checker, arena);
+    enum status status = build(&checker, arena);
     if (status != STATUS_OK) return error_set(error, status, "the document exceeds the memory budget");
     if (problems->error_count > errors) return first_error(problems, since, error);
     *ret_document = document;
     return STATUS_OK;
+}
+
+enum status workflow_document_parse(struct arena *arena, struct str text, struct str file,
+                                    struct workflow_problems *problems, struct error *error,
+                                    struct workflow_document **ret_document)
+{
+    const struct yaml_read_limits limits = {.size_max = WORKFLOW_DOCUMENT_SIZE_MAX};
+    struct error problem = ERROR_INIT;
+    struct str name = arena_str(arena, file);
+    struct json root;
+    if (!name.data) return error_set(error, STATUS_LIMIT, "the document exceeds the memory budget");
+    enum status status = json_from_yaml(arena, text, &limits, &problem, &root);
+    if (status == STATUS_OK) return workflow_document_build(arena, &root, name, problems, error, ret_document);
+    workflow_error_take(problems, name, NULL, &problem);
+    workflow_problem_rule(problems, "document-unreadable");
+    if (error) *error = problem;
+    return status;
 }
 
 enum status workflow_document_load(struct arena *arena, const char *path, struct workflow_problems *problems,
@@ -505,6 +512,7 @@ enum status workflow_document_load(struct arena *arena, const char *path, struct
     enum status status = location_read_file(arena, file, WORKFLOW_DOCUMENT_SIZE_MAX, &problem, &text);
     if (status != STATUS_OK) {
         workflow_error_take(problems, STR_NULL, NULL, &problem);
+        workflow_problem_rule(problems, "document-unreadable");
         if (error) *error = problem;
         return status;
     }

@@ -5,8 +5,7 @@
  * The model points into the parsed tree, so everything lives in the arena that was given. The check covers
  * what the document alone can tell: required fields, types, unique ids, id patterns, unknown fields (a
  * warning unless they begin with x-). Sources, operations and expressions are checked when a run is prepared
- * (prepare.h), for the workflows that are to run. Features that this version refuses are recorded in the tree
- * and refused there, by name.
+ * (prepare.h), for the workflows that are to run.
  *
  * Version: every 1.0.<n> is accepted alike, 1.1.<n> with a warning, anything else is an error.
  */
@@ -53,6 +52,11 @@ enum status workflow_document_load(struct arena *arena, const char *path, struct
                                    struct error *error, struct workflow_document **ret_document) MUST_USE;
 /* The same for a text in memory; `file` is its name in messages and the base of its relative URLs. */
 enum status workflow_document_parse(struct arena *arena, struct str text, struct str file,
+                                    struct workflow_problems *problems, struct error *error,
+                                    struct workflow_document **ret_document) MUST_USE;
+
+/* The same for a parsed document, which must stay; it has been read from `file`. */
+enum status workflow_document_build(struct arena *arena, const struct json *root, struct str file,
                                     struct workflow_problems *problems, struct error *error,
                                     struct workflow_document **ret_document) MUST_USE;
 

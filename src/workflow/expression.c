@@ -304,6 +304,28 @@ static enum status source_field(struct arena *arena, const struct expression_con
     return STATUS_OK;
 }
 
+static const struct json *workflow_field(const struct expression_context *context, const struct expression *e)
+{
+    const struct json *workflow = json_get(context->workflows, e->id);
+    const struct json *fields =
+        json_get(workflow, e->root == EXPRESSION_WORKFLOW_INPUTS ? STR("inputs") : STR("outputs"));
+    return lookup_path(fields, e->name);
+}
+
+static bool comes_from_an_answer(enum expression_root root)
+{
+    return root == EXPRESSION_STATUS_CODE || root == EXPRESSION_RESPONSE_HEADER || root == EXPRESSION_RESPONSE_BODY ||
+           root == EXPRESSION_OUTPUTS || root == EXPRESSION_STEPS || root == EXPRESSION_WORKFLOW_OUTPUTS;
+}
+
+static enum status placeholder(struct arena *arena, const struct expression *e, struct error *error,
+                               const struct json **ret_value)
+{
+    struct str text = arena_printf(arena, "{" STR_FMT "}", STR_ARG(e->text));
+    if (!text.data) return error_set(error, STATUS_LIMIT, "a value exceeds the memory budget");
+    return new_value(arena, json_string(text), error, ret_value);
+}
+
 enum status expression_evaluate(struct arena *arena, const struct expression_context *context,
                                 const struct expression *expression, struct error *error, const struct json **ret_value)
 {
@@ -329,15 +351,19 @@ enum status expression_evaluate(struct arena *arena, const struct expression_con
             if (str_eq_nocase(header->name, e->name)) TRY(new_value(arena, json_string(header->value), error, &value));
         }
         break;
-    case EXPRESSION_RESPONSE_BODY: return response_body(context, e, error, ret_value);
+    case EXPRESSION_RESPONSE_BODY:
+        if (context->placeholders && !context->response) return placeholder(arena, e, error, ret_value);
+        return response_body(context, e, error, ret_value);
     case EXPRESSION_INPUTS: value = lookup_path(context->inputs, e->name); break;
     case EXPRESSION_OUTPUTS: value = lookup_path(context->outputs, e->name); break;
     case EXPRESSION_STEPS: value = lookup_path(json_get(context->steps, e->id), e->name); break;
     case EXPRESSION_SOURCE: TRY(source_field(arena, context, e, error, &value)); break;
     case EXPRESSION_WORKFLOW_INPUTS:
-    case EXPRESSION_WORKFLOW_OUTPUTS:
+    case EXPRESSION_WORKFLOW_OUTPUTS: value = workflow_field(context, e); break;
     case EXPRESSION_COMPONENTS: break; /* refused when the run is prepared */
     }
+    if (!value && context->placeholders && comes_from_an_answer(e->root))
+        return placeholder(arena, e, error, ret_value);
     *ret_value = value ? json_pointer(value, e->pointer) : NULL;
     return STATUS_OK;
 }

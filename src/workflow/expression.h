@@ -64,15 +64,17 @@ bool expression_intended(struct str text);
 /* What an evaluation can see. NULL or zero where there is nothing yet. */
 struct expression_context {
     const struct workflow_document *document;
-    const struct json *inputs;  /* object */
-    const struct json *outputs; /* object: outputs of the workflow */
-    const struct json *steps;   /* object: stepId -> object of outputs */
+    const struct json *inputs;    /* object */
+    const struct json *outputs;   /* object: outputs of the workflow */
+    const struct json *steps;     /* object: stepId -> object of outputs */
+    const struct json *workflows; /* object: workflowId -> {"inputs": object, "outputs": object} */
     struct str url, method;
     const struct json *request_header, *request_query, *request_path; /* objects: name -> value as the step gave it */
     const struct json *request_body;                                  /* NULL when there is none */
     const struct workflow_response *response;
     const struct json *response_body; /* parsed JSON, or a string; NULL when empty */
     bool response_body_malformed;     /* it claims to be JSON but is not */
+    bool placeholders; /* nothing is sent: what only an answer could give is shown as the expression in braces */
 };
 
 /* Absent gives OK and NULL. */

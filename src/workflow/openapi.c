@@ -18,8 +18,8 @@ static enum status no_memory(struct error *error)
     return error_set(error, STATUS_LIMIT, "the OpenAPI descriptions exceed the memory budget");
 }
 
-static enum status load_file(struct openapi_set *set, struct str location, struct error *error,
-                             const struct openapi_file **ret_file)
+enum status openapi_file_at(struct openapi_set *set, struct str location, struct error *error,
+                            const struct openapi_file **ret_file)
 {
     for (size_t i = 0; i < set->file_count; i++) {
         if (str_eq(set->files[i]->location, location)) {
@@ -70,7 +70,7 @@ enum status openapi_follow(struct openapi_set *set, struct openapi_node node, st
         if (document.size) {
             struct str location;
             TRY(location_resolve(set->arena, file->location, document, error, &location));
-            TRY(load_file(set, location, error, &file));
+            TRY(openapi_file_at(set, location, error, &file));
         }
         if (hash != SIZE_MAX) fragment = url_decode(set->arena, str_slice(reference, hash + 1, reference.size), false);
         if (!fragment.data) return no_memory(error);
@@ -150,6 +150,7 @@ static enum status classify(struct openapi_source *source, const struct workflow
             workflow_warning_at(problems, document->file, source->description->node,
                                 "source \"" STR_FMT "\" says it is arazzo, but is an OpenAPI description",
                                 STR_ARG(source->description->name));
+        if (str_is(source->description->type, "arazzo")) workflow_problem_rule(problems, "source-kind");
         return STATUS_OK;
     }
     if (version && (version->type == JSON_STRING || json_is_number(version))) {
@@ -177,10 +178,13 @@ static enum status load_source(struct openapi_set *set, const struct workflow_do
     const struct openapi_file *file;
     bool openapi;
     TRY(location_resolve(set->arena, document->file, source->description->url, error, &location));
-    TRY(load_file(set, location, error, &file));
+    TRY(openapi_file_at(set, location, error, &file));
     TRY(classify(source, document, file, problems, error, &openapi));
     source->is_arazzo = !openapi;
-    if (!openapi) return STATUS_OK;
+    if (!openapi) {
+        source->arazzo = file;
+        return STATUS_OK;
+    }
     source->file = file;
     return index_operations(set, source, error);
 }
@@ -202,6 +206,7 @@ enum status openapi_load(struct openapi_set *set, const struct workflow_document
         problem.line = 0;
         const struct json *at = json_member(source->description->node, "url");
         workflow_error_take(problems, document->file, at ? at : source->description->node, &problem);
+        workflow_problem_rule(problems, "source-unreadable");
         if (status == STATUS_LIMIT && arena_alloc(set->arena, 4096) == NULL) return no_memory(error);
     }
     return STATUS_OK;

@@ -34,7 +34,8 @@ struct openapi_operation {
 
 struct openapi_source {
     const struct workflow_source *description;
-    const struct openapi_file *file; /* NULL: no OpenAPI description, or it could not be loaded */
+    const struct openapi_file *file;   /* NULL: no OpenAPI description, or it could not be loaded */
+    const struct openapi_file *arazzo; /* NULL: no Arazzo document, or it could not be loaded */
     bool is_arazzo, failed;
     struct openapi_operation *operations;
     size_t operation_count;
@@ -60,6 +61,9 @@ struct openapi_parameter {
 enum status openapi_load(struct openapi_set *set, const struct workflow_document *document,
                          struct workflow_problems *problems, struct error *error) MUST_USE;
 
+/* The file at a location, loaded once. */
+enum status openapi_file_at(struct openapi_set *set, struct str location, struct error *error,
+                            const struct openapi_file **ret_file) MUST_USE;
 /* Follows `$ref` as long as there is one. INVALID when it leads nowhere or in circles. */
 enum status openapi_follow(struct openapi_set *set, struct openapi_node node, struct error *error,
                            struct openapi_node *ret_node) MUST_USE;

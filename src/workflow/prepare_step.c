@@ -1,5 +1,5 @@
-/* One step of a run, prepared: operation, parameters, body, criteria, server. The features that this version
- * does not have are refused here by their names. */
+/* One step of a run, prepared: operation or workflow, parameters, server. What is of asynchronous descriptions (Arazzo
+ * 1.1) is refused here by its name. */
 #include "workflow/prepare.h"
 
 #include "base/url.h"
@@ -9,14 +9,18 @@
 
 struct step_work {
     struct preparation *p;
-    const struct workflow *workflow;
+    struct prepared_workflow *workflow;
     struct prepared_step *step;
     struct str id;
     struct openapi_parameter *declared;
     size_t declared_count;
 };
 
-#define ERROR(w, at, ...) workflow_error_at((w)->p->problems, (w)->p->document->file, (at), __VA_ARGS__)
+#define ERROR(w, at, rule, ...)                                                                                        \
+    do {                                                                                                               \
+        workflow_error_at((w)->p->problems, (w)->p->document->file, (at), __VA_ARGS__);                                \
+        workflow_problem_rule((w)->p->problems, (rule));                                                               \
+    } while (0)
 
 static enum status no_memory(struct error *error)
 {
@@ -32,21 +36,12 @@ static const struct json *field(const struct step_work *w, const char *name)
 
 static void refuse_unsupported(const struct step_work *w)
 {
-    static const char *const fields[] = {"onSuccess", "onFailure",     "workflowId", "channelPath",
-                                         "action",    "correlationId", "timeout",    "dependsOn"};
+    static const char *const fields[] = {"channelPath", "action", "correlationId", "dependsOn"};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         const struct json *value = field(w, fields[i]);
         if (!value || (value->type == JSON_ARRAY && value->array.count == 0)) continue;
-        ERROR(w, value, "step \"" STR_FMT "\": \"%s\" is not supported yet", STR_ARG(w->id), fields[i]);
+        ERROR(w, value, "unsupported", "step \"" STR_FMT "\": \"%s\" is not supported", STR_ARG(w->id), fields[i]);
     }
-    const struct json *body = w->step->step->request_body;
-    const struct json *replacements = json_member(body, "replacements"), *reference = json_member(body, "reference");
-    if (replacements && !(replacements->type == JSON_ARRAY && replacements->array.count == 0))
-        ERROR(w, replacements, "step \"" STR_FMT "\": \"replacements\" of a request body is not supported yet",
-              STR_ARG(w->id));
-    if (reference)
-        ERROR(w, reference, "step \"" STR_FMT "\": \"reference\" of a request body is not supported yet",
-              STR_ARG(w->id));
 }
 
 /* ---- the operation ---- */
@@ -64,7 +59,8 @@ static void choose(struct step_work *w, const struct json *at, const struct open
             const struct openapi_source *other = &w->p->sources.sources[i];
             if (other->failed && (!source || source == other)) return; /* it may well be in there */
         }
-        ERROR(w, at, "step \"" STR_FMT "\": unknown operationId \"" STR_FMT "\"", STR_ARG(w->id), STR_ARG(id));
+        ERROR(w, at, "operation-unknown", "step \"" STR_FMT "\": unknown operationId \"" STR_FMT "\"", STR_ARG(w->id),
+              STR_ARG(id));
         struct str similar = openapi_similar(&w->p->sources, id);
         if (similar.size) workflow_problem_hint(w->p->problems, "did you mean " STR_FMT "?", STR_ARG(similar));
         return;
@@ -75,8 +71,8 @@ static void choose(struct step_work *w, const struct json *at, const struct open
         buf_printf(&list, "%s" STR_FMT " (" STR_FMT " " STR_FMT ")", i ? ", " : "", STR_ARG(name),
                    STR_ARG(found[i]->method), STR_ARG(found[i]->path));
     }
-    ERROR(w, at, "step \"" STR_FMT "\": operationId \"" STR_FMT "\" is not unique: " STR_FMT, STR_ARG(w->id),
-          STR_ARG(id), STR_ARG(buf_str(&list)));
+    ERROR(w, at, "operation-ambiguous", "step \"" STR_FMT "\": operationId \"" STR_FMT "\" is not unique: " STR_FMT,
+          STR_ARG(w->id), STR_ARG(id), STR_ARG(buf_str(&list)));
     workflow_problem_hint(w->p->problems, "write $sourceDescriptions.NAME." STR_FMT, STR_ARG(id));
     buf_fini(&list);
 }
@@ -85,17 +81,18 @@ static struct openapi_source *usable_source(struct step_work *w, const struct js
 {
     struct openapi_source *source = openapi_find_source(&w->p->sources, name);
     if (!source) {
-        ERROR(w, at, "step \"" STR_FMT "\": unknown source \"" STR_FMT "\"", STR_ARG(w->id), STR_ARG(name));
+        ERROR(w, at, "source-unknown", "step \"" STR_FMT "\": unknown source \"" STR_FMT "\"", STR_ARG(w->id),
+              STR_ARG(name));
         return NULL;
     }
     if (str_is(source->description->type, "asyncapi")) {
-        ERROR(w, at, "step \"" STR_FMT "\": asyncapi sources are not supported", STR_ARG(w->id));
+        ERROR(w, at, "unsupported", "step \"" STR_FMT "\": asyncapi sources are not supported", STR_ARG(w->id));
         return NULL;
     }
     if (!source->file) {
         /* Otherwise it could not be loaded, which has been said. */
         if (source->is_arazzo)
-            ERROR(w, at, "step \"" STR_FMT "\": arazzo sources are not supported yet", STR_ARG(w->id));
+            ERROR(w, at, "source-kind", "step \"" STR_FMT "\": an Arazzo document has no operations", STR_ARG(w->id));
         return NULL;
     }
     return source;
@@ -110,7 +107,8 @@ static void resolve_id(struct step_work *w)
         struct str rest = str_slice(text, prefix.size, text.size);
         size_t dot = str_find_byte(rest, '.', 0);
         if (dot == SIZE_MAX || dot + 1 == rest.size) {
-            ERROR(w, at, "step \"" STR_FMT "\": malformed operationId \"" STR_FMT "\"", STR_ARG(w->id), STR_ARG(text));
+            ERROR(w, at, "operation-unknown", "step \"" STR_FMT "\": malformed operationId \"" STR_FMT "\"",
+                  STR_ARG(w->id), STR_ARG(text));
             workflow_problem_hint(w->p->problems, "write $sourceDescriptions.NAME.OPERATIONID");
             return;
         }
@@ -125,6 +123,7 @@ static void resolve_id(struct step_work *w)
         workflow_warning_at(w->p->problems, w->p->document->file, at,
                             "operationId \"" STR_FMT "\" does not say which of the %zu sources it is in, searching all",
                             STR_ARG(text), sources);
+        workflow_problem_rule(w->p->problems, "source-qualified");
         workflow_problem_hint(w->p->problems, "write $sourceDescriptions.NAME." STR_FMT, STR_ARG(text));
     }
     choose(w, at, NULL, text);
@@ -143,7 +142,8 @@ static struct openapi_source *path_source(struct step_work *w, const struct json
         if (source->file && (str_eq(source->description->url, text) || str_eq(source->file->location, text)))
             return source;
     }
-    ERROR(w, at, "step \"" STR_FMT "\": operationPath \"" STR_FMT "\" names no source of this document", STR_ARG(w->id),
+    ERROR(w, at, "source-unknown",
+          "step \"" STR_FMT "\": operationPath \"" STR_FMT "\" names no source of this document", STR_ARG(w->id),
           STR_ARG(w->step->step->operation_path));
     workflow_problem_hint(w->p->problems, "write {$sourceDescriptions.NAME.url}#/paths/~1PATH/METHOD");
     return NULL;
@@ -177,16 +177,18 @@ static enum status resolve_path(struct step_work *w, struct error *error)
     struct str rest = str_starts(fragment, STR("/paths/")) ? str_slice(fragment, 7, fragment.size) : STR_NULL;
     if (!rest.data || !str_next_part(&rest, '/', &token) || !rest.data || !str_next_part(&rest, '/', &method) ||
         rest.data) {
-        ERROR(w, at, "step \"" STR_FMT "\": operationPath \"" STR_FMT "\" does not lead to an operation",
-              STR_ARG(w->id), STR_ARG(text));
+        ERROR(w, at, "operation-path",
+              "step \"" STR_FMT "\": operationPath \"" STR_FMT "\" does not lead to an operation", STR_ARG(w->id),
+              STR_ARG(text));
         workflow_problem_hint(w->p->problems, "write {$sourceDescriptions.NAME.url}#/paths/~1PATH/METHOD");
         return STATUS_OK;
     }
     if (unescape(w->p->arena, token, &path) != STATUS_OK) return no_memory(error);
     w->step->operation = openapi_find_path(source, path, method);
     if (!w->step->operation)
-        ERROR(w, at, "step \"" STR_FMT "\": source \"" STR_FMT "\" has no operation " STR_FMT " " STR_FMT,
-              STR_ARG(w->id), STR_ARG(source->description->name), STR_ARG(method), STR_ARG(path));
+        ERROR(w, at, "operation-unknown",
+              "step \"" STR_FMT "\": source \"" STR_FMT "\" has no operation " STR_FMT " " STR_FMT, STR_ARG(w->id),
+              STR_ARG(source->description->name), STR_ARG(method), STR_ARG(path));
     return STATUS_OK;
 }
 
@@ -202,10 +204,12 @@ static void check_header_name(const struct step_work *w, const struct json *at, 
 {
     static const char *const reserved[] = {"Content-Length", "Transfer-Encoding", "Connection", "Host"};
     if (!parameter_header_name_fits(name))
-        ERROR(w, at, "step \"" STR_FMT "\": \"" STR_FMT "\" is no header name", STR_ARG(w->id), STR_ARG(name));
+        ERROR(w, at, "parameter-header", "step \"" STR_FMT "\": \"" STR_FMT "\" is no header name", STR_ARG(w->id),
+              STR_ARG(name));
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
         if (str_eq_nocase(name, str_of(reserved[i])))
-            ERROR(w, at, "step \"" STR_FMT "\": header %s cannot be set", STR_ARG(w->id), reserved[i]);
+            ERROR(w, at, "parameter-header", "step \"" STR_FMT "\": header %s cannot be set", STR_ARG(w->id),
+                  reserved[i]);
     }
 }
 
@@ -218,27 +222,29 @@ static void add_parameter(struct step_work *w, const struct json *entry, size_t 
     if (!node) {
         const struct json *reference = json_member(entry, "reference");
         struct str text = reference && reference->type == JSON_STRING ? reference->string : STR("?");
-        ERROR(w, reference ? reference : entry, "step \"" STR_FMT "\": reference \"" STR_FMT "\" leads to no parameter",
-              STR_ARG(w->id), STR_ARG(text));
+        ERROR(w, reference ? reference : entry, "component-unknown",
+              "step \"" STR_FMT "\": reference \"" STR_FMT "\" leads to no parameter", STR_ARG(w->id), STR_ARG(text));
         workflow_problem_hint(w->p->problems, "write $components.parameters.NAME");
         return;
     }
     if (!name || !in || !value || name->type != JSON_STRING || in->type != JSON_STRING) {
-        ERROR(w, entry, "step \"" STR_FMT "\": the parameter needs \"name\", \"in\" and \"value\"", STR_ARG(w->id));
+        ERROR(w, entry, "parameter-incomplete",
+              "step \"" STR_FMT "\": the parameter needs \"name\", \"in\" and \"value\"", STR_ARG(w->id));
         return;
     }
     if (str_is(in->string, "querystring")) {
-        ERROR(w, in, "step \"" STR_FMT "\": parameters in \"querystring\" are not supported", STR_ARG(w->id));
+        ERROR(w, in, "unsupported", "step \"" STR_FMT "\": parameters in \"querystring\" are not supported",
+              STR_ARG(w->id));
         return;
     }
     if (!str_is(in->string, "path") && !str_is(in->string, "query") && !str_is(in->string, "header") &&
         !str_is(in->string, "cookie")) {
-        ERROR(w, in, "step \"" STR_FMT "\": unknown parameter location \"" STR_FMT "\"", STR_ARG(w->id),
+        ERROR(w, in, "field-value", "step \"" STR_FMT "\": unknown parameter location \"" STR_FMT "\"", STR_ARG(w->id),
               STR_ARG(in->string));
         return;
     }
-    if (value->type == JSON_OBJECT && json_member(value, "selector") && json_member(value, "context")) {
-        ERROR(w, value, "step \"" STR_FMT "\": selector objects are not supported", STR_ARG(w->id));
+    if (prepare_is_selector(value)) {
+        ERROR(w, value, "unsupported", "step \"" STR_FMT "\": selector objects are not supported", STR_ARG(w->id));
         return;
     }
     if (str_is(in->string, "header")) check_header_name(w, name, name->string);
@@ -248,8 +254,8 @@ static void add_parameter(struct step_work *w, const struct json *entry, size_t 
             parameter = &w->step->parameters[i];
     }
     if (parameter && parameter >= w->step->parameters + shared) {
-        ERROR(w, entry, "step \"" STR_FMT "\": duplicate parameter \"" STR_FMT "\"", STR_ARG(w->id),
-              STR_ARG(name->string));
+        ERROR(w, entry, "parameter-duplicate", "step \"" STR_FMT "\": duplicate parameter \"" STR_FMT "\"",
+              STR_ARG(w->id), STR_ARG(name->string));
         return;
     }
     if (!parameter) parameter = &w->step->parameters[w->step->parameter_count++];
@@ -272,7 +278,7 @@ static void check_path(const struct step_work *w)
         for (size_t i = 0; i < w->step->parameter_count; i++)
             set |= same_parameter(&w->step->parameters[i].declared, name, STR("path"));
         if (!set && close != SIZE_MAX)
-            ERROR(w, w->step->step->node,
+            ERROR(w, w->step->step->node, "parameter-path",
                   "step \"" STR_FMT "\": path parameter \"" STR_FMT "\" of " STR_FMT " is not set", STR_ARG(w->id),
                   STR_ARG(name), STR_ARG(path));
     }
@@ -280,7 +286,7 @@ static void check_path(const struct step_work *w)
         const struct openapi_parameter *declared = &w->step->parameters[i].declared;
         struct str open = arena_printf(w->p->arena, "{" STR_FMT "}", STR_ARG(declared->name));
         if (str_is(declared->in, "path") && open.data && str_find(path, open, 0) == SIZE_MAX)
-            ERROR(w, w->step->parameters[i].value,
+            ERROR(w, w->step->parameters[i].value, "parameter-path",
                   "step \"" STR_FMT "\": " STR_FMT " has no path parameter \"" STR_FMT "\"", STR_ARG(w->id),
                   STR_ARG(path), STR_ARG(declared->name));
     }
@@ -293,6 +299,7 @@ static void check_path(const struct step_work *w)
             workflow_warning_at(w->p->problems, w->p->document->file, w->step->step->node,
                                 "step \"" STR_FMT "\": required " STR_FMT " parameter \"" STR_FMT "\" is not set",
                                 STR_ARG(w->id), STR_ARG(declared->in), STR_ARG(declared->name));
+        if (!set) workflow_problem_rule(w->p->problems, "parameter-required");
     }
 }
 
@@ -303,7 +310,7 @@ static size_t list_count(const struct json *list)
 
 static enum status merge_parameters(struct step_work *w, struct error *error)
 {
-    const struct json *common = w->workflow->parameters, *own = w->step->step->parameters;
+    const struct json *common = w->workflow->workflow->parameters, *own = w->step->step->parameters;
     struct error problem = ERROR_INIT;
     enum status status =
         openapi_parameters(&w->p->sources, w->step->operation, &problem, &w->declared, &w->declared_count);
@@ -323,82 +330,69 @@ static enum status merge_parameters(struct step_work *w, struct error *error)
     return STATUS_OK;
 }
 
-/* ---- body and criteria ---- */
+/* ---- a called workflow ---- */
 
-static bool type_is(struct str content_type, const char *type)
+/* SUB-1: every parameter is an input of the called workflow; `in` has no meaning then. */
+static enum status call_parameters(struct step_work *w, struct error *error)
 {
-    struct str essence = str_trim(str_slice(content_type, 0, str_find_byte(content_type, ';', 0)));
-    return str_eq_nocase(essence, str_of(type));
-}
-
-static enum status prepare_body(struct step_work *w, struct error *error)
-{
-    const struct json *body = w->step->step->request_body, *payload = json_member(body, "payload");
-    const struct json *type = json_member(body, "contentType");
-    if (!payload) return STATUS_OK;
-    struct str content_type = type && type->type == JSON_STRING ? type->string : STR_NULL;
-    if (!content_type.size) {
-        struct error problem = ERROR_INIT;
-        enum status status = openapi_body_type(&w->p->sources, w->step->operation, &problem, &content_type);
-        if (status == STATUS_LIMIT) return no_memory(error);
-        if (status != STATUS_OK) {
-            error_prefix(&problem, "step \"" STR_FMT "\"", STR_ARG(w->id));
-            workflow_error_take(w->p->problems, w->p->document->file, body, &problem);
+    const struct json *own = w->step->step->parameters;
+    struct jsonschema schema = w->step->call->schema;
+    w->step->parameters = arena_new_array(w->p->arena, struct prepared_parameter, list_count(own) + 1);
+    if (!w->step->parameters) return no_memory(error);
+    for (size_t i = 0; i < list_count(own); i++) {
+        const struct json *entry = &own->array.items[i], *value;
+        const struct json *node = prepare_parameter_entry(w->p->document, entry, &value),
+                          *name = json_member(node, "name");
+        bool open = false;
+        if (!node) {
+            ERROR(w, entry, "component-unknown", "step \"" STR_FMT "\": a reference leads to no parameter",
+                  STR_ARG(w->id));
+            workflow_problem_hint(w->p->problems, "write $components.parameters.NAME");
+            continue;
         }
-        if (!content_type.size || str_find_byte(content_type, '*', 0) != SIZE_MAX)
-            content_type = STR("application/json");
+        if (!name || !value || name->type != JSON_STRING) {
+            ERROR(w, entry, "parameter-incomplete", "step \"" STR_FMT "\": the parameter needs \"name\" and \"value\"",
+                  STR_ARG(w->id));
+            continue;
+        }
+        if (prepare_is_selector(value)) {
+            ERROR(w, value, "unsupported", "step \"" STR_FMT "\": selector objects are not supported", STR_ARG(w->id));
+            continue;
+        }
+        for (size_t k = 0; k < w->step->parameter_count; k++) {
+            if (str_eq(w->step->parameters[k].declared.name, name->string))
+                ERROR(w, entry, "parameter-duplicate", "step \"" STR_FMT "\": duplicate parameter \"" STR_FMT "\"",
+                      STR_ARG(w->id), STR_ARG(name->string));
+        }
+        if (!jsonschema_property(schema, name->string, &open) && !open) {
+            workflow_warning_at(w->p->problems, w->p->document->file, entry,
+                                "step \"" STR_FMT "\": workflow \"" STR_FMT "\" does not declare the input \"" STR_FMT
+                                "\"",
+                                STR_ARG(w->id), STR_ARG(w->step->call->workflow->id), STR_ARG(name->string));
+            workflow_problem_rule(w->p->problems, "parameter-unknown");
+        }
+        w->step->parameters[w->step->parameter_count++] =
+            (struct prepared_parameter){.declared = {.name = name->string}, .value = value};
     }
-    for (size_t i = 0; i < content_type.size; i++) {
-        if ((unsigned char)content_type.data[i] >= ' ' && content_type.data[i] != 0x7F) continue;
-        ERROR(w, type, "step \"" STR_FMT "\": the content type has a control character", STR_ARG(w->id));
-        break;
-    }
-    if (type_is(content_type, "multipart/form-data"))
-        ERROR(w, type ? type : body, "step \"" STR_FMT "\": multipart/form-data is not supported yet", STR_ARG(w->id));
-    w->step->payload = payload;
-    w->step->content_type = content_type;
     return STATUS_OK;
 }
 
-static enum status prepare_criterion(struct step_work *w, const struct json *node, struct error *error)
+static enum status resolve_call(struct step_work *w, struct error *error)
 {
-    const struct json *condition = json_member(node, "condition"), *type = json_member(node, "type");
-    if (type && !(type->type == JSON_STRING && str_is(type->string, "simple"))) {
-        const struct json *kind = type->type == JSON_OBJECT ? json_member(type, "type") : type;
-        struct str name = kind && kind->type == JSON_STRING ? kind->string : STR("?");
-        bool later = str_is(name, "regex") || str_is(name, "jsonpath") || str_is(name, "xpath");
-        if (later)
-            ERROR(w, type, "step \"" STR_FMT "\": criteria of type \"" STR_FMT "\" are not supported yet",
-                  STR_ARG(w->id), STR_ARG(name));
-        else
-            ERROR(w, type, "step \"" STR_FMT "\": unknown criterion type \"" STR_FMT "\"", STR_ARG(w->id),
-                  STR_ARG(name));
-        return STATUS_OK;
+    struct prepared_workflow *found;
+    struct str owner = arena_printf(w->p->arena, "step \"" STR_FMT "\"", STR_ARG(w->id));
+    if (!owner.data) return no_memory(error);
+    TRY(prepare_reference(w->p, field(w, "workflowId"), w->step->step->workflow_id, owner.data, error, &found));
+    if (!found) return STATUS_OK;
+    w->step->call = found;
+    w->step->label = found->workflow->id;
+    if (w->step->step->request_body) {
+        workflow_warning_at(w->p->problems, w->p->document->file, w->step->step->request_body,
+                            "step \"" STR_FMT "\": a step that calls a workflow has no use for its \"requestBody\"",
+                            STR_ARG(w->id));
+        workflow_problem_rule(w->p->problems, "body-invalid");
     }
-    if (!condition || condition->type != JSON_STRING) return STATUS_OK;
-    struct error problem = ERROR_INIT;
-    struct prepared_criterion *criterion = &w->step->criteria[w->step->criterion_count];
-    enum status status = criterion_compile(w->p->arena, condition->string, &problem, &criterion->compiled);
-    if (status == STATUS_LIMIT) return no_memory(error);
-    if (status != STATUS_OK) {
-        unsigned column = problem.column;
-        error_prefix(&problem, "step \"" STR_FMT "\"", STR_ARG(w->id));
-        if (column) error_detail(&problem, "at character %u", column);
-        workflow_error_take(w->p->problems, w->p->document->file, condition, &problem);
-        return STATUS_OK;
-    }
-    criterion->condition = condition;
-    w->step->criterion_count++;
-    return STATUS_OK;
-}
-
-static enum status prepare_criteria(struct step_work *w, struct error *error)
-{
-    const struct json *list = w->step->step->success_criteria;
-    w->step->criteria = arena_new_array(w->p->arena, struct prepared_criterion, list_count(list) + 1);
-    if (!w->step->criteria) return no_memory(error);
-    for (size_t i = 0; i < list_count(list); i++) TRY(prepare_criterion(w, &list->array.items[i], error));
-    return STATUS_OK;
+    return call_parameters(w, error);
 }
 
 /* ---- all of it ---- */
@@ -417,21 +411,25 @@ static enum status prepare_server(struct step_work *w, struct error *error)
     if (w->p->checking) {
         workflow_warning_at(w->p->problems, w->p->document->file, w->step->step->node, "%s", problem.primary);
         workflow_problem_hint(w->p->problems, "%s", problem.hint);
-        return STATUS_OK;
+    } else {
+        error_prefix(&problem, "step \"" STR_FMT "\"", STR_ARG(w->id));
+        workflow_error_take(w->p->problems, w->p->document->file, w->step->step->node, &problem);
     }
-    error_prefix(&problem, "step \"" STR_FMT "\"", STR_ARG(w->id));
-    workflow_error_take(w->p->problems, w->p->document->file, w->step->step->node, &problem);
+    workflow_problem_rule(w->p->problems, "server-url");
     return STATUS_OK;
 }
 
-enum status prepare_step(struct preparation *p, const struct workflow *workflow, size_t index,
-                         struct prepared_step *step, struct error *error)
+enum status prepare_step(struct preparation *p, struct prepared_workflow *workflow, size_t index, struct error *error)
 {
-    struct step_work work = {.p = p, .workflow = workflow, .step = step, .id = workflow->steps[index].id}, *w = &work;
-    step->step = &workflow->steps[index];
+    struct prepared_step *step = &workflow->steps[index];
+    step->step = &workflow->workflow->steps[index];
+    struct step_work work = {.p = p, .workflow = workflow, .step = step, .id = step->step->id}, *w = &work;
     refuse_unsupported(w);
-    TRY(prepare_criteria(w, error));
-    if (step->step->operation_id.size)
+    TRY(prepare_criteria(p, w->id, step->step->success_criteria, error, &step->criteria));
+    TRY(prepare_actions(p, workflow, step, error));
+    if (step->step->workflow_id.size)
+        TRY(resolve_call(w, error));
+    else if (step->step->operation_id.size)
         resolve_id(w);
     else if (step->step->operation_path.size)
         TRY(resolve_path(w, error));
@@ -442,7 +440,7 @@ enum status prepare_step(struct preparation *p, const struct workflow *workflow,
                                                     STR_ARG(operation->path));
     if (!step->label.data) return no_memory(error);
     TRY(merge_parameters(w, error));
-    TRY(prepare_body(w, error));
+    TRY(prepare_body(p, step, error));
     TRY(prepare_server(w, error));
     return prepare_credentials(p, step, error);
 }

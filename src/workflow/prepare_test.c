@@ -1,5 +1,5 @@
 /* Everything that must stop a run before its first request: inputs, operations, sources, options,
- * expressions, and the features that are not supported yet, each by its name. */
+ * expressions, actions, criteria, bodies. */
 #include "workflow/prepare.h"
 
 #include "workflow/runner_documents_test.h"
@@ -60,31 +60,85 @@ static void test_refused_before_sending(void **unused)
         {"  - {stepId: a, operationPath: '{$sourceDescriptions.ingestionApi.url}#/paths/~1track'}\n",
          "does not lead to an operation"},
         {"  - {stepId: a, operationPath: 'https://x.test/#/paths/~1track/post'}\n", "names no source of this document"},
-        /* not supported yet, by name */
-        {"  - {stepId: a, operationId: trackEvent, onSuccess: [{name: x, type: end}]}\n",
-         "\"onSuccess\" is not supported yet"},
-        {"  - {stepId: a, operationId: trackEvent, onFailure: [{name: x, type: end}]}\n",
-         "\"onFailure\" is not supported yet"},
-        {"  - {stepId: a, workflowId: w}\n", "w.yml:9:29: error: step \"a\": \"workflowId\" is not supported yet"},
-        {"  - {stepId: a, operationId: trackEvent, timeout: 5}\n", "\"timeout\" is not supported yet"},
-        {"  - {stepId: a, operationId: trackEvent, requestBody: {payload: {}, replacements: [{target: /a, "
+        /* actions */
+        {"  - {stepId: a, operationId: trackEvent, onSuccess: [{name: x, type: retry}]}\n",
+         "success action \"x\" has the type retry, which only failure actions have; use end or goto"},
+        {"  - {stepId: a, operationId: trackEvent, onFailure: [{name: x, type: go}]}\n",
+         "failure action \"x\" has an unknown type; use end, goto or retry"},
+        {"  - {stepId: a, operationId: trackEvent, onFailure: [{type: end}]}\n", "an action has no \"name\""},
+        {"  - {stepId: a, operationId: trackEvent, onFailure: [{name: x}]}\n", "has no \"type\""},
+        {"  - {stepId: a, operationId: trackEvent, onSuccess: [{name: x, type: goto}]}\n",
+         "action \"x\" needs a stepId or a workflowId"},
+        {"  - {stepId: a, operationId: trackEvent, onSuccess: [{name: x, type: goto, stepId: a, workflowId: w}]}\n",
+         "action \"x\" needs either stepId or workflowId, not both"},
+        {"  - {stepId: a, operationId: trackEvent, onSuccess: [{name: x, type: goto, stepId: b}]}\n",
+         "action \"x\" leads to an unknown step \"b\""},
+        {"  - {stepId: a, operationId: trackEvent, onSuccess: [{name: x, type: goto, workflowId: v}]}\n",
+         "action \"x\": unknown workflowId \"v\"; the workflows are w"},
+        {"  - {stepId: a, operationId: trackEvent, onFailure: [{name: x, type: retry, retryLimit: -1}]}\n",
+         "\"retryLimit\" must be a whole number from 0 to 1000000"},
+        {"  - {stepId: a, operationId: trackEvent, onFailure: [{name: x, type: retry, retryAfter: -0.5}]}\n",
+         "\"retryAfter\" must be from 0 to 86400 seconds"},
+        {"  - {stepId: a, operationId: trackEvent, onFailure: [{reference: $components.successActions.x}]}\n",
+         "reference \"$components.successActions.x\" leads to no failure action; write "
+         "$components.failureActions.NAME"},
+        {"  - {stepId: a, operationId: trackEvent, onFailure: [{name: x, type: end, criteria: [{condition: 1 =}]}]}\n",
+         "at character 3"},
+        /* calls and dependencies */
+        {"  - {stepId: a, workflowId: w}\n", "workflow \"w\" calls \"w\", which leads back to it"},
+        {"  - {stepId: a, workflowId: v}\n",
+         "w.yml:9:29: error: step \"a\": unknown workflowId \"v\"; the workflows are w"},
+        {"  - {stepId: a, workflowId: $sourceDescriptions.nope.v}\n", "unknown source \"nope\""},
+        {"  - {stepId: a, workflowId: $sourceDescriptions.queryApi.v}\n", "source \"queryApi\" is no Arazzo document"},
+        {"  - {stepId: a, workflowId: $sourceDescriptions.queryApi}\n", "malformed workflowId"},
+        {"  - {stepId: a, operationId: trackEvent}\n  dependsOn: [v]\n",
+         "dependsOn of workflow \"w\": unknown workflowId \"v\""},
+        {"  - {stepId: a, operationId: trackEvent}\n  dependsOn: [w]\n", "workflow \"w\" depends on \"w\""},
+        {"  - {stepId: a, operationId: trackEvent}\n  dependsOn: [5]\n",
+         "each entry of \"dependsOn\" must be a string"},
+        {"  - {stepId: a, workflowId: v, outputs: {x: $outputs.nope}}\n- workflowId: v\n  steps:\n"
+         "  - {stepId: a, operationId: trackEvent}\n  outputs: {y: $steps.a.outputs.z}\n",
+         "\"$outputs.nope\" refers to an output that the workflow does not declare"},
+        {"  - {stepId: a, operationId: trackEvent}\n  failureActions: [{name: x, type: goto, stepId: z}]\n",
+         "leads to an unknown step \"z\""},
+        /* bodies */
+        {"  - {stepId: a, operationId: trackEvent, requestBody: {payload: {}, replacements: [{target: a, "
          "value: 1}]}}\n",
-         "\"replacements\" of a request body is not supported yet"},
+         "\"a\" is no JSON Pointer"},
+        {"  - {stepId: a, operationId: trackEvent, requestBody: {contentType: text/xml, payload: <a/>, replacements: "
+         "[{target: '/a[', value: 1}]}}\n",
+         "malformed XPath"},
+        {"  - {stepId: a, operationId: trackEvent, requestBody: {payload: {}, replacements: [{target: $.a, value: 1, "
+         "targetSelectorType: xpath}]}}\n",
+         "a target of type \"xpath\" does not fit application/json"},
+        {"  - {stepId: a, operationId: trackEvent, requestBody: {contentType: text/xml, payload: {}}}\n",
+         "a payload of type object cannot be written as text/xml"},
+        {"  - {stepId: a, operationId: trackEvent, requestBody: {reference: $components.x.y}}\n",
+         "there are no components for request bodies"},
+        /* criteria */
         {"  - {stepId: a, operationId: trackEvent, successCriteria: [{context: $response.body, condition: "
-         "'^1$', type: regex}]}\n",
-         "criteria of type \"regex\" are not supported yet"},
+         "'^(1', type: regex}]}\n",
+         "malformed pattern \"^(1\" at character 4"},
+        {"  - {stepId: a, operationId: trackEvent, successCriteria: [{condition: '^1', type: regex}]}\n",
+         "a criterion of this type needs a \"context\""},
+        {"  - {stepId: a, operationId: trackEvent, successCriteria: [{context: body, condition: '^1', type: regex}]}\n",
+         "the context of a criterion: \"body\" is no runtime expression"},
         {"  - {stepId: a, operationId: trackEvent, successCriteria: [{context: $response.body, condition: $, "
          "type: {type: jsonpath, version: x}}]}\n",
-         "criteria of type \"jsonpath\" are not supported yet"},
+         "unknown version \"x\" of a criterion; use rfc9535"},
+        {"  - {stepId: a, operationId: trackEvent, successCriteria: [{context: $response.body, condition: $, "
+         "type: {type: jsonpath}}]}\n",
+         "the criterion type has no \"version\""},
+        {"  - {stepId: a, operationId: trackEvent, successCriteria: [{context: $response.body, condition: '$[', "
+         "type: jsonpath}]}\n",
+         "\"$[\" is no JSONPath query"},
+        {"  - {stepId: a, operationId: trackEvent, successCriteria: [{context: $response.body, condition: '//a[', "
+         "type: xpath}]}\n",
+         "malformed XPath"},
         {"  - {stepId: a, operationId: trackEvent, successCriteria: [{condition: x, type: regexp}]}\n",
-         "unknown criterion type \"regexp\""},
-        {"  - {stepId: a, operationId: trackEvent, requestBody: {contentType: multipart/form-data, payload: "
-         "{}}}\n",
-         "multipart/form-data is not supported yet"},
-        {"  - {stepId: a, operationId: trackEvent}\n  dependsOn: [v]\n",
-         "\"dependsOn\" of a workflow is not supported yet"},
-        {"  - {stepId: a, operationId: trackEvent}\n  failureActions: [{name: x, type: end}]\n",
-         "\"failureActions\" of a workflow is not supported yet"},
+         "unknown criterion type \"regexp\"; use simple, regex, jsonpath or xpath"},
+        /* not supported, by name */
+        {"  - {stepId: a, channelPath: x, action: send}\n", "\"channelPath\" is not supported"},
         {"  - {stepId: a, operationId: trackEvent, parameters: [{name: q, in: querystring, value: x}]}\n",
          "parameters in \"querystring\" are not supported"},
         {"  - {stepId: a, operationId: trackEvent, outputs: {x: {context: $response.body, selector: $.a, "
@@ -112,7 +166,9 @@ static void test_refused_before_sending(void **unused)
         {"  - {stepId: a, operationId: trackEvent, requestBody: {payload: $response.body}}\n",
          "has no value before the request is sent"},
         {"  - {stepId: a, operationId: trackEvent, outputs: {x: $workflows.w.outputs.y}}\n",
-         "references to other workflows are not supported yet"},
+         "refers to an output that workflow \"w\" does not declare"},
+        {"  - {stepId: a, operationId: trackEvent, outputs: {x: $workflows.v.outputs.y}}\n",
+         "refers to an unknown workflow"},
         {"  - {stepId: a, operationId: trackEvent, outputs: {x: $sourceDescriptions.nope.url}}\n",
          "refers to an unknown source"},
         {"  - {stepId: a, operationId: trackEvent, parameters: [{reference: $components.parameters.nope}]}\n",
@@ -130,8 +186,8 @@ static void test_refused_before_sending(void **unused)
         {"  - {stepId: a, operationId: trackEvent, parameters: [{reference: $components.parameters.odd}]}\n"
          "components: {parameters: {odd: {name: x, in: body, value: 1}}}\n",
          "unknown parameter location \"body\""},
-        {"  - {stepId: a, operationId: trackEvent}\n  inputs: {type: object, unevaluatedProperties: false}\n",
-         "schema keyword \"unevaluatedProperties\" is not supported"},
+        {"  - {stepId: a, operationId: trackEvent}\n  inputs: {type: object, unevaluatedProperties: 5}\n",
+         "a schema must be a map or a boolean"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char document[4096];
@@ -155,7 +211,8 @@ static void test_bad_options(void **unused)
                                                      {STR("queryApi"), STR("ftp://h")},
                                                      {STR("queryApi"), STR("http://u:p@h/")},
                                                      {STR("queryApi"), STR("http://h/?a")}};
-    static const struct workflow_auth auths[] = {{STR("nope"), STR("x")}, {STR("basicAuth"), STR("nocolon")}};
+    static const struct workflow_auth auths[] = {{STR("nope"), STR("x"), STR_NULL},
+                                                 {STR("basicAuth"), STR("nocolon"), STR_NULL}};
     struct fixture f;
     fixture_init(&f, files, good_answers, 2);
     const struct workflow_options options = {.inputs = good_inputs,

@@ -1,5 +1,7 @@
 #include "workflow/problem.h"
 
+#include "workflow/rules.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -20,6 +22,7 @@ static void add(struct workflow_problems *problems, struct workflow_problem prob
     }
     problem.text = arena_str(problems->arena, problem.text);
     problem.hint = arena_str(problems->arena, problem.hint);
+    problem.rule = workflow_rules[0].name;
     problems->items[problems->count++] = problem;
 }
 
@@ -66,6 +69,12 @@ void workflow_problem_hint(struct workflow_problems *problems, const char *forma
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     problems->items[problems->count - 1].hint = arena_str(problems->arena, str_of(text));
+}
+
+void workflow_problem_rule(struct workflow_problems *problems, const char *rule)
+{
+    const char *known = workflow_rules[workflow_rule_index(rule)].name;
+    if (problems->count && !problems->truncated) problems->items[problems->count - 1].rule = known;
 }
 
 void workflow_error_take(struct workflow_problems *problems, struct str file, const struct json *at,

@@ -18,6 +18,7 @@ struct workflow_problem {
     unsigned line, column; /* 1-based; 0 when unknown */
     struct str text;       /* in the form of struct error's primary text */
     struct str hint;       /* what to do about it, or empty */
+    const char *rule;      /* which rule of rules.h it breaks; never NULL */
 };
 
 struct workflow_problems {
@@ -35,6 +36,8 @@ void workflow_warning_at(struct workflow_problems *problems, struct str file, co
                          ...) PRINTF_LIKE(4, 5);
 /* The hint of the newest problem. */
 void workflow_problem_hint(struct workflow_problems *problems, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The rule that the newest problem breaks: a name of rules.h. */
+void workflow_problem_rule(struct workflow_problems *problems, const char *rule);
 /* Takes over an error as it stands, with its own position where it has one, otherwise that of `at`. */
 void workflow_error_take(struct workflow_problems *problems, struct str file, const struct json *at,
                          const struct error *error);

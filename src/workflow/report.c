@@ -58,12 +58,22 @@ static void add_time(struct buf *buf, uint64_t elapsed_us)
         buf_printf(buf, "%.1f s", (double)elapsed_us / 1e6);
 }
 
+/* Called workflows stand further to the right. */
+static void indent(struct buf *buf, const struct workflow_event *event, unsigned blanks)
+{
+    buf_fill(buf, ' ', blanks + 4u * event->depth);
+}
+
 static void report_step(struct buf *buf, const struct workflow_event *event, bool color)
 {
-    buf_lit(buf, "  ");
+    indent(buf, event, 2);
     add_mark(buf, event->passed, color);
     buf_byte(buf, ' ');
     add_safe(buf, event->step_id);
+    if (event->calls) {
+        buf_lit(buf, "  workflow ");
+        add_safe(buf, event->operation);
+    }
     if (event->method.size) {
         buf_lit(buf, "  ");
         add_safe(buf, event->method);
@@ -84,7 +94,7 @@ static void report_step(struct buf *buf, const struct workflow_event *event, boo
         const struct json *message = json_member(criterion, "message"),
                           *condition = json_member(criterion, "condition");
         if (!passed || !condition) continue;
-        buf_lit(buf, "      ");
+        indent(buf, event, 6);
         add_mark(buf, passed->boolean, color);
         buf_byte(buf, ' ');
         add_safe(buf, condition->string);
@@ -97,13 +107,14 @@ static void report_step(struct buf *buf, const struct workflow_event *event, boo
         explained |= !passed->boolean;
     }
     if (explained) return;
-    buf_lit(buf, "      ");
+    indent(buf, event, 6);
     add_safe(buf, event->text);
     buf_byte(buf, '\n');
 }
 
 static void report_end(struct buf *buf, const struct workflow_event *event, bool color)
 {
+    indent(buf, event, 0);
     add_mark(buf, event->passed, color);
     buf_byte(buf, ' ');
     add_safe(buf, event->workflow_id);
@@ -117,7 +128,7 @@ static void report_end(struct buf *buf, const struct workflow_event *event, bool
     }
     for (size_t i = 0; event->outputs && i < event->outputs->object.count; i++) {
         const struct json_member *member = &event->outputs->object.members[i];
-        buf_lit(buf, "  ");
+        indent(buf, event, 2);
         add_safe(buf, member->key);
         buf_lit(buf, ": ");
         add_json(buf, &member->value);
@@ -129,6 +140,7 @@ void workflow_report_event(struct buf *buf, const struct workflow_event *event, 
 {
     switch (event->kind) {
     case WORKFLOW_EVENT_WORKFLOW_STARTED:
+        indent(buf, event, 0);
         add_safe(buf, event->workflow_id);
         if (event->summary.size) {
             buf_lit(buf, ": ");
@@ -136,8 +148,16 @@ void workflow_report_event(struct buf *buf, const struct workflow_event *event, 
         }
         buf_byte(buf, '\n');
         return;
+    case WORKFLOW_EVENT_ACTION:
+        indent(buf, event, 6);
+        paint(buf, color, DIM);
+        buf_lit(buf, "→ ");
+        add_safe(buf, event->text);
+        paint(buf, color, PLAIN);
+        buf_byte(buf, '\n');
+        return;
     case WORKFLOW_EVENT_WARNING:
-        buf_lit(buf, "  ");
+        indent(buf, event, 2);
         paint(buf, color, YELLOW);
         buf_lit(buf, "warning:");
         paint(buf, color, PLAIN);

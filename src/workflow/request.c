@@ -1,11 +1,11 @@
 #include "workflow/request.h"
 
 #include "base/url.h"
+#include "workflow/body.h"
 #include "workflow/location.h"
 #include "workflow/parameter.h"
 
-#define TEXT_SIZE_MAX ((size_t)64 << 20)
-#define URL_SIZE_MAX  ((size_t)1 << 20)
+#define URL_SIZE_MAX ((size_t)1 << 20)
 
 /* The request while it grows: every text twice, as sent and as shown. */
 struct draft {
@@ -29,20 +29,6 @@ static enum status no_memory(struct error *error)
 static struct str keep(struct arena *arena, const struct buf *buf)
 {
     return buf_status(buf) == STATUS_OK ? arena_str(arena, buf_str(buf)) : STR_NULL;
-}
-
-static bool essence_is(struct str content_type, const char *type)
-{
-    struct str essence = str_trim(str_slice(content_type, 0, str_find_byte(content_type, ';', 0)));
-    return str_eq_nocase(essence, str_of(type));
-}
-
-bool request_type_is_json(struct str content_type)
-{
-    struct str essence = str_trim(str_slice(content_type, 0, str_find_byte(content_type, ';', 0)));
-    struct str suffix = str_slice(essence, essence.size < 5 ? 0 : essence.size - 5, essence.size);
-    return str_eq_nocase(essence, STR("application/json")) || str_eq_nocase(essence, STR("text/json")) ||
-           str_eq_nocase(suffix, STR("+json"));
 }
 
 /* PAR-8: what has no value is not sent; only where it must be, that is an error. */
@@ -164,45 +150,19 @@ static enum status write_credentials(struct draft *d)
     return d->cookie.size ? add_header(d, STR("Cookie"), keep(d->arena, &d->cookie)) : STATUS_OK;
 }
 
-/* BODY-2, BODY-4: a tree is written as the content type says; a text with embedded expressions is sent as it
- * is. */
 static enum status write_body(struct draft *d)
 {
-    const struct json *payload = d->step->payload, *value;
-    struct expression e;
-    size_t size;
-    if (!payload) return STATUS_OK;
-    bool text = payload->type == JSON_STRING &&
-                !(str_starts(payload->string, STR("$")) &&
-                  expression_parse(payload->string, EXPRESSION_WHOLE, NULL, &e, &size) == STATUS_OK);
-    TRY(expression_tree(d->arena, d->context, payload, d->error, &value));
-    if (!value) return STATUS_OK; /* the whole body is an input that was not given */
-    struct buf buf = BUF_INIT(TEXT_SIZE_MAX);
-    bool compound = value->type == JSON_OBJECT || value->type == JSON_ARRAY;
-    enum status status = STATUS_OK;
-    if (text)
-        buf_str_add(&buf, value->string);
-    else if (request_type_is_json(d->step->content_type))
-        json_write(&buf, value);
-    else if (essence_is(d->step->content_type, "application/x-www-form-urlencoded") && value->type == JSON_OBJECT)
-        parameter_form(&buf, value);
-    else if (!compound)
-        expression_text(&buf, value);
-    else
-        status = error_set(d->error, STATUS_INVALID, "a payload of type %s cannot be written as " STR_FMT,
-                           json_type_name(value), STR_ARG(d->step->content_type));
-    if (status == STATUS_OK) {
-        d->built->request.has_body = true;
-        d->built->request.body = keep(d->arena, &buf);
-        d->built->body = value;
-        if (!d->built->request.body.data) status = no_memory(d->error);
-    }
-    buf_fini(&buf);
-    TRY(status);
+    struct written_body body;
+    if (!d->step->payload) return STATUS_OK;
+    TRY(body_write(d->arena, d->step, d->context, d->error, &body));
+    if (!body.present) return STATUS_OK;
+    d->built->request.has_body = true;
+    d->built->request.body = body.bytes;
+    d->built->body = body.value;
     for (size_t i = 0; i < d->header_count; i++) {
         if (str_eq_nocase(d->headers[i].name, STR("Content-Type"))) return STATUS_OK;
     }
-    return add_header(d, STR("Content-Type"), d->step->content_type);
+    return add_header(d, STR("Content-Type"), body.content_type);
 }
 
 static enum status write_url(struct draft *d, bool shown, const struct buf *query, struct str *ret_url)

@@ -19,5 +19,3 @@ struct built_request {
 enum status request_build(struct arena *arena, const struct prepared_step *step,
                           const struct expression_context *context, struct workflow_secrets *secrets,
                           struct error *error, struct built_request *ret_request) MUST_USE;
-/* True for application/json and anything +json, parameters ignored. */
-bool request_type_is_json(struct str content_type);

@@ -77,10 +77,10 @@ static void test_credentials(void **unused)
         "  - {stepId: d, operationId: open}\n"
         "  - {stepId: e, operationId: either, parameters: [{name: authorization, in: header, value: "
         "mine}]}\n";
-    static const struct workflow_auth auths[] = {{STR("key"), STR("wrong")},
-                                                 {STR("s.key"), STR("k 1")},
-                                                 {STR("cookie"), STR("a;b")},
-                                                 {STR("bearer"), STR("t0ken")}};
+    static const struct workflow_auth auths[] = {{STR("key"), STR("wrong"), STR_NULL},
+                                                 {STR("s.key"), STR("k 1"), STR_NULL},
+                                                 {STR("cookie"), STR("a;b"), STR_NULL},
+                                                 {STR("bearer"), STR("t0ken"), STR_NULL}};
     struct fixture f;
     fixture_init(&f, secured, good_answers, 1);
     const struct workflow_options options = {.auths = auths, .auth_count = 4};

@@ -113,4 +113,4 @@ static const struct answer good_answers[] = {
 
 static const struct workflow_input good_inputs[] = {
     {STR("projectToken"), STR("abcdef123456")}, {STR("projectId"), STR("42")}, {STR("eventName"), STR("Sign up & =?")}};
-static const struct workflow_auth basic[] = {{STR("basicAuth"), STR("user:s3cret:x")}};
+static const struct workflow_auth basic[] = {{STR("basicAuth"), STR("user:s3cret:x"), STR_NULL}};

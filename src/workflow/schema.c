@@ -3,30 +3,6 @@
 #include "workflow/schema_int.h"
 
 #include <math.h>
-#include <stdio.h>
-
-const struct json *jsonschema_resolve(struct jsonschema base, struct str reference)
-{
-    if (reference.size == 0 || reference.data[0] != '#') return NULL;
-    char space[1024];
-    /* A decoded text is never longer; pointers beyond this size do not occur in earnest. */
-    if (reference.size >= sizeof space) return NULL;
-    size_t size = 0;
-    for (size_t i = 1; i < reference.size; i++) {
-        unsigned byte;
-        char hex[3] = {0};
-        if (reference.data[i] == '%' && i + 2 < reference.size) memcpy(hex, reference.data + i + 1, 2);
-        if (hex[0] && strspn(hex, "0123456789abcdefABCDEF") == 2 && sscanf(hex, "%2x", &byte) == 1) {
-            space[size++] = (char)byte;
-            i += 2;
-        } else {
-            space[size++] = reference.data[i];
-        }
-    }
-    struct str pointer = {space, size};
-    const struct json *found = json_pointer(base.root, pointer);
-    return found ? found : json_pointer(base.schema, pointer);
-}
 
 struct str jsonschema_reference(const struct json *schema)
 {
@@ -41,7 +17,7 @@ static const struct json *find_keyword(struct jsonschema base, const struct json
     const struct json *found = json_get(schema, keyword);
     if (found) return found;
     struct str reference = jsonschema_reference(schema);
-    if (reference.data) found = find_keyword(base, jsonschema_resolve(base, reference), keyword, depth + 1);
+    if (reference.data) found = find_keyword(base, jsonschema_resolve(base, schema, reference), keyword, depth + 1);
     const struct json *all = json_member(schema, "allOf");
     for (size_t i = 0; !found && all && all->type == JSON_ARRAY && i < all->array.count && i < 16; i++)
         found = find_keyword(base, &all->array.items[i], keyword, depth + 4);
@@ -70,7 +46,7 @@ static void search_properties(struct jsonschema base, const struct json *schema,
         search->found(search->ctx, properties->object.members[i].key, &properties->object.members[i].value);
     if ((more && !(more->type == JSON_BOOL && !more->boolean)) || patterns) search->open = true;
     struct str reference = jsonschema_reference(schema);
-    if (reference.data) search_properties(base, jsonschema_resolve(base, reference), search, depth + 1);
+    if (reference.data) search_properties(base, jsonschema_resolve(base, schema, reference), search, depth + 1);
     for (size_t i = 0; all && all->type == JSON_ARRAY && i < all->array.count && i < 16; i++)
         search_properties(base, &all->array.items[i], search, depth + 4);
 }

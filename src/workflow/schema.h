@@ -1,23 +1,38 @@
 #pragma once
 /*
- * JSON Schema 2020-12, as far as the inputs of workflows need it: all assertions and applicators except
- * unevaluated*, $dynamicRef and references by $id or $anchor, which jsonschema_check refuses by name.
- * `format` asserts date, date-time, time, uri, email and uuid, lightly; other formats are remarks. Patterns
- * are PCRE2's, matched with limits.
+ * JSON Schema 2020-12: all assertions and applicators, references by pointer, $id, $anchor and $dynamicRef, within the
+ * document and to others, and the vocabularies that a metaschema of its own names. `format` is only a note by the
+ * standard; with `formats` it asserts date, date-time, time, uri, email and uuid, lightly, and nothing of other
+ * formats. Patterns are PCRE2's (pattern.h).
  *
- * `root` is what `$ref: '#/...'` starts from: the document that holds the schema; where that has no such
- * place, the schema given to the call is tried as well. Nothing is modified; recursion and effort are
- * bounded.
+ * `root` is the document that holds the schema, where `$ref: '#/...'` starts from; where that has no such place, the
+ * schema given to the call is tried as well. Nothing is modified; recursion and effort are bounded.
+ *
+ * An index of the schema's names is made once by jsonschema_index, or anew by each call without one.
  */
 #include "base/json.h"
 #include "workflow/problem.h"
 
+/* Other documents, by address. */
+struct jsonschema_documents {
+    void *ctx;
+    const struct json *(*find)(void *ctx, struct str uri); /* NULL when there is none */
+};
+
+struct schema_index;
+
 struct jsonschema {
     const struct json *root;
     const struct json *schema; /* may be NULL: everything is allowed */
+    bool formats;              /* `format` asserts */
+    struct schema_index *index;
 };
 
-/* Reports what is wrong with the schema itself or not supported, with positions. */
+/* Gives the schema an index, which lives in the arena. `uri` is the address of `root`. LIMIT. */
+enum status jsonschema_index(struct arena *arena, struct jsonschema *schema, struct str uri,
+                             const struct jsonschema_documents *documents) MUST_USE;
+
+/* Reports what is wrong with the schema itself, with positions. */
 void jsonschema_check(struct jsonschema schema, struct str file, struct workflow_problems *problems);
 
 /* Called for each violation: where in the instance ("projectId", "list[2].name") and what. */

@@ -1,56 +1,6 @@
-/* The keywords `pattern` and `format`. */
+/* The keyword `format`. */
 #include "base/number.h"
 #include "workflow/schema_int.h"
-
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
-#define MATCH_MAX 1000000
-
-static pcre2_code *compile_pattern(struct str pattern, int *ret_code, size_t *ret_offset)
-{
-    return pcre2_compile((PCRE2_SPTR)(pattern.data ? pattern.data : ""), pattern.size,
-                         PCRE2_UTF | PCRE2_ALT_BSUX | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C, ret_code,
-                         ret_offset, NULL);
-}
-
-enum status jsonschema_pattern_check(struct str pattern, struct error *error)
-{
-    int code;
-    size_t offset;
-    pcre2_code *compiled = compile_pattern(pattern, &code, &offset);
-    if (compiled) {
-        pcre2_code_free(compiled);
-        return STATUS_OK;
-    }
-    char reason[160];
-    pcre2_get_error_message(code, (PCRE2_UCHAR *)reason, sizeof reason);
-    error_set(error, STATUS_INVALID, "malformed pattern \"" STR_FMT "\" at character %zu: %s", STR_ARG(pattern),
-              offset + 1, reason);
-    return STATUS_INVALID;
-}
-
-enum status jsonschema_pattern_match(struct str pattern, struct str text, struct error *error, bool *ret_found)
-{
-    int code, result = PCRE2_ERROR_NOMEMORY;
-    size_t offset;
-    *ret_found = false;
-    pcre2_code *compiled = compile_pattern(pattern, &code, &offset);
-    if (!compiled) return STATUS_OK;
-    pcre2_match_data *data = pcre2_match_data_create(1, NULL);
-    pcre2_match_context *limits = data ? pcre2_match_context_create(NULL) : NULL;
-    if (limits) {
-        pcre2_set_match_limit(limits, MATCH_MAX);
-        pcre2_set_depth_limit(limits, MATCH_MAX / 10);
-        result = pcre2_match(compiled, (PCRE2_SPTR)(text.data ? text.data : ""), text.size, 0, 0, data, limits);
-    }
-    pcre2_match_context_free(limits);
-    pcre2_match_data_free(data);
-    pcre2_code_free(compiled);
-    *ret_found = result >= 0;
-    if (result >= 0 || result == PCRE2_ERROR_NOMATCH) return STATUS_OK;
-    return error_set(error, STATUS_LIMIT, "pattern \"" STR_FMT "\" needs too much effort", STR_ARG(pattern));
-}
 
 static bool digits_at(struct str s, size_t at, size_t count, unsigned *ret_value)
 {

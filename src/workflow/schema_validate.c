@@ -1,10 +1,18 @@
 /*
- * Validation: apply() takes a schema and a value, one function per group of keywords does the work, and each
- * violation is reported where it is found, so that all of them come out. Inside anyOf, oneOf, not, if and
- * contains only the verdict counts; there the report is switched off. Depth and the number of schemas applied
- * are bounded, because references can make a small schema endless.
+ * Validation: apply() takes a schema and a value, one function per group of keywords does the work, and each violation
+ * is reported where it is found, so that all of them come out. Inside anyOf, oneOf, not, if and contains only the
+ * verdict counts; there the report is switched off.
+ *
+ * The unevaluated keywords ask which members or items a schema has had its say about, itself and through the schemas
+ * that it applies to the same value. So each application to an array or an object keeps a mark for every entry, and
+ * hands its marks up when the value fits: what does not fit has said nothing.
+ *
+ * $dynamicRef looks through the resources that are being applied, from the outermost on: `scope` is the list of them.
+ *
+ * Depth and the number of schemas applied are bounded, because references can make a small schema endless.
  */
 #include "base/utf8.h"
+#include "workflow/pattern.h"
 #include "workflow/schema_int.h"
 
 #include <math.h>
@@ -12,6 +20,7 @@
 #include <stdio.h>
 
 #define EFFORT_MAX 2000000 /* schemas applied in one validation */
+#define SEEN_FEW   64
 
 struct validation {
     struct arena *arena;
@@ -20,7 +29,17 @@ struct validation {
     void *ctx;
     struct error *error;
     unsigned depth, effort;
-    enum status status; /* LIMIT ends everything */
+    struct schema_index *index;
+    size_t scope[JSONSCHEMA_DEPTH_MAX]; /* the resource of each schema that is being applied */
+    enum status status;                 /* LIMIT ends everything */
+};
+
+/* A value, and which of its members or items have been looked at; `seen` is NULL for what has none. */
+struct instance {
+    const struct json *value;
+    struct str where;
+    unsigned char *seen;
+    size_t count;
 };
 
 static bool violate(struct validation *v, struct str where, const char *format, ...) PRINTF_LIKE(3, 4);
@@ -37,6 +56,7 @@ static bool violate(struct validation *v, struct str where, const char *format, 
 }
 
 static bool apply(struct validation *v, const struct json *schema, const struct json *value, struct str where);
+static bool apply_in_place(struct validation *v, const struct json *schema, struct instance *instance);
 
 /* The verdict alone. */
 static bool holds(struct validation *v, const struct json *schema, const struct json *value)
@@ -44,6 +64,16 @@ static bool holds(struct validation *v, const struct json *schema, const struct 
     jsonschema_violation violation = v->violation;
     v->violation = NULL;
     bool verdict = apply(v, schema, value, STR(""));
+    v->violation = violation;
+    return verdict;
+}
+
+/* The verdict alone, for a schema that is applied to the same value: its marks count. */
+static bool holds_in_place(struct validation *v, const struct json *schema, struct instance *instance)
+{
+    jsonschema_violation violation = v->violation;
+    v->violation = NULL;
+    bool verdict = apply_in_place(v, schema, instance);
     v->violation = violation;
     return verdict;
 }
@@ -75,7 +105,7 @@ static void brief(const struct json *value, char text[96])
 static bool matches(struct validation *v, struct str pattern, struct str text)
 {
     bool found = false;
-    enum status status = jsonschema_pattern_match(pattern, text, v->error, &found);
+    enum status status = pattern_search(pattern, 0, text, v->error, &found);
     if (status == STATUS_LIMIT) v->status = status;
     return found;
 }
@@ -139,49 +169,75 @@ static bool apply_string(struct validation *v, const struct json *schema, const 
     const struct json *pattern = json_member(schema, "pattern"), *format = json_member(schema, "format");
     if (pattern && pattern->type == JSON_STRING && !matches(v, pattern->string, text))
         good = violate(v, where, "must match the pattern " STR_FMT, STR_ARG(pattern->string));
-    if (format && format->type == JSON_STRING && !jsonschema_format_fits(format->string, text))
+    if (v->base.formats && format && format->type == JSON_STRING && !jsonschema_format_fits(format->string, text))
         good = violate(v, where, "must be a valid " STR_FMT ", is \"%.*s\"", STR_ARG(format->string),
                        (int)utf8_cut(text.data, text.size, 60), text.data ? text.data : "");
     return good;
 }
 
-static bool apply_array(struct validation *v, const struct json *schema, const struct json *value, struct str where)
+static bool apply_contains(struct validation *v, const struct json *schema, struct instance *instance)
 {
-    size_t count = value->array.count, prefixed = 0, least = 1, most = SIZE_MAX, found = 0;
-    bool good = apply_size(v, schema, "minItems", "maxItems", count, "items", where);
-    const struct json *prefix = json_member(schema, "prefixItems"), *items = json_member(schema, "items");
-    const struct json *contains = json_member(schema, "contains"), *unique = json_member(schema, "uniqueItems");
-    if (prefix && prefix->type == JSON_ARRAY) {
-        for (; prefixed < prefix->array.count && prefixed < count; prefixed++)
-            good &=
-                apply(v, &prefix->array.items[prefixed], &value->array.items[prefixed], element(v, where, prefixed));
+    const struct json *contains = json_member(schema, "contains"), *value = instance->value;
+    size_t least = 1, most = SIZE_MAX, found = 0;
+    if (!contains) return true;
+    for (size_t i = 0; i < value->array.count; i++) {
+        if (!holds(v, contains, &value->array.items[i])) continue;
+        instance->seen[i] = 1;
+        found++;
     }
-    for (size_t i = prefixed; items && i < count; i++)
-        good &= apply(v, items, &value->array.items[i], element(v, where, i));
-    for (size_t i = 0; contains && i < count; i++) found += holds(v, contains, &value->array.items[i]);
     count_keyword(schema, "minContains", &least);
     count_keyword(schema, "maxContains", &most);
-    if (contains && (found < least || found > most))
-        good = violate(v, where, "has %zu items of the kind it must contain", found);
-    for (size_t i = 1; unique && unique->type == JSON_BOOL && unique->boolean && i < count; i++) {
+    if (found >= least && found <= most) return true;
+    return violate(v, instance->where, "has %zu items of the kind it must contain", found);
+}
+
+static bool apply_unique(struct validation *v, const struct json *schema, const struct json *value, struct str where)
+{
+    const struct json *unique = json_member(schema, "uniqueItems");
+    if (!unique || unique->type != JSON_BOOL || !unique->boolean) return true;
+    for (size_t i = 1; i < value->array.count; i++) {
         for (size_t k = 0; k < i; k++) {
-            if (v->effort++ > EFFORT_MAX || !json_equal(&value->array.items[i], &value->array.items[k])) continue;
-            return violate(v, where, "items %zu and %zu are equal, but must be unique", k, i);
+            if (v->effort++ >= EFFORT_MAX) {
+                v->status = error_set(v->error, STATUS_LIMIT, "a list is too long to look for equal items");
+                return false;
+            }
+            if (json_equal(&value->array.items[i], &value->array.items[k]))
+                return violate(v, where, "items %zu and %zu are equal, but must be unique", k, i);
         }
+    }
+    return true;
+}
+
+static bool apply_items(struct validation *v, const struct json *schema, struct instance *instance)
+{
+    const struct json *prefix = json_member(schema, "prefixItems"), *items = json_member(schema, "items");
+    const struct json *value = instance->value;
+    size_t count = value->array.count, prefixed = 0;
+    bool good = true;
+    if (prefix && prefix->type == JSON_ARRAY) {
+        for (; prefixed < prefix->array.count && prefixed < count; prefixed++) {
+            good &= apply(v, &prefix->array.items[prefixed], &value->array.items[prefixed],
+                          element(v, instance->where, prefixed));
+            instance->seen[prefixed] = 1;
+        }
+    }
+    for (size_t i = prefixed; items && i < count; i++) {
+        good &= apply(v, items, &value->array.items[i], element(v, instance->where, i));
+        instance->seen[i] = 1;
     }
     return good;
 }
 
-static bool apply_members(struct validation *v, const struct json *schema, const struct json *value, struct str where)
+static bool apply_members(struct validation *v, const struct json *schema, struct instance *instance)
 {
     const struct json *properties = json_member(schema, "properties"),
                       *more = json_member(schema, "additionalProperties");
     const struct json *patterns = json_member(schema, "patternProperties"),
-                      *names = json_member(schema, "propertyNames");
+                      *names = json_member(schema, "propertyNames"), *value = instance->value;
     bool good = true;
     for (size_t i = 0; i < value->object.count; i++) {
         const struct json_member *member = &value->object.members[i];
-        struct str at = below(v, where, member->key);
+        struct str at = below(v, instance->where, member->key);
         const struct json *declared = json_get(properties, member->key);
         const struct json name = json_string(member->key);
         bool covered = declared != NULL;
@@ -195,7 +251,27 @@ static bool apply_members(struct validation *v, const struct json *schema, const
             good = violate(v, at, "is not allowed here");
         else if (!covered && more)
             good &= apply(v, more, &member->value, at);
+        if (covered || more) instance->seen[i] = 1;
         if (names && !holds(v, names, &name)) good = violate(v, at, "is not an allowed name");
+    }
+    return good;
+}
+
+/* What nothing else has had its say about, after everything else. */
+static bool apply_unevaluated(struct validation *v, const struct json *schema, struct instance *instance)
+{
+    bool object = instance->value->type == JSON_OBJECT, good = true;
+    const struct json *rest =
+        object ? json_member(schema, "unevaluatedProperties") : json_member(schema, "unevaluatedItems");
+    for (size_t i = 0; rest && i < instance->count; i++) {
+        if (instance->seen[i]) continue;
+        const struct json_member *member = object ? &instance->value->object.members[i] : NULL;
+        struct str at = object ? below(v, instance->where, member->key) : element(v, instance->where, i);
+        if (rest->type == JSON_BOOL && !rest->boolean)
+            good = violate(v, at, "is not allowed here");
+        else
+            good &= apply(v, rest, object ? &member->value : &instance->value->array.items[i], at);
+        instance->seen[i] = 1;
     }
     return good;
 }
@@ -211,22 +287,18 @@ static bool require(struct validation *v, const struct json *list, const struct 
     return good;
 }
 
-static bool apply_object(struct validation *v, const struct json *schema, const struct json *value, struct str where)
+static bool apply_dependent(struct validation *v, const struct json *schema, struct instance *instance)
 {
-    bool good = apply_size(v, schema, "minProperties", "maxProperties", value->object.count, "members", where);
-    good &= require(v, json_member(schema, "required"), value, where);
-    good &= apply_members(v, schema, value, where);
-    const struct json *required = json_member(schema, "dependentRequired"),
-                      *schemas = json_member(schema, "dependentSchemas");
-    for (size_t i = 0; i < value->object.count; i++) {
-        good &= require(v, json_get(required, value->object.members[i].key), value, where);
+    const struct json *schemas = json_member(schema, "dependentSchemas"), *value = instance->value;
+    bool good = true;
+    for (size_t i = 0; schemas && i < value->object.count; i++) {
         const struct json *dependent = json_get(schemas, value->object.members[i].key);
-        if (dependent) good &= apply(v, dependent, value, where);
+        if (dependent) good &= apply_in_place(v, dependent, instance);
     }
     return good;
 }
 
-static bool apply_combined(struct validation *v, const struct json *schema, const struct json *value, struct str where)
+static bool apply_combined(struct validation *v, const struct json *schema, struct instance *instance)
 {
     const struct json *all = json_member(schema, "allOf"), *any = json_member(schema, "anyOf"),
                       *one = json_member(schema, "oneOf");
@@ -234,20 +306,56 @@ static bool apply_combined(struct validation *v, const struct json *schema, cons
     bool good = true;
     size_t count = 0;
     for (size_t i = 0; all && all->type == JSON_ARRAY && i < all->array.count; i++)
-        good &= apply(v, &all->array.items[i], value, where);
-    for (size_t i = 0; any && any->type == JSON_ARRAY && i < any->array.count && !count; i++)
-        count += holds(v, &any->array.items[i], value);
-    if (any && !count) good = violate(v, where, "fits none of the schemas of anyOf");
+        good &= apply_in_place(v, &all->array.items[i], instance);
+    /* All of them, also behind one that fits, for the marks that they leave. */
+    for (size_t i = 0; any && any->type == JSON_ARRAY && i < any->array.count; i++)
+        count += holds_in_place(v, &any->array.items[i], instance);
+    if (any && !count) good = violate(v, instance->where, "fits none of the schemas of anyOf");
     count = 0;
     for (size_t i = 0; one && one->type == JSON_ARRAY && i < one->array.count; i++)
-        count += holds(v, &one->array.items[i], value);
-    if (one && count != 1) good = violate(v, where, "fits %zu of the schemas of oneOf, must fit one", count);
-    if (none && holds(v, none, value)) good = violate(v, where, "fits the schema of not");
+        count += holds_in_place(v, &one->array.items[i], instance);
+    if (one && count != 1) good = violate(v, instance->where, "fits %zu of the schemas of oneOf, must fit one", count);
+    if (none && holds(v, none, instance->value)) good = violate(v, instance->where, "fits the schema of not");
     if (condition) {
         const struct json *branch =
-            holds(v, condition, value) ? json_member(schema, "then") : json_member(schema, "else");
-        if (branch) good &= apply(v, branch, value, where);
+            holds_in_place(v, condition, instance) ? json_member(schema, "then") : json_member(schema, "else");
+        if (branch) good &= apply_in_place(v, branch, instance);
     }
+    return good;
+}
+
+static bool apply_target(struct validation *v, const struct json *target, struct instance *instance)
+{
+    if (!target) return violate(v, instance->where, "cannot be checked: a reference of its schema leads nowhere");
+    if (target != &schema_metaschema) return apply_in_place(v, target, instance);
+    return schema_is_schema(instance->value) || violate(v, instance->where, "is no schema");
+}
+
+/* $dynamicRef: when it leads to a dynamic anchor, the outermost resource in scope that has one of that name counts. */
+static const struct json *dynamic_target(struct validation *v, size_t resource, struct str reference)
+{
+    const struct json *target = schema_resolve(v->index, v->base, resource, reference);
+    size_t hash = str_find_byte(reference, '#', 0);
+    struct str name = hash == SIZE_MAX ? STR("") : str_slice(reference, hash + 1, reference.size);
+    if (!target || target == &schema_metaschema || !name.size || name.data[0] == '/') return target;
+    const struct schema_anchor *first = schema_find_anchor(v->index, schema_resource_of(v->index, target), name);
+    if (!first || !first->is_dynamic) return target;
+    for (unsigned i = 0; i < v->depth; i++) {
+        const struct schema_anchor *anchor = schema_find_anchor(v->index, v->scope[i], name);
+        if (anchor && anchor->is_dynamic) return anchor->schema;
+    }
+    return target;
+}
+
+static bool apply_references(struct validation *v, const struct json *schema, size_t resource,
+                             struct instance *instance)
+{
+    struct str reference = jsonschema_reference(schema);
+    const struct json *dynamic = json_member(schema, "$dynamicRef");
+    bool good = true;
+    if (reference.data) good &= apply_target(v, schema_resolve(v->index, v->base, resource, reference), instance);
+    if (dynamic && dynamic->type == JSON_STRING)
+        good &= apply_target(v, dynamic_target(v, resource, dynamic->string), instance);
     return good;
 }
 
@@ -277,33 +385,89 @@ static bool apply_values(struct validation *v, const struct json *schema, const 
     return true;
 }
 
-static bool apply(struct validation *v, const struct json *schema, const struct json *value, struct str where)
+/* The keywords that look at the value itself. */
+static bool apply_assertions(struct validation *v, const struct json *schema, struct instance *instance)
+{
+    const struct json *value = instance->value;
+    struct str where = instance->where;
+    bool good = apply_values(v, schema, value, where);
+    if (!good) return false;
+    if (json_is_number(value)) return apply_number(v, schema, value, where);
+    if (value->type == JSON_STRING) return apply_string(v, schema, value, where);
+    if (value->type == JSON_ARRAY) {
+        good &= apply_size(v, schema, "minItems", "maxItems", value->array.count, "items", where);
+        good &= apply_unique(v, schema, value, where);
+    } else if (value->type == JSON_OBJECT) {
+        const struct json *required = json_member(schema, "dependentRequired");
+        good &= apply_size(v, schema, "minProperties", "maxProperties", value->object.count, "members", where);
+        good &= require(v, json_member(schema, "required"), value, where);
+        for (size_t i = 0; required && i < value->object.count; i++)
+            good &= require(v, json_get(required, value->object.members[i].key), value, where);
+    }
+    return good;
+}
+
+static bool apply_keywords(struct validation *v, const struct json *schema, size_t resource, struct instance *instance)
+{
+    const struct json *value = instance->value;
+    bool good = v->index->resources[resource].only_applies || apply_assertions(v, schema, instance);
+    /* A value of the wrong type would only be complained about again. */
+    bool typed = good || value->type == JSON_OBJECT || value->type == JSON_ARRAY;
+    if (typed && value->type == JSON_ARRAY) {
+        good &= apply_items(v, schema, instance);
+        good &= apply_contains(v, schema, instance);
+    }
+    if (typed && value->type == JSON_OBJECT) {
+        good &= apply_members(v, schema, instance);
+        good &= apply_dependent(v, schema, instance);
+    }
+    good &= apply_combined(v, schema, instance);
+    good &= apply_references(v, schema, resource, instance);
+    if (instance->count) good &= apply_unevaluated(v, schema, instance);
+    return good;
+}
+
+/* Applies a schema to the value at hand; the marks that it leaves are taken over when the value fits. */
+static bool apply_in_place(struct validation *v, const struct json *schema, struct instance *instance)
 {
     if (v->status != STATUS_OK) return false;
-    if (schema->type == JSON_BOOL) return schema->boolean || violate(v, where, "is not allowed");
+    if (schema->type == JSON_BOOL) return schema->boolean || violate(v, instance->where, "is not allowed");
     if (schema->type != JSON_OBJECT) return true;
     if (v->depth == JSONSCHEMA_DEPTH_MAX || v->effort++ >= EFFORT_MAX) {
-        v->status = error_set(v->error, STATUS_LIMIT, "the inputs schema is too deep or too complex to apply");
+        v->status = error_set(v->error, STATUS_LIMIT, "the schema is too deep or too complex to apply");
         return false;
     }
-    v->depth++;
-    bool good = apply_values(v, schema, value, where);
-    if (good && json_is_number(value)) good &= apply_number(v, schema, value, where);
-    if (good && value->type == JSON_STRING) good &= apply_string(v, schema, value, where);
-    if (good && value->type == JSON_ARRAY) good &= apply_array(v, schema, value, where);
-    if (good && value->type == JSON_OBJECT) good &= apply_object(v, schema, value, where);
-    good &= apply_combined(v, schema, value, where);
-    struct str reference = jsonschema_reference(schema);
-    const struct json *target = reference.data ? jsonschema_resolve(v->base, reference) : NULL;
-    if (target) good &= apply(v, target, value, where);
+    unsigned char few[SEEN_FEW] = {0};
+    struct instance mine = *instance;
+    mine.seen = mine.count <= SEEN_FEW ? few : arena_calloc(v->arena, mine.count, 1);
+    if (!mine.seen) {
+        v->status = error_set(v->error, STATUS_LIMIT, "the value exceeds the memory budget");
+        return false;
+    }
+    size_t resource = schema_resource_of(v->index, schema);
+    v->scope[v->depth++] = resource;
+    bool good = apply_keywords(v, schema, resource, &mine);
     v->depth--;
+    for (size_t i = 0; good && instance->seen && i < mine.count; i++) instance->seen[i] |= mine.seen[i];
     return good;
+}
+
+static bool apply(struct validation *v, const struct json *schema, const struct json *value, struct str where)
+{
+    size_t count = value->type == JSON_ARRAY    ? value->array.count
+                   : value->type == JSON_OBJECT ? value->object.count
+                                                : 0;
+    struct instance instance = {.value = value, .where = where, .count = count};
+    return apply_in_place(v, schema, &instance);
 }
 
 enum status jsonschema_validate(struct arena *arena, struct jsonschema schema, const struct json *instance,
                                 struct str where, jsonschema_violation violation, void *ctx, struct error *error)
 {
+    if (!schema.schema) return STATUS_OK;
     struct validation v = {.arena = arena, .base = schema, .violation = violation, .ctx = ctx, .error = error};
-    if (schema.schema) apply(&v, schema.schema, instance, where);
+    if (schema_index_of(arena, schema, &v.index) != STATUS_OK)
+        return error_set(error, STATUS_LIMIT, "the schema exceeds the memory budget");
+    apply(&v, schema.schema, instance, where);
     return v.status;
 }

@@ -52,6 +52,10 @@ struct workflow_transport {
                         struct workflow_response *ret_response);
     /* A monotonic clock, for the total time limit; NULL: the system's. */
     uint64_t (*now_ms)(void *ctx);
+    /* Waits before a retry; NULL: sleeps. */
+    void (*wait_ms)(void *ctx, uint64_t duration_ms);
+    /* The time of day, for Retry-After with a date; NULL: the system's. */
+    int64_t (*wall_s)(void *ctx);
 };
 
 /* Reads the document at `location` (a file path, or an http or https URL) for the runner: source descriptions

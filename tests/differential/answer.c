@@ -29,6 +29,8 @@ static void write_segmentation(struct buf *out, const struct segmentation *resul
         const struct series *series = &result->series[i];
         buf_lit(out, "\n    ");
         json_write_str(out, series->label);
+        if (result->by_count) buf_lit(out, " / ");
+        if (result->by_count) json_write_str(out, result->by[i % result->by_count]);
         for (uint32_t b = 0; b < result->bucket_count; b++) {
             if (result->cell_type == CELL_COUNT)
                 buf_printf(out, " %" PRIu64, series->counts[b]);
@@ -46,6 +48,41 @@ static void write_top_values(struct buf *out, const struct top_values *result)
         json_write_str(out, result->values[i].label);
         buf_printf(out, " %" PRIu64, result->values[i].count);
     }
+}
+
+static void write_counts(struct buf *out, struct str label, const uint64_t *counts, size_t count)
+{
+    buf_lit(out, "\n    ");
+    if (label.data) json_write_str(out, label);
+    for (size_t i = 0; i < count; i++) buf_printf(out, " %" PRIu64, counts[i]);
+}
+
+static void write_retention(struct buf *out, const struct retention *result)
+{
+    size_t cells = (size_t)result->bucket_count * result->interval_count;
+    uint64_t people = 0;
+    for (uint32_t b = 0; b < result->bucket_count; b++) people += result->first[b];
+    buf_printf(out, "%" PRIu64 " people, %u labels, %u intervals, buckets", people, result->label_count,
+               result->interval_count);
+    for (uint32_t b = 0; b < result->bucket_count; b++)
+        buf_printf(out, " " STR_FMT " %" PRIu64 " to %u", STR_ARG(result->buckets[b]), result->first[b],
+                   result->lengths[b]);
+    write_counts(out, STR_NULL, result->overall.counts, cells);
+    for (uint32_t i = 0; i < result->series_count; i++)
+        write_counts(out, result->series[i].label, result->series[i].counts, cells);
+}
+
+static void write_frequency(struct buf *out, const struct frequency *result)
+{
+    size_t cells = (size_t)result->bucket_count * result->width;
+    uint64_t people = 0;
+    for (uint32_t b = 0; b < result->bucket_count; b++) people += result->overall.counts[(size_t)b * result->width];
+    buf_printf(out, "%" PRIu64 " people, %u labels, %u units, buckets", people, result->label_count, result->width);
+    for (uint32_t b = 0; b < result->bucket_count; b++)
+        buf_printf(out, " " STR_FMT " to %u", STR_ARG(result->buckets[b]), result->lengths[b]);
+    write_counts(out, STR_NULL, result->overall.counts, cells);
+    for (uint32_t i = 0; i < result->series_count; i++)
+        write_counts(out, result->series[i].label, result->series[i].counts, cells);
 }
 
 /* --- events ------------------------------------------------------------------------------------------- */
@@ -152,6 +189,8 @@ void answer_write(struct executor *executor, const struct plan *plan, uint64_t p
     struct error error = ERROR_INIT;
     struct segmentation segmentation;
     struct top_values values;
+    struct retention retention;
+    struct frequency frequency;
     struct line_sink sink = {.base.row = take_row};
     enum status status;
     switch (plan->kind) {
@@ -161,9 +200,20 @@ void answer_write(struct executor *executor, const struct plan *plan, uint64_t p
         segmentation_free(&segmentation);
         return;
     case PLAN_TOP_VALUES:
+    case PLAN_PROPERTIES:
         if ((status = executor->top_values(executor, plan, &limits, &error, &values)) != STATUS_OK) break;
         write_top_values(out, &values);
         top_values_free(&values);
+        return;
+    case PLAN_RETENTION:
+        if ((status = executor->retention(executor, plan, &limits, &error, &retention)) != STATUS_OK) break;
+        write_retention(out, &retention);
+        retention_free(&retention);
+        return;
+    case PLAN_FREQUENCY:
+        if ((status = executor->frequency(executor, plan, &limits, &error, &frequency)) != STATUS_OK) break;
+        write_frequency(out, &frequency);
+        frequency_free(&frequency);
         return;
     case PLAN_FEED:
     case PLAN_EXPORT:
@@ -224,7 +274,8 @@ static void print_expression(FILE *file, const char *name, struct str text)
 
 void plan_print(FILE *file, const struct plan *plan)
 {
-    static const char *const kinds[] = {"SEGMENT", "TOP_VALUES", "FEED", "EXPORT"};
+    static const char *const kinds[] = {"SEGMENT",    "TOP_VALUES", "FEED",     "EXPORT",
+                                        "PROPERTIES", "RETENTION",  "FREQUENCY"};
     static const char *const units[] = {"minute", "hour", "day", "week", "month", "days", "range"};
     static const char *const measures[] = {"count", "unique", "average", "sum", "mean", "min", "max", "percentile"};
     struct str zone = timezone_name(plan->zone);
@@ -235,6 +286,15 @@ void plan_print(FILE *file, const struct plan *plan)
     if (plan->kind == PLAN_SEGMENT)
         fprintf(file, ", unit %s (%u), measure %s (%g)", units[plan->unit], plan->interval_days,
                 measures[plan->measure], plan->percentile);
+    if (plan->kind == PLAN_FREQUENCY)
+        fprintf(file, ", unit %s, active units %s", units[plan->unit], units[plan->active_unit]);
+    if (plan->kind == PLAN_RETENTION)
+        fprintf(file, ", unit %s (%u), %s%s, %u intervals", units[plan->unit], plan->interval_days,
+                plan->retention.type == RETENTION_BIRTH ? "birth" : "compounded",
+                plan->retention.unbounded ? ", unbounded" : "", plan->retention.interval_count);
+    for (size_t i = 0; i < plan->retention.born_event_count; i++)
+        print_expression(file, "born event", plan->retention.born_events[i]);
+    print_expression(file, "born where", plan->retention.born_where);
     if (plan->kind == PLAN_FEED) fprintf(file, ", %s first", plan->order == ORDER_NEWEST_FIRST ? "newest" : "oldest");
     for (size_t i = 0; i < plan->event_count; i++) print_expression(file, "event", plan->events[i]);
     for (size_t i = 0; plan->kind == PLAN_FEED && i < plan->distinct_id_count; i++)
@@ -242,5 +302,8 @@ void plan_print(FILE *file, const struct plan *plan)
     print_expression(file, "where", plan->where);
     print_expression(file, "on", plan->on);
     print_expression(file, "of", plan->of);
+    print_expression(file, "by", plan->by);
+    for (size_t i = 0; i < plan->label_count; i++) print_expression(file, "label", plan->labels[i]);
+    if (plan->bin_count) fprintf(file, "\n  %u bins", plan->bin_count);
     fputc('\n', file);
 }

@@ -103,6 +103,33 @@ static enum status top_values(struct executor *executor, const struct plan *plan
     return status;
 }
 
+static enum status retention(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
+                             struct error *error, struct retention *ret_result)
+{
+    struct joined joined;
+    TRY(begin(executor, plan, limits, error, &joined));
+    enum status status = inner_of(executor)->retention(inner_of(executor), &joined.plan, limits, error, ret_result);
+    end(&joined);
+    return status;
+}
+
+static enum status frequency(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
+                             struct error *error, struct frequency *ret_result)
+{
+    struct joined joined;
+    TRY(begin(executor, plan, limits, error, &joined));
+    enum status status = inner_of(executor)->frequency(inner_of(executor), &joined.plan, limits, error, ret_result);
+    end(&joined);
+    return status;
+}
+
+/* Funnels are asked without groups here. */
+static enum status funnel(struct executor *executor, const struct funnel_plan *plan, const struct plan_limits *limits,
+                          struct error *error, struct funnel_result *ret_result)
+{
+    return inner_of(executor)->funnel(inner_of(executor), plan, limits, error, ret_result);
+}
+
 /* --- events ------------------------------------------------------------------------------------------- */
 
 struct joined_rows {
@@ -158,7 +185,10 @@ static struct executor *wrap(struct executor *inner, struct store *store, struct
                                       .estimate = estimate,
                                       .segment = segment,
                                       .top_values = top_values,
+                                      .retention = retention,
+                                      .frequency = frequency,
                                       .rows = rows,
+                                      .funnel = funnel,
                                       .free = wrapper_free};
     wrapper->inner = inner;
     wrapper->store = store;

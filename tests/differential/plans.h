@@ -4,14 +4,15 @@
 #include "query/plan.h"
 #include "reference/generate.h"
 
-#define PLAN_NAMES_MAX 3
-#define PLAN_JOINS     5
+#define PLAN_NAMES_MAX  3
+#define PLAN_LABELS_MAX 6
+#define PLAN_JOINS      5
 
 /* A plan and what it points to. Stays where it is. */
 struct asked {
     struct plan plan;
-    struct buf where, on, of;
-    struct str events[PLAN_NAMES_MAX], ids[PLAN_NAMES_MAX];
+    struct buf where, on, by, of, born_where;
+    struct str events[PLAN_NAMES_MAX], ids[PLAN_NAMES_MAX], labels[PLAN_LABELS_MAX], born_events[PLAN_NAMES_MAX];
     struct arena *tables;
     struct test_join joins[PLAN_JOINS];
     const struct expr_join *join_list[PLAN_JOINS];

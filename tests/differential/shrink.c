@@ -21,8 +21,8 @@ static bool fails(const struct history *history, const struct plan *plan)
     return !agree;
 }
 
-/* Steps are taken out in runs, from halves down to single ones. */
-static bool drop_steps(struct history *history, const struct plan *plan)
+bool shrink_history(struct history *history, bool (*still_fails)(const struct history *history, const void *context),
+                    const void *context)
 {
     bool any = false;
     for (size_t size = (history->count + 1) / 2; size; size /= 2) {
@@ -34,7 +34,7 @@ static bool drop_steps(struct history *history, const struct plan *plan)
             if (!less.steps) abort();
             memcpy(less.steps, history->steps, from * sizeof *less.steps);
             memcpy(less.steps + from, history->steps + from + gone, (less.count - from) * sizeof *less.steps);
-            if (fails(&less, plan)) {
+            if (still_fails(&less, context)) {
                 free(history->steps);
                 *history = less;
                 any = true;
@@ -45,6 +45,11 @@ static bool drop_steps(struct history *history, const struct plan *plan)
         }
     }
     return any;
+}
+
+static bool plan_fails(const struct history *history, const void *plan)
+{
+    return fails(history, plan);
 }
 
 static bool attempt(const struct history *history, struct plan *plan, struct plan less)
@@ -66,12 +71,25 @@ static bool drop_parts(const struct history *history, struct plan *plan)
         any |= attempt(history, plan, less);                                                                           \
     }
     TRY_WITHOUT(plan->where.data, less.where = STR_NULL);
-    TRY_WITHOUT(plan->kind == PLAN_SEGMENT && plan->on.data, less.on = STR_NULL);
+    TRY_WITHOUT(plan->by.data, less.by = STR_NULL);
+    TRY_WITHOUT(plan->label_count, less.label_count = 0);
+    TRY_WITHOUT(plan->label_count > 1, less.label_count = 1);
+    TRY_WITHOUT(plan->bin_count, less.bin_count = 0);
+    TRY_WITHOUT(plan->kind != PLAN_TOP_VALUES && plan->on.data, less.on = less.by = STR_NULL; less.bin_count = 0;
+                less.label_count = 0);
     TRY_WITHOUT(plan->measure != MEASURE_COUNT, less.measure = MEASURE_COUNT);
     TRY_WITHOUT(plan->event_count, less.event_count = 0);
     TRY_WITHOUT(plan->event_count > 1, less.event_count = 1);
     TRY_WITHOUT(plan->kind == PLAN_FEED && plan->distinct_id_count > 1, less.distinct_id_count = 1);
-    TRY_WITHOUT(plan->unit != UNIT_RANGE, less.unit = UNIT_RANGE; less.from_local_ms = less.to_local_ms = 0);
+    bool people = plan->kind == PLAN_RETENTION || plan->kind == PLAN_FREQUENCY;
+    TRY_WITHOUT(people && plan->unit != UNIT_DAY, less.unit = UNIT_DAY);
+    TRY_WITHOUT(plan->retention.born_where.data, less.retention.born_where = STR_NULL);
+    TRY_WITHOUT(plan->retention.born_event_count, less.retention.born_event_count = 0);
+    TRY_WITHOUT(plan->retention.born_event_count > 1, less.retention.born_event_count = 1);
+    TRY_WITHOUT(plan->retention.unbounded, less.retention.unbounded = false);
+    TRY_WITHOUT(plan->retention.interval_count > 1, less.retention.interval_count = 1);
+    TRY_WITHOUT(plan->retention.interval_count > 1, less.retention.interval_count /= 2);
+    TRY_WITHOUT(!people && plan->unit != UNIT_RANGE, less.unit = UNIT_RANGE; less.from_local_ms = less.to_local_ms = 0);
     TRY_WITHOUT(plan->to_local_ms, less.from_local_ms = less.to_local_ms = 0);
     TRY_WITHOUT(plan->kind == PLAN_FEED && plan->order != ORDER_OLDEST_FIRST, less.order = ORDER_OLDEST_FIRST);
     TRY_WITHOUT(plan->zone != timezone_utc(), less.zone = timezone_utc());
@@ -107,9 +125,12 @@ void shrink(struct history *history, struct plan *plan)
     bool more = true;
     while (more && tries < TRIES_MAX) {
         more = drop_parts(history, plan);
-        more |= drop_steps(history, plan);
+        more |= shrink_history(history, plan_fails, plan);
         if (plan->where.data) more |= shorten(history, plan, history->arena, &plan->where);
+        if (plan->retention.born_where.data)
+            more |= shorten(history, plan, history->arena, &plan->retention.born_where);
         if (plan->on.data) more |= shorten(history, plan, history->arena, &plan->on);
+        if (plan->by.data) more |= shorten(history, plan, history->arena, &plan->by);
         if (plan->of.data) more |= shorten(history, plan, history->arena, &plan->of);
     }
 }

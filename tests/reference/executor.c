@@ -2,6 +2,7 @@
 #include "query/backend.h"
 
 #include "reference/answer.h"
+#include "reference/funnel.h"
 #include "reference/internal.h"
 
 #include <stdlib.h>
@@ -51,7 +52,36 @@ static enum status top_values(struct executor *executor, const struct plan *plan
 {
     (void)limits;
     struct arena *arena = arena_new(ANSWER_BYTES_MAX);
-    const char *refused = ref_top_values(((struct ref_executor *)executor)->reference, plan, arena, ret_result);
+    const struct reference *reference = ((struct ref_executor *)executor)->reference;
+    const char *refused = plan->kind == PLAN_PROPERTIES ? ref_properties(reference, plan, arena, ret_result)
+                                                        : ref_top_values(reference, plan, arena, ret_result);
+    return refused ? refuse(refused, arena, error) : STATUS_OK;
+}
+
+static enum status retention(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
+                             struct error *error, struct retention *ret_result)
+{
+    (void)limits;
+    struct arena *arena = arena_new(ANSWER_BYTES_MAX);
+    const char *refused = ref_retention(((struct ref_executor *)executor)->reference, plan, arena, ret_result);
+    return refused ? refuse(refused, arena, error) : STATUS_OK;
+}
+
+static enum status frequency(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
+                             struct error *error, struct frequency *ret_result)
+{
+    (void)limits;
+    struct arena *arena = arena_new(ANSWER_BYTES_MAX);
+    const char *refused = ref_frequency(((struct ref_executor *)executor)->reference, plan, arena, ret_result);
+    return refused ? refuse(refused, arena, error) : STATUS_OK;
+}
+
+static enum status funnel(struct executor *executor, const struct funnel_plan *plan, const struct plan_limits *limits,
+                          struct error *error, struct funnel_result *ret_result)
+{
+    (void)limits;
+    struct arena *arena = arena_new(ANSWER_BYTES_MAX);
+    const char *refused = ref_funnel(((struct ref_executor *)executor)->reference, plan, arena, ret_result);
     return refused ? refuse(refused, arena, error) : STATUS_OK;
 }
 
@@ -114,7 +144,10 @@ struct executor *reference_executor_new(const struct reference *reference)
                                        .estimate = estimate,
                                        .segment = segment,
                                        .top_values = top_values,
+                                       .retention = retention,
+                                       .frequency = frequency,
                                        .rows = rows,
+                                       .funnel = funnel,
                                        .free = executor_end};
     executor->reference = reference;
     return &executor->base;

@@ -50,7 +50,10 @@ bool ref_ask(struct ref_question *q, const struct reference *reference, const st
     ref_set_zone(zone);
     bool numbers = plan->kind == PLAN_SEGMENT && plan->measure >= MEASURE_SUM;
     q->where = tree_of(q, "where", plan->where, false);
-    if (plan->kind == PLAN_SEGMENT || plan->kind == PLAN_TOP_VALUES) q->on = tree_of(q, "on", plan->on, true);
+    bool labelled = plan->kind == PLAN_SEGMENT || plan->kind == PLAN_TOP_VALUES || plan->kind == PLAN_RETENTION ||
+                    plan->kind == PLAN_FREQUENCY;
+    if (labelled) q->on = tree_of(q, "on", plan->on, true);
+    if (plan->kind == PLAN_SEGMENT) q->by = tree_of(q, "by", plan->by, true);
     if (numbers) q->of = tree_of(q, "of", plan->of, true);
     return !q->refused;
 }
@@ -101,16 +104,21 @@ static bool is_asked_for(const struct ref_question *q, struct str id)
     return false;
 }
 
+bool ref_matches(struct ref_question *q, const struct ref_event *event)
+{
+    if (!is_named(q->plan, event->name)) return false;
+    if (!q->where) return true;
+    struct ref_value keep = ref_value_of(q, "where, in a row", q->where, event);
+    return keep.type == REF_BOOLEAN && keep.boolean;
+}
+
 const struct ref_event *ref_matching(struct ref_question *q, const struct ref_event *event)
 {
     for (; event; event = event->next) {
-        if (event->gone || !ref_in_range(q->plan, event->time_ms) || !is_named(q->plan, event->name) ||
-            !is_asked_for(q, event->id))
-            continue;
-        if (!q->where) return event;
-        struct ref_value keep = ref_value_of(q, "where, in a row", q->where, event);
+        if (event->gone || !ref_in_range(q->plan, event->time_ms) || !is_asked_for(q, event->id)) continue;
+        bool matches = ref_matches(q, event);
         if (q->refused) return NULL;
-        if (keep.type == REF_BOOLEAN && keep.boolean) return event;
+        if (matches) return event;
     }
     return NULL;
 }

@@ -7,7 +7,7 @@ struct ref_question {
     const struct reference *reference;
     const struct plan *plan;
     struct arena *arena;
-    struct ref_node *where, *on, *of;
+    struct ref_node *where, *on, *by, *of;
     const char *refused; /* why there is no answer, or NULL */
 };
 
@@ -17,6 +17,8 @@ bool ref_ask(struct ref_question *question, const struct reference *reference, c
 /* The first event at or after `event` that counts; NULL when there is none, or when the question is refused. */
 const struct ref_event *ref_matching(struct ref_question *question, const struct ref_event *event);
 bool ref_in_range(const struct plan *plan, int64_t time_ms);
+/* Whether an event, of any time, has one of the plan's names and `where` is true for it. */
+bool ref_matches(struct ref_question *question, const struct ref_event *event);
 /* Undefined, and the question refused, when the expression fails for this event. */
 struct ref_value ref_value_of(struct ref_question *question, const char *parameter, struct ref_node *tree,
                               const struct ref_event *event);

@@ -1,5 +1,6 @@
 /* For each event that counts: its labels, its bucket, its number. docs/decisions/0005-segmentation-choices.md. */
 #include "reference/answer.h"
+#include "reference/bins.h"
 #include "reference/exact.h"
 #include "reference/question.h"
 
@@ -16,6 +17,7 @@ struct cell {
 struct labelled {
     struct str label;
     uint64_t events;
+    size_t place; /* of a range of numbers */
     struct cell *cells;
 };
 struct segmenting {
@@ -26,6 +28,9 @@ struct segmenting {
     size_t bucket_count;
     struct labelled *labels;
     size_t label_count;
+    struct ref_bins bins; /* plan->bin_count */
+    struct str *tops[2];  /* plan->by: the top labels of either expression */
+    size_t top_counts[2], before_limit[2];
 };
 
 /* --- buckets ------------------------------------------------------------------------------------------ */
@@ -71,7 +76,7 @@ static int by_text(const void *a, const void *b)
 static void make_buckets(struct segmenting *s)
 {
     enum plan_unit unit = s->plan->unit;
-    int64_t minutes = unit == UNIT_MINUTE ? 1 : unit == UNIT_HOUR ? 15 : 60;
+    int64_t minutes = unit == UNIT_MINUTE || s->plan->to_local_ms ? 1 : unit == UNIT_HOUR ? 15 : 60;
     int64_t from = (s->plan->from_day - 2) * 1440, to = (s->plan->to_day + 3) * 1440;
     s->buckets = ref_alloc(s->arena, (size_t)((to - from) / minutes + 1) * sizeof *s->buckets);
     for (int64_t at = from; at < to; at += minutes) {
@@ -121,11 +126,79 @@ static void count(struct segmenting *s, struct str label, size_t bucket, struct 
     }
 }
 
+/* The numbers of a value: itself, or the items of a list. */
+static double *numbers_of(struct arena *arena, struct ref_value v, size_t *ret_count)
+{
+    bool list = v.type == REF_LIST;
+    size_t count = list ? v.count : 1;
+    double *numbers = ref_alloc(arena, (count + 1) * sizeof *numbers);
+    *ret_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        long double number;
+        if (ref_number(list ? v.items[i] : v, &number)) numbers[(*ret_count)++] = (double)number + 0.0;
+    }
+    return numbers;
+}
+
+static struct str *bins_of(struct segmenting *s, struct ref_value v, size_t *ret_count)
+{
+    size_t number_count, count = 0;
+    double *numbers = numbers_of(s->arena, v, &number_count);
+    struct str *labels = ref_alloc(s->arena, (number_count + 1) * sizeof *labels);
+    for (size_t i = 0; i < number_count; i++) {
+        size_t bin = 0;
+        while (!(numbers[i] >= s->bins.from[bin] && numbers[i] < s->bins.to[bin])) bin++;
+        if (find(labels, count, s->bins.labels[bin]) == count) labels[count++] = s->bins.labels[bin];
+    }
+    *ret_count = count;
+    return labels;
+}
+
+/* Only those that are among the texts. */
+static size_t keep_known(struct str *labels, size_t count, const struct str *texts, size_t text_count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (find(texts, text_count, labels[i]) < text_count) labels[kept++] = labels[i];
+    }
+    return kept;
+}
+
+/* A name for a pair of top labels. */
+static struct str pair_name(struct segmenting *s, size_t outer, size_t inner)
+{
+    return arena_printf(s->arena, "%zu/%zu", outer, inner);
+}
+
+static struct str *pairs_of(struct segmenting *s, const struct ref_event *event, size_t *ret_count)
+{
+    struct ref_question *q = &s->question;
+    size_t outer_count, inner_count, count = 0;
+    struct str *outer = ref_labels(s->arena, ref_value_of(q, "on, in a row", q->on, event), &outer_count);
+    struct str *inner = ref_labels(s->arena, ref_value_of(q, "by, in a row", q->by, event), &inner_count);
+    struct str *pairs = ref_alloc(s->arena, (outer_count * inner_count + 1) * sizeof *pairs);
+    for (size_t i = 0; i < outer_count; i++) {
+        for (size_t j = 0; j < inner_count; j++) {
+            size_t o = find(s->tops[0], s->top_counts[0], outer[i]), n = find(s->tops[1], s->top_counts[1], inner[j]);
+            if (o < s->top_counts[0] && n < s->top_counts[1]) pairs[count++] = pair_name(s, o, n);
+        }
+    }
+    *ret_count = count;
+    return pairs;
+}
+
 /* The labels of an event: of `on`, or the only one. */
 static struct str *labels_of(struct segmenting *s, const struct ref_event *event, struct str only, size_t *ret_count)
 {
     struct ref_question *q = &s->question;
-    if (q->on) return ref_labels(s->arena, ref_value_of(q, "on, in a row", q->on, event), ret_count);
+    const struct plan *plan = s->plan;
+    if (q->by) return pairs_of(s, event, ret_count);
+    if (q->on && plan->bin_count) return bins_of(s, ref_value_of(q, "on, in a row", q->on, event), ret_count);
+    if (q->on) {
+        struct str *found = ref_labels(s->arena, ref_value_of(q, "on, in a row", q->on, event), ret_count);
+        if (plan->label_count) *ret_count = keep_known(found, *ret_count, plan->labels, plan->label_count);
+        return found;
+    }
     struct str *labels = ref_alloc(s->arena, sizeof *labels);
     labels[0] = only;
     *ret_count = 1;
@@ -206,6 +279,70 @@ static void fill_series(const struct segmenting *s, const struct labelled *label
     }
 }
 
+/* The ranges that all numbers of `on` give. */
+static void make_bins(struct segmenting *s, const struct ref_event *first)
+{
+    struct ref_question *q = &s->question;
+    double *numbers = NULL;
+    size_t count = 0;
+    for (const struct ref_event *e = ref_matching(q, first); e; e = ref_matching(q, e->next)) {
+        size_t more;
+        double *of_event = numbers_of(s->arena, ref_value_of(q, "on, in a row", q->on, e), &more);
+        for (size_t i = 0; i < more; i++) {
+            numbers = grown(s->arena, numbers, count, sizeof *numbers);
+            numbers[count++] = of_event[i];
+        }
+    }
+    if (!q->refused) ref_bins(s->arena, numbers, count, s->plan->bin_count, &s->bins);
+}
+
+static int by_bin(const void *a, const void *b)
+{
+    const struct labelled *x = a, *y = b;
+    return (x->place > y->place) - (x->place < y->place);
+}
+
+static void sort_by_bin(struct segmenting *s)
+{
+    for (size_t i = 0; i < s->label_count; i++)
+        s->labels[i].place = find(s->bins.labels, s->bins.count, s->labels[i].label);
+    if (s->label_count) qsort(s->labels, s->label_count, sizeof *s->labels, by_bin);
+}
+
+/* The top labels of one of the two expressions. */
+static void make_tops(struct segmenting *s, const struct ref_event *first, int side, struct ref_node *tree)
+{
+    struct ref_question *q = &s->question;
+    struct segmenting totals = {.plan = s->plan, .arena = s->arena, .bucket_count = 1};
+    for (const struct ref_event *e = ref_matching(q, first); e; e = ref_matching(q, e->next)) {
+        size_t count_of;
+        struct str *labels = ref_labels(s->arena, ref_value_of(q, "a label, in a row", tree, e), &count_of);
+        for (size_t i = 0; i < count_of; i++) count(&totals, labels[i], 0, STR_NULL);
+    }
+    if (totals.label_count) qsort(totals.labels, totals.label_count, sizeof *totals.labels, most_events_first);
+    size_t kept = totals.label_count > s->plan->limit ? s->plan->limit : totals.label_count;
+    s->before_limit[side] = totals.label_count;
+    s->top_counts[side] = kept;
+    s->tops[side] = ref_alloc(s->arena, (kept + 1) * sizeof(struct str));
+    for (size_t i = 0; i < kept; i++) s->tops[side][i] = totals.labels[i].label;
+}
+
+/* A series for each pair, whether there are events or not. */
+static void fill_pairs(struct segmenting *s, struct segmentation *result)
+{
+    size_t outer = s->top_counts[0], inner = s->top_counts[1];
+    result->label_count = (uint32_t)s->before_limit[0];
+    result->by_label_count = (uint32_t)s->before_limit[1];
+    result->by = s->tops[1];
+    result->by_count = (uint32_t)inner;
+    result->series_count = (uint32_t)(outer * inner);
+    result->series = ref_alloc(s->arena, (outer * inner + 1) * sizeof *result->series);
+    for (size_t i = 0; i < outer * inner; i++) {
+        fill_series(s, find_label(s, pair_name(s, i / inner, i % inner)), &result->series[i]);
+        result->series[i].label = s->tops[0][i / inner];
+    }
+}
+
 const char *ref_segment(const struct reference *reference, const struct plan *plan, struct arena *arena,
                         struct segmentation *ret_result)
 {
@@ -214,6 +351,12 @@ const char *ref_segment(const struct reference *reference, const struct plan *pl
     if (!ref_ask(q, reference, plan, arena)) return q->refused;
     struct str only = plan->event_count == 1 ? plan->events[0] : STR("$any_event");
     make_buckets(&s);
+    if (q->on && plan->bin_count) make_bins(&s, reference->first);
+    if (q->by) {
+        make_tops(&s, reference->first, 0, q->on);
+        make_tops(&s, reference->first, 1, q->by);
+    }
+    if (q->refused) return q->refused;
     const struct ref_event *event = ref_matching(q, reference->first);
     for (; event; event = ref_matching(q, event->next)) {
         size_t bucket = find(s.buckets, s.bucket_count, bucket_label(&s, ref_local(event->time_ms)));
@@ -225,17 +368,36 @@ const char *ref_segment(const struct reference *reference, const struct plan *pl
     if (q->refused) return q->refused;
     if (!q->on) find_label(&s, only);
     if (s.label_count) qsort(s.labels, s.label_count, sizeof *s.labels, most_events_first);
-    size_t answered = q->on && s.label_count > plan->limit ? plan->limit : s.label_count;
+    if (s.bins.count) sort_by_bin(&s);
+    bool all = !q->on || q->by || plan->bin_count;
+    size_t answered = !all && s.label_count > plan->limit ? plan->limit : s.label_count;
     if (q->of) measure(&s, reference->first, only, answered);
     if (q->refused) return q->refused;
 
     struct segmentation result = {.arena = arena, .cell_type = cell_type_of(plan->measure)};
     result.bucket_count = (uint32_t)s.bucket_count;
     result.buckets = s.buckets;
+    if (q->by) {
+        fill_pairs(&s, &result);
+        *ret_result = result;
+        return NULL;
+    }
     result.label_count = (uint32_t)s.label_count;
     result.series_count = (uint32_t)answered;
     result.series = ref_alloc(arena, result.series_count * sizeof *result.series);
     for (uint32_t i = 0; i < result.series_count; i++) fill_series(&s, &s.labels[i], &result.series[i]);
+    *ret_result = result;
+    return NULL;
+}
+
+static const char *top_labels(const struct segmenting *s, struct top_values *ret_result)
+{
+    if (s->label_count) qsort(s->labels, s->label_count, sizeof *s->labels, most_events_first);
+    struct top_values result = {.arena = s->arena, .label_count = (uint32_t)s->label_count};
+    result.value_count = s->label_count > s->plan->limit ? s->plan->limit : (uint32_t)s->label_count;
+    result.values = ref_alloc(s->arena, result.value_count * sizeof *result.values);
+    for (uint32_t i = 0; i < result.value_count; i++)
+        result.values[i] = (struct top_value){s->labels[i].label, s->labels[i].events};
     *ret_result = result;
     return NULL;
 }
@@ -254,13 +416,18 @@ const char *ref_top_values(const struct reference *reference, const struct plan 
         struct str *labels = ref_labels(arena, v, &label_count);
         for (size_t i = 0; i < label_count; i++) count(&s, labels[i], 0, STR_NULL);
     }
-    if (q->refused) return q->refused;
-    if (s.label_count) qsort(s.labels, s.label_count, sizeof *s.labels, most_events_first);
-    struct top_values result = {.arena = arena, .label_count = (uint32_t)s.label_count};
-    result.value_count = s.label_count > plan->limit ? plan->limit : (uint32_t)s.label_count;
-    result.values = ref_alloc(arena, result.value_count * sizeof *result.values);
-    for (uint32_t i = 0; i < result.value_count; i++)
-        result.values[i] = (struct top_value){s.labels[i].label, s.labels[i].events};
-    *ret_result = result;
-    return NULL;
+    return q->refused ? q->refused : top_labels(&s, ret_result);
+}
+
+const char *ref_properties(const struct reference *reference, const struct plan *plan, struct arena *arena,
+                           struct top_values *ret_result)
+{
+    struct segmenting s = {.plan = plan, .arena = arena, .bucket_count = 1};
+    struct ref_question *q = &s.question;
+    if (!ref_ask(q, reference, plan, arena)) return q->refused;
+    const struct ref_event *event = ref_matching(q, reference->first);
+    for (; event; event = ref_matching(q, event->next)) {
+        for (size_t i = 0; i < event->properties.count; i++) count(&s, event->properties.keys[i], 0, STR_NULL);
+    }
+    return q->refused ? q->refused : top_labels(&s, ret_result);
 }

@@ -122,7 +122,8 @@ enum status worker_apply_term(struct worker *worker, size_t index, uint32_t from
     const struct vector *vectors;
     TRY(columns_read(worker->term_columns[index], worker->scan, bound->run.event_id, worker->rows, &worker->error,
                      &vectors));
-    return failed(worker, "where",
+    const char *const *names = worker->survey->term_names;
+    return failed(worker, names ? names[index] : worker->survey->where_name,
                   expr_filter(worker->term_states[index], vectors, worker->rows, &worker->error, keep));
 }
 
@@ -235,9 +236,10 @@ enum status worker_cells(struct worker *worker, uint32_t vector, uint32_t from, 
         break;
     }
     case SOURCE_ROWS: return evaluate_labels(worker, from, to, buckets, keep, true, each);
+    case SOURCE_PAIR: return worker_cross(worker, from, to, buckets, keep, each);
     case SOURCE_TABLE: {
         const uint32_t *codes, *code_cells = worker->code_cells;
-        TRY(worker_codes(worker, labels->property, labels->profile, &codes));
+        TRY(worker_label_codes(worker, labels, &codes));
         for (uint32_t i = from; i < to; i++) {
             uint32_t first = code_cells[codes[i]];
             cells[i] = keep[i] && first < none ? first + buckets[i] : none;

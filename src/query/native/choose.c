@@ -46,6 +46,12 @@ static enum status label_task(void *ctx, unsigned slot, uint32_t index)
             }
             continue;
         }
+        if (bound->everything && bound->labels.form == SOURCE_ONE && bound->run.deleted == 0) {
+            if (slice->from_vector) continue;
+            TRY(worker_need_totals(worker, bound->labels.label + 2));
+            worker->totals[bound->labels.label + 1] += bound->run.rows;
+            continue;
+        }
         bool narrow;
         TRY(narrow_open(worker, bound, NARROW_CODES, &narrow));
         for (uint32_t v = slice->from_vector; v < slice->to_vector; v++) {

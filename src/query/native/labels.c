@@ -1,5 +1,7 @@
 #include "query/native/labels.h"
 
+#include "query/bins.h"
+
 #include <stdlib.h>
 
 #define LABEL_BYTES_MAX ((size_t)1 << 24)
@@ -55,9 +57,36 @@ static enum status intern(struct labels *labels, struct str text, uint32_t *ret_
     return STATUS_OK;
 }
 
+enum status labels_fix(struct labels *labels, const struct str *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t label;
+        TRY(intern(labels, texts[i], &label));
+    }
+    labels->fixed = true;
+    return STATUS_OK;
+}
+
+enum status labels_fix_bins(struct labels *labels, const struct bins *bins)
+{
+    labels->bins = bins;
+    return labels_fix(labels, bins->labels, bins->count);
+}
+
+static uint32_t bin_of(const struct labels *labels, struct value value)
+{
+    double number;
+    uint32_t bin = value_double(value, &number) ? bins_find(labels->bins, number) : BIN_NONE;
+    return bin == BIN_NONE ? LABEL_NONE : bin;
+}
+
 static enum status label_of(struct labels *labels, struct label_list *list, struct value value, struct str absent,
                             uint32_t *ret_label)
 {
+    if (labels->bins) {
+        *ret_label = bin_of(labels, value);
+        return STATUS_OK;
+    }
     struct str text = value_text(value);
     if (value.type == VALUE_ABSENT && absent.data) {
         text = absent;
@@ -66,6 +95,11 @@ static enum status label_of(struct labels *labels, struct label_list *list, stru
         value_write_label(&list->text, value);
         TRY(buf_status(&list->text));
         text = buf_str(&list->text);
+    }
+    if (labels->fixed) { /* nobody writes: no lock */
+        const uint64_t *known = strmap_get(&labels->index, text);
+        *ret_label = known ? (uint32_t)*known : LABEL_NONE;
+        return STATUS_OK;
     }
     os_mutex_lock(&labels->lock);
     enum status status = intern(labels, text, ret_label);
@@ -83,7 +117,7 @@ enum status labels_many(struct labels *labels, struct label_list *list, const st
 {
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < count && status == STATUS_OK;) {
-        if (values[i].type != VALUE_STRING) {
+        if (values[i].type != VALUE_STRING || labels->fixed) {
             status = labels_one(labels, list, values[i], &ret_labels[i]);
             i++;
             continue;
@@ -99,6 +133,7 @@ enum status labels_many(struct labels *labels, struct label_list *list, const st
 
 static enum status add(struct label_list *list, uint32_t label)
 {
+    if (label == LABEL_NONE) return STATUS_OK;
     for (uint32_t i = 0; i < list->count; i++) {
         if (list->labels[i] == label) return STATUS_OK;
     }

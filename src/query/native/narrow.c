@@ -323,7 +323,7 @@ static enum status read_labels(struct worker *worker, uint16_t *to, const uint16
     *ret_cells = NULL;
     if (labels->form != SOURCE_TABLE) return STATUS_OK;
     bool codes = narrow->kind == NARROW_CODES;
-    TRY(worker_codes16(worker, labels->property, labels->profile, labels->code_count, codes ? to : narrow->codes));
+    TRY(worker_label_codes16(worker, labels, codes ? to : narrow->codes));
     if (!codes) narrow->kernels->lookup(narrow->codes, worker->rows, narrow->code_cells, labels->code_count, to);
     *ret_cells = to;
     return STATUS_OK;

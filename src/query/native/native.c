@@ -1,5 +1,6 @@
 #include "query/native/native.h"
 
+#include "base/civil.h"
 #include "os/clock.h"
 #include "os/machine.h"
 #include "query/native/profile_ids.h"
@@ -31,7 +32,10 @@ static enum status native_capable(struct executor *executor, const struct plan *
     case PLAN_SEGMENT:
     case PLAN_TOP_VALUES:
     case PLAN_FEED:
-    case PLAN_EXPORT: return STATUS_OK;
+    case PLAN_EXPORT:
+    case PLAN_PROPERTIES:
+    case PLAN_RETENTION:
+    case PLAN_FREQUENCY: return STATUS_OK;
     }
     return error_set(error, STATUS_UNSUPPORTED, "this kind of plan is not supported");
 }
@@ -54,7 +58,7 @@ static enum status count_columns(struct selection *s, const char *parameter, str
 
 /* From the runs that would be opened: those of the plan's events that overlap its range. Of a feed, their mean share of
  * a person. */
-static enum status native_estimate(struct executor *executor, const struct plan *plan, struct error *error,
+static enum status estimate_events(struct executor *executor, const struct plan *plan, struct error *error,
                                    struct plan_cost *ret_cost)
 {
     static const struct plan_limits limits = {.memory_bytes_max = (size_t)64 << 20, .deadline_ns = INT64_MAX};
@@ -62,7 +66,7 @@ static enum status native_estimate(struct executor *executor, const struct plan 
     struct selection s;
     struct scan_run *runs;
     size_t run_count;
-    bool whole = plan->kind == PLAN_FEED || plan->kind == PLAN_EXPORT;
+    bool whole = plan->kind == PLAN_FEED || plan->kind == PLAN_EXPORT || plan->kind == PLAN_PROPERTIES;
     uint64_t columns = 1; /* time */
     if (!error) error = &local;
     TRY(selection_init(&s, (struct native *)executor, plan, &limits, error));
@@ -70,6 +74,7 @@ static enum status native_estimate(struct executor *executor, const struct plan 
     enum status status = selection_runs(&s, error, &runs, &run_count);
     if (status == STATUS_OK) status = count_columns(&s, "where", plan->where, error, &columns);
     if (status == STATUS_OK && !whole) status = count_columns(&s, "on", plan->on, error, &columns);
+    if (status == STATUS_OK && !whole) status = count_columns(&s, "by", plan->by, error, &columns);
     if (status == STATUS_OK && !whole && plan_measures_numbers(plan->measure))
         status = count_columns(&s, "of", plan->of, error, &columns);
     for (size_t i = 0; status == STATUS_OK && i < run_count; i++) {
@@ -86,6 +91,27 @@ static enum status native_estimate(struct executor *executor, const struct plan 
     return status;
 }
 
+/* Returns lie up to the last interval behind the range; births are events of their own. */
+static enum status native_estimate(struct executor *executor, const struct plan *plan, struct error *error,
+                                   struct plan_cost *ret_cost)
+{
+    struct plan_cost returns, births = {0};
+    if (plan->kind != PLAN_RETENTION) return estimate_events(executor, plan, error, ret_cost);
+    TRY(plan_check(plan, error));
+    struct plan back = *plan, born = *plan;
+    back.to_day += plan->retention.interval_count * (retention_interval_ms(plan) / DAY_MS);
+    TRY(estimate_events(executor, &back, error, &returns));
+    if (plan->retention.type == RETENTION_BIRTH) {
+        born.events = plan->retention.born_events;
+        born.event_count = plan->retention.born_event_count;
+        born.where = plan->retention.born_where;
+        born.on = STR_NULL;
+        TRY(estimate_events(executor, &born, error, &births));
+    }
+    *ret_cost = (struct plan_cost){.rows = returns.rows + births.rows, .bytes = returns.bytes + births.bytes};
+    return STATUS_OK;
+}
+
 static enum status native_rows(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
                                struct error *error, struct event_rows **ret_rows)
 {
@@ -95,6 +121,16 @@ static enum status native_rows(struct executor *executor, const struct plan *pla
     if (plan->kind == PLAN_FEED) return native_feed(native, plan, limits, error, ret_rows);
     if (plan->kind == PLAN_EXPORT) return native_export(native, plan, limits, error, ret_rows);
     return error_set(error, STATUS_INVALID, "the plan is not about events");
+}
+
+static enum status native_tops(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
+                               struct error *error, struct top_values *ret_result)
+{
+    struct error local;
+    if (!error) error = &local;
+    if (plan->kind == PLAN_PROPERTIES)
+        return native_properties((struct native *)executor, plan, limits, error, ret_result);
+    return native_top_values(executor, plan, limits, error, ret_result);
 }
 
 static void native_free(struct executor *executor)
@@ -118,8 +154,11 @@ struct executor *executor_native_new_threads(struct store *store, unsigned threa
                                      .capable = native_capable,
                                      .estimate = native_estimate,
                                      .segment = native_segment,
-                                     .top_values = native_top_values,
+                                     .top_values = native_tops,
+                                     .retention = native_retention,
+                                     .frequency = native_frequency,
                                      .rows = native_rows,
+                                     .funnel = native_funnel,
                                      .profiles = &native_profiles,
                                      .free = native_free};
     native->store = store;

@@ -18,3 +18,9 @@ enum status native_interrupted(const struct plan_limits *limits, struct error *e
 
 enum status native_segment(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
                            struct error *error, struct segmentation *ret_result);
+enum status native_retention(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
+                             struct error *error, struct retention *ret_result);
+enum status native_frequency(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
+                             struct error *error, struct frequency *ret_result);
+enum status native_funnel(struct executor *executor, const struct funnel_plan *plan, const struct plan_limits *limits,
+                          struct error *error, struct funnel_result *ret_result);

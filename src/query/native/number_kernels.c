@@ -66,5 +66,25 @@ static uint32_t max(const uint32_t *values, uint32_t count)
     return result;
 }
 
+static void steps16(const uint16_t *restrict offsets, uint32_t count, const uint16_t *restrict from, uint32_t steps,
+                    uint16_t first, uint16_t *restrict codes)
+{
+    for (uint32_t i = 0; i < count; i++) codes[i] = first;
+    for (uint32_t s = 0; s < steps; s++) {
+        uint16_t least = from[s];
+        for (uint32_t i = 0; i < count; i++) codes[i] = (uint16_t)(codes[i] + (offsets[i] >= least));
+    }
+}
+
+static void steps32(const uint32_t *restrict offsets, uint32_t count, const uint32_t *restrict from, uint32_t steps,
+                    uint16_t first, uint16_t *restrict codes)
+{
+    for (uint32_t i = 0; i < count; i++) codes[i] = first;
+    for (uint32_t s = 0; s < steps; s++) {
+        uint32_t least = from[s];
+        for (uint32_t i = 0; i < count; i++) codes[i] = (uint16_t)(codes[i] + (offsets[i] >= least));
+    }
+}
+
 extern const struct number_kernels CPU_NAME(number_kernels);
-const struct number_kernels CPU_NAME(number_kernels) = {take_apart, add_parts, codes, max};
+const struct number_kernels CPU_NAME(number_kernels) = {take_apart, add_parts, codes, max, steps16, steps32};

@@ -27,5 +27,10 @@ struct number_kernels {
     void (*codes)(const uint32_t *cells, const uint32_t *offsets, uint32_t count, unsigned shift, uint32_t base,
                   uint32_t scale, uint32_t *codes);
     uint32_t (*max)(const uint32_t *values, uint32_t count);
+    /* codes[i] = first + how many of from[] are at or below offsets[i] */
+    void (*steps16)(const uint16_t *offsets, uint32_t count, const uint16_t *from, uint32_t steps, uint16_t first,
+                    uint16_t *codes);
+    void (*steps32)(const uint32_t *offsets, uint32_t count, const uint32_t *from, uint32_t steps, uint16_t first,
+                    uint16_t *codes);
 };
 CPU_DECLARE(const struct number_kernels, number_kernels);

@@ -91,6 +91,33 @@ static void check_codes(const struct number_kernels *kernels, uint64_t *random, 
     assert_int_equal(kernels->max(cells, count), high);
 }
 
+static void check_steps(const struct number_kernels *kernels, uint64_t *random, uint32_t count)
+{
+    uint16_t narrow[VECTOR_ROWS_MAX], narrow_from[20], codes[VECTOR_ROWS_MAX];
+    uint32_t wide[VECTOR_ROWS_MAX], wide_from[20], steps = (uint32_t)(next(random) % 21);
+    for (uint32_t i = 0; i < count; i++) {
+        narrow[i] = (uint16_t)next(random);
+        wide[i] = (uint32_t)next(random);
+    }
+    for (uint32_t s = 0; s < steps; s++) {
+        bool met = count && next(random) % 2;
+        narrow_from[s] = met ? narrow[next(random) % count] : (uint16_t)next(random);
+        wide_from[s] = met ? wide[next(random) % count] : (uint32_t)next(random);
+    }
+    kernels->steps16(narrow, count, narrow_from, steps, 5, codes);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t wanted = 5;
+        for (uint32_t s = 0; s < steps; s++) wanted += narrow[i] >= narrow_from[s];
+        assert_int_equal(codes[i], wanted);
+    }
+    kernels->steps32(wide, count, wide_from, steps, 0, codes);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t wanted = 0;
+        for (uint32_t s = 0; s < steps; s++) wanted += wide[i] >= wide_from[s];
+        assert_int_equal(codes[i], wanted);
+    }
+}
+
 static void every_version(void **state)
 {
     (void)state;
@@ -100,6 +127,7 @@ static void every_version(void **state)
             check_parts(CPU_AT(number_kernels, (enum cpu_level)level), &random, sizes[i % SIZES]);
             check_adding(CPU_AT(number_kernels, (enum cpu_level)level), &random, sizes[i % SIZES]);
             check_codes(CPU_AT(number_kernels, (enum cpu_level)level), &random, sizes[i % SIZES]);
+            check_steps(CPU_AT(number_kernels, (enum cpu_level)level), &random, sizes[i % SIZES]);
         }
     }
 }

@@ -124,7 +124,9 @@ static enum status evaluate(struct worker *worker, const uint16_t *rows, const u
     TRY(status);
     for (uint32_t i = 0; i < worker->rows; i++) {
         double number = NAN;
-        if (keep[i] && !value_double(vector_at(&result, i), &number)) number = NAN;
+        struct value value = keep[i] ? vector_at(&result, i) : value_absent();
+        if (value.type == VALUE_LIST && worker->survey->ret_extent) extent_add_value(&worker->extent, value);
+        if (!value_double(value, &number)) number = NAN;
         worker->numbers_buffer[i] = number;
     }
     worker->numbers = worker->numbers_buffer;
@@ -186,6 +188,10 @@ enum status worker_measure(struct worker *worker, const uint16_t *rows, const ui
         double number = worker->numbers[rows ? rows[i] : from + i] + 0.0; /* -0 becomes 0 */
         worker->counts[cell]++;
         if (cell == none || isnan(number)) continue;
+        if (worker->survey->ret_extent) {
+            extent_add(&worker->extent, number);
+            continue;
+        }
         bool first = worker->number_counts[cell]++ == 0;
         if (measure == MEASURE_SUM || measure == MEASURE_MEAN) {
             if (exact_sum_add(&worker->exact[cell], number, worker->sums) != STATUS_OK)

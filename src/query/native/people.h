@@ -15,6 +15,8 @@ static inline bool may_hold_moved(const struct survey *survey, const struct boun
 }
 
 /* --- people_moved.c --- */
+/* Fills survey->moved_bits, and the runs' holds_moved. */
+enum status people_look_for_moved(struct survey *survey) MUST_USE;
 /* Fills survey->moved_bits, survey->moved, and the runs' holds_moved. */
 enum status people_find_moved(struct survey *survey) MUST_USE;
 /* The place of the first entry of survey->moved whose person is `person` or above. */
@@ -42,6 +44,17 @@ enum status people_visit_list(struct worker *worker, const struct bound *bound, 
 enum status people_can_mark_times(struct worker *worker, const struct bound *bound, bool *ret_can) MUST_USE;
 /* Rows of persons [low, high); opens the run. */
 enum status people_mark_times(struct worker *worker, const struct bound *bound, uint64_t low, uint64_t high) MUST_USE;
+
+/* The vectors of a run, and the rows in them, that persons [low, high) have, one after the other. */
+struct people_vectors {
+    uint64_t low, high;
+    bool begun, more;
+    uint32_t vector, from, to;
+};
+/* Goes to the first or next one of the run that the worker has open, and reads worker->persons and worker->rows; from
+ * == to: no rows in this one. To be called until `more` is false. CORRUPT when a person lies outside. */
+enum status people_next_vector(struct worker *worker, const struct bound *bound,
+                               struct people_vectors *vectors) MUST_USE;
 
 /* --- people_shared.c --- */
 /* Fills survey->shared, and what follows for the runs. After people_find_moved. */

@@ -129,7 +129,7 @@ static enum status moved_task(void *ctx, unsigned slot, uint32_t index)
     return STATUS_OK;
 }
 
-enum status people_find_moved(struct survey *survey)
+enum status people_look_for_moved(struct survey *survey)
 {
     uint32_t oldest = UINT32_MAX;
     for (size_t i = 0; i < survey->run_count; i++) {
@@ -139,7 +139,13 @@ enum status people_find_moved(struct survey *survey)
     if (oldest == UINT32_MAX) return STATUS_OK;
     TRY(snapshot_moved(survey->snapshot, oldest, survey->error, &survey->moved_bits));
     if (!survey->moved_bits) return STATUS_OK;
-    TRY(pool_run(survey->pool, (uint32_t)survey->run_count, look_task, survey));
+    return pool_run(survey->pool, (uint32_t)survey->run_count, look_task, survey);
+}
+
+enum status people_find_moved(struct survey *survey)
+{
+    TRY(people_look_for_moved(survey));
+    if (!survey->moved_bits) return STATUS_OK;
     TRY(pool_run(survey->pool, survey->task_count, moved_task, survey));
     size_t total = 0;
     for (unsigned w = 0; w < survey->worker_count; w++) total += survey->workers[w].moved_count;

@@ -152,6 +152,37 @@ static enum status read_minutes(struct worker *worker, const struct bound *bound
 }
 
 /* Which rows belong to the range is seen where it begins and ends, and not searched for before. */
+enum status people_next_vector(struct worker *worker, const struct bound *bound, struct people_vectors *vectors)
+{
+    uint32_t rows, last = 0;
+    if (vectors->begun) {
+        vectors->vector++;
+    } else {
+        vectors->begun = true;
+        vectors->vector = 0;
+        if (vectors->low) TRY(scan_seek_vector(worker->scan, (uint32_t)vectors->low, &worker->error, &vectors->vector));
+    }
+    vectors->from = vectors->to = 0;
+    vectors->more = vectors->vector < bound->run.vectors;
+    if (!vectors->more) return STATUS_OK;
+    if (vectors->vector % 16 == 0) TRY(survey_interrupted(worker->survey, &worker->error));
+    TRY(scan_vector(worker->scan, vectors->vector, &worker->error, &rows));
+    TRY(scan_stored_persons(worker->scan, &worker->error, &worker->persons));
+    const uint32_t *persons = worker->persons;
+    worker->rows = rows;
+    vectors->from = persons[0] < vectors->low ? first_from(persons, rows, vectors->low) : 0;
+    vectors->more = persons[rows - 1] < vectors->high;
+    vectors->to = vectors->more ? rows : first_from(persons, rows, vectors->high);
+    vectors->more &= vectors->vector + 1 < bound->run.vectors;
+    for (uint32_t i = vectors->from; i < vectors->to; i++) {
+        uint32_t place = persons[i] - (uint32_t)vectors->low;
+        last = place > last ? place : last;
+    }
+    if (last >= vectors->high - vectors->low)
+        return error_set(&worker->error, STATUS_CORRUPT, "the persons of a run are not in order");
+    return STATUS_OK;
+}
+
 enum status people_mark_times(struct worker *worker, const struct bound *bound, uint64_t low, uint64_t high)
 {
     const struct kernels *kernels = CPU_SELECT(kernels);

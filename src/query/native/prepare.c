@@ -58,24 +58,17 @@ static void bind_range(const struct survey *survey, struct bound *bound)
 
 /* --- expressions over a dictionary or constants --- */
 
-struct input {
-    enum { INPUT_CONSTANT, INPUT_CODES, INPUT_NUMBERS, INPUT_ROWS } kind;
-    uint32_t property;
-    struct scan_column column; /* CODES */
-    struct vector *constants;  /* CONSTANT */
-};
-
-static enum status find_input(struct worker *worker, const struct bound *bound, struct columns *columns,
-                              struct input *ret)
+enum status worker_find_input(struct worker *worker, const struct scan_run *run, struct columns *columns,
+                              struct worker_input *ret)
 {
     size_t count = columns_count(columns);
-    *ret = (struct input){.kind = INPUT_CONSTANT};
+    *ret = (struct worker_input){.kind = INPUT_CONSTANT};
     ret->constants = arena_new_array(worker->arena, struct vector, count + 1);
     if (!ret->constants) return survey_out_of_memory(worker->survey, &worker->error);
     for (size_t i = 0; i < count; i++) {
         struct scan_column column;
         uint32_t property;
-        TRY(columns_describe(columns, i, worker->scan, bound->run.event_id, &worker->error, &column, &property));
+        TRY(columns_describe(columns, i, worker->scan, run->event_id, &worker->error, &column, &property));
         if (column.form == SCAN_CONST) {
             ret->constants[i] = (struct vector){.kind = VECTOR_CONST, .count = 1, .values = column.values};
             continue;
@@ -110,7 +103,8 @@ const uint8_t *worker_keep_values(struct worker *worker, size_t term, const stru
     return keep;
 }
 
-const uint32_t *worker_label_values(struct worker *worker, const struct value *values, uint32_t count)
+const uint32_t *worker_label_values(struct worker *worker, struct expr_state *state, struct labels *all,
+                                    const struct value *values, uint32_t count)
 {
     struct error ignored = ERROR_INIT;
     struct value found[VECTOR_ROWS_MAX];
@@ -119,13 +113,12 @@ const uint32_t *worker_label_values(struct worker *worker, const struct value *v
     if (!labels) return NULL;
     for (uint32_t from = 0; from < count; from += VECTOR_ROWS_MAX) {
         struct vector vector = entries(values + from, count - from);
-        if (expr_eval(worker->on_state, &vector, vector.count, &ignored, &result) != STATUS_OK) return NULL;
+        if (expr_eval(state, &vector, vector.count, &ignored, &result) != STATUS_OK) return NULL;
         for (uint32_t i = 0; i < vector.count; i++) {
             found[i] = vector_at(&result, i);
             if (found[i].type == VALUE_LIST) return NULL;
         }
-        if (labels_many(&worker->survey->labels, &worker->list, found, vector.count, labels + from) != STATUS_OK)
-            return NULL;
+        if (labels_many(all, &worker->list, found, vector.count, labels + from) != STATUS_OK) return NULL;
     }
     return labels;
 }
@@ -145,42 +138,91 @@ const double *worker_number_values(struct worker *worker, const struct value *va
     for (uint32_t from = 0; from < count; from += VECTOR_ROWS_MAX) {
         struct vector vector = entries(values + from, count - from);
         if (expr_eval(worker->of_state, &vector, vector.count, &ignored, &result) != STATUS_OK) return NULL;
-        for (uint32_t i = 0; i < vector.count; i++) numbers[from + i] = number_of(vector_at(&result, i));
+        for (uint32_t i = 0; i < vector.count; i++) {
+            struct value value = vector_at(&result, i);
+            if (value.type == VALUE_LIST && worker->survey->ret_extent) return NULL; /* it may hold several */
+            numbers[from + i] = number_of(value);
+        }
     }
     return numbers;
 }
 
-static enum status bind_term(struct worker *worker, struct bound *bound, size_t index)
+enum status worker_bind_term(struct worker *worker, const struct scan_run *run, size_t index,
+                             struct bound_term *ret_term, bool *ret_never)
 {
     const struct survey *survey = worker->survey;
     const struct expr_term *term = &survey->terms[index];
-    struct bound_term *bound_term = &bound->terms[index];
     struct expr_state *state = worker->term_states[index];
     struct error ignored = ERROR_INIT;
-    struct input input;
+    struct worker_input input;
+    *ret_never = false;
     if (columns_only_profile(worker->term_columns[index])) {
-        *bound_term = survey->profile_terms[index];
+        *ret_term = survey->profile_terms[index];
         return STATUS_OK;
     }
-    bound_term->form = TERM_EVAL;
-    TRY(find_input(worker, bound, worker->term_columns[index], &input));
-    bound_term->property = input.property;
+    *ret_term = (struct bound_term){.form = TERM_EVAL};
+    TRY(worker_find_input(worker, run, worker->term_columns[index], &input));
+    ret_term->property = input.property;
     if (input.kind == INPUT_CONSTANT) {
         uint8_t keep = 1;
         if (expr_filter(state, input.constants, 1, &ignored, &keep) != STATUS_OK) return STATUS_OK;
-        if (keep) {
-            bound_term->form = TERM_ALWAYS;
-            return STATUS_OK;
-        }
-        /* Behind a term that is evaluated by rows, which may raise an error, this one must be, too. */
-        bound->never = true;
-        for (size_t i = 0; i < index; i++) bound->never &= bound->terms[i].form != TERM_EVAL;
+        if (keep) ret_term->form = TERM_ALWAYS;
+        *ret_never = !keep;
     } else if (input.kind == INPUT_CODES) {
-        bound_term->keep = worker_keep_values(worker, index, input.column.values, input.column.value_count);
-        bound_term->code_count = input.column.value_count;
-        if (bound_term->keep) bound_term->form = TERM_TABLE;
+        ret_term->keep = worker_keep_values(worker, index, input.column.values, input.column.value_count);
+        ret_term->code_count = input.column.value_count;
+        if (ret_term->keep) ret_term->form = TERM_TABLE;
     } else if (input.kind == INPUT_NUMBERS && term->comparison != EXPR_NO_COMPARISON) {
-        bound_term->form = TERM_COMPARE;
+        ret_term->form = TERM_COMPARE;
+    }
+    return STATUS_OK;
+}
+
+static enum status bind_term(struct worker *worker, struct bound *bound, size_t index)
+{
+    bool never;
+    TRY(worker_bind_term(worker, &bound->run, index, &bound->terms[index], &never));
+    if (!never) return STATUS_OK;
+    /* Behind a term that is evaluated by rows, which may raise an error, this one must be, too. */
+    bound->never = true;
+    for (size_t i = 0; i < index; i++) bound->never &= bound->terms[i].form != TERM_EVAL;
+    return STATUS_OK;
+}
+
+static enum status bind_expression(struct worker *worker, const struct bound *bound, struct expr_state *state,
+                                   struct columns *columns, struct labels *all, struct bound_labels *ret)
+{
+    struct survey *survey = worker->survey;
+    struct error ignored = ERROR_INIT;
+    struct worker_input input;
+    struct vector result;
+    ret->form = SOURCE_ROWS;
+    TRY(worker_find_input(worker, &bound->run, columns, &input));
+    ret->property = input.property;
+    if (input.kind == INPUT_CONSTANT) {
+        if (expr_eval(state, input.constants, 1, &ignored, &result) != STATUS_OK) return STATUS_OK;
+        struct value value = vector_at(&result, 0);
+        if (value.type == VALUE_LIST) return STATUS_OK;
+        if (labels_one(all, &worker->list, value, &ret->label) != STATUS_OK)
+            return survey_out_of_memory(survey, &worker->error);
+        ret->form = SOURCE_ONE;
+    } else if (input.kind == INPUT_CODES) {
+        ret->labels = worker_label_values(worker, state, all, input.column.values, input.column.value_count);
+        if (!ret->labels) return STATUS_OK;
+        ret->form = SOURCE_TABLE;
+        ret->code_count = input.column.value_count;
+        if (bound->everything && bound->run.deleted == 0) {
+            const uint32_t *counts;
+            uint32_t *rows = arena_alloc(worker->arena, input.column.value_count * sizeof *rows);
+            TRY(scan_value_rows(worker->scan, input.property, &worker->error, &counts));
+            if (rows) memcpy(rows, counts, input.column.value_count * sizeof *rows);
+            ret->all_rows = rows;
+        }
+    } else if (input.kind == INPUT_NUMBERS && bin_codes_fit(survey)) {
+        if (bin_codes_bind(survey, worker->arena, ret) != STATUS_OK)
+            return survey_out_of_memory(survey, &worker->error);
+    } else if (input.kind == INPUT_NUMBERS) {
+        ret->form = SOURCE_NUMBERS;
     }
     return STATUS_OK;
 }
@@ -188,57 +230,36 @@ static enum status bind_term(struct worker *worker, struct bound *bound, size_t 
 static enum status bind_labels(struct worker *worker, struct bound *bound)
 {
     struct survey *survey = worker->survey;
-    struct error ignored = ERROR_INIT;
-    struct input input;
-    struct vector result;
-    if (columns_only_profile(worker->on_columns)) {
+    if (columns_only_profile(worker->on_columns))
         bound->labels = survey->profile_labels;
-        return STATUS_OK;
-    }
-    bound->labels.form = SOURCE_ROWS;
-    TRY(find_input(worker, bound, worker->on_columns, &input));
-    bound->labels.property = input.property;
-    if (input.kind == INPUT_CONSTANT) {
-        if (expr_eval(worker->on_state, input.constants, 1, &ignored, &result) != STATUS_OK) return STATUS_OK;
-        struct value value = vector_at(&result, 0);
-        if (value.type == VALUE_LIST) return STATUS_OK;
-        if (labels_one(&survey->labels, &worker->list, value, &bound->labels.label) != STATUS_OK)
-            return survey_out_of_memory(survey, &worker->error);
-        bound->labels.form = SOURCE_ONE;
-    } else if (input.kind == INPUT_CODES) {
-        bound->labels.labels = worker_label_values(worker, input.column.values, input.column.value_count);
-        if (!bound->labels.labels) return STATUS_OK;
-        bound->labels.form = SOURCE_TABLE;
-        bound->labels.code_count = input.column.value_count;
-        if (bound->everything && bound->run.deleted == 0) {
-            const uint32_t *counts;
-            uint32_t *rows = arena_alloc(worker->arena, input.column.value_count * sizeof *rows);
-            TRY(scan_value_rows(worker->scan, input.property, &worker->error, &counts));
-            if (rows) memcpy(rows, counts, input.column.value_count * sizeof *rows);
-            bound->labels.all_rows = rows;
-        }
-    } else if (input.kind == INPUT_NUMBERS) {
-        bound->labels.form = SOURCE_NUMBERS;
-    }
-    return STATUS_OK;
+    else
+        TRY(bind_expression(worker, bound, worker->on_state, worker->on_columns, &survey->labels, &bound->labels));
+    if (!survey->by) return STATUS_OK;
+    bound->sides = arena_new_array(worker->arena, struct bound_labels, 2);
+    if (!bound->sides) return survey_out_of_memory(survey, &worker->error);
+    bound->sides[0] = bound->labels;
+    bound->labels = (struct bound_labels){.form = SOURCE_PAIR};
+    return bind_expression(worker, bound, worker->by_state, worker->by_columns, &survey->by_labels, &bound->sides[1]);
 }
 
 static enum status bind_numbers(struct worker *worker, struct bound *bound)
 {
     const struct survey *survey = worker->survey;
     struct error ignored = ERROR_INIT;
-    struct input input;
+    struct worker_input input;
     struct vector result;
     if (columns_only_profile(worker->of_columns)) {
         bound->numbers = survey->profile_numbers;
         return STATUS_OK;
     }
     bound->numbers.form = SOURCE_ROWS;
-    TRY(find_input(worker, bound, worker->of_columns, &input));
+    TRY(worker_find_input(worker, &bound->run, worker->of_columns, &input));
     bound->numbers.property = input.property;
     if (input.kind == INPUT_CONSTANT) {
         if (expr_eval(worker->of_state, input.constants, 1, &ignored, &result) != STATUS_OK) return STATUS_OK;
-        bound->numbers.number = number_of(vector_at(&result, 0));
+        struct value value = vector_at(&result, 0);
+        if (value.type == VALUE_LIST && survey->ret_extent) return STATUS_OK; /* it may hold several */
+        bound->numbers.number = number_of(value);
         bound->numbers.form = SOURCE_ONE;
     } else if (input.kind == INPUT_CODES) {
         bound->numbers.numbers = worker_number_values(worker, input.column.values, input.column.value_count);

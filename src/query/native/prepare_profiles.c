@@ -47,7 +47,9 @@ enum status survey_prepare_profiles(struct survey *survey)
         struct bound_labels *labels = &survey->profile_labels;
         *labels = (struct bound_labels){
             .form = SOURCE_ROWS, .property = PROPERTY_ID_NONE, .profile = on, .code_count = on->value_count};
-        if (is_worth_it(survey, on)) labels->labels = worker_label_values(worker, on->values, on->value_count);
+        if (is_worth_it(survey, on))
+            labels->labels =
+                worker_label_values(worker, worker->on_state, &survey->labels, on->values, on->value_count);
         if (labels->labels) labels->form = SOURCE_TABLE;
     }
     const struct joined_column *of = survey->of ? columns_only_profile(worker->of_columns) : NULL;

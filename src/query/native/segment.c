@@ -39,11 +39,12 @@ enum status survey_interrupted(struct survey *survey, struct error *error)
 
 static enum status make_worker(struct survey *survey, struct worker *worker)
 {
-    size_t share = survey->worker_bytes_max / 8 / (survey->term_count + 2);
+    size_t share = survey->worker_bytes_max / 8 / (survey->term_count + 3);
     if (share < EXPR_BUDGET_MIN) share = EXPR_BUDGET_MIN;
     *worker = (struct worker){
         .survey = survey, .error = ERROR_INIT, .minutes_section = UINT32_MAX, .places_section = UINT32_MAX};
     label_list_init(&worker->list);
+    label_list_init(&worker->by_list);
     worker->arena = arena_new(survey->worker_bytes_max);
     worker->sums = arena_new(survey->worker_bytes_max);
     struct scan_options options = {.memory_bytes_max = survey->worker_bytes_max};
@@ -61,6 +62,11 @@ static enum status make_worker(struct survey *survey, struct worker *worker)
         TRY(columns_new(worker->arena, survey->on, survey->snapshot, &survey->profiles, survey->error,
                         &worker->on_columns));
     }
+    if (survey->by) {
+        worker->by_state = expr_state_new(survey->by, share);
+        TRY(columns_new(worker->arena, survey->by, survey->snapshot, &survey->profiles, survey->error,
+                        &worker->by_columns));
+    }
     if (survey->of) {
         worker->of_state = expr_state_new(survey->of, share);
         TRY(columns_new(worker->arena, survey->of, survey->snapshot, &survey->profiles, survey->error,
@@ -69,7 +75,7 @@ static enum status make_worker(struct survey *survey, struct worker *worker)
     return STATUS_OK;
 }
 
-static enum status make_workers(struct survey *survey, unsigned count)
+enum status survey_make_workers(struct survey *survey, unsigned count)
 {
     while (survey->worker_count < count) TRY(make_worker(survey, &survey->workers[survey->worker_count++]));
     return STATUS_OK;
@@ -83,7 +89,8 @@ static enum status make_counts(struct survey *survey, struct worker *worker)
 
 /* --- from statistics alone --- */
 
-static enum status add_quarters(struct worker *worker, const struct bound *bound, bool *ret_done)
+/* `first`: the first cell of the rows' label. */
+static enum status add_quarters(struct worker *worker, const struct bound *bound, uint32_t first, bool *ret_done)
 {
     const struct survey *survey = worker->survey;
     const struct scan_quarter *quarters;
@@ -99,7 +106,7 @@ static enum status add_quarters(struct worker *worker, const struct bound *bound
         uint64_t rows = 0;
         for (; i < count && quarters[i].quarter < end; i++) rows += quarters[i].rows;
         uint32_t bucket = edge ? survey->edges[edge - 1].bucket : BUCKET_NONE;
-        if (bucket != BUCKET_NONE) worker->counts[bucket] += rows;
+        if (bucket != BUCKET_NONE) worker->counts[first + bucket] += rows;
     }
     *ret_done = true;
     return STATUS_OK;
@@ -136,8 +143,8 @@ static enum status count_known(struct worker *worker, const struct bound *bound,
         *ret_done = true;
         return STATUS_OK;
     }
-    if (!survey->whole_quarters || survey->on) return STATUS_OK;
-    return add_quarters(worker, bound, ret_done);
+    if (!survey->whole_quarters) return STATUS_OK;
+    return add_quarters(worker, bound, first, ret_done);
 }
 
 /* --- counting rows --- */
@@ -165,7 +172,10 @@ static enum status count_task(void *ctx, unsigned slot, uint32_t index)
         if (!narrow) TRY(worker_open(worker, bound));
         for (uint32_t v = slice->from_vector; v < slice->to_vector; v++) {
             uint32_t rows = bound->run.rows - v * VECTOR_ROWS_MAX;
+            bool done = false;
             if (rows > VECTOR_ROWS_MAX) rows = VECTOR_ROWS_MAX;
+            if (survey->ret_extent) TRY(worker_extent_of_vector(worker, bound, v, &done));
+            if (done) continue;
             if (narrow) {
                 uint32_t left;
                 TRY(narrow_vector(worker, v, 0, rows, &left));
@@ -191,12 +201,25 @@ static enum status count_rows(struct survey *survey)
     }
     if (!any) return STATUS_OK;
     unsigned before = survey->worker_count;
-    TRY(make_workers(survey, pool_slots(survey->pool)));
+    TRY(survey_make_workers(survey, pool_slots(survey->pool)));
     for (unsigned w = before; w < survey->worker_count; w++) TRY(make_counts(survey, &survey->workers[w]));
     return pool_run(survey->pool, survey->task_count, count_task, survey);
 }
 
 /* --- the whole --- */
+
+static void merge_extents(struct survey *survey)
+{
+    struct extent all = {.any = false};
+    for (unsigned w = 0; w < survey->worker_count; w++) {
+        const struct extent *own = &survey->workers[w].extent;
+        if (!own->any) continue;
+        extent_add(&all, own->min);
+        extent_add(&all, own->max);
+        all.fractional |= own->fractional;
+    }
+    *survey->ret_extent = all;
+}
 
 static enum status count(struct survey *survey)
 {
@@ -217,6 +240,7 @@ static enum status count(struct survey *survey)
     for (unsigned w = 1; w < survey->worker_count; w++) {
         for (uint64_t c = 0; c < cells; c++) survey->counts[c] += survey->workers[w].counts[c];
     }
+    if (survey->ret_extent) merge_extents(survey);
     return survey->of ? survey_merge_numbers(survey) : STATUS_OK;
 }
 
@@ -254,12 +278,67 @@ static enum status take_totals(struct survey *survey, const struct ranked *ranke
     return STATUS_OK;
 }
 
+static bool has_events(const struct survey *survey, uint32_t slot)
+{
+    for (uint32_t b = 0; b < survey->bucket_count; b++) {
+        if (survey->counts[(uint64_t)slot * survey->bucket_count + b]) return true;
+    }
+    return false;
+}
+
+/* Ranges of numbers ascend, and those that nothing lies in are left out. */
+static enum status answer_binned(struct survey *survey, struct segmentation *result)
+{
+    uint32_t count = survey->slot_count;
+    result->series = arena_new_array(result->arena, struct series, (size_t)count + 1);
+    if (!result->series) return survey_out_of_memory(survey, survey->error);
+    for (uint32_t i = 0; i < count; i++) {
+        if (has_events(survey, i)) TRY(add_series(survey, result, survey->labels.texts[i], i));
+    }
+    result->label_count = result->series_count;
+    return STATUS_OK;
+}
+
+static enum status answer_crossed(struct survey *survey, struct segmentation *result)
+{
+    const struct fixed_labels *fixed = survey->fixed;
+    result->series = arena_new_array(result->arena, struct series, (size_t)survey->slot_count + 1);
+    result->by = arena_new_array(result->arena, struct str, fixed->by_count + 1);
+    if (!result->series || !result->by) return survey_out_of_memory(survey, survey->error);
+    for (size_t i = 0; i < fixed->by_count; i++) {
+        result->by[i] = arena_str(result->arena, fixed->by[i]);
+        if (!result->by[i].data) return survey_out_of_memory(survey, survey->error);
+    }
+    result->by_count = (uint32_t)fixed->by_count;
+    for (uint32_t slot = 0; slot < survey->slot_count; slot++)
+        TRY(add_series(survey, result, fixed->labels[slot / fixed->by_count], slot));
+    return STATUS_OK;
+}
+
+/* *ret_done is false when what was counted is still to be ranked. */
+static enum status answer_fixed(struct survey *survey, struct segmentation *result, bool *ret_done)
+{
+    const struct fixed_labels *fixed = survey->fixed;
+    uint64_t slots = (uint64_t)survey->labels.count * (survey->by ? fixed->by_count : 1);
+    *ret_done = fixed->bins || survey->by;
+    if (slots >= UINT32_MAX) return survey_out_of_memory(survey, survey->error);
+    survey->slot_count = (uint32_t)slots;
+    TRY(count(survey));
+    if (fixed->bins) return answer_binned(survey, result);
+    return survey->by ? answer_crossed(survey, result) : STATUS_OK;
+}
+
 static enum status answer(struct survey *survey, struct segmentation *result)
 {
     struct ranked *ranked = NULL;
     uint32_t label_count = 0;
     enum status status = STATUS_OK;
-    if (!survey->on) {
+    if (survey->fixed) {
+        bool done;
+        TRY(answer_fixed(survey, result, &done));
+        if (done) return STATUS_OK;
+        status = survey_rank_counted(survey, &ranked, &label_count);
+    } else if (!survey->on) {
         survey->slot_count = 1;
         TRY(count(survey));
         result->series = arena_new_array(result->arena, struct series, 1);
@@ -267,8 +346,7 @@ static enum status answer(struct survey *survey, struct segmentation *result)
         result->label_count = 1;
         return add_series(survey, result, survey->plan->event_count == 1 ? survey->plan->events[0] : STR("$any_event"),
                           0);
-    }
-    if (survey->row_labels || survey->labels.count > survey->plan->limit) {
+    } else if (survey->row_labels || survey->labels.count > survey->plan->limit) {
         bool counted = survey->bucket_count == 1 && survey->plan->measure == MEASURE_COUNT;
         status = survey_choose_labels(survey, &ranked, &label_count);
         if (status == STATUS_OK) status = counted ? take_totals(survey, ranked) : count(survey);
@@ -302,18 +380,21 @@ static enum status compile(struct survey *survey)
     struct expr_options options = {
         .zone = plan->zone, .now_ms = plan->now_ms, .joins = plan->joins, .join_count = plan->join_count};
     if (plan->where.data)
-        TRY(checked(survey, "where",
+        TRY(checked(survey, survey->where_name,
                     expr_compile_terms(survey->arena, plan->where, &options, survey->error, &survey->terms,
                                        &survey->term_count)));
     options.bare_name_is_property = true;
     if (plan->on.data)
         TRY(checked(survey, "on", expr_compile(survey->arena, plan->on, &options, survey->error, &survey->on)));
+    if (plan->by.data)
+        TRY(checked(survey, "by", expr_compile(survey->arena, plan->by, &options, survey->error, &survey->by)));
     if (plan_measures_numbers(plan->measure))
         TRY(checked(survey, "of", expr_compile(survey->arena, plan->of, &options, survey->error, &survey->of)));
     enum status status = STATUS_OK;
     for (size_t i = 0; i < survey->term_count && status == STATUS_OK; i++)
         status = profile_join_want(&survey->profiles, survey->terms[i].expr);
     if (status == STATUS_OK && survey->on) status = profile_join_want(&survey->profiles, survey->on);
+    if (status == STATUS_OK && survey->by) status = profile_join_want(&survey->profiles, survey->by);
     if (status == STATUS_OK && survey->of) status = profile_join_want(&survey->profiles, survey->of);
     return status == STATUS_OK ? status : survey_out_of_memory(survey, survey->error);
 }
@@ -324,7 +405,8 @@ static enum status list_runs(struct survey *survey)
     const struct plan *plan = survey->plan;
     struct scan_options options = {0};
     struct scan_run *runs;
-    buckets_span(survey->buckets, &options.from_ms, &options.to_ms);
+    options.from_ms = survey->from_ms;
+    options.to_ms = survey->to_ms;
     uint32_t *events = arena_new_array(survey->arena, uint32_t, plan->event_count + 1);
     if (!events) return survey_out_of_memory(survey, survey->error);
     for (size_t i = 0; i < plan->event_count; i++) {
@@ -342,13 +424,15 @@ static enum status list_runs(struct survey *survey)
     return STATUS_OK;
 }
 
-static void free_worker(struct survey *survey, struct worker *worker)
+void survey_free_worker(struct survey *survey, struct worker *worker)
 {
     for (size_t i = 0; worker->term_states && i < survey->term_count; i++) expr_state_free(worker->term_states[i]);
     expr_state_free(worker->on_state);
+    expr_state_free(worker->by_state);
     expr_state_free(worker->of_state);
     scan_free(worker->scan);
     label_list_fini(&worker->list);
+    label_list_fini(&worker->by_list);
     arena_free(worker->arena);
     arena_free(worker->sums);
     narrow_free(worker);
@@ -360,6 +444,7 @@ static void free_worker(struct survey *survey, struct worker *worker)
     free(worker->set);
     worker_free_numbers(worker);
     worker_free_number_labels(worker);
+    bin_codes_free(worker);
     free(worker->moved);
 }
 
@@ -379,25 +464,97 @@ static enum status own_labels(struct survey *survey, struct segmentation *result
     return STATUS_OK;
 }
 
-static enum status set_up(struct survey *survey, struct segmentation *result)
+static enum status fix_labels(struct survey *survey)
+{
+    const struct fixed_labels *fixed = survey->fixed;
+    enum status status = STATUS_OK;
+    if (fixed && fixed->bins)
+        status = labels_fix_bins(&survey->labels, fixed->bins);
+    else if (fixed)
+        status = labels_fix(&survey->labels, fixed->labels, fixed->count);
+    if (status == STATUS_OK && survey->by) status = labels_fix(&survey->by_labels, fixed->by, fixed->by_count);
+    return status == STATUS_OK ? status : survey_out_of_memory(survey, survey->error);
+}
+
+void survey_init(struct survey *survey, struct native *native, const struct plan *plan,
+                 const struct plan_limits *limits, struct error *error)
+{
+    *survey = (struct survey){.plan = plan, .limits = limits, .error = error, .native = native, .pool = native->pool};
+    survey->arena = arena_new(limits->memory_bytes_max);
+    survey->where_name = "where";
+    survey->users = plan->measure == MEASURE_UNIQUE || plan->measure == MEASURE_AVERAGE;
+    survey->worker_bytes_max = limits->memory_bytes_max / pool_slots(native->pool);
+    if (survey->worker_bytes_max < WORKER_MIN) survey->worker_bytes_max = WORKER_MIN;
+    labels_init(&survey->labels, limits->memory_bytes_max / 2);
+    labels_init(&survey->by_labels, limits->memory_bytes_max / 2);
+    profile_join_init(&survey->profiles, limits->memory_bytes_max / 2);
+    if (plan->kind == PLAN_TOP_VALUES) survey->labels.absent = LABEL_NO_VALUE;
+}
+
+enum status survey_begin(struct survey *survey)
 {
     TRY(compile(survey));
+    TRY(fix_labels(survey));
     TRY(list_runs(survey));
-    TRY(buckets_edges(survey->buckets, survey->arena, survey->error, &survey->edges, &survey->edge_count));
-    survey->bucket_count = result->bucket_count = buckets_count(survey->buckets);
     survey->whole_quarters = true;
     for (size_t i = 0; i < survey->edge_count; i++)
         survey->whole_quarters &= survey->edges[i].from_ms % QUARTER_MS == 0;
+    survey->workers = arena_alloc(survey->arena, pool_slots(survey->pool) * sizeof *survey->workers);
+    if (!survey->workers) return survey_out_of_memory(survey, survey->error);
+    bool one = !survey->term_count && !survey->on && !survey->of && !survey->users; /* statistics may be enough */
+    TRY(survey_make_workers(survey, one ? 1 : pool_slots(survey->pool)));
+    TRY(survey_prepare_profiles(survey));
+    return survey_prepare(survey);
+}
+
+void survey_fini(struct survey *survey, enum status status)
+{
+    for (unsigned w = 0; w < survey->worker_count; w++) {
+        /* what a task reported; the others report the same kind of thing, if anything */
+        if (status != STATUS_OK && survey->workers[w].error.status == status) *survey->error = survey->workers[w].error;
+        survey_free_worker(survey, &survey->workers[w]);
+    }
+    labels_fini(&survey->labels);
+    labels_fini(&survey->by_labels);
+    profile_join_fini(&survey->profiles);
+    free(survey->moved_bits);
+    free(survey->moved);
+    arena_free(survey->arena);
+}
+
+static enum status set_up(struct survey *survey, struct segmentation *result)
+{
+    buckets_span(survey->buckets, &survey->from_ms, &survey->to_ms);
+    TRY(buckets_edges(survey->buckets, survey->arena, survey->error, &survey->edges, &survey->edge_count));
+    survey->bucket_count = result->bucket_count = buckets_count(survey->buckets);
     result->buckets = arena_new_array(result->arena, struct str, result->bucket_count);
     if (!result->buckets) return survey_out_of_memory(survey, survey->error);
     for (uint32_t i = 0; i < result->bucket_count; i++) result->buckets[i] = buckets_label(survey->buckets, i);
     TRY(own_labels(survey, result));
-    survey->workers = arena_alloc(survey->arena, pool_slots(survey->pool) * sizeof *survey->workers);
-    if (!survey->workers) return survey_out_of_memory(survey, survey->error);
-    bool one = !survey->term_count && !survey->on && !survey->of && !survey->users; /* statistics may be enough */
-    TRY(make_workers(survey, one ? 1 : pool_slots(survey->pool)));
-    TRY(survey_prepare_profiles(survey));
-    return survey_prepare(survey);
+    return survey_begin(survey);
+}
+
+enum status survey_run(struct native *native, struct snapshot *snapshot, const struct plan *plan,
+                       const struct plan_limits *limits, const struct fixed_labels *fixed, struct error *error,
+                       struct segmentation *ret_result, struct extent *ret_extent)
+{
+    struct survey survey;
+    survey_init(&survey, native, plan, limits, error);
+    survey.snapshot = snapshot;
+    survey.fixed = fixed;
+    survey.ret_extent = ret_extent;
+    struct segmentation result = {.arena = arena_new(limits->memory_bytes_max),
+                                  .cell_type = cell_type_of(plan->measure)};
+    enum status status = buckets_new(survey.arena, plan, limits->buckets_max, survey.error, &survey.buckets);
+    if (status == STATUS_OK) status = set_up(&survey, &result);
+    if (status == STATUS_OK) status = answer(&survey, &result);
+    survey_fini(&survey, status);
+    if (status != STATUS_OK || ret_extent) {
+        arena_free(result.arena);
+        return status;
+    }
+    *ret_result = result;
+    return STATUS_OK;
 }
 
 enum status native_segment(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
@@ -405,37 +562,18 @@ enum status native_segment(struct executor *executor, const struct plan *plan, c
 {
     struct native *native = (struct native *)executor;
     struct error local = ERROR_INIT;
-    struct survey survey = {
-        .plan = plan, .limits = limits, .error = error ? error : &local, .native = native, .pool = native->pool};
+    struct snapshot *snapshot;
+    struct fixed_labels given = {.labels = plan->labels, .count = plan->label_count};
+    if (!error) error = &local;
     TRY(plan_check(plan, error));
-    struct segmentation result = {.arena = NULL, .cell_type = cell_type_of(plan->measure)};
-    survey.arena = arena_new(limits->memory_bytes_max);
-    result.arena = arena_new(limits->memory_bytes_max);
-    survey.users = plan->measure == MEASURE_UNIQUE || plan->measure == MEASURE_AVERAGE;
-    survey.worker_bytes_max = limits->memory_bytes_max / pool_slots(native->pool);
-    if (survey.worker_bytes_max < WORKER_MIN) survey.worker_bytes_max = WORKER_MIN;
-    labels_init(&survey.labels, limits->memory_bytes_max / 2);
-    profile_join_init(&survey.profiles, limits->memory_bytes_max / 2);
-    if (plan->kind == PLAN_TOP_VALUES) survey.labels.absent = LABEL_NO_VALUE;
-    enum status status = buckets_new(survey.arena, plan, limits->buckets_max, survey.error, &survey.buckets);
-    if (status == STATUS_OK) status = store_snapshot(native->store, plan->project, survey.error, &survey.snapshot);
-    if (status == STATUS_OK) status = set_up(&survey, &result);
-    if (status == STATUS_OK) status = answer(&survey, &result);
-    for (unsigned w = 0; w < survey.worker_count; w++) {
-        /* what a task reported; the others report the same kind of thing, if anything */
-        if (status != STATUS_OK && survey.workers[w].error.status == status) *survey.error = survey.workers[w].error;
-        free_worker(&survey, &survey.workers[w]);
-    }
-    labels_fini(&survey.labels);
-    profile_join_fini(&survey.profiles);
-    free(survey.moved_bits);
-    free(survey.moved);
-    snapshot_free(survey.snapshot);
-    arena_free(survey.arena);
-    if (status != STATUS_OK) {
-        arena_free(result.arena);
-        return status;
-    }
-    *ret_result = result;
-    return STATUS_OK;
+    TRY(store_snapshot(native->store, plan->project, error, &snapshot));
+    enum status status;
+    if (plan->bin_count)
+        status = survey_run_binned(native, snapshot, plan, limits, error, ret_result);
+    else if (plan->by.data)
+        status = survey_run_crossed(native, snapshot, plan, limits, error, ret_result);
+    else
+        status = survey_run(native, snapshot, plan, limits, plan->label_count ? &given : NULL, error, ret_result, NULL);
+    snapshot_free(snapshot);
+    return status;
 }

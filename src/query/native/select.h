@@ -1,6 +1,6 @@
 #pragma once
 /*
- * Which rows a plan is about: what TOP_VALUES, FEED and EXPORT have in common. A selection holds a snapshot, the plan's
+ * Which rows a plan is about: what PROPERTIES, FEED and EXPORT have in common. A selection holds a snapshot, the plan's
  * events and range as the store knows them, and `where`. One thread.
  */
 #include "query/native/columns.h"
@@ -29,6 +29,9 @@ struct selection {
 /* The plan must outlive it. What failed half-way is torn down. */
 enum status selection_init(struct selection *selection, struct native *native, const struct plan *plan,
                            const struct plan_limits *limits, struct error *error) MUST_USE;
+/* The instants of some local days, like those of the whole range. In the arena. */
+enum status selection_intervals(struct selection *selection, int64_t from_day, int64_t to_day, struct error *error,
+                                struct interval **ret_intervals, size_t *ret_count) MUST_USE;
 /* Another one of the same snapshot for another thread. `from` must outlive it. */
 enum status selection_fork(const struct selection *from, struct error *error, struct selection *ret_selection) MUST_USE;
 void selection_fini(struct selection *selection);
@@ -60,8 +63,10 @@ enum status selection_keep(struct selection *selection, struct scan *scan, const
 enum status selection_interrupted(const struct selection *selection, struct error *error) MUST_USE;
 enum status selection_out_of_memory(const struct selection *selection, struct error *error);
 
-/* top_values.c, feed.c, export.c. `error` is not NULL. */
+/* top_values.c, properties.c, feed.c, export.c. `error` is not NULL. */
 enum status native_top_values(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
+                              struct error *error, struct top_values *ret_result);
+enum status native_properties(struct native *native, const struct plan *plan, const struct plan_limits *limits,
                               struct error *error, struct top_values *ret_result);
 enum status native_feed(struct native *native, const struct plan *plan, const struct plan_limits *limits,
                         struct error *error, struct event_rows **ret_rows);

@@ -4,6 +4,7 @@
  * essay is in segment.c.
  */
 #include "base/exact_sum.h"
+#include "query/bins.h"
 #include "query/buckets.h"
 #include "query/native/columns.h"
 #include "query/native/labels.h"
@@ -28,11 +29,19 @@ struct bound_term {
 };
 
 /* Where labels, or the numbers to be measured, come from in one run. */
-enum source_form { SOURCE_NONE, SOURCE_ONE, SOURCE_TABLE, SOURCE_NUMBERS, SOURCE_ROWS };
+enum source_form {
+    SOURCE_NONE,
+    SOURCE_ONE,
+    SOURCE_TABLE,
+    SOURCE_NUMBERS,
+    SOURCE_ROWS,
+    SOURCE_PAIR /* of labels, of two expressions: crossed.c */
+};
 struct bound_labels {
     enum source_form form;
     uint32_t property, code_count;
     const struct joined_column *profile; /* as in bound_term */
+    bool binned;                         /* TABLE: codes of ranges of the numbers of the property: bin_codes.c */
     uint32_t label;                      /* ONE */
     const uint32_t *labels;              /* TABLE: by code */
     const uint32_t *all_rows;            /* TABLE: rows per code, NULL: not known */
@@ -63,6 +72,7 @@ struct bound {
     uint32_t bucket;
     struct bound_term *terms;
     struct bound_labels labels;
+    struct bound_labels *sides; /* PAIR: the labels of `on` and of `by` */
     struct bound_numbers numbers;
 };
 
@@ -89,9 +99,10 @@ struct worker {
     bool tables_ready;                /* for it: minute_buckets, code_cells */
     struct narrow *narrow;            /* narrow.h */
     struct labelled_worker *labelled; /* people_labels.c */
-    struct expr_state **term_states, *on_state, *of_state;
-    struct columns **term_columns, *on_columns, *of_columns;
-    struct label_list list;
+    struct expr_state **term_states, *on_state, *by_state, *of_state;
+    struct columns **term_columns, *on_columns, *by_columns, *of_columns;
+    struct label_list list, by_list;
+    struct bin_codes *bin_codes;        /* bin_codes.c */
     struct number_label *number_labels; /* number_labels.c */
     struct integer_labels *integer_labels;
     /* minute of the section's window -> bucket, for the section with number minutes_section */
@@ -132,11 +143,20 @@ struct worker {
     struct exact_sum *exact;
     double *extremes;
     uint64_t *number_counts;
+    struct extent extent; /* of the numbers that count, where survey->ret_extent */
     struct percentile_value *values;
     size_t value_count, value_capacity;
     struct decimals *decimals; /* decimals.h; NULL unless numbers are measured */
     uint64_t *moved;           /* people.c: cell and person of rows that belong to somebody else now */
     size_t moved_count, moved_capacity;
+};
+
+/* Labels that are known before rows are read. Their numbers are slots; with a second expression, the slot of a pair is
+ * label · by_count + label of `by`. */
+struct fixed_labels {
+    const struct str *labels, *by;
+    size_t count, by_count;
+    const struct bins *bins; /* instead of `labels` */
 };
 
 struct survey {
@@ -148,14 +168,17 @@ struct survey {
     struct snapshot *snapshot;
     struct arena *arena; /* not to be used by tasks */
     struct buckets *buckets;
+    int64_t from_ms, to_ms; /* runs without rows in between are not looked at */
     const struct bucket_edge *edges;
     size_t edge_count;
     bool whole_minutes, whole_quarters; /* all edges are */
     uint64_t edge_unit; /* minutes: edges are multiples of it apart; 0: there is one, or no whole minutes */
     uint32_t bucket_count;
+    const char *where_name; /* what errors of the terms say that they are in */
     const struct expr_term *terms;
     size_t term_count;
-    const struct expr *on, *of;
+    const char *const *term_names; /* what errors call each of them; NULL: where_name */
+    const struct expr *on, *by, *of;
     struct profile_join profiles;
     /* What reads one property of profiles alone is decided once for all runs: form TABLE, or EVAL and ROWS. By term;
      * NULL when nothing is read of profiles. */
@@ -165,7 +188,8 @@ struct survey {
     struct bound *runs;
     size_t run_count;
     uint64_t row_count;
-    struct labels labels;
+    const struct fixed_labels *fixed; /* NULL: they are found */
+    struct labels labels, by_labels;
     bool row_labels; /* some run gives labels row by row: they are not all known beforehand */
     uint32_t *slots; /* label -> slot; NULL: label numbers are slots */
     uint32_t slot_count;
@@ -189,8 +213,9 @@ struct survey {
     uint64_t range_persons;
     struct labelled *labelled; /* people_labels.c */
     bool use_set;
-    bool count_rows_too; /* the pass that counts people counts rows as well */
-    struct ranks *ranks; /* ranks.c: percentiles are counted */
+    bool count_rows_too;       /* the pass that counts people counts rows as well */
+    struct ranks *ranks;       /* ranks.c: percentiles are counted */
+    struct extent *ret_extent; /* extent.c: this is all that is wanted */
     /* results */
     uint64_t *counts, *people;
     struct exact_sum *exact;
@@ -203,6 +228,13 @@ struct slice {
     uint32_t run, from_vector, to_vector;
 };
 
+/* --- segment.c --- */
+/* Answers a plan of kind SEGMENT or TOP_VALUES without bin_count and `by`, or with what `fixed` says of them, from a
+ * snapshot. Or finds the least and greatest number of `of` instead, when ret_extent is not NULL; of lists, of their
+ * items. */
+enum status survey_run(struct native *native, struct snapshot *snapshot, const struct plan *plan,
+                       const struct plan_limits *limits, const struct fixed_labels *fixed, struct error *error,
+                       struct segmentation *ret_result, struct extent *ret_extent) MUST_USE;
 enum status survey_out_of_memory(struct survey *survey, struct error *error);
 /* CANCELLED when the query is to end. Cheap. */
 enum status survey_interrupted(struct survey *survey, struct error *error) MUST_USE;
@@ -212,8 +244,21 @@ enum status survey_prepare(struct survey *survey) MUST_USE;
 /* What an expression of one column comes to for each of these values: whether a term keeps them, their labels, their
  * numbers. NULL when that cannot be told beforehand. */
 const uint8_t *worker_keep_values(struct worker *worker, size_t term, const struct value *values, uint32_t count);
-const uint32_t *worker_label_values(struct worker *worker, const struct value *values, uint32_t count);
+const uint32_t *worker_label_values(struct worker *worker, struct expr_state *state, struct labels *labels,
+                                    const struct value *values, uint32_t count);
 const double *worker_number_values(struct worker *worker, const struct value *values, uint32_t count);
+/* What an expression of these columns has to read in the run that is open in the worker's scan. */
+struct worker_input {
+    enum { INPUT_CONSTANT, INPUT_CODES, INPUT_NUMBERS, INPUT_ROWS } kind;
+    uint32_t property;
+    struct scan_column column; /* CODES */
+    struct vector *constants;  /* CONSTANT: of each column */
+};
+enum status worker_find_input(struct worker *worker, const struct scan_run *run, struct columns *columns,
+                              struct worker_input *ret) MUST_USE;
+/* How a term is decided in that run; *ret_never: it is not true, and evaluating it raises no error. */
+enum status worker_bind_term(struct worker *worker, const struct scan_run *run, size_t index,
+                             struct bound_term *ret_term, bool *ret_never) MUST_USE;
 /* Makes the worker read this run: without the tables that cells.c needs, and with them. */
 enum status worker_open_run(struct worker *worker, const struct bound *bound) MUST_USE;
 enum status worker_open(struct worker *worker, const struct bound *bound) MUST_USE;
@@ -228,6 +273,18 @@ enum status worker_codes(struct worker *worker, uint32_t property, const struct 
 enum status worker_codes16(struct worker *worker, uint32_t property, const struct joined_column *profile,
                            uint32_t code_count, uint16_t ret_codes[VECTOR_ROWS_MAX]) MUST_USE;
 
+/* --- bin_codes.c --- */
+/* Labels of a column of numbers that are ranges of them, if `on` is such and there are not too many. LIMIT when the
+ * arena is exhausted. */
+bool bin_codes_fit(const struct survey *survey);
+enum status bin_codes_bind(struct survey *survey, struct arena *arena, struct bound_labels *labels) MUST_USE;
+/* The codes of labels by TABLE, as worker_codes and worker_codes16 would give them. */
+enum status worker_label_codes(struct worker *worker, const struct bound_labels *labels,
+                               const uint32_t **ret_codes) MUST_USE;
+enum status worker_label_codes16(struct worker *worker, const struct bound_labels *labels,
+                                 uint16_t ret_codes[VECTOR_ROWS_MAX]) MUST_USE;
+void bin_codes_free(struct worker *worker);
+
 /* --- cells.c --- */
 /* Called with what counts in a vector: item i is row rows[i] (rows NULL: row from + i) and goes to cells[i]. Cells at
  * or above survey->cell_count do not count. */
@@ -240,6 +297,34 @@ enum status worker_labels(struct worker *worker, uint32_t vector, uint32_t from,
 
 /* Keeps the rows of [from, to) of the vector at hand for which a term is true. */
 enum status worker_apply_term(struct worker *worker, size_t term, uint32_t from, uint32_t to, uint8_t *keep) MUST_USE;
+
+/* --- crossed.c --- */
+/* The cells of rows of the vector at hand that are kept, in a run whose labels are PAIR. */
+enum status worker_cross(struct worker *worker, uint32_t from, uint32_t to, const uint32_t *buckets,
+                         const uint8_t *keep, cells_fn each) MUST_USE;
+/* A plan with `by`: the top labels of either expression, then the pairs of these. */
+enum status survey_run_crossed(struct native *native, struct snapshot *snapshot, const struct plan *plan,
+                               const struct plan_limits *limits, struct error *error,
+                               struct segmentation *ret_result) MUST_USE;
+
+/* --- extent.c --- */
+/* A number of a row that counts. */
+static inline void extent_add(struct extent *extent, double number)
+{
+    if (!extent->any || number < extent->min) extent->min = number;
+    if (!extent->any || number > extent->max) extent->max = number;
+    extent->any = true;
+    if (number != floor(number)) extent->fractional = true;
+}
+/* What one value adds: a number, or the numbers of a list. */
+void extent_add_value(struct extent *extent, struct value value);
+/* Takes a whole vector without reading its rows; false in *ret_done where that is not possible. */
+enum status worker_extent_of_vector(struct worker *worker, const struct bound *bound, uint32_t vector,
+                                    bool *ret_done) MUST_USE;
+/* A plan with bin_count: the ranges of its numbers, then how many events have them. */
+enum status survey_run_binned(struct native *native, struct snapshot *snapshot, const struct plan *plan,
+                              const struct plan_limits *limits, struct error *error,
+                              struct segmentation *ret_result) MUST_USE;
 
 /* --- number_labels.c --- */
 /* Labels of an `on` that reads one column of numbers, of the rows of [from, to) that are kept. *ret_done is false when
@@ -268,6 +353,17 @@ enum status survey_rank_counted(struct survey *survey, struct ranked **ret_ranke
 enum status worker_need_totals(struct worker *worker, uint32_t count) MUST_USE;
 
 /* --- segment.c --- */
+/* A survey for anything that counts rows by edges. survey_init takes what outlives it; then whoever makes it sets
+ * `snapshot` (which stays his), from_ms, to_ms, `edges`, edge_count and bucket_count, and calls survey_begin, which
+ * compiles, lists runs, makes workers and prepares. survey_fini takes the status of it all: what a worker reported
+ * becomes the error. */
+void survey_init(struct survey *survey, struct native *native, const struct plan *plan,
+                 const struct plan_limits *limits, struct error *error);
+enum status survey_begin(struct survey *survey) MUST_USE;
+void survey_fini(struct survey *survey, enum status status);
+/* Until there are `count` of them, with what the survey's expressions need. */
+enum status survey_make_workers(struct survey *survey, unsigned count) MUST_USE;
+void survey_free_worker(struct survey *survey, struct worker *worker);
 /* Counts what it is called with. */
 enum status worker_count(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
                          uint32_t count) MUST_USE;

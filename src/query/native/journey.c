@@ -1,0 +1,875 @@
+/*
+ * The person-ordered frame on the event store.
+ *
+ * Runs (the rows of one event in one section) are sorted by person, then time. What is asked for is sorted by person,
+ * then time, over all runs. So persons are cut into ranges of about as many rows as stay in a cache; a task takes one
+ * range and goes over the runs three times:
+ *
+ *   1. Count, from the lists of persons alone, how many rows each person of the range has; first in the runs of
+ *      required selectors, then in the others, where those count nothing who have none of the first.
+ *   2. Fill: places are given out by the counts. The rows of a person in a run are adjacent, and so is where they go.
+ *      Only vectors that hold somebody who counts are decoded: minutes and milliseconds, and the columns of filters.
+ *   3. Visit: sort the events of each person (nearly sorted already) and hand them to the visitor.
+ *
+ * No hashing, no merging of cursors; a range's memory is known before it is filled. When it would be too much, the
+ * range is filled and visited in parts; when one person alone is too much, the answer is LIMIT.
+ *
+ * Filters are decided per run as segmentations do it (prepare.c): a term over a dictionary becomes a table, a constant
+ * decides a whole run; a selector whose terms are all decided costs no row anything. Values, too: of a dictionary they
+ * are numbered once, by code.
+ *
+ * Rows of persons who were merged since their run was sorted come from a list beside (journey_moved.c).
+ */
+#include "query/native/journey_int.h"
+
+#include "query/native/journey_kernels.h"
+
+#include <stdlib.h>
+
+#define RANGE_ROWS        ((uint64_t)1 << 17)
+#define RANGE_ROWS_RUN    2048 /* of a run, on average: opening it costs as much as some rows */
+#define RANGE_PERSONS_MAX ((uint64_t)1 << 20)
+#define SPAN_BITS         43
+#define SHARE_MIN         ((size_t)8 << 20)
+#define EXPR_BUDGET_MIN   ((size_t)2 << 20)
+#define MEMO_CODES_MAX    ((uint32_t)1 << 20)
+
+enum status journeys_out_of_memory(const struct journeys *journeys, struct error *error)
+{
+    error_set(error, STATUS_LIMIT, "the query needs more than %zu bytes of memory", journeys->limits.memory_bytes_max);
+    error_hint(error, "use a shorter range, fewer labels, or raise query.memory_max");
+    return STATUS_LIMIT;
+}
+
+/* --- setting up: expressions --- */
+
+static enum status named(struct journeys *journeys, const char *parameter, enum status status)
+{
+    if (status == STATUS_LIMIT) return journeys_out_of_memory(journeys, journeys->survey.error);
+    if (status == STATUS_INVALID) error_prefix(journeys->survey.error, "%s", parameter);
+    return status;
+}
+
+/* The terms of all filters stand one behind the other; two of the same text are there once. */
+static enum status compile_filters(struct journeys *journeys)
+{
+    const struct journey_plan *plan = journeys->plan;
+    struct survey *survey = &journeys->survey;
+    struct expr_options options = {
+        .zone = plan->zone, .now_ms = plan->now_ms, .joins = plan->joins, .join_count = plan->join_count};
+    size_t filters = plan->selector_count + 1;
+    struct expr_term *terms = arena_new_array(survey->arena, struct expr_term, filters * EXPR_TERMS_MAX);
+    const char **names = arena_new_array(survey->arena, const char *, filters *EXPR_TERMS_MAX);
+    if (!terms || !names) return journeys_out_of_memory(journeys, survey->error);
+    survey->terms = terms;
+    survey->term_names = names;
+    for (size_t i = 0; i < filters; i++) {
+        bool whole = i == plan->selector_count;
+        struct str text = whole ? plan->where : plan->selectors[i].where;
+        const char *name = whole ? "where" : plan->selectors[i].parameter;
+        struct journey_filter *filter = &journeys->filters[whole ? JOURNEY_SELECTORS_MAX : i];
+        const struct expr_term *compiled;
+        filter->first_term = survey->term_count;
+        if (!text.data) continue;
+        TRY(named(journeys, name,
+                  expr_compile_terms(survey->arena, text, &options, survey->error, &compiled, &filter->term_count)));
+        for (size_t t = 0; t < filter->term_count; t++) {
+            terms[survey->term_count] = compiled[t];
+            names[survey->term_count++] = name;
+            if (profile_join_want(&survey->profiles, compiled[t].expr) != STATUS_OK)
+                return journeys_out_of_memory(journeys, survey->error);
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status compile_values(struct journeys *journeys)
+{
+    const struct journey_plan *plan = journeys->plan;
+    struct survey *survey = &journeys->survey;
+    struct expr_options options = {.zone = plan->zone,
+                                   .now_ms = plan->now_ms,
+                                   .bare_name_is_property = true,
+                                   .joins = plan->joins,
+                                   .join_count = plan->join_count};
+    for (size_t v = 0; v < plan->value_count; v++) {
+        TRY(named(
+            journeys, plan->values[v].parameter,
+            expr_compile(survey->arena, plan->values[v].text, &options, survey->error, &journeys->value_exprs[v])));
+        if (profile_join_want(&survey->profiles, journeys->value_exprs[v]) != STATUS_OK)
+            return journeys_out_of_memory(journeys, survey->error);
+    }
+    return STATUS_OK;
+}
+
+static enum status make_walkers(struct journeys *journeys)
+{
+    struct survey *survey = &journeys->survey;
+    size_t share = survey->worker_bytes_max / 8 / (journeys->plan->value_count + 1);
+    if (share < EXPR_BUDGET_MIN) share = EXPR_BUDGET_MIN;
+    survey->workers = arena_alloc(survey->arena, pool_slots(survey->pool) * sizeof *survey->workers);
+    journeys->walkers = arena_new_array(survey->arena, struct walker, pool_slots(survey->pool));
+    if (!survey->workers || !journeys->walkers) return journeys_out_of_memory(journeys, survey->error);
+    TRY(survey_make_workers(survey, pool_slots(survey->pool)));
+    for (unsigned w = 0; w < survey->worker_count; w++) {
+        struct walker *walker = &journeys->walkers[w];
+        walker->worker = &survey->workers[w];
+        buf_init(&walker->text, (size_t)1 << 24);
+        for (size_t v = 0; v < journeys->plan->value_count; v++) {
+            walker->value_states[v] = expr_state_new(journeys->value_exprs[v], share);
+            TRY(columns_new(walker->worker->arena, journeys->value_exprs[v], survey->snapshot, &survey->profiles,
+                            survey->error, &walker->value_columns[v]));
+        }
+    }
+    return STATUS_OK;
+}
+
+/* --- setting up: runs --- */
+
+/* The events of a selector, each once; names that no event has are left out. */
+static enum status find_events(struct journeys *journeys, size_t selector)
+{
+    const struct journey_selector *from = &journeys->plan->selectors[selector];
+    struct journey_filter *filter = &journeys->filters[selector];
+    if (from->event_count == 0) return STATUS_OK;
+    uint32_t *events = arena_new_array(journeys->survey.arena, uint32_t, from->event_count + 1);
+    if (!events) return journeys_out_of_memory(journeys, journeys->survey.error);
+    for (size_t i = 0; i < from->event_count; i++) {
+        uint32_t event = snapshot_event_id(journeys->survey.snapshot, from->events[i]);
+        size_t known = 0;
+        while (known < filter->event_count && events[known] != event) known++;
+        if (event != EVENT_ID_NONE && known == filter->event_count) events[filter->event_count++] = event;
+    }
+    filter->events = events;
+    return STATUS_OK;
+}
+
+static bool has_event(const struct journey_filter *filter, uint32_t event)
+{
+    if (!filter->events) return true;
+    for (size_t i = 0; i < filter->event_count; i++) {
+        if (filter->events[i] == event) return true;
+    }
+    return false;
+}
+
+static enum status list_runs(struct journeys *journeys)
+{
+    const struct journey_plan *plan = journeys->plan;
+    struct survey *survey = &journeys->survey;
+    struct scan_options options = {.from_ms = plan->from_ms, .to_ms = plan->to_ms};
+    struct scan_run *runs;
+    size_t room = 1;
+    bool any = false;
+    for (size_t i = 0; i < plan->selector_count; i++) {
+        TRY(find_events(journeys, i));
+        any |= !journeys->filters[i].events;
+        room += journeys->filters[i].event_count;
+    }
+    uint32_t *events = arena_new_array(survey->arena, uint32_t, room);
+    if (!events) return journeys_out_of_memory(journeys, survey->error);
+    for (size_t i = 0; i < plan->selector_count; i++) {
+        const struct journey_filter *filter = &journeys->filters[i];
+        for (size_t e = 0; e < filter->event_count; e++) {
+            size_t known = 0;
+            while (known < options.event_count && events[known] != filter->events[e]) known++;
+            if (known == options.event_count) events[options.event_count++] = filter->events[e];
+        }
+    }
+    if (!any) options.events = events;
+    if (scan_list(survey->snapshot, &options, survey->arena, survey->error, &runs, &survey->run_count) != STATUS_OK)
+        return journeys_out_of_memory(journeys, survey->error);
+    survey->runs = arena_new_array(survey->arena, struct bound, survey->run_count + 1);
+    journeys->runs = arena_new_array(survey->arena, struct journey_run, survey->run_count + 1);
+    journeys->order = arena_new_array(survey->arena, uint32_t, survey->run_count + 1);
+    if (!survey->runs || !journeys->runs || !journeys->order) return journeys_out_of_memory(journeys, survey->error);
+    for (size_t i = 0; i < survey->run_count; i++) {
+        survey->runs[i].run = runs[i];
+        for (size_t s = 0; s < plan->selector_count; s++) {
+            if (has_event(&journeys->filters[s], runs[i].event_id)) journeys->runs[i].possible |= (uint64_t)1 << s;
+        }
+    }
+    return STATUS_OK;
+}
+
+/* --- what is decided once a run --- */
+
+/* *ret_never: nothing is kept; *ret_rows: rows have to be looked at. */
+static enum status bind_filter(struct worker *worker, struct bound *bound, const struct journey_filter *filter,
+                               bool *ret_never, bool *ret_rows)
+{
+    *ret_never = *ret_rows = false;
+    for (size_t t = filter->first_term; t < filter->first_term + filter->term_count && !*ret_never; t++) {
+        TRY(worker_bind_term(worker, &bound->run, t, &bound->terms[t], ret_never));
+        *ret_rows |= bound->terms[t].form != TERM_ALWAYS;
+    }
+    return STATUS_OK;
+}
+
+static enum status number_value(struct journeys *journeys, struct walker *walker, struct value value,
+                                journey_value *ret_number)
+{
+    enum status status = journey_values_number(&journeys->values, &walker->text, value, ret_number);
+    return status == STATUS_LIMIT ? journeys_out_of_memory(journeys, &walker->worker->error) : status;
+}
+
+/* The numbers of what the expression makes of each entry; NULL when that cannot be told beforehand. */
+static const journey_value *number_entries(struct journeys *journeys, struct walker *walker, size_t v,
+                                           const struct value *entries, uint32_t count)
+{
+    struct error ignored = ERROR_INIT;
+    struct vector result;
+    journey_value *numbers = arena_alloc(walker->worker->arena, count * sizeof *numbers);
+    if (!numbers) return NULL;
+    for (uint32_t from = 0; from < count; from += VECTOR_ROWS_MAX) {
+        uint32_t part = count - from < VECTOR_ROWS_MAX ? count - from : VECTOR_ROWS_MAX;
+        struct vector vector = {.kind = VECTOR_FLAT, .count = part, .values = entries + from};
+        if (expr_eval(walker->value_states[v], &vector, part, &ignored, &result) != STATUS_OK) return NULL;
+        for (uint32_t i = 0; i < part; i++) {
+            if (journey_values_number(&journeys->values, &walker->text, vector_at(&result, i), &numbers[from + i]) !=
+                STATUS_OK)
+                return NULL;
+        }
+    }
+    return numbers;
+}
+
+static enum status bind_value(struct journeys *journeys, struct walker *walker, const struct bound *bound, size_t v,
+                              struct journey_source *source)
+{
+    struct worker_input input;
+    struct error ignored = ERROR_INIT;
+    struct vector result;
+    source->form = SOURCE_ROWS;
+    if (columns_only_profile(walker->value_columns[v])) return STATUS_OK;
+    TRY(worker_find_input(walker->worker, &bound->run, walker->value_columns[v], &input));
+    if (input.kind == INPUT_CONSTANT) {
+        if (expr_eval(walker->value_states[v], input.constants, 1, &ignored, &result) != STATUS_OK) return STATUS_OK;
+        TRY(number_value(journeys, walker, vector_at(&result, 0), &source->one));
+        source->form = SOURCE_ONE;
+    } else if (input.kind == INPUT_CODES) {
+        source->by_code = number_entries(journeys, walker, v, input.column.values, input.column.value_count);
+        source->property = input.property;
+        if (source->by_code) source->form = SOURCE_TABLE;
+    }
+    return STATUS_OK;
+}
+
+static enum status bind_task(void *ctx, unsigned slot, uint32_t index)
+{
+    struct journeys *journeys = ctx;
+    const struct journey_plan *plan = journeys->plan;
+    struct survey *survey = &journeys->survey;
+    struct walker *walker = &journeys->walkers[slot];
+    struct worker *worker = walker->worker;
+    struct bound *bound = &survey->runs[index];
+    struct journey_run *run = &journeys->runs[index];
+    bool never, rows;
+    bound->never = bound->run.deleted == bound->run.rows;
+    bound->in_range = bound->run.time_min_ms >= plan->from_ms && bound->run.time_max_ms < plan->to_ms;
+    if (bound->never) return STATUS_OK;
+    if (survey->term_count || plan->value_count) {
+        TRY(survey_interrupted(survey, &worker->error));
+        bound->terms = arena_new_array(worker->arena, struct bound_term, survey->term_count + 1);
+        if (!bound->terms) return journeys_out_of_memory(journeys, &worker->error);
+        TRY(worker_open_run(worker, bound));
+    }
+    if (run->possible & plan->where_selectors) {
+        TRY(bind_filter(worker, bound, &journeys->filters[JOURNEY_SELECTORS_MAX], &never, &run->where));
+        if (never) run->possible &= ~plan->where_selectors;
+        run->where &= !never;
+    }
+    for (uint64_t left = run->possible; left; left &= left - 1) {
+        size_t s = (size_t)__builtin_ctzll(left);
+        uint64_t bit = (uint64_t)1 << s;
+        TRY(bind_filter(worker, bound, &journeys->filters[s], &never, &rows));
+        if (never) run->possible &= ~bit;
+        if (!never && rows) run->tried |= bit;
+    }
+    run->where &= (run->possible & plan->where_selectors) != 0;
+    run->always = run->possible & ~run->tried;
+    if (run->where) run->always &= ~plan->where_selectors;
+    bound->never = run->possible == 0;
+    bool values = false;
+    for (size_t v = 0; v < plan->value_count && !bound->never; v++) {
+        if (plan->values[v].selectors && !(plan->values[v].selectors & run->possible)) continue;
+        TRY(bind_value(journeys, walker, bound, v, &run->sources[v]));
+        values = true;
+    }
+    run->plain = !run->tried && !run->where && !values && bound->in_range && bound->run.deleted == 0;
+    return STATUS_OK;
+}
+
+/* Sections of older windows first, so that a person's events come nearly in order. */
+static int by_window(const void *a, const void *b)
+{
+    const struct scan_run *x = *(const struct scan_run *const *)a, *y = *(const struct scan_run *const *)b;
+    if (x->window_ms != y->window_ms) return x->window_ms < y->window_ms ? -1 : 1;
+    if (x->section != y->section) return x->section < y->section ? -1 : 1;
+    return (x->event > y->event) - (x->event < y->event);
+}
+
+static enum status order_runs(struct journeys *journeys)
+{
+    struct survey *survey = &journeys->survey;
+    uint64_t required = journeys->plan->required;
+    const struct scan_run **runs = arena_new_array(survey->arena, const struct scan_run *, survey->run_count + 1);
+    if (!runs) return journeys_out_of_memory(journeys, survey->error);
+    for (size_t i = 0; i < survey->run_count; i++) runs[i] = &survey->runs[i].run;
+    qsort(runs, survey->run_count, sizeof *runs, by_window);
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < survey->run_count; i++) {
+            const struct bound *bound = (const struct bound *)runs[i]; /* its first member */
+            size_t index = (size_t)(bound - survey->runs);
+            bool first = !required || (journeys->runs[index].possible & required);
+            if (bound->never || first != (pass == 0)) continue;
+            journeys->order[journeys->run_count++] = (uint32_t)index;
+            survey->row_count += bound->run.rows;
+            journeys->may_lack |=
+                first && required && !(journeys->runs[index].plain && journeys->runs[index].always & required);
+        }
+        if (pass == 0) journeys->required_runs = journeys->run_count;
+    }
+    if (journeys->required_runs == 0) journeys->run_count = 0; /* nobody can be there */
+    return STATUS_OK;
+}
+
+static void cut_ranges(struct journeys *journeys)
+{
+    uint64_t persons = journeys->person_count, rows = journeys->survey.row_count,
+             slots = pool_slots(journeys->survey.pool);
+    uint64_t each =
+        RANGE_ROWS > journeys->run_count * (uint64_t)RANGE_ROWS_RUN ? RANGE_ROWS : journeys->run_count * RANGE_ROWS_RUN;
+    uint64_t ranges = rows / each + 1, even = slots * 4;
+    if (slots > 1 && ranges < even) ranges = rows / 16384 + 1 < even ? rows / 16384 + 1 : even;
+    if (ranges < persons / RANGE_PERSONS_MAX + 1) ranges = persons / RANGE_PERSONS_MAX + 1;
+    journeys->range_persons = (uint32_t)(persons / ranges + 1);
+    journeys->range_count = (uint32_t)((persons + journeys->range_persons - 1) / journeys->range_persons);
+}
+
+static enum status set_up(struct journeys *journeys)
+{
+    struct survey *survey = &journeys->survey;
+    TRY(compile_filters(journeys));
+    TRY(compile_values(journeys));
+    TRY(list_runs(journeys));
+    TRY(make_walkers(journeys));
+    TRY(survey_prepare_profiles(survey));
+    TRY(pool_run(survey->pool, (uint32_t)survey->run_count, bind_task, journeys));
+    TRY(order_runs(journeys));
+    journeys->person_count = snapshot_id_count(survey->snapshot) + 1;
+    cut_ranges(journeys);
+    return journeys_find_moved(journeys);
+}
+
+/* What a task reported; the others report the same kind of thing, if anything. */
+static void take_error(struct journeys *journeys, enum status status, struct error *error)
+{
+    for (unsigned w = 0; w < journeys->survey.worker_count; w++) {
+        struct error *reported = &journeys->survey.workers[w].error;
+        if (reported->status == status) {
+            *error = *reported;
+            return;
+        }
+    }
+}
+
+enum status journeys_open(struct native *native, const struct journey_plan *plan, const struct plan_limits *limits,
+                          struct error *error, struct journeys **ret_journeys)
+{
+    if (plan->selector_count == 0 || plan->selector_count > JOURNEY_SELECTORS_MAX ||
+        plan->value_count > JOURNEY_VALUES_MAX || plan->from_ms > plan->to_ms ||
+        (uint64_t)plan->to_ms - (uint64_t)plan->from_ms > (uint64_t)1 << SPAN_BITS)
+        return error_set(error, STATUS_INVALID, "too many selectors, or too long a range");
+    struct journeys *journeys = calloc(1, sizeof *journeys);
+    if (!journeys) abort();
+    size_t share = limits->memory_bytes_max / pool_slots(native->pool);
+    if (share < SHARE_MIN) share = SHARE_MIN;
+    journeys->plan = plan;
+    journeys->limits = *limits;
+    journeys->base = (struct plan){.project = plan->project, .zone = plan->zone, .now_ms = plan->now_ms};
+    journeys->span = (uint64_t)plan->to_ms - (uint64_t)plan->from_ms;
+    journeys->short_form = plan->value_count == 0 && plan->selector_count <= JOURNEY_SELECTORS_SHORT;
+    journeys->mask_bits = journeys->short_form ? (unsigned)plan->selector_count : 0;
+    journeys->entry_bytes = journeys->short_form ? sizeof(uint64_t) : sizeof(struct journey_event);
+    journeys->entries_max = share / 4 / journeys->entry_bytes;
+    if (journeys->entries_max > UINT32_MAX - 1) journeys->entries_max = UINT32_MAX - 1;
+    journeys->survey = (struct survey){.plan = &journeys->base,
+                                       .limits = &journeys->limits,
+                                       .error = error,
+                                       .native = native,
+                                       .pool = native->pool,
+                                       .arena = arena_new(limits->memory_bytes_max),
+                                       .worker_bytes_max = share};
+    profile_join_init(&journeys->survey.profiles, limits->memory_bytes_max / 2);
+    enum status status = journey_values_init(&journeys->values, limits->memory_bytes_max / 2);
+    if (status != STATUS_OK) status = journeys_out_of_memory(journeys, error);
+    if (status == STATUS_OK) status = store_snapshot(native->store, plan->project, error, &journeys->survey.snapshot);
+    if (status == STATUS_OK) status = set_up(journeys);
+    if (status != STATUS_OK) {
+        take_error(journeys, status, error);
+        journeys_free(journeys);
+        return status;
+    }
+    *ret_journeys = journeys;
+    return STATUS_OK;
+}
+
+void journeys_free(struct journeys *journeys)
+{
+    if (!journeys) return;
+    struct survey *survey = &journeys->survey;
+    for (unsigned w = 0; journeys->walkers && w < survey->worker_count; w++) {
+        struct walker *walker = &journeys->walkers[w];
+        for (size_t v = 0; v < JOURNEY_VALUES_MAX; v++) {
+            expr_state_free(walker->value_states[v]);
+            free(walker->memos[v].by_code);
+        }
+        buf_fini(&walker->text);
+        free(walker->counts);
+        free(walker->cursors);
+        free(walker->keys);
+        free(walker->events);
+        free(walker->spare);
+        free(walker->moved);
+    }
+    for (unsigned w = 0; w < survey->worker_count; w++) survey_free_worker(survey, &survey->workers[w]);
+    free(journeys->moved_bits);
+    free(journeys->moved);
+    journey_values_fini(&journeys->values);
+    profile_join_fini(&survey->profiles);
+    snapshot_free(survey->snapshot);
+    arena_free(survey->arena);
+    free(journeys);
+}
+
+unsigned journeys_slots(const struct journeys *journeys)
+{
+    return pool_slots(journeys->survey.pool);
+}
+
+size_t journeys_slot_bytes(const struct journeys *journeys)
+{
+    return journeys->survey.worker_bytes_max / 4;
+}
+
+/* --- a vector --- */
+
+static enum status read_times(const struct journeys *journeys, struct walker *walker, const struct scan_run *run,
+                              unsigned shift, uint64_t mask)
+{
+    const struct journey_kernels *kernels = CPU_SELECT(journey_kernels);
+    struct worker *worker = walker->worker;
+    const uint32_t *minutes, *milliseconds;
+    struct journey_times times = {.add = (uint64_t)run->window_ms - (uint64_t)journeys->plan->from_ms,
+                                  .low = (uint64_t)run->time_min_ms - (uint64_t)journeys->plan->from_ms,
+                                  .span = (uint64_t)run->time_max_ms - (uint64_t)run->time_min_ms,
+                                  .shift = shift,
+                                  .mask = mask};
+    TRY(scan_minutes(worker->scan, &worker->error, &minutes));
+    TRY(scan_milliseconds(worker->scan, &worker->error, &milliseconds));
+    if (!kernels->keys(&times, minutes, milliseconds, worker->rows, walker->times))
+        return error_set(&worker->error, STATUS_CORRUPT, "a time lies outside its section");
+    return STATUS_OK;
+}
+
+static enum status apply_filter(struct walker *walker, const struct journey_filter *filter, uint8_t *keep)
+{
+    for (size_t t = filter->first_term; t < filter->first_term + filter->term_count; t++)
+        TRY(worker_apply_term(walker->worker, t, 0, walker->worker->rows, keep));
+    return STATUS_OK;
+}
+
+/* Numbers of a dictionary that stays the same over many vectors. */
+static enum status number_codes(struct journeys *journeys, struct walker *walker, size_t v, const struct vector *vector,
+                                uint64_t selectors)
+{
+    uint32_t count = vector->dict_count;
+    journey_value *by_code = walker->memos[v].by_code;
+    if (walker->memos[v].dict_id != vector->dict_id || walker->memos[v].count != count) {
+        free(by_code);
+        walker->memos[v].by_code = by_code = malloc((count + 1) * sizeof *by_code);
+        walker->memos[v].dict_id = vector->dict_id;
+        walker->memos[v].count = count;
+        if (!by_code) {
+            walker->memos[v].dict_id = 0;
+            return journeys_out_of_memory(journeys, &walker->worker->error);
+        }
+        for (uint32_t c = 0; c < count; c++) by_code[c] = UINT32_MAX;
+    }
+    for (uint32_t i = 0; i < walker->worker->rows; i++) {
+        if (!(walker->masks[i] & selectors)) continue;
+        journey_value *number = &by_code[vector->codes[i]];
+        if (*number == UINT32_MAX) TRY(number_value(journeys, walker, vector->values[vector->codes[i]], number));
+        walker->values[v][i] = *number;
+    }
+    return STATUS_OK;
+}
+
+static enum status evaluate_value(struct journeys *journeys, struct walker *walker, const struct bound *bound, size_t v,
+                                  uint64_t selectors)
+{
+    struct worker *worker = walker->worker;
+    const struct vector *vectors;
+    struct vector result;
+    for (uint32_t i = 0; i < worker->rows; i++) walker->tried[i] = (walker->masks[i] & selectors) != 0;
+    TRY(columns_read(walker->value_columns[v], worker->scan, bound->run.event_id, worker->rows, &worker->error,
+                     &vectors));
+    enum status status =
+        expr_eval_kept(walker->value_states[v], vectors, worker->rows, walker->tried, &worker->error, &result);
+    if (status == STATUS_LIMIT) return journeys_out_of_memory(journeys, &worker->error);
+    if (status == STATUS_INVALID) error_prefix(&worker->error, "%s", journeys->plan->values[v].parameter);
+    TRY(status);
+    /* what expr_eval makes itself may differ from call to call: only a column as it comes is remembered */
+    if (result.kind == VECTOR_DICT && result.dict_count <= MEMO_CODES_MAX && expr_is_column(journeys->value_exprs[v]))
+        return number_codes(journeys, walker, v, &result, selectors);
+    for (uint32_t i = 0; i < worker->rows; i++) {
+        if (walker->tried[i]) TRY(number_value(journeys, walker, vector_at(&result, i), &walker->values[v][i]));
+    }
+    return STATUS_OK;
+}
+
+static enum status read_values(struct journeys *journeys, struct walker *walker, const struct bound *bound)
+{
+    const struct journey_run *run = &journeys->runs[bound - journeys->survey.runs];
+    struct worker *worker = walker->worker;
+    for (size_t v = 0; v < journeys->plan->value_count; v++) {
+        const struct journey_source *source = &run->sources[v];
+        uint64_t selectors = journeys->plan->values[v].selectors;
+        const uint32_t *codes;
+        journey_value *to = walker->values[v];
+        if (!selectors) selectors = UINT64_MAX;
+        for (uint32_t i = 0; i < worker->rows; i++) to[i] = JOURNEY_UNDEFINED;
+        switch (source->form) {
+        case SOURCE_ONE:
+            for (uint32_t i = 0; i < worker->rows; i++)
+                to[i] = walker->masks[i] & selectors ? source->one : JOURNEY_UNDEFINED;
+            break;
+        case SOURCE_TABLE:
+            TRY(scan_codes(worker->scan, source->property, &worker->error, &codes));
+            for (uint32_t i = 0; i < worker->rows; i++)
+                to[i] = walker->masks[i] & selectors ? source->by_code[codes[i]] : JOURNEY_UNDEFINED;
+            break;
+        case SOURCE_ROWS: TRY(evaluate_value(journeys, walker, bound, v, selectors)); break;
+        default: break;
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status walker_match(struct journeys *journeys, struct walker *walker, const struct bound *bound, bool *ret_any)
+{
+    const struct journey_run *run = &journeys->runs[bound - journeys->survey.runs];
+    uint64_t where_selectors = run->where ? journeys->plan->where_selectors : 0, any = 0;
+    struct worker *worker = walker->worker;
+    uint8_t *keep = walker->keep;
+    uint32_t rows = worker->rows;
+    *ret_any = false;
+    TRY(read_times(journeys, walker, &bound->run, 0, 0));
+    if (!bound->in_range)
+        for (uint32_t i = 0; i < rows; i++) keep[i] &= walker->times[i] < journeys->span;
+    if (bound->run.deleted) {
+        const uint8_t *live;
+        TRY(scan_live(worker->scan, &worker->error, &live));
+        for (uint32_t i = 0; i < rows; i++) keep[i] &= live[i];
+    }
+    for (uint32_t i = 0; i < rows; i++) any |= keep[i];
+    for (uint32_t i = 0; i < rows; i++) walker->masks[i] = keep[i] ? run->always : 0;
+    if (!any) return STATUS_OK;
+    if (run->where) {
+        memcpy(walker->after_where, keep, sizeof walker->after_where);
+        TRY(apply_filter(walker, &journeys->filters[JOURNEY_SELECTORS_MAX], walker->after_where));
+        uint64_t all = run->possible & ~run->tried & where_selectors;
+        for (uint32_t i = 0; i < rows; i++) walker->masks[i] |= walker->after_where[i] ? all : 0;
+    }
+    for (uint64_t left = run->tried; left; left &= left - 1) {
+        size_t s = (size_t)__builtin_ctzll(left);
+        uint64_t bit = (uint64_t)1 << s;
+        memcpy(walker->tried, where_selectors & bit ? walker->after_where : keep, sizeof walker->tried);
+        TRY(apply_filter(walker, &journeys->filters[s], walker->tried));
+        for (uint32_t i = 0; i < rows; i++) walker->masks[i] |= walker->tried[i] ? bit : 0;
+    }
+    for (uint32_t i = 0; i < rows; i++) *ret_any |= walker->masks[i] != 0;
+    if (*ret_any && journeys->plan->value_count) TRY(read_values(journeys, walker, bound));
+    return STATUS_OK;
+}
+
+/* --- a range of persons --- */
+
+/* The segments of the vector at hand that belong to persons [low, high): [*ret_from, *ret_to). Nobody is left out. */
+static void cut_segments(const struct scan_segments *segments, uint64_t low, uint64_t high, uint32_t *ret_from,
+                         uint32_t *ret_to)
+{
+    uint32_t from = 0, to = segments->count;
+    if (low < 1) low = 1;
+    if (segments->persons[0] < low) {
+        for (uint32_t end = to; from < end;) {
+            uint32_t middle = from + (end - from) / 2;
+            if (segments->persons[middle] < low)
+                from = middle + 1;
+            else
+                end = middle;
+        }
+    }
+    if (segments->persons[to - 1] >= high) {
+        for (uint32_t first = from; first < to;) {
+            uint32_t middle = first + (to - first) / 2;
+            if (segments->persons[middle] < high)
+                first = middle + 1;
+            else
+                to = middle;
+        }
+    }
+    *ret_from = from;
+    *ret_to = to;
+}
+
+/* Rows of persons [low, high) in a run; only of those who have some already when `only_counted`. */
+static enum status count_run(struct journeys *journeys, struct walker *walker, const struct bound *bound, uint64_t low,
+                             uint64_t high, bool only_counted)
+{
+    struct worker *worker = walker->worker;
+    uint32_t *counts = walker->counts, vector = 0, rows;
+    bool moved = bound->holds_moved;
+    TRY(worker_open_run(worker, bound));
+    if (low > 1) TRY(scan_seek_vector(worker->scan, (uint32_t)low, &worker->error, &vector));
+    for (bool more = true; more && vector < bound->run.vectors; vector++) {
+        struct scan_segments segments;
+        uint32_t from, to;
+        if (vector % 16 == 0) TRY(survey_interrupted(&journeys->survey, &worker->error));
+        TRY(scan_vector(worker->scan, vector, &worker->error, &rows));
+        TRY(scan_segments(worker->scan, &worker->error, &segments));
+        more = segments.persons[segments.count - 1] < high;
+        cut_segments(&segments, low, high, &from, &to);
+        for (uint32_t s = from, row = from ? segments.ends[from - 1] : 0; s < to; s++) {
+            uint64_t place = segments.persons[s] - low;
+            uint32_t count = segments.ends[s] - row;
+            row = segments.ends[s];
+            if (place >= high - low) return error_set(&worker->error, STATUS_CORRUPT, "persons are not in order");
+            if (moved && journeys_is_moved(journeys, segments.persons[s])) continue;
+            /* a sum that does not fit is more than there is memory for, in any case */
+            if (!only_counted || counts[place])
+                counts[place] = counts[place] + count < count ? UINT32_MAX : counts[place] + count;
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status count_range(struct journeys *journeys, struct walker *walker, uint64_t low, uint64_t high)
+{
+    uint64_t required = journeys->plan->required;
+    size_t first = journeys_first_moved(journeys, low);
+    memset(walker->counts, 0, (high - low) * sizeof *walker->counts);
+    for (uint32_t i = 0; i < journeys->required_runs; i++)
+        TRY(count_run(journeys, walker, &journeys->survey.runs[journeys->order[i]], low, high, false));
+    for (size_t m = first; m < journeys->moved_count && journeys->moved[m].person < high; m++) {
+        if (!required || journeys->moved[m].event.mask & required) walker->counts[journeys->moved[m].person - low]++;
+    }
+    for (uint32_t i = journeys->required_runs; i < journeys->run_count; i++)
+        TRY(count_run(journeys, walker, &journeys->survey.runs[journeys->order[i]], low, high, true));
+    for (size_t m = first; required && m < journeys->moved_count && journeys->moved[m].person < high; m++) {
+        uint32_t *count = &walker->counts[journeys->moved[m].person - low];
+        if (*count && !(journeys->moved[m].event.mask & required)) ++*count;
+    }
+    return STATUS_OK;
+}
+
+static inline void put_event(struct journeys *journeys, struct walker *walker, uint32_t to,
+                             const struct journey_event *event)
+{
+    if (journeys->short_form)
+        walker->keys[to] = (uint64_t)(event->time_ms - journeys->plan->from_ms) << journeys->mask_bits | event->mask;
+    else
+        walker->events[to] = *event;
+}
+
+/* The rows of the vector that have masks, of segments [from, to). */
+static void place_rows(struct journeys *journeys, struct walker *walker, const struct scan_segments *segments,
+                       uint32_t from, uint32_t to, uint64_t low)
+{
+    size_t value_count = journeys->plan->value_count;
+    for (uint32_t s = from, row = from ? segments->ends[from - 1] : 0; s < to; s++) {
+        uint32_t *cursor = &walker->cursors[segments->persons[s] - low];
+        for (; row < segments->ends[s]; row++) {
+            if (!walker->masks[row]) continue;
+            struct journey_event event = {.time_ms = journeys->plan->from_ms + (int64_t)walker->times[row],
+                                          .mask = walker->masks[row]};
+            for (size_t v = 0; v < value_count; v++) event.values[v] = walker->values[v][row];
+            put_event(journeys, walker, (*cursor)++, &event);
+        }
+    }
+}
+
+static enum status fill_vector(struct journeys *journeys, struct walker *walker, const struct bound *bound,
+                               const struct scan_segments *segments, uint32_t from, uint32_t to, uint64_t low)
+{
+    const struct journey_run *run = &journeys->runs[bound - journeys->survey.runs];
+    const uint32_t *counts = walker->counts;
+    bool moved = bound->holds_moved, any = false;
+    if (run->plain && journeys->short_form) {
+        for (uint32_t s = from; s < to && !any; s++) any = counts[segments->persons[s] - low] != 0;
+        if (!any) return STATUS_OK;
+        TRY(read_times(journeys, walker, &bound->run, journeys->mask_bits, run->always));
+        for (uint32_t s = from, row = from ? segments->ends[from - 1] : 0; s < to; s++) {
+            uint32_t place = (uint32_t)(segments->persons[s] - low), end = segments->ends[s];
+            if (counts[place] && !(moved && journeys_is_moved(journeys, segments->persons[s]))) {
+                uint64_t *put = walker->keys + walker->cursors[place];
+                walker->cursors[place] += end - row;
+                for (; row < end; row++) *put++ = walker->times[row];
+            }
+            row = end;
+        }
+        return STATUS_OK;
+    }
+    memset(walker->keep, 0, sizeof walker->keep);
+    for (uint32_t s = from, row = from ? segments->ends[from - 1] : 0; s < to; s++) {
+        uint32_t end = segments->ends[s];
+        if (counts[segments->persons[s] - low] && !(moved && journeys_is_moved(journeys, segments->persons[s]))) {
+            memset(walker->keep + row, 1, end - row);
+            any = true;
+        }
+        row = end;
+    }
+    if (!any) return STATUS_OK;
+    TRY(walker_match(journeys, walker, bound, &any));
+    if (any) place_rows(journeys, walker, segments, from, to, low);
+    return STATUS_OK;
+}
+
+/* Rows of persons [from, to) of the range that begins at `low`. */
+static enum status fill_run(struct journeys *journeys, struct walker *walker, const struct bound *bound, uint64_t low,
+                            uint64_t from, uint64_t to)
+{
+    struct worker *worker = walker->worker;
+    uint32_t vector = 0;
+    TRY(worker_open_run(worker, bound));
+    if (from > 1) TRY(scan_seek_vector(worker->scan, (uint32_t)from, &worker->error, &vector));
+    for (bool more = true; more && vector < bound->run.vectors; vector++) {
+        struct scan_segments segments;
+        uint32_t first, last;
+        if (vector % 16 == 0) TRY(survey_interrupted(&journeys->survey, &worker->error));
+        TRY(scan_vector(worker->scan, vector, &worker->error, &worker->rows));
+        TRY(scan_segments(worker->scan, &worker->error, &segments));
+        more = segments.persons[segments.count - 1] < to;
+        cut_segments(&segments, from, to, &first, &last);
+        if (first < last) TRY(fill_vector(journeys, walker, bound, &segments, first, last, low));
+    }
+    return STATUS_OK;
+}
+
+static enum status need_entries(struct journeys *journeys, struct walker *walker, size_t count)
+{
+    if (count <= walker->capacity) return STATUS_OK;
+    void **entries = journeys->short_form ? (void **)&walker->keys : (void **)&walker->events;
+    free(*entries);
+    walker->capacity = 0;
+    *entries = malloc(count * journeys->entry_bytes);
+    if (!*entries) return journeys_out_of_memory(journeys, &walker->worker->error);
+    walker->capacity = count;
+    return STATUS_OK;
+}
+
+static enum status need_spare(struct journeys *journeys, struct walker *walker, size_t count)
+{
+    if (count <= JOURNEY_SORT_SMALL || count <= walker->spare_capacity) return STATUS_OK;
+    size_t capacity = count * 2 < journeys->entries_max ? count * 2 : count;
+    free(walker->spare);
+    walker->spare_capacity = 0;
+    walker->spare = malloc(capacity * journeys->entry_bytes);
+    if (!walker->spare) return journeys_out_of_memory(journeys, &walker->worker->error);
+    walker->spare_capacity = capacity;
+    return STATUS_OK;
+}
+
+/* None of the events that were counted for the person turned out to match a required selector. */
+static bool lacks_required(const struct journeys *journeys, const struct journey *journey)
+{
+    for (uint32_t i = 0; i < journey->count; i++) {
+        if (journey_mask(journey, i) & journeys->plan->required) return false;
+    }
+    return true;
+}
+
+static enum status visit_person(struct journeys *journeys, struct walker *walker, unsigned slot, uint32_t person,
+                                uint32_t start, uint32_t count)
+{
+    struct journey journey = {
+        .person = person, .count = count, .base_ms = journeys->plan->from_ms, .mask_bits = journeys->mask_bits};
+    if (journeys->short_form)
+        journey.keys = walker->keys + start;
+    else
+        journey.events = walker->events + start;
+    if (journeys->may_lack && lacks_required(journeys, &journey)) return STATUS_OK;
+    TRY(need_spare(journeys, walker, count));
+    if (journeys->short_form)
+        journey_sort_keys(journey.keys, count, walker->spare);
+    else
+        journey_sort_events(journey.events, count, walker->spare, &journeys->values, journeys->plan->value_count);
+    return journeys->visit(journeys->visit_ctx, slot, &journey, &walker->worker->error);
+}
+
+/* Persons [from, to) of the range, whose events are `total` at most. */
+static enum status visit_part(struct journeys *journeys, struct walker *walker, unsigned slot, uint64_t low,
+                              uint64_t from, uint64_t to, size_t total)
+{
+    uint32_t start = 0;
+    TRY(need_entries(journeys, walker, total));
+    for (uint64_t p = from; p < to; p++) {
+        walker->cursors[p - low] = start;
+        start += walker->counts[p - low];
+    }
+    for (uint32_t i = 0; i < journeys->run_count; i++)
+        TRY(fill_run(journeys, walker, &journeys->survey.runs[journeys->order[i]], low, from, to));
+    size_t m = journeys_first_moved(journeys, from);
+    for (; m < journeys->moved_count && journeys->moved[m].person < to; m++) {
+        uint64_t place = journeys->moved[m].person - low;
+        if (walker->counts[place]) put_event(journeys, walker, walker->cursors[place]++, &journeys->moved[m].event);
+    }
+    start = 0;
+    for (uint64_t p = from; p < to; p++) {
+        uint32_t count = walker->cursors[p - low] - start;
+        if (count) TRY(visit_person(journeys, walker, slot, (uint32_t)p, start, count));
+        start += walker->counts[p - low];
+    }
+    return STATUS_OK;
+}
+
+static enum status range_task(void *ctx, unsigned slot, uint32_t index)
+{
+    struct journeys *journeys = ctx;
+    struct walker *walker = &journeys->walkers[slot];
+    struct worker *worker = walker->worker;
+    uint64_t low = (uint64_t)index * journeys->range_persons, high = low + journeys->range_persons;
+    if (high > journeys->person_count) high = journeys->person_count;
+    if (!walker->counts) walker->counts = malloc(journeys->range_persons * sizeof *walker->counts);
+    if (!walker->cursors) walker->cursors = malloc(journeys->range_persons * sizeof *walker->cursors);
+    if (!walker->counts || !walker->cursors) return journeys_out_of_memory(journeys, &worker->error);
+    TRY(count_range(journeys, walker, low, high));
+    for (uint64_t from = low; from < high;) {
+        size_t total = 0;
+        uint64_t to = from;
+        while (to < high && total + walker->counts[to - low] <= journeys->entries_max)
+            total += walker->counts[to++ - low];
+        if (to == from) {
+            error_set(&worker->error, STATUS_LIMIT,
+                      "one person has %u events: more than fit into the memory of a query", walker->counts[from - low]);
+            error_hint(&worker->error, "use a shorter range, a filter, or raise query.memory_max");
+            return STATUS_LIMIT;
+        }
+        if (total) TRY(visit_part(journeys, walker, slot, low, from, to, total));
+        from = to;
+    }
+    return STATUS_OK;
+}
+
+enum status journeys_walk(struct journeys *journeys, journey_visit_fn visit, void *ctx, struct error *error)
+{
+    journeys->visit = visit;
+    journeys->visit_ctx = ctx;
+    if (journeys->run_count == 0 && journeys->moved_count == 0) return STATUS_OK;
+    for (unsigned w = 0; w < journeys->survey.worker_count; w++)
+        journeys->survey.workers[w].error = (struct error)ERROR_INIT;
+    enum status status = pool_run(journeys->survey.pool, journeys->range_count, range_task, journeys);
+    if (status != STATUS_OK) take_error(journeys, status, error);
+    return status;
+}
