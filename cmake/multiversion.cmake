@@ -5,6 +5,7 @@ set(cairn_multiversion_files
   src/store/spread.c
   src/store/unpack.c
   src/query/native/journey_kernels.c
+  src/query/native/cohort_kernels.c
   src/query/native/kernels.c
   src/query/native/mask_kernels.c
   src/query/native/pair_kernels.c

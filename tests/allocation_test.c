@@ -356,7 +356,7 @@ static enum status ask(struct world *w, struct executor *executor, const struct 
     if (w->plan.kind == PLAN_SEGMENT) {
         status = executor->segment(executor, &w->plan, limits, error, &table);
         if (status == STATUS_OK) segmentation_free(&table);
-    } else if (w->plan.kind == PLAN_TOP_VALUES) {
+    } else if (w->plan.kind == PLAN_TOP_VALUES || w->plan.kind == PLAN_PROPERTIES) {
         status = executor->top_values(executor, &w->plan, limits, error, &top);
         if (status == STATUS_OK) top_values_free(&top);
     } else if (w->plan.kind == PLAN_RETENTION) {
@@ -427,7 +427,8 @@ static int world_init(void **state)
     options.fs = sim_fs(w->disk);
     options.link = identity_link;
     options.update = profile_update;
-    options.link_reasons = identity_link_reasons;
+    options.unlink = identity_unlink;
+    options.explain = identity_explain;
     options.wal_file_bytes = 1 << 20;
     options.cache_bytes = 4096; /* blocks are read anew each time */
     assert_int_equal(store_open(&options, &error, &report, &w->store), STATUS_OK);
@@ -511,6 +512,32 @@ static void questions_refuse_clearly(void **state)
     }
 }
 
+/* Labels that are chosen in other ways; lists of properties. */
+static void other_questions_refuse_clearly(void **state)
+{
+    struct world *w = *state;
+    static const struct str labels[] = {STR("text"), STR("undefined")};
+    const struct plan cases[] = {
+        {.measure = MEASURE_UNIQUE, .on = STR("properties[\"s\"]"), .by = STR("properties[\"l\"]")},
+        {.measure = MEASURE_SUM, .on = STR("n"), .of = STR("n"), .bin_count = 12},
+        {.measure = MEASURE_COUNT, .on = STR("l"), .bin_count = 12},
+        {.measure = MEASURE_UNIQUE, .on = STR("s"), .labels = labels, .label_count = 2},
+        {.kind = PLAN_PROPERTIES},
+        {.kind = PLAN_PROPERTIES, .where = STR("properties[\"n\"] > 1")},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct plan plan = cases[i];
+        plan.project = w->plan.project;
+        plan.zone = w->plan.zone;
+        plan.from_day = w->plan.from_day;
+        plan.to_day = w->plan.to_day;
+        plan.unit = w->plan.unit;
+        plan.limit = w->plan.limit;
+        w->plan = plan;
+        at_every_allocation(question_step, w);
+    }
+}
+
 int main(void)
 {
     log_configure(LOG_ERROR, LOG_TEXT);
@@ -521,6 +548,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(appending_refuses_clearly, world_init, world_fini),
         cmocka_unit_test_setup_teardown(snapshots_and_scans_refuse_clearly, world_init, world_fini),
         cmocka_unit_test_setup_teardown(questions_refuse_clearly, world_init, world_fini),
+        cmocka_unit_test_setup_teardown(other_questions_refuse_clearly, world_init, world_fini),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

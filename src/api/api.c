@@ -1,10 +1,15 @@
 #include "api/api.h"
 
+#include "api/cohorts.h"
 #include "api/deletions.h"
 #include "api/engage.h"
 #include "api/engage_query.h"
 #include "api/events.h"
+#include "api/export.h"
+#include "api/feed.h"
+#include "api/funnels.h"
 #include "api/health.h"
+#include "api/identities.h"
 #include "api/identity.h"
 #include "api/import.h"
 #include "api/record.h"
@@ -12,6 +17,7 @@
 #include "api/query_job.h"
 #include "api/response.h"
 #include "api/retention.h"
+#include "api/saved.h"
 #include "api/sdk.h"
 #include "api/segmentation.h"
 #include "api/track.h"
@@ -35,6 +41,27 @@
     }
 #define QUERY(name, function)       QUERY_SIZED(name, function, 1 << 20)
 #define QUERY_LARGE(name, function) QUERY_SIZED(name, function, 4 << 20)
+
+/* The saved ones of a kind, and one of them. */
+#define SAVED(name, prefix)                                                                                            \
+    {.methods = HTTP_METHOD_GET,                                                                                       \
+     .path = "/api/app/projects/{project_id}/" name,                                                                   \
+     .handler = prefix##_list_saved},                                                                                  \
+        {.methods = HTTP_METHOD_POST,                                                                                  \
+         .path = "/api/app/projects/{project_id}/" name,                                                               \
+         .handler = prefix##_create,                                                                                   \
+         .body_bytes_max = 1 << 20},                                                                                   \
+        {.methods = HTTP_METHOD_GET,                                                                                   \
+         .path = "/api/app/projects/{project_id}/" name "/{id}",                                                       \
+         .handler = prefix##_get},                                                                                     \
+        {.methods = HTTP_METHOD_PATCH,                                                                                 \
+         .path = "/api/app/projects/{project_id}/" name "/{id}",                                                       \
+         .handler = prefix##_change,                                                                                   \
+         .body_bytes_max = 1 << 20},                                                                                   \
+    {                                                                                                                  \
+        .methods = HTTP_METHOD_DELETE, .path = "/api/app/projects/{project_id}/" name "/{id}",                         \
+        .handler = prefix##_delete                                                                                     \
+    }
 
 static const struct http_route routes[] = {
     {.methods = GET_POST, .path = "/track", .handler = api_track},
@@ -88,6 +115,14 @@ static const struct http_route routes[] = {
     QUERY_LARGE("engage/properties", api_engage_properties),
     QUERY_LARGE("engage/stats", api_engage_stats),
     QUERY_LARGE("engage/revenue", api_engage_revenue),
+    {.methods = GET_POST, .path = "/api/2.0/export", .handler = api_export, .body_bytes_max = 1 << 20},
+    {.methods = GET_POST, .path = "/export", .handler = api_export, .body_bytes_max = 1 << 20},
+    QUERY_LARGE("stream/query", api_feed),
+    QUERY("cohorts/list", api_cohorts),
+    QUERY("funnels", api_funnels),
+    QUERY("funnels/list", api_funnels_list),
+    SAVED("funnels", api_funnels),
+    SAVED("cohorts", api_cohorts),
     {.methods = HTTP_METHOD_GET, .path = "/api/app/projects/{project_id}/data-groups", .handler = api_data_groups},
     {.methods = HTTP_METHOD_POST,
      .path = "/api/app/data-deletions/v3.0",
@@ -104,6 +139,19 @@ static const struct http_route routes[] = {
     {.methods = HTTP_METHOD_DELETE,
      .path = "/api/app/projects/{project_id}/deletions/{id}",
      .handler = api_deletions_cancel},
+    {.methods = HTTP_METHOD_GET, .path = "/api/app/projects/{project_id}/identities", .handler = api_identities_get},
+    {.methods = HTTP_METHOD_DELETE,
+     .path = "/api/app/projects/{project_id}/identities",
+     .handler = api_identities_unlink},
+    {.methods = HTTP_METHOD_GET,
+     .path = "/api/app/projects/{project_id}/identities/{distinct_id}",
+     .handler = api_identities_get},
+    {.methods = HTTP_METHOD_DELETE,
+     .path = "/api/app/projects/{project_id}/identities/{distinct_id}",
+     .handler = api_identities_unlink},
+    {.methods = HTTP_METHOD_GET,
+     .path = "/api/app/projects/{project_id}/identity-unlinks",
+     .handler = api_identities_unlinks},
     {.methods = HTTP_METHOD_GET, .path = "/lookup-tables", .handler = api_lookups_list},
     {.methods = HTTP_METHOD_POST,
      .path = "/lookup-tables",

@@ -3,6 +3,7 @@
  * What the handlers of all endpoints share: the context of every request (request->context). Filled in by server/, read
  * by all loops.
  */
+#include "api/saved.h"
 #include "api/visitor.h"
 #include "base/status.h"
 #include "ingest/limits.h"
@@ -16,6 +17,7 @@ struct meta_reader;
 struct meta_view;
 struct replays;
 struct profile_sessions;
+struct row_streams;
 struct store;
 struct workers;
 
@@ -26,6 +28,7 @@ struct api_query_limits {
     int64_t rate_per_hour; /* per project; 0: any number */
     int64_t page_max;      /* profiles in a page */
     size_t behaviors_max;  /* selectors of behaviours in a query */
+    int64_t feed_events_max;
 };
 
 struct api_recording {
@@ -46,6 +49,8 @@ struct api {
     struct lookup *lookup;
     uint64_t lookup_file_bytes_max;    /* of a table as CSV, as sent and as unpacked */
     struct profile_sessions *sessions; /* answers in pages */
+    struct row_streams *streams;       /* long answers under way */
+    struct saved_limits saved;
     struct api_query_limits query;
     struct api_recording recording;
     struct enrichment_sources enrichment;

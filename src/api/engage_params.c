@@ -2,6 +2,8 @@
 
 #include "api/behaviors.h"
 #include "api/profile_sessions.h"
+#include "api/saved.h"
+#include "base/buf.h"
 #include "base/hash.h"
 #include "base/number.h"
 #include "profile/group.h"
@@ -78,15 +80,98 @@ static enum status read_flag(struct query_job *job, const char *name)
     return STATUS_INVALID;
 }
 
+/* --- of a cohort --- */
+
+/* {"id":N}, or the number by itself. */
+static enum status cohort_id(struct query_job *job, struct str text, int64_t *ret_id)
+{
+    struct json json;
+    const struct json *id = &json;
+    if (json_parse(job->request->arena, text, NULL, NULL, &json) == STATUS_OK) {
+        if (json.type == JSON_OBJECT) id = json_member(&json, "id");
+        if (id && id->type == JSON_STRING && number_parse_int(id->string, ret_id) && *ret_id > 0) return STATUS_OK;
+        if (id && id->type == JSON_INT && id->integer > 0) {
+            *ret_id = id->integer;
+            return STATUS_OK;
+        }
+    }
+    error_set(&job->error, STATUS_INVALID, "Error in filter_by_cohort: not a cohort");
+    error_hint(&job->error, "send something like {\"id\":1}");
+    return STATUS_INVALID;
+}
+
+static enum status join_behaviors(struct query_job *job, struct profile_plan *plan, const struct profile_plan *cohort)
+{
+    if (!cohort->behavior_count) return STATUS_OK;
+    size_t count = plan->behavior_count + cohort->behavior_count;
+    struct behavior *all = arena_new_array(job->request->arena, struct behavior, count);
+    if (!all) return out_of_memory(&job->error);
+    memcpy(all, cohort->behaviors, cohort->behavior_count * sizeof *all);
+    for (size_t i = 0; i < plan->behavior_count; i++) {
+        const struct behavior *own = &plan->behaviors[i];
+        for (size_t c = 0; c < cohort->behavior_count; c++) {
+            if (!str_eq(own->name, cohort->behaviors[c].name)) continue;
+            error_set(&job->error, STATUS_INVALID, "Error in behaviors: the cohort has one named \"" STR_FMT "\", too",
+                      STR_ARG(str_slice(own->name, 0, 100)));
+            error_hint(&job->error, "give it another name");
+            return STATUS_INVALID;
+        }
+        all[cohort->behavior_count + i] = *own;
+    }
+    plan->behaviors = all;
+    plan->behavior_count = count;
+    return STATUS_OK;
+}
+
+/* Both must be true. The question's own part is looked at first, so that a mistake in it has its place in it. */
+static enum status join_where(struct query_job *job, struct profile_plan *plan, struct str cohort)
+{
+    struct str own = plan->where;
+    plan->where = cohort;
+    if (!own.data) return STATUS_OK;
+    TRY(saved_check_where(own, &job->error));
+    char *text = arena_alloc(job->request->arena, own.size + cohort.size + 9);
+    if (!text) return out_of_memory(&job->error);
+    char *end = raw_bytes(text, "(", 1);
+    end = raw_bytes(end, cohort.data, cohort.size);
+    end = raw_bytes(end, ") and (", 7);
+    end = raw_bytes(end, own.data, own.size);
+    end = raw_bytes(end, ")", 1);
+    plan->where = str_from(text, (size_t)(end - text));
+    return STATUS_OK;
+}
+
+static enum status read_cohort(struct query_job *job, struct profile_plan *plan)
+{
+    struct str text = str_trim(params_get(&job->params, "filter_by_cohort"));
+    struct profile_plan cohort = {0};
+    struct meta_saved saved;
+    int64_t id;
+    if (!text.size) return STATUS_OK;
+    TRY(cohort_id(job, text, &id));
+    enum status status = meta_saved(job->api->meta, job->project->id, META_SAVED_COHORT, id, job->request->arena,
+                                    &job->error, &saved);
+    if (status == STATUS_NOT_FOUND) {
+        error_set(&job->error, STATUS_INVALID, "Error in filter_by_cohort: the project has no cohort %lld",
+                  (long long)id);
+        error_hint(&job->error, "/cohorts/list lists the cohorts");
+        return STATUS_INVALID;
+    }
+    TRY(status);
+    TRY(saved_cohort(&saved, job->request->arena, &job->error, &cohort));
+    if (cohort.group_key.data ? !plan->group_key.data || !str_eq(cohort.group_key, plan->group_key)
+                              : plan->group_key.data != NULL)
+        return error_set(&job->error, STATUS_INVALID,
+                         "Error in filter_by_cohort: cohort %lld and data_group_id are not about the same profiles",
+                         (long long)id);
+    TRY(join_behaviors(job, plan, &cohort));
+    return join_where(job, plan, cohort.where);
+}
+
 enum status engage_read_plan(struct query_job *job, struct profile_plan *ret_plan, bool *ret_as_of_given)
 {
     struct profile_plan plan = {
         .project = (uint64_t)job->project->id, .zone = job->zone, .now_ms = job->now_ms, .as_of_ms = job->now_ms};
-    if (params_get(&job->params, "filter_by_cohort").data) {
-        error_set(&job->error, STATUS_UNSUPPORTED, "Error in filter_by_cohort: there are no cohorts here yet");
-        error_hint(&job->error, "use where, and behaviors for what people have done");
-        return STATUS_UNSUPPORTED;
-    }
     TRY(read_flag(job, "include_all_users"));
     TRY(read_group(job, &plan));
     TRY(read_ids(job, &plan));
@@ -94,6 +179,7 @@ enum status engage_read_plan(struct query_job *job, struct profile_plan *ret_pla
     plan.where = params_get(&job->params, "where");
     if (!plan.where.data) plan.where = params_get(&job->params, "selector");
     plan.search = params_get(&job->params, "search");
+    TRY(read_cohort(job, &plan));
     *ret_plan = plan;
     return STATUS_OK;
 }
@@ -140,7 +226,8 @@ enum status engage_read_order(struct query_job *job, struct profile_plan *plan)
 uint64_t engage_question(const struct params *params)
 {
     static const char *const names[] = {"data_group_id", "where",           "selector",   "distinct_id", "distinct_ids",
-                                        "behaviors",     "as_of_timestamp", "sort_order", "sort_key",    "search"};
+                                        "behaviors",     "as_of_timestamp", "sort_order", "sort_key",    "search",
+                                        "filter_by_cohort"};
     uint64_t question = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct str text = params_get(params, names[i]);

@@ -3,8 +3,8 @@
 #include "api/query_job.h"
 #include "query/profiles.h"
 
-/* Which profiles: data_group_id, where (or selector), distinct_id, distinct_ids, search, behaviors, as_of_timestamp;
- * filter_by_cohort is refused. *ret_as_of_given: the client said until when behaviours are counted. */
+/* Which profiles: data_group_id, where (or selector), distinct_id, distinct_ids, search, behaviors, as_of_timestamp,
+ * filter_by_cohort. *ret_as_of_given: the client said until when behaviours are counted. */
 enum status engage_read_plan(struct query_job *job, struct profile_plan *ret_plan, bool *ret_as_of_given) MUST_USE;
 
 /* How they are given. */

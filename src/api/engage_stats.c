@@ -103,7 +103,8 @@ static enum status run_stats(struct query_job *job)
     struct profile_plan plan;
     bool as_of_given;
     if (params_get(&job->params, "segment_by_cohorts").data) {
-        error_set(&job->error, STATUS_UNSUPPORTED, "Error in segment_by_cohorts: there are no cohorts here yet");
+        error_set(&job->error, STATUS_UNSUPPORTED, "Error in segment_by_cohorts: answers are not split by cohort here");
+        error_hint(&job->error, "ask for each cohort by itself, with filter_by_cohort");
         return STATUS_UNSUPPORTED;
     }
     if (text.data) TRY(stats_action_parse(text, &job->error, &action));

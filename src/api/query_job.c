@@ -126,12 +126,22 @@ void query_refuse(struct http_request *request, int status, const struct error *
 static void answer(struct http_request *request, void *arg)
 {
     struct query_job *job = arg;
+    if (job->status == 200 && job->respond) {
+        job->respond(request, job);
+        return;
+    }
     if (job->status == 200) {
         http_respond_buf(request, 200, job->content_type, &job->body);
         return;
     }
     if (job->status >= 500) log_failure(LOG_ERROR, "query_failed", &job->error);
     query_refuse(request, job->status, &job->error);
+}
+
+void query_failed(struct query_job *job, enum status status)
+{
+    job->status = status_of(status);
+    answer(job->request, job);
 }
 
 /* On a worker thread. */

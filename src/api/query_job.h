@@ -24,6 +24,10 @@ struct query_job {
     int status; /* HTTP; 0: by the kind of failure */
 
     enum status (*run)(struct query_job *job);
+    /* NULL, or set by a `run` that succeeds without a body: called on the loop instead of answering, to answer later.
+     * `later` is its own. */
+    void (*respond)(struct http_request *request, struct query_job *job);
+    void *later;
     struct meta_view *view; /* a reference */
     struct credentials credentials;
 };
@@ -32,6 +36,8 @@ struct query_job {
  * parameter of that name. `run` makes job->body, or fails with job->error set; on a worker thread. */
 void query_start(struct http_request *request, enum status (*run)(struct query_job *job));
 
+/* Answers with job->error. Loop thread. */
+void query_failed(struct query_job *job, enum status status);
 /* Answers a failure, also one of HTTP's own on the paths of queries (no such path or method, a body too large). */
 void query_refuse(struct http_request *request, int status, const struct error *error);
 

@@ -5,11 +5,13 @@
 #include "cli/bench.h"
 #include "cli/bulk/meter.h"
 #include "cli/bulk/writer.h"
+#include "cli/export_url.h"
 #include "cli/figures.h"
 #include "lookup/lookup.h"
 #include "meta/meta.h"
 #include "os/clock.h"
 #include "os/machine.h"
+#include "query/event_json.h"
 #include "query/native/group_join.h"
 #include "query/profiles.h"
 
@@ -23,37 +25,47 @@ static const char help[] =
     "into an empty one gives the same answers.\n"
     "\n"
     "  cairn export --data DIR --project N [--out FILE]\n"
+    "  cairn export --url URL --credentials NAME:SECRET --project N --from DATE [--to DATE] [--out FILE|FOLDER/]\n"
     "\n"
     "  --data DIR       the data directory, on which no server runs\n"
+    "  --url URL        a server instead, whose events are asked for a day at a time\n"
+    "  --credentials C  for --url: a service account's NAME:SECRET, or a project's secret\n"
+    "  --patience TIME  for --url: how long the server may be away, like 30s, 10m or 2h; default 10m\n"
     "  --project N      the project id\n"
-    "  --out FILE       where to; .gz and .zst at the end pack it; default standard output\n"
+    "  --out FILE       where to; .gz and .zst at the end pack it; default standard output. With --url a FOLDER/, too: a\n"
+    "                   file for each day, and the same command goes on where it was stopped\n"
     "  --only KIND      events or profiles alone: other tools read nothing else. Default: everything\n"
     "  --event NAME     only events of this name; may be repeated\n"
     "  --where EXPR     only events for which the expression is true\n"
-    "  --from, --to     the first and the last day of events, YYYY-MM-DD, in the project's time zone\n"
+    "  --from, --to     the first and the last day of events, YYYY-MM-DD, in the project's time zone; with --url days\n"
+    "                   as the project exports them, usually UTC's, and until today\n"
     "  --memory SIZE    use about so much; default 768m\n"
     "  --quiet          show no progress\n"
     "\n"
     "An event's distinct_id is the person's as of now; $distinct_id_before_identity tells another one under which it "
-    "came.\n"
+    "came,\n"
+    "and $is_reshuffled is true then.\n"
     "`time` is in seconds, or in milliseconds where those count.\n"
     "\n"
-    "Example: a copy of a project\n"
+    "Example: a copy of a project, and the events of a year from a server\n"
     "  cairn export --data ./data --project 1 --out shop.ndjson.zst\n"
-    "  cairn import --data ./copy --project 1 shop.ndjson.zst\n";
+    "  cairn import --data ./copy --project 1 shop.ndjson.zst\n"
+    "  cairn export --url https://cairn.example --credentials NAME:SECRET --project 1 --from 2026-01-01 --out 2026/\n";
 
 #define EVENTS_MAX     1000
 #define MEMORY_DEFAULT ((uint64_t)768 << 20)
 #define PIECE_ROWS     20000
 #define ARENA_BYTES    ((size_t)64 << 20)
 /* 1970 to 2199: events that claim to be later than that are in no report either. */
-#define LAST_DAY 84005
+#define LAST_DAY     84005
+#define PATIENCE_MS (10 * 60 * 1000)
 
-enum { DATA = 1000, PROJECT, OUT, ONLY, EVENT, WHERE, FROM, TO, MEMORY, QUIET };
+enum { DATA = 1000, URL, CREDENTIALS, PATIENCE, PROJECT, OUT, ONLY, EVENT, WHERE, FROM, TO, MEMORY, QUIET };
 enum only { ONLY_ALL, ONLY_EVENTS, ONLY_PROFILES };
 
 struct arguments {
-    const char *data, *out, *where;
+    const char *data, *url, *credentials, *out, *where;
+    uint64_t patience_ms;
     int64_t project, from_day, to_day;
     struct str events[EVENTS_MAX];
     size_t event_count;
@@ -83,37 +95,8 @@ static enum status write_event(struct row_sink *sink, const struct event_row *ro
 {
     struct exporting *exporting = (struct exporting *)sink;
     struct buf *buf = writer_buf(exporting->writer);
-    buf_lit(buf, "{\"event\":");
-    json_write_str(buf, row->event);
-    buf_lit(buf, ",\"properties\":{\"time\":");
-    /* Milliseconds below 1e11 would be read as seconds. */
-    if (row->time_ms % 1000 == 0)
-        json_write_int(buf, row->time_ms / 1000);
-    else if (row->time_ms < INT64_C(100000000000))
-        json_write_double(buf, (double)row->time_ms / 1000);
-    else
-        json_write_int(buf, row->time_ms);
-    buf_lit(buf, ",\"distinct_id\":");
-    json_write_str(buf, row->user);
-    if (!str_eq(row->user, row->distinct_id)) {
-        buf_lit(buf, ",\"$distinct_id_before_identity\":");
-        json_write_str(buf, row->distinct_id);
-    }
-    buf_lit(buf, ",\"$insert_id\":");
-    json_write_str(buf, row->insert_id);
-    if (row->imported) buf_lit(buf, ",\"$import\":true");
-    buf_lit(buf, ",\"mp_processing_time_ms\":");
-    json_write_int(buf, row->received_ms);
-    if (row->json.data) {
-        buf_str_add(buf, row->json);
-    } else {
-        for (size_t i = 0; i < row->property_count; i++) {
-            buf_byte(buf, ',');
-            buf_str_add(buf, row->properties[i].name->json);
-            value_write_json(buf, row->properties[i].value);
-        }
-    }
-    buf_lit(buf, "}}\n");
+    event_write_json(buf, row, EVENT_TIME_EXACT);
+    buf_byte(buf, '\n');
     exporting->written.records++;
     return writer_flush_some(exporting->writer, error);
 }
@@ -309,10 +292,62 @@ static int work(const char *command, const struct arguments *a)
     return command_finish_output();
 }
 
+/* ---- from a server ---- */
+
+static int work_url(const char *command, const struct arguments *a)
+{
+    struct export_url options = {.url = a->url,
+                                 .credentials = a->credentials,
+                                 .project = a->project,
+                                 .from_day = a->from_day,
+                                 .to_day = a->to_day,
+                                 .events = a->events,
+                                 .event_count = a->event_count,
+                                 .where = a->where,
+                                 .out = a->out,
+                                 .patience_ms = a->patience_ms,
+                                 .quiet = a->quiet};
+    struct export_url_result result;
+    struct error error = ERROR_INIT;
+    int64_t today = floor_div(os_now_ms(), DAY_MS);
+    if (options.to_day > today) options.to_day = today;
+    if (options.from_day > options.to_day) return command_usage(command, "--from is later than --to, or than today");
+    if (export_url(&options, &error, &result) != STATUS_OK) return command_failed(command, &error);
+    if (!a->quiet && strcmp(a->out, "-") != 0) {
+        struct arena *arena = arena_new((size_t)1 << 16);
+        printf(STR_FMT " events of %llu days in %s, " STR_FMT, STR_ARG(figure_count(arena, result.events)),
+               (unsigned long long)result.days, a->out, STR_ARG(figure_bytes(arena, result.bytes)));
+        if (result.days_there) printf("; %llu days were there already", (unsigned long long)result.days_there);
+        putchar('\n');
+        arena_free(arena);
+    }
+    return command_finish_output();
+}
+
+/* What belongs to one of the two sources alone. */
+static int check_source(const char *command, const struct arguments *a)
+{
+    if (!a->data && !a->url) return command_usage(command, "--data DIR is missing, or --url URL");
+    if (a->data && a->url) return command_usage(command, "give --data or --url, not both");
+    if (a->url && !a->credentials) return command_usage(command, "--credentials NAME:SECRET is missing");
+    if (a->url && a->only != ONLY_ALL && a->only != ONLY_EVENTS)
+        return command_usage(command, "--url exports events only");
+    if (a->url && !a->from_day) return command_usage(command, "--from DATE is missing");
+    if (!a->url && a->credentials) return command_usage(command, "--credentials is for --url");
+    if (!a->project) return command_usage(command, "--project N is missing");
+    return EXIT_DONE;
+}
+
 static int take(const char *command, int flag, struct arguments *a)
 {
     switch (flag) {
     case DATA: a->data = optarg; return EXIT_DONE;
+    case URL: a->url = optarg; return EXIT_DONE;
+    case CREDENTIALS: a->credentials = optarg; return EXIT_DONE;
+    case PATIENCE:
+        if (!command_duration(optarg, &a->patience_ms))
+            return command_usage(command, "--patience %s is no duration like 30s, 10m or 2h", optarg);
+        return EXIT_DONE;
     case PROJECT:
         if (!number_parse_int(str_of(optarg), &a->project) || a->project <= 0)
             return command_usage(command, "--project %s is no project id", optarg);
@@ -346,6 +381,9 @@ int cmd_export(int argc, char **argv)
     static const char command[] = "cairn export";
     static const struct option flags[] = {
         FLAG_DATA,
+        {"url", required_argument, NULL, URL},
+        {"credentials", required_argument, NULL, CREDENTIALS},
+        {"patience", required_argument, NULL, PATIENCE},
         {"project", required_argument, NULL, PROJECT},
         {"out", required_argument, NULL, OUT},
         {"only", required_argument, NULL, ONLY},
@@ -358,7 +396,8 @@ int cmd_export(int argc, char **argv)
         FLAG_HELP,
         {0},
     };
-    static struct arguments arguments = {.out = "-", .to_day = LAST_DAY, .memory_bytes = MEMORY_DEFAULT};
+    static struct arguments arguments = {
+        .out = "-", .to_day = LAST_DAY, .memory_bytes = MEMORY_DEFAULT, .patience_ms = PATIENCE_MS};
     command_options_begin();
     for (int flag; (flag = command_option(command, argc, argv, ":h", flags)) != -1;) {
         int code = take(command, flag, &arguments);
@@ -368,8 +407,8 @@ int cmd_export(int argc, char **argv)
         fputs(help, stdout);
         return command_finish_output();
     }
-    if (!arguments.data) return command_usage(command, "--data DIR is missing");
-    if (!arguments.project) return command_usage(command, "--project N is missing");
+    int code = check_source(command, &arguments);
+    if (code != EXIT_DONE) return code;
     if (optind < argc) return command_usage(command, "unexpected argument \"%s\"", argv[optind]);
-    return work(command, &arguments);
+    return arguments.url ? work_url(command, &arguments) : work(command, &arguments);
 }

@@ -92,24 +92,6 @@ static void on_signal(int signal)
 
 /* ---- arguments ---- */
 
-static bool patience_parse(const char *text, uint64_t *ret_ms)
-{
-    static const struct {
-        const char *unit;
-        uint64_t ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
-    struct str all = str_of(text);
-    for (size_t i = 0; i < 4; i++) {
-        struct str unit = str_of(units[i].unit);
-        uint64_t number;
-        if (!str_ends(all, unit) || !number_parse_unsigned(str_slice(all, 0, all.size - unit.size), 1000000, &number))
-            continue;
-        *ret_ms = number * units[i].ms;
-        return true;
-    }
-    return false;
-}
-
 static bool format_parse(const char *text, enum input_format *ret_format)
 {
     for (int format = INPUT_LINES; format <= INPUT_CSV; format++) {
@@ -155,7 +137,7 @@ static int take(const char *command, int flag, struct arguments *a)
     case STATE: a->state = optarg; return EXIT_DONE;
     case RESTART: a->restart = true; return EXIT_DONE;
     case PATIENCE:
-        if (!patience_parse(optarg, &a->patience_ms))
+        if (!command_duration(optarg, &a->patience_ms))
             return command_usage(command, "--patience %s is no duration like 30s, 10m or 2h", optarg);
         return EXIT_DONE;
     case QUIET: a->quiet = true; return EXIT_DONE;

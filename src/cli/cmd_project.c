@@ -2,6 +2,7 @@
 
 #include "base/number.h"
 #include "meta/meta.h"
+#include "store/has_data.h"
 
 static const char help[] =
     "cairn project makes and shows the projects of a data directory. It works whether or not a server runs on the\n"
@@ -11,7 +12,7 @@ static const char help[] =
     "                       [--identity simplified|original|legacy] [--json]\n"
     "  cairn project list   --data DIR [--json]\n"
     "  cairn project show   --data DIR PROJECT [--json]\n"
-    "  cairn project set    --data DIR PROJECT --retention DAYS [--json]\n"
+    "  cairn project set    --data DIR PROJECT [--retention DAYS] [--export-days utc|local] [--identity MODE] [--json]\n"
     "  cairn project delete --data DIR PROJECT --yes\n"
     "\n"
     "  --data DIR       the data directory; create makes it when it is missing\n"
@@ -19,8 +20,9 @@ static const char help[] =
     "  --id N           choose the project id; ids of deleted projects are never used again\n"
     "  --token T        choose the token, 32 lower-case hexadecimal digits; clients send events with it\n"
     "  --timezone TZ    like Europe/Berlin; the days of reports begin at its midnight; default UTC\n"
-    "  --identity MODE  how anonymous ids and users are joined, fixed for ever; default simplified\n"
+    "  --identity MODE  how anonymous ids and users are joined, fixed once the project has data; default simplified\n"
     "  --retention DAYS delete events when they are older; 0: keep them for ever, which is the default\n"
+    "  --export-days    days of raw exports: UTC's, the default, or those of the time zone\n"
     "  --json           print one JSON object and nothing else\n"
     "  --yes            delete without asking\n"
     "\n"
@@ -31,7 +33,8 @@ struct arguments {
     const char *data;
     struct meta_project_spec spec;
     int64_t retention_days; /* -1: not given */
-    bool json, yes, help;
+    int export_local_days;  /* likewise */
+    bool identity_given, json, yes, help;
 };
 
 static bool parse_id(const char *text, int64_t *ret_id)
@@ -39,7 +42,7 @@ static bool parse_id(const char *text, int64_t *ret_id)
     return number_parse_int(str_of(text), ret_id) && *ret_id >= 1 && *ret_id <= META_PROJECT_ID_MAX;
 }
 
-enum { DATA = 1000, NAME, ID, TOKEN, TIMEZONE, IDENTITY, RETENTION, JSON, YES };
+enum { DATA = 1000, NAME, ID, TOKEN, TIMEZONE, IDENTITY, RETENTION, EXPORT_DAYS, JSON, YES };
 
 static int take(const char *command, int flag, struct arguments *arguments)
 {
@@ -53,6 +56,7 @@ static int take(const char *command, int flag, struct arguments *arguments)
     case TOKEN: arguments->spec.token = str_of(optarg); return EXIT_DONE;
     case TIMEZONE: arguments->spec.timezone = str_of(optarg); return EXIT_DONE;
     case IDENTITY:
+        arguments->identity_given = true;
         if (meta_identity_parse(str_of(optarg), &arguments->spec.identity)) return EXIT_DONE;
         return command_usage(command, "\"%s\" is no identity mode: use simplified, original or legacy", optarg);
     case RETENTION:
@@ -60,6 +64,11 @@ static int take(const char *command, int flag, struct arguments *arguments)
             arguments->retention_days <= META_RETENTION_DAYS_MAX)
             return EXIT_DONE;
         return command_usage(command, "\"%s\" is no number of days from 0 to %d", optarg, META_RETENTION_DAYS_MAX);
+    case EXPORT_DAYS:
+        if (strcmp(optarg, "utc") != 0 && strcmp(optarg, "local") != 0)
+            return command_usage(command, "--export-days %s: use utc or local", optarg);
+        arguments->export_local_days = optarg[0] == 'l';
+        return EXIT_DONE;
     case JSON: arguments->json = true; return EXIT_DONE;
     case YES: arguments->yes = true; return EXIT_DONE;
     case 'h': arguments->help = true; return EXIT_DONE;
@@ -84,8 +93,16 @@ static const struct option flags_create[] = {
 static const struct option flags_list[] = {FLAG_DATA, FLAG_JSON, FLAG_HELP, {0}};
 /* The project may be given by --id as well, as create takes it. */
 static const struct option flags_show[] = {FLAG_DATA, FLAG_ID, FLAG_JSON, FLAG_HELP, {0}};
-static const struct option flags_set[] = {FLAG_DATA, FLAG_ID,   {"retention", required_argument, NULL, RETENTION},
-                                          FLAG_JSON, FLAG_HELP, {0}};
+static const struct option flags_set[] = {
+    FLAG_DATA,
+    FLAG_ID,
+    {"retention", required_argument, NULL, RETENTION},
+    {"export-days", required_argument, NULL, EXPORT_DAYS},
+    {"identity", required_argument, NULL, IDENTITY},
+    FLAG_JSON,
+    FLAG_HELP,
+    {0},
+};
 static const struct option flags_delete[] = {FLAG_DATA, FLAG_ID, {"yes", no_argument, NULL, YES}, FLAG_HELP, {0}};
 
 static int parse(const char *command, int argc, char **argv, const struct option *flags, bool wants_project,
@@ -119,6 +136,8 @@ static enum status put_project(struct arena *arena, const struct meta_project *p
     TRY(json_put(arena, &object, STR("timezone"), json_string(project->timezone)));
     TRY(json_put(arena, &object, STR("identity"), json_string(str_of(meta_identity_name(project->identity)))));
     TRY(json_put(arena, &object, STR("retention_days"), json_int(project->retention_days)));
+    struct str days = project->export_local_days ? STR("local") : STR("utc");
+    TRY(json_put(arena, &object, STR("export_days"), json_string(days)));
     TRY(json_put(arena, &object, STR("created_ms"), json_int(project->created_ms)));
     *ret_object = object;
     return STATUS_OK;
@@ -155,6 +174,8 @@ static int print_project(const char *command, struct arena *arena, const struct 
         STR("retention"),
         project->retention_days ? arena_printf(arena, "%lld days", (long long)project->retention_days)
                                 : STR("for ever"),
+        STR("export days"),
+        project->export_local_days ? STR("local") : STR("utc"),
         STR("created"),
         created,
         STR("secret"),
@@ -245,13 +266,43 @@ static int show(struct work *work)
     return code;
 }
 
+/* What is stored was joined as the mode said then, and cannot be joined anew. */
+static enum status set_identity(const struct work *work, const struct meta_project *project, struct error *error)
+{
+    enum meta_identity wanted = work->arguments->spec.identity;
+    struct os_fs *fs;
+    bool has_data = false;
+    if (project->identity == wanted) return STATUS_OK;
+    TRY(os_posix_new(work->arguments->data, error, &fs));
+    enum status status = store_has_data(fs, (uint64_t)project->id, error, &has_data);
+    os_fs_free(fs);
+    TRY(status);
+    if (!has_data) return meta_project_set_identity(work->meta, project->id, wanted, error);
+    error_set(error, STATUS_CONFLICT, "project %lld has data, which was joined in the %s mode: the mode stays",
+              (long long)project->id, meta_identity_name(project->identity));
+    error_hint(error, "make a new project with --identity %s and bring the events in again: cairn export, cairn import",
+               meta_identity_name(wanted));
+    return STATUS_CONFLICT;
+}
+
 static int set(struct work *work)
 {
+    const struct arguments *arguments = work->arguments;
     struct error error = ERROR_INIT;
-    if (meta_project_set_retention(work->meta, work->arguments->spec.id, work->arguments->retention_days, &error) !=
-        STATUS_OK)
-        return command_failed(work->command, &error);
-    return show(work);
+    struct meta_view *view = NULL;
+    if (meta_view_load(work->meta, &error, &view) != STATUS_OK) return command_failed(work->command, &error);
+    const struct meta_project *project = meta_view_project(view, arguments->spec.id);
+    if (!project) {
+        meta_view_unref(view);
+        return not_found(work);
+    }
+    enum status status = arguments->identity_given ? set_identity(work, project, &error) : STATUS_OK;
+    meta_view_unref(view);
+    if (status == STATUS_OK && arguments->retention_days >= 0)
+        status = meta_project_set_retention(work->meta, arguments->spec.id, arguments->retention_days, &error);
+    if (status == STATUS_OK && arguments->export_local_days >= 0)
+        status = meta_project_set_export_days(work->meta, arguments->spec.id, arguments->export_local_days > 0, &error);
+    return status == STATUS_OK ? show(work) : command_failed(work->command, &error);
 }
 
 /* Asks a person at a terminal; anybody else must have said --yes. */
@@ -301,7 +352,7 @@ static int run(const char *command, const struct arguments *arguments, bool must
 static int parse_and_run(const char *command, int argc, char **argv, const struct option *flags, bool wants_project,
                          int (*step)(struct work *))
 {
-    struct arguments arguments = {.retention_days = -1};
+    struct arguments arguments = {.retention_days = -1, .export_local_days = -1};
     int code = parse(command, argc, argv, flags, wants_project, &arguments);
     if (code != EXIT_DONE) return code;
     if (arguments.help) {
@@ -309,7 +360,8 @@ static int parse_and_run(const char *command, int argc, char **argv, const struc
         return command_finish_output();
     }
     if (step == create && arguments.spec.name.size == 0) return command_usage(command, "--name NAME is missing");
-    if (step == set && arguments.retention_days < 0) return command_usage(command, "--retention DAYS is missing");
+    if (step == set && arguments.retention_days < 0 && arguments.export_local_days < 0 && !arguments.identity_given)
+        return command_usage(command, "--retention DAYS, --export-days or --identity MODE is missing");
     return run(command, &arguments, step != create, step);
 }
 
@@ -338,7 +390,7 @@ int cmd_project(int argc, char **argv)
 {
     static const struct command commands[] = {
         {"create", run_create, "make a project"},   {"list", run_list, "show all projects"},
-        {"show", run_show, "show one project"},     {"set", run_set, "change how long a project keeps events"},
+        {"show", run_show, "show one project"},     {"set", run_set, "change how long a project keeps events, or how it joins ids"},
         {"delete", run_delete, "delete a project"}, {0},
     };
     return command_dispatch("cairn project", help, commands, argc, argv);

@@ -1,6 +1,7 @@
 #include "cli/command.h"
 
 #include "base/civil.h"
+#include "base/number.h"
 #include "base/utf8.h"
 
 #include <errno.h>
@@ -113,4 +114,22 @@ struct str command_time(struct arena *arena, int64_t ms)
 {
     char text[19];
     return arena_str(arena, str_from(text, civil_format_datetime(ms, text)));
+}
+
+bool command_duration(const char *text, uint64_t *ret_ms)
+{
+    static const struct {
+        const char *unit;
+        uint64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+    struct str all = str_of(text);
+    for (size_t i = 0; i < 4; i++) {
+        struct str unit = str_of(units[i].unit);
+        uint64_t number;
+        if (!str_ends(all, unit) || !number_parse_unsigned(str_slice(all, 0, all.size - unit.size), 1000000, &number))
+            continue;
+        *ret_ms = number * units[i].ms;
+        return true;
+    }
+    return false;
 }

@@ -26,7 +26,10 @@ int cmd_account(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_delete(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_export(int argc, char **argv);
+int cmd_funnel(int argc, char **argv);
+int cmd_identity(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_lookup(int argc, char **argv);
@@ -67,3 +70,5 @@ bool command_interactive(void);
 
 /* `2026-01-31 12:00:00`, UTC */
 struct str command_time(struct arena *arena, int64_t ms);
+/* 30s, 10m, 2h, 500ms */
+bool command_duration(const char *text, uint64_t *ret_ms);

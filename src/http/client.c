@@ -36,6 +36,10 @@ struct answer {
     struct http_client_field *fields;
     size_t field_count, field_bytes;
     bool too_large, no_memory;
+    CURL *curl;
+    const struct http_client_request *request;
+    struct error *error;
+    enum status piece_status; /* of request->body_piece */
 };
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
@@ -131,6 +135,13 @@ static void url_show(const char *text, char *shown, size_t size)
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
     struct answer *answer = arg;
+    const struct http_client_request *request = answer->request;
+    long status = 0;
+    if (request->body_piece) curl_easy_getinfo(answer->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status == 200) {
+        answer->piece_status = request->body_piece(request->body_ctx, str_from(data, size * count), answer->error);
+        return answer->piece_status == STATUS_OK ? size * count : 0;
+    }
     buf_add(&answer->body, data, size * count);
     if (!answer->body.failed) return size * count;
     answer->too_large = true;
@@ -289,7 +300,13 @@ static enum status hop_send(struct http_client *client, const struct hop *hop,
     curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    if (request->body_piece) {
+        curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)timeout_ms);
+        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)(timeout_ms / 1000 + 1));
+    } else {
+        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    }
     curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "gzip");
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "cairn");
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
@@ -306,7 +323,10 @@ static enum status hop_send(struct http_client *client, const struct hop *hop,
     else
         curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, hop->method);
     CURLcode code = perform(curl);
-    if (code != CURLE_OK) status = curl_failed(client, code, answer, hop->url, request->timeout_ms, error);
+    if (answer->piece_status != STATUS_OK)
+        status = answer->piece_status;
+    else if (code != CURLE_OK)
+        status = curl_failed(client, code, answer, hop->url, request->timeout_ms, error);
     curl_slist_free_all(list);
     return status;
 }
@@ -390,6 +410,9 @@ enum status http_client_send(struct http_client *client, const struct http_clien
         .arena = arena,
         .body = BUF_INIT(request.response_bytes_max),
         .fields = arena_new_array(arena, struct http_client_field, FIELDS_MAX),
+        .curl = client->curl,
+        .request = &request,
+        .error = error,
     };
     struct origin first;
     if (!hop.method || !hop.url || !answer.fields) {

@@ -36,6 +36,10 @@ struct http_client_request {
     uint64_t timeout_ms;       /* of the whole exchange, redirects included; 0: 30 s */
     size_t response_bytes_max; /* decompressed; 0: 64 MiB */
     unsigned redirects_max;    /* 0: a redirect is an answer like any other */
+    /* Takes the body of a 200 piece by piece, however long it is; response->body is empty then. Anything but OK ends the
+     * exchange and is returned. timeout_ms is how long it may take to connect, and to send no byte. NULL: none. */
+    enum status (*body_piece)(void *ctx, struct str piece, struct error *error);
+    void *body_ctx;
 };
 
 struct http_client_response {

@@ -23,7 +23,10 @@
  *      driver is told to stop reading: http_connection_wants_input(). No deadline runs then, as the delay
  *      is ours.
  *   4. An exchange with `close` is the last one, and the state is DISCARD.
- *   5. An error that leaves the position in the byte stream unknown goes through
+ *   5. A streamed answer leaves in pieces: STREAMING while one is being sent, RUNNING while the handler makes the next.
+ *      Nothing behind it is sent meanwhile. When it breaks off, or ends where only the end of the connection can
+ *      tell so, its exchange has `cut`, and the connection closes once it is the first and all of it is sent.
+ *   6. An error that leaves the position in the byte stream unknown goes through
  *      http_connection_refuse(), which makes an answer with `close`. An error of content (an unknown path,
  *      a damaged gzip body) is an ordinary answer.
  *
@@ -228,12 +231,13 @@ size_t http_connection_output(const struct http_connection *connection, struct s
     size_t count = 0;
     for (const struct http_exchange *e = connection->first; e && count + 3 <= max; e = e->next) {
         if (e->interim_left) pieces[count++] = str_slice(continue_text, continue_text.size - e->interim_left, SIZE_MAX);
-        if (e->state != HTTP_EXCHANGE_ANSWERED) break;
+        if (e->state != HTTP_EXCHANGE_ANSWERED && e->state != HTTP_EXCHANGE_STREAMING) break;
         if (e->sent < e->head.size) pieces[count++] = str_slice(buf_str(&e->head), e->sent, SIZE_MAX);
         size_t payload_sent = e->sent > e->head.size ? e->sent - e->head.size : 0;
         if (payload_sent < e->payload.size) {
             pieces[count++] = str_slice(buf_str(&e->payload), payload_sent, SIZE_MAX);
         }
+        if (e->state == HTTP_EXCHANGE_STREAMING || e->cut) break;
     }
     return count;
 }
@@ -245,12 +249,17 @@ void http_connection_sent(struct http_connection *connection, size_t size)
         size_t interim = size < e->interim_left ? size : e->interim_left;
         e->interim_left -= interim;
         size -= interim;
-        if (e->interim_left || e->state != HTTP_EXCHANGE_ANSWERED) break;
+        if (e->interim_left || (e->state != HTTP_EXCHANGE_ANSWERED && e->state != HTTP_EXCHANGE_STREAMING)) break;
         size_t left = e->head.size + e->payload.size - e->sent;
         size_t part = size < left ? size : left;
         e->sent += part;
         size -= part;
         if (part < left) break;
+        if (e->state == HTTP_EXCHANGE_STREAMING) {
+            http_exchange_piece_done(e);
+            break;
+        }
+        if (e->cut) break;
         (void)http_exchange_shift(connection);
         http_exchange_finished(e);
         http_exchange_free(e);
@@ -262,8 +271,14 @@ void http_connection_sent(struct http_connection *connection, size_t size)
     held_resume(connection);
 }
 
+static bool all_sent(const struct http_exchange *e)
+{
+    return e->state == HTTP_EXCHANGE_ANSWERED && !e->interim_left && e->sent == e->head.size + e->payload.size;
+}
+
 enum http_connection_end http_connection_end(const struct http_connection *connection)
 {
+    if (connection->first && connection->first->cut && all_sent(connection->first)) return HTTP_CONNECTION_CLOSE;
     if (connection->state != HTTP_CONNECTION_DISCARD || connection->first) return HTTP_CONNECTION_OPEN;
     return connection->linger && !connection->eof ? HTTP_CONNECTION_LINGER : HTTP_CONNECTION_CLOSE;
 }
@@ -292,7 +307,12 @@ void http_connection_fini(struct http_connection *connection)
             atomic_store(&exchange->cancelled, true);
             continue;
         }
-        exchange->status = 0;
+        if (exchange->state == HTTP_EXCHANGE_STREAMING) {
+            atomic_store(&exchange->cancelled, true);
+            http_exchange_piece_done(exchange);
+            continue;
+        }
+        if (!exchange->cut || !all_sent(exchange)) exchange->status = 0;
         http_exchange_finished(exchange);
         http_exchange_free(exchange);
     }

@@ -43,7 +43,8 @@ struct http_core {
 
 enum http_exchange_state {
     HTTP_EXCHANGE_RECEIVING, /* the body is not complete */
-    HTTP_EXCHANGE_RUNNING,   /* a handler has it */
+    HTTP_EXCHANGE_RUNNING,   /* a handler has it, and makes the answer, or the next piece of a streamed one */
+    HTTP_EXCHANGE_STREAMING, /* a piece of a streamed answer is there, and not the last one */
     HTTP_EXCHANGE_ANSWERED,  /* the output is there; immutable from here on */
 };
 
@@ -64,6 +65,12 @@ struct http_exchange {
     bool has_coding;          /* the handler has added a Content-Encoding */
     struct buf head, payload; /* the answer; a small body stands in head */
     size_t sent;              /* of head and payload together */
+    bool streamed, chunked;   /* the answer comes in pieces; they are framed */
+    bool broken;              /* a piece is missing: it cannot be completed any more */
+    bool cut;                 /* once this is sent the connection is closed, whatever stands behind */
+    uint64_t streamed_bytes;  /* sent of earlier pieces */
+    http_stream_fn *ready;    /* and its argument */
+    void *ready_arg;
     uint64_t begun_us, bytes_in;
     char remote[64];
 
@@ -159,5 +166,10 @@ void http_exchange_drop_receiving(struct http_connection *connection);
 void http_exchange_render(struct http_exchange *exchange, int status, const struct error *error);
 /* The answer is in head and payload. */
 void http_exchange_answered(struct http_exchange *exchange);
+/* The lines in front of a body of so many bytes, or of HTTP_BODY_STREAMED (response.c). */
+#define HTTP_BODY_STREAMED SIZE_MAX
+void http_exchange_head(struct http_exchange *exchange, int status, const char *content_type, size_t body_size);
+/* All of a piece is with the kernel, or never will be: the handler's turn (stream.c). */
+void http_exchange_piece_done(struct http_exchange *exchange);
 /* Reports to options.on_finished (response.c). */
 void http_exchange_finished(struct http_exchange *exchange);

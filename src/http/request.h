@@ -78,6 +78,8 @@ bool http_request_accepts_gzip(const struct http_request *request) MUST_USE;
 /* True once the client has closed its side, so that nobody waits for the answer. Any thread; a hint to stop
  * working, the request is still to be completed and answered. */
 bool http_request_cancelled(const struct http_request *request) MUST_USE;
+/* The flag behind it, for work that looks at one. It lives as long as the request. */
+const _Atomic bool *http_request_cancelled_flag(const struct http_request *request) MUST_USE;
 
 /* Adds a field to the answer. Both texts are copied; control bytes in the value become "?". The server
  * itself writes Date, Content-Length, Connection and Content-Type: do not add these. Loop thread, or the
@@ -93,6 +95,38 @@ void http_respond(struct http_request *request, int status, const char *content_
 void http_respond_buf(struct http_request *request, int status, const char *content_type, struct buf *body);
 /* Answers with options.render_error. */
 void http_respond_error(struct http_request *request, int status, const struct error *error);
+
+/*
+ * Answers in pieces, for bodies that do not fit into memory or whose beginning should not wait for their end. One piece
+ * is in memory at a time: when the kernel has taken all of it, the server calls ready(request, arg) on the loop thread,
+ * and only then the next one may be given. So nobody holds a thread, or more than a piece, while the client is slow;
+ * one that takes nothing for write_timeout_ms is disconnected.
+ *
+ *     http_stream_begin ──▶ ready ──▶ http_stream_piece ──▶ ready ──▶ … ──▶ ready ──▶ http_stream_end
+ *                              └───────────────── the client is gone: ─────────────────────▶ or http_stream_abort
+ *
+ * From the call of ready on the request is the handler's, which may hand it to another thread as before; from
+ * http_stream_begin and http_stream_piece to ready it is the server's. Loop thread, all of them.
+ *
+ * The client is gone when http_stream_begin or http_stream_piece return false, or http_request_cancelled() is true:
+ * then the handler frees what it holds and ends the stream. ready is called once more for a client that goes while it
+ * is being sent to. After false it is not.
+ *
+ * Pieces are taken over, like the body of http_respond_buf, and are not compressed: whoever wants that adds the
+ * Content-Encoding. They are sent in chunks, to HTTP/1.0 clients plainly until the connection ends. A HEAD request
+ * gets false at once.
+ */
+typedef void http_stream_fn(struct http_request *request, void *arg);
+/* The head and the first piece, which may be empty. */
+bool http_stream_begin(struct http_request *request, int status, const char *content_type, struct buf *piece,
+                       http_stream_fn *ready, void *arg) MUST_USE;
+/* A further one, not empty. A failed buffer breaks the answer off; then, too, the result is false. */
+bool http_stream_piece(struct http_request *request, struct buf *piece) MUST_USE;
+/* The last one, which may be empty: the answer is complete. The last thing anybody does with the request. */
+void http_stream_end(struct http_request *request, struct buf *piece);
+/* Instead of http_stream_end: the connection is closed in the middle, so that the client sees that the answer is not
+ * complete. */
+void http_stream_abort(struct http_request *request);
 
 /* Has run(request, arg) called on the request's loop thread. Any thread; one call may be outstanding per
  * request, and after it the caller does not touch the request. Many completions share one wake-up of the

@@ -46,6 +46,11 @@ bool http_request_cancelled(const struct http_request *request)
     return atomic_load(&exchange->cancelled);
 }
 
+const _Atomic bool *http_request_cancelled_flag(const struct http_request *request)
+{
+    return &((const struct http_exchange *)request)->cancelled;
+}
+
 void http_request_complete(struct http_request *request, void (*run)(struct http_request *request, void *arg),
                            void *arg)
 {
@@ -126,7 +131,7 @@ static bool body_allowed(int status)
     return status >= 200 && status != 204 && status != 304;
 }
 
-static void head_write(struct http_exchange *exchange, int status, const char *content_type, size_t body_size)
+void http_exchange_head(struct http_exchange *exchange, int status, const char *content_type, size_t body_size)
 {
     /* Written piece by piece: the printf family would be a good part of what a small request costs. */
     struct buf *head = &exchange->head;
@@ -140,13 +145,15 @@ static void head_write(struct http_exchange *exchange, int status, const char *c
         buf_lit(head, "\r\nContent-Type: ");
         buf_str_add(head, str_of(content_type));
     }
-    if (body_allowed(status)) {
+    if (body_size == HTTP_BODY_STREAMED) {
+        if (exchange->chunked) buf_lit(head, "\r\nTransfer-Encoding: chunked");
+    } else if (body_allowed(status)) {
         /* RFC 9110 8.6 forbids the length in a 204; a 304 would have to repeat the one of the 200. */
         buf_lit(head, "\r\nContent-Length: ");
         json_write_int(head, (int64_t)body_size);
     }
     buf_lit(head, "\r\n");
-    if (exchange->close)
+    if (exchange->close || exchange->cut)
         buf_lit(head, "Connection: close\r\n");
     else if (exchange->request.version_minor == 0)
         buf_lit(head, "Connection: keep-alive\r\n");
@@ -176,7 +183,7 @@ static void answer(struct http_request *request, int status, const char *content
             owned = NULL;
         }
     }
-    head_write(exchange, status, content_type, body.size);
+    http_exchange_head(exchange, status, content_type, body.size);
     if (request->method == HTTP_METHOD_HEAD || !body_allowed(status)) {
         if (owned) buf_fini(owned);
     } else if (body.size <= INLINE_BYTES_MAX) {
@@ -195,7 +202,7 @@ static void answer(struct http_request *request, int status, const char *content
         buf_reset(&exchange->fields);
         buf_reset(&exchange->head);
         exchange->status = 500;
-        head_write(exchange, 500, NULL, 0);
+        http_exchange_head(exchange, 500, NULL, 0);
         assert(!exchange->head.failed);
     }
     http_exchange_answered(exchange);
@@ -245,7 +252,7 @@ void http_exchange_finished(struct http_exchange *exchange)
         .request = &exchange->request,
         .status = exchange->status,
         .bytes_in = exchange->bytes_in,
-        .bytes_out = exchange->sent,
+        .bytes_out = exchange->streamed_bytes + exchange->sent,
         .duration_us = exchange->core->now_us - exchange->begun_us,
     };
     options->on_finished(options->context, &access);

@@ -78,6 +78,35 @@ static const char *const migrations[] = {
     "  PRIMARY KEY (project_id, property)"
     ") STRICT, WITHOUT ROWID;"
     "CREATE INDEX lookup_properties_table ON lookup_properties (table_id);",
+
+    "ALTER TABLE projects ADD COLUMN export_local_days INTEGER NOT NULL DEFAULT 0 CHECK (export_local_days IN (0, 1));"
+    "CREATE TABLE saved ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  project_id INTEGER NOT NULL REFERENCES projects,"
+    "  kind TEXT NOT NULL CHECK (kind IN ('funnel', 'cohort')),"
+    "  name TEXT NOT NULL,"
+    "  description TEXT NOT NULL,"
+    "  definition TEXT NOT NULL,"
+    "  revision INTEGER NOT NULL DEFAULT 1,"
+    "  created_by TEXT NOT NULL,"
+    "  created_ms INTEGER NOT NULL,"
+    "  modified_ms INTEGER NOT NULL,"
+    "  UNIQUE (project_id, kind, name)"
+    ") STRICT;",
+
+    "CREATE TABLE unlinks ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  project_id INTEGER NOT NULL REFERENCES projects,"
+    "  status TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'done', 'failed')),"
+    "  distinct_id TEXT NOT NULL,"
+    "  requested_by TEXT NOT NULL,"
+    "  requested_ms INTEGER NOT NULL,"
+    "  done_ms INTEGER NOT NULL DEFAULT 0,"
+    "  taken_from TEXT NOT NULL DEFAULT '',"
+    "  id_count INTEGER NOT NULL DEFAULT 0,"
+    "  error TEXT NOT NULL DEFAULT ''"
+    ") STRICT;"
+    "CREATE INDEX unlinks_pending ON unlinks (status) WHERE status = 'pending';",
 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 #define APPLICATION_ID 0x4361726E /* "Carn" */

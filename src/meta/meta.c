@@ -287,6 +287,7 @@ static enum status project_bury(struct meta *meta, int64_t project_id, struct er
                         project_id));
     TRY(database_change(meta->writer, meta->path, error, "DELETE FROM lookup_tables WHERE project_id = ?", "i",
                         project_id));
+    TRY(database_change(meta->writer, meta->path, error, "DELETE FROM saved WHERE project_id = ?", "i", project_id));
     return database_change(meta->writer, meta->path, error, "UPDATE projects SET deleted_ms = ? WHERE id = ?", "ii",
                            os_now_ms(), project_id);
 }
@@ -307,6 +308,28 @@ enum status meta_project_set_retention(struct meta *meta, int64_t project_id, in
     if (status == STATUS_OK)
         status = database_change(meta->writer, meta->path, error, "UPDATE projects SET retention_days = ? WHERE id = ?",
                                  "ii", days, project_id);
+    return meta_finish(meta, status, error);
+}
+
+enum status meta_project_set_identity(struct meta *meta, int64_t project_id, enum meta_identity identity,
+                                      struct error *error)
+{
+    TRY(meta_begin(meta, error));
+    enum status status = meta_project_require(meta, project_id, error);
+    if (status == STATUS_OK)
+        status = database_change(meta->writer, meta->path, error, "UPDATE projects SET identity = ? WHERE id = ?", "si",
+                                 str_of(meta_identity_name(identity)), project_id);
+    return meta_finish(meta, status, error);
+}
+
+enum status meta_project_set_export_days(struct meta *meta, int64_t project_id, bool local, struct error *error)
+{
+    TRY(meta_begin(meta, error));
+    enum status status = meta_project_require(meta, project_id, error);
+    if (status == STATUS_OK)
+        status = database_change(meta->writer, meta->path, error,
+                                 "UPDATE projects SET export_local_days = ? WHERE id = ?", "ii", (int64_t)local,
+                                 project_id);
     return meta_finish(meta, status, error);
 }
 

@@ -36,7 +36,7 @@
 #define META_PROJECT_ID_MAX    ((INT64_C(1) << 53) - 1) /* whole numbers that every JSON reader keeps exact */
 #define META_USERNAME_SUFFIX   ".cairn-service-account"
 
-/* How a project joins ids; fixed at its creation. The meaning is identity/'s. */
+/* How a project joins ids; fixed once it has data. The meaning is identity/'s. */
 enum meta_identity { META_IDENTITY_SIMPLIFIED, META_IDENTITY_ORIGINAL, META_IDENTITY_LEGACY };
 /* Each role may do what the roles before it may. */
 enum meta_role { META_ROLE_CONSUMER, META_ROLE_ANALYST, META_ROLE_ADMIN, META_ROLE_OWNER };
@@ -54,6 +54,7 @@ struct meta_project {
     struct str timezone; /* a name of the zone database that existed when the project was made */
     enum meta_identity identity;
     int64_t retention_days; /* older events are deleted; 0: none are */
+    bool export_local_days; /* days of raw exports are the time zone's, not UTC's */
     int64_t created_ms;
     unsigned char secret_digest[META_DIGEST_SIZE];
 };
@@ -113,14 +114,21 @@ struct meta_project_spec {
 /* *ret_secret is shown here and never again. */
 enum status meta_project_create(struct meta *meta, const struct meta_project_spec *spec, struct arena *arena,
                                 struct error *error, struct meta_project *ret_project, struct str *ret_secret) MUST_USE;
-/* Leaves a tombstone, so that neither id nor token come back, and removes the project's memberships and lookup tables.
- */
+/* Leaves a tombstone, so that neither id nor token come back, and removes the project's memberships, lookup tables and
+ * saved definitions. */
 enum status meta_project_delete(struct meta *meta, int64_t project_id, struct error *error) MUST_USE;
 
 #define META_RETENTION_DAYS_MAX 36500
 /* 0: events are kept for ever. */
 enum status meta_project_set_retention(struct meta *meta, int64_t project_id, int64_t days,
                                        struct error *error) MUST_USE;
+
+/* For a project without data only, which the caller knows (store/has_data.h): what is stored means what its mode said.
+ */
+enum status meta_project_set_identity(struct meta *meta, int64_t project_id, enum meta_identity identity,
+                                      struct error *error) MUST_USE;
+enum status meta_project_set_export_days(struct meta *meta, int64_t project_id, bool local,
+                                         struct error *error) MUST_USE;
 
 struct meta_account_spec {
     int64_t project_id;
@@ -191,6 +199,41 @@ enum status meta_deletions(struct meta *meta, int64_t project_id, int status, si
 enum status meta_deletion(struct meta *meta, int64_t project_id, int64_t id, struct arena *arena, struct error *error,
                           struct meta_deletion *ret_deletion) MUST_USE;
 
+/* ---- Unlinks: requests to take an id out of the person that it was linked to, and what became of them ---- */
+
+/*
+ * A request is written here first, as those to delete are, and carried out by the server that runs on the directory, or
+ * by the command line when none does. Its row stays: it is the record of who changed what links say.
+ *
+ *   PENDING ──▶ DONE      the id is a person of its own
+ *      └──────▶ FAILED    it was not linked to anything, or is not known; `error` says so
+ */
+enum meta_unlink_status { META_UNLINK_PENDING, META_UNLINK_DONE, META_UNLINK_FAILED };
+const char *meta_unlink_status_name(enum meta_unlink_status status); /* "pending", "done", "failed" */
+
+#define META_UNLINK_ID_SIZE_MAX 1024u
+struct meta_unlink {
+    int64_t id, project_id;
+    enum meta_unlink_status status;
+    struct str distinct_id;
+    struct str requested_by;       /* a username or "command line" */
+    int64_t requested_ms, done_ms; /* 0: not yet */
+    struct str taken_from;         /* the id that was shown for the person, once it is known */
+    int64_t id_count;              /* ids that this person had, with the one that left */
+    struct str error;
+};
+/* Writes a request: project_id, distinct_id and requested_by are read. NOT_FOUND for an unknown project, INVALID for an
+ * id that is empty or too long. */
+enum status meta_unlink_create(struct meta *meta, const struct meta_unlink *unlink, struct error *error,
+                               int64_t *ret_id) MUST_USE;
+/* Writes what became of the row with that id: status, done_ms, taken_from, id_count, error. */
+enum status meta_unlink_update(struct meta *meta, const struct meta_unlink *unlink, struct error *error) MUST_USE;
+/* Those of one project (0: of all), newest first, at most `limit`; of one status only unless `status` is -1. */
+enum status meta_unlinks(struct meta *meta, int64_t project_id, int status, size_t limit, struct arena *arena,
+                         struct error *error, struct meta_unlink **ret_unlinks, size_t *ret_count) MUST_USE;
+enum status meta_unlink(struct meta *meta, int64_t id, struct arena *arena, struct error *error,
+                        struct meta_unlink *ret_unlink) MUST_USE;
+
 /* ---- Lookup tables: what there is, not what stands in them, which is lookup/'s ---- */
 
 #define META_LOOKUP_ID_SIZE       36u /* a UUID */
@@ -242,6 +285,40 @@ enum status meta_lookup_table(struct meta *meta, int64_t project_id, struct str 
 /* Calls each() with every file that a table refers to, then sweep(), in one transaction. */
 enum status meta_lookup_sweep(struct meta *meta, void (*each)(void *ctx, struct str file), meta_file_fn *sweep,
                               void *ctx, struct error *error) MUST_USE;
+
+/* ---- Saved definitions: funnels and cohorts. What they mean is for query/ to say ---- */
+
+enum meta_saved_kind { META_SAVED_FUNNEL, META_SAVED_COHORT };
+const char *meta_saved_kind_name(enum meta_saved_kind kind); /* "funnel", "cohort" */
+
+#define META_SAVED_DEFINITION_MAX  ((size_t)1 << 20)
+#define META_SAVED_DESCRIPTION_MAX 4096u
+struct meta_saved {
+    int64_t id, project_id;
+    enum meta_saved_kind kind;
+    struct str name; /* of that kind unique in the project */
+    struct str description;
+    struct str definition; /* a JSON object, checked by who writes it */
+    int64_t revision;      /* counts the changes */
+    struct str created_by; /* a username, "project secret" or "command line" */
+    int64_t created_ms, modified_ms;
+};
+/* Writes project_id, kind, name, description, definition and created_by. CONFLICT when the name is taken, LIMIT when
+ * the project has count_max of the kind already; NOT_FOUND for an unknown project; INVALID for texts that cannot be. */
+enum status meta_saved_create(struct meta *meta, const struct meta_saved *saved, int64_t count_max, struct error *error,
+                              int64_t *ret_id) MUST_USE;
+/* Replaces name, description and definition of (project_id, kind, id), if it still has that revision: CONFLICT when it
+ * was changed meanwhile, or the name is taken. */
+enum status meta_saved_update(struct meta *meta, const struct meta_saved *saved, struct error *error) MUST_USE;
+/* NOT_FOUND when the project has no such one, which is for all the functions below the same. */
+enum status meta_saved_delete(struct meta *meta, int64_t project_id, enum meta_saved_kind kind, int64_t id,
+                              struct error *error) MUST_USE;
+/* As it is at this moment. In the arena. */
+enum status meta_saved(struct meta *meta, int64_t project_id, enum meta_saved_kind kind, int64_t id,
+                       struct arena *arena, struct error *error, struct meta_saved *ret_saved) MUST_USE;
+/* All of the kind, by id. */
+enum status meta_saved_list(struct meta *meta, int64_t project_id, enum meta_saved_kind kind, struct arena *arena,
+                            struct error *error, struct meta_saved **ret_saved, size_t *ret_count) MUST_USE;
 
 /* ---- The read side ---- */
 

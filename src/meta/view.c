@@ -94,6 +94,7 @@ static enum status load_project(struct load *load, sqlite3_stmt *row, struct met
     TRY(keep(load, row, 3, &project->timezone));
     project->created_ms = sqlite3_column_int64(row, 5);
     project->retention_days = sqlite3_column_int64(row, 7);
+    project->export_local_days = sqlite3_column_int64(row, 8) != 0;
     struct str digest = database_column(row, 6);
     if (!meta_identity_parse(database_column(row, 4), &project->identity) || digest.size != META_DIGEST_SIZE)
         return bad_row(load, "projects");
@@ -115,7 +116,8 @@ static enum status load_projects(struct load *load)
     sqlite3_stmt *rows = NULL;
     TRY(database_query(
         load->meta->loader, load->meta->path, load->error, &rows,
-        "SELECT id, name, token, timezone, identity, created_ms, secret_digest, retention_days FROM projects"
+        "SELECT id, name, token, timezone, identity, created_ms, secret_digest, retention_days,"
+        " export_local_days FROM projects"
         " WHERE deleted_ms IS NULL ORDER BY id",
         ""));
     bool row = false;

@@ -28,9 +28,10 @@
  *               byte order, then events with an insert id by it, before events without one as they came in. Newest
  *               first is the exact reverse. At most `limit` events, 0: all.
  *   EXPORT      the events, whole, at most `limit`, 0: all. When there are more, which ones is not promised. Their
- * order is not either; the native executor goes by the first days of the windows of time in which events are stored
- * (from the oldest), whose lengths differ, and by sections and events within one. FUNNEL, FLOW and COHORT take their
- * places here as they are built.
+ * order is not either, unless with `by_day`: then it goes from day to day of the range, without an order within one.
+ * (The native executor goes by the first days of the windows of time in which events are stored, from the oldest, whose
+ * lengths differ, and by sections and events within one.) FLOW and COHORT take their places here as they are built;
+ * funnels are plans of their own (funnel.h).
  *   RETENTION   who comes back in the intervals after a first event: retention.h.
  *   FREQUENCY   in how many hours or days of a bucket people are active: frequency.h.
  *
@@ -125,6 +126,7 @@ struct plan {
     size_t distinct_id_count;
     enum plan_order order; /* FEED */
     bool rows_as_json;     /* FEED, EXPORT: see struct event_row */
+    bool by_day;           /* EXPORT */
     uint32_t limit;        /* labels of SEGMENT, RETENTION and FREQUENCY with `on`, values of TOP_VALUES, names of
                               PROPERTIES, events of FEED and EXPORT */
     int64_t now_ms;        /* TODAY() */

@@ -465,6 +465,75 @@ static void exports_in_batches(void **state)
     executor_free(others[1]);
 }
 
+struct day_sink {
+    struct row_sink base;
+    uint64_t rows, sum;
+    int64_t day;
+    unsigned days;
+};
+
+static enum status follow_days(struct row_sink *base, const struct event_row *row, struct error *unused)
+{
+    struct day_sink *sink = (struct day_sink *)base;
+    int64_t day = floor_div(timezone_to_local_ms(plan.zone, row->time_ms), DAY_MS);
+    (void)unused;
+    if (plan.by_day) assert_true(day >= sink->day);
+    if (day != sink->day) sink->days++;
+    sink->day = day;
+    sink->rows++;
+    sink->sum += (uint64_t)(row->time_ms - T0 + DAY_MS) * 1000003 % 999983;
+    return STATUS_OK;
+}
+
+static struct day_sink read_days(struct executor *by, bool by_day, uint64_t piece)
+{
+    struct day_sink sink = {.base.row = follow_days, .day = INT64_MIN};
+    struct event_rows *rows;
+    bool done = false;
+    plan.by_day = by_day;
+    assert_int_equal(by->rows(by, &plan, &limits, &error, &rows), STATUS_OK);
+    while (!done) assert_int_equal(event_rows_read(rows, piece, &sink.base, &error, &done), STATUS_OK);
+    event_rows_free(rows);
+    return sink;
+}
+
+/* Day by day: the same rows, each in its day, though people's rows lie together in wide windows; also where a day has
+ * 23 hours, and of the first days when there is a limit. */
+static void exports_by_day(void **state)
+{
+    (void)state;
+    enum { ROWS = 43200, STEP_S = 20 }; /* ten days */
+    static const char *const zones[] = {"UTC", "America/New_York", "Australia/Lord_Howe"};
+    struct executor *one = executor_native_new_threads(store, 1);
+    for (int i = 0; i < ROWS; i += 2400) {
+        send_wide(i, 2400, STEP_S, 10);
+        if (i == ROWS / 2 / 2400 * 2400) flush();
+    }
+    plan.kind = PLAN_EXPORT;
+    for (size_t z = 0; z < 3; z++) {
+        assert_int_equal(timezone_load(str_of(zones[z]), &error, &plan.zone), STATUS_OK);
+        for (int narrow = 0; narrow < 2; narrow++) {
+            plan.from_day = DAY0 + (narrow ? 3 : -2);
+            plan.to_day = DAY0 + (narrow ? 5 : 12);
+            plan.where = narrow ? STR("properties[\"number\"] % 3 == 0") : STR_NULL;
+            struct day_sink any = read_days(executor, false, UINT64_MAX), sorted = read_days(executor, true, 100);
+            struct day_sink alone = read_days(one, true, UINT64_MAX);
+            assert_true(any.rows > 1000 && any.rows == sorted.rows && any.sum == sorted.sum);
+            assert_true(alone.rows == sorted.rows && alone.sum == sorted.sum);
+            assert_int_equal(sorted.days, narrow ? 3 : z ? 11 : 10);
+        }
+        plan.where = STR_NULL;
+        plan.from_day = DAY0 - 2;
+        plan.limit = 5000;
+        struct day_sink first = read_days(executor, true, UINT64_MAX);
+        assert_int_equal(first.rows, 5000);
+        assert_true(first.days < 9);
+        plan.limit = 0;
+    }
+    plan.by_day = false;
+    executor_free(one);
+}
+
 /* Cancelled while rows are on their way: the rest does not come, also when other threads are at it. Who stops reading
  * just frees. */
 static void exports_are_cancelled_in_the_middle(void **state)
@@ -718,6 +787,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(exports, setup, teardown),
         cmocka_unit_test_setup_teardown(exports_in_batches, setup, teardown),
+        cmocka_unit_test_setup_teardown(exports_by_day, setup, teardown),
         cmocka_unit_test_setup_teardown(exports_are_cancelled_in_the_middle, setup, teardown),
         cmocka_unit_test_setup_teardown(rows_as_json, setup, teardown),
         cmocka_unit_test_setup_teardown(sinks_stop, setup, teardown),

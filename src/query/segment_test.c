@@ -369,6 +369,90 @@ static void ranges_of_numbers_in_files(void **state)
     ask_for_ranges();
 }
 
+/* Whole vectors of decimals and of integers that some rows do not have: as codes, and with their extent from heads. */
+enum { MANY = 5000, MANY_BINS = 11 };
+static int cents_of(int i)
+{
+    return i * 37 % 4001;
+}
+static int number_of(int i)
+{
+    return i * 31 % 2003 - 1000;
+}
+
+static void check_many(int line, const char *property, bool numbers, bool filtered, bool users)
+{
+    struct segmentation result;
+    static unsigned counts[MANY_BINS][3];
+    static bool seen[MANY_BINS][3][50];
+    char reason[1200];
+    memset(counts, 0, sizeof counts);
+    memset(seen, 0, sizeof seen);
+    for (int i = 0; i < MANY; i++) {
+        int day = i % 60 / 24, user = i % 50, bin = numbers ? (number_of(i) + 1000) / 200 : cents_of(i) / 500;
+        if ((numbers && i % 5 == 0) || (filtered && i % 3) || (users && seen[bin][day][user])) continue;
+        seen[bin][day][user] = true;
+        counts[bin][day]++;
+    }
+    plan.measure = users ? MEASURE_UNIQUE : MEASURE_COUNT;
+    on(property);
+    where(filtered ? "properties[\"third\"] == true" : NULL);
+    if (executor->segment(executor, &plan, &limits, &error, &result) != STATUS_OK)
+        fail_msg("line %d: %s", line, error_text(&error, reason, sizeof reason));
+    uint32_t s = 0;
+    for (int bin = 0; bin < MANY_BINS; bin++) {
+        if (!(counts[bin][0] + counts[bin][1] + counts[bin][2])) continue; /* left out */
+        assert_true(s < result.series_count);
+        for (uint32_t b = 0; b < 3; b++) {
+            if (result.series[s].counts[b] == counts[bin][b]) continue;
+            fail_msg("line %d: " STR_FMT " has %llu instead of %u on day %u", line, STR_ARG(result.series[s].label),
+                     (unsigned long long)result.series[s].counts[b], counts[bin][b], b);
+        }
+        s++;
+    }
+    assert_int_equal(s, result.series_count);
+    segmentation_free(&result);
+}
+
+static void ranges_of_many_numbers(void **state)
+{
+    (void)state;
+    static struct sent events[MANY];
+    static char properties[MANY][64], ids[MANY][8];
+    for (int i = 0; i < MANY; i++) {
+        int size = snprintf(properties[i], sizeof properties[i], "{\"price\":%d.%02d,\"third\":%s", cents_of(i) / 100,
+                            cents_of(i) % 100, i % 3 ? "false" : "true");
+        snprintf(properties[i] + size, sizeof properties[i] - (size_t)size, i % 5 ? ",\"n\":%d}" : "}", number_of(i));
+        snprintf(ids[i], sizeof ids[i], "U%d", i % 50);
+        events[i] = (struct sent){"A", i % 60, ids[i], NULL, NULL, properties[i]};
+    }
+    send(events, MANY, 0);
+    plan.bin_count = 12;
+    for (int file = 0; file < 2; file++) {
+        for (int mode = 0; mode < 4; mode++) {
+            check_many(__LINE__, "price", false, mode & 1, mode & 2);
+            check_many(__LINE__, "n", true, mode & 1, mode & 2);
+            check_many(__LINE__, "properties[\"price\"] + 0", false, mode & 1, mode & 2); /* row by row */
+        }
+        assert_int_equal(store_flush(store, &error), STATUS_OK);
+    }
+    on("price");
+    where("properties[\"third\"] == 5"); /* a column of numbers, and none that counts */
+    check("");
+    where("properties[\"price\"] > 7");
+    plan.bin_count = 1000;
+    plan.measure = MEASURE_COUNT;
+    plan.unit = UNIT_RANGE;
+    struct segmentation result;
+    assert_int_equal(executor->segment(executor, &plan, &limits, &error, &result), STATUS_OK);
+    uint64_t total = 0, wanted = 0;
+    for (uint32_t s = 0; s < result.series_count; s++) total += result.series[s].counts[0];
+    for (int i = 0; i < MANY; i++) wanted += cents_of(i) > 700;
+    assert_int_equal(total, wanted);
+    assert_true(result.series_count > 600); /* of 0.05 */
+    segmentation_free(&result);
+}
+
 /* By tags: x 2, y 3, undefined 2. */
 static void ask_for_pairs(void)
 {
@@ -690,6 +774,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(lists_nulls_and_absence, setup, teardown),
         cmocka_unit_test_setup_teardown(ranges_of_numbers, setup, teardown),
         cmocka_unit_test_setup_teardown(ranges_of_numbers_in_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(ranges_of_many_numbers, setup, teardown),
         cmocka_unit_test_setup_teardown(pairs_of_labels, setup, teardown),
         cmocka_unit_test_setup_teardown(pairs_of_labels_in_files, setup, teardown),
         cmocka_unit_test_setup_teardown(labels_that_are_given, setup, teardown),

@@ -8,7 +8,8 @@
  *     queue       1/32    records before the log; as many may wait behind it                     at worst 2/32
  *     compaction  1/10    the plan of one; its columns may take as much again                    at worst 2/10
  *     cache       1/5     columns of sections
- *     queries     1/5     all threads together
+ *     queries     3/20    all threads together
+ *     exports     1/20    all together
  *     lookups     1/20    lookup tables; one that is larger all the same
  *     sessions    1/32    answers that are kept for their next pages
  *     the rest    1/15    ids and names, which grow with the data; the program; what the allocator keeps;
@@ -23,6 +24,7 @@ struct memory_shares {
     uint64_t queue_bytes;
     uint64_t bodies_bytes; /* of one event loop */
     uint64_t query_bytes;  /* of one query thread */
+    uint64_t exports_bytes;
     uint64_t sessions_bytes;
 };
 /* Whole MiB; each has a least value that the server needs to work at all, and some a greatest that is of use. */

@@ -440,7 +440,9 @@ enum status options_read_environment(struct options *options, char *const *envir
     return STATUS_OK;
 }
 
-#define MEMORY_MIN ((uint64_t)128 << 20)
+#define MEMORY_MIN          ((uint64_t)128 << 20)
+#define EXPORT_MEMORY_LEAST ((uint64_t)16 << 20)
+#define EXPORT_MEMORY_MOST  ((uint64_t)128 << 20)
 
 static enum status share_memory(struct options *options, struct error *error)
 {
@@ -459,6 +461,18 @@ static enum status share_memory(struct options *options, struct error *error)
     if (shares.queue_bytes < body_bytes) shares.queue_bytes = body_bytes;
     if (!options->http_bodies_bytes_max) options->http_bodies_bytes_max = shares.bodies_bytes;
     if (!options->query_memory_max_bytes) options->query_memory_max_bytes = shares.query_bytes;
+    if (!options->export_memory_bytes) options->export_memory_bytes = shares.exports_bytes;
+    if (!options->export_memory_max_bytes) {
+        uint64_t quarter = options->export_memory_bytes / 4;
+        if (quarter > EXPORT_MEMORY_MOST) quarter = EXPORT_MEMORY_MOST;
+        if (quarter < EXPORT_MEMORY_LEAST) quarter = EXPORT_MEMORY_LEAST;
+        options->export_memory_max_bytes = quarter;
+    }
+    if (options->export_memory_bytes < options->export_memory_max_bytes) {
+        (void)error_set(error, STATUS_INVALID, "export.memory_max is larger than export.memory");
+        error_hint(error, "one export must fit into the memory of all: raise export.memory or lower export.memory_max");
+        return STATUS_INVALID;
+    }
     if (!options->query_sessions_memory_bytes) options->query_sessions_memory_bytes = shares.sessions_bytes;
     if (!options->store_memory_max_bytes) options->store_memory_max_bytes = shares.events_bytes;
     if (!options->store_queue_bytes_max) options->store_queue_bytes_max = shares.queue_bytes;

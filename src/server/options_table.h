@@ -64,6 +64,8 @@ OPTION(INTEGER, ingest_elements_max, "ingest.elements_max", "255", "1..10000",
 OPTION(BYTES, ingest_list_bytes_max, "ingest.list_bytes_max", "8k", "256..16m", "a list property, as stored")
 OPTION(DURATION, ingest_age_max_ms, "ingest.age_max", "5d", "1m..36500d",
        "/track takes no event that is older; /import takes any age")
+OPTION(INTEGER, ingest_cluster_ids_max, "ingest.cluster_ids_max", "500", "2..100000",
+       "ids of one person in a project of the original identity mode; an id beyond stays by itself")
 OPTION(INTEGER, ingest_batch_messages_max, "ingest.batch_messages_max", "2000", "1..100000",
        "messages about profiles in one request")
 OPTION(BYTES, ingest_message_bytes_max, "ingest.message_bytes_max", "1m", "1k..64m", "the JSON of one message")
@@ -126,6 +128,22 @@ OPTION(BYTES, query_sessions_memory_bytes, "query.sessions_memory", "0", "0..102
        "memory of all of them; 0: a share of memory.max")
 OPTION(DURATION, query_sessions_age_ms, "query.sessions_age", "10m", "1s..1d",
        "an answer is forgotten when no page of it was asked for so long")
+OPTION(INTEGER, query_feed_events_max, "query.feed_events_max", "100000", "1..100000000",
+       "events in one answer of /stream/query")
+OPTION(INTEGER, query_funnel_steps_max, "query.funnel_steps_max", "30", "1..60", "steps of a funnel")
+
+OPTION(INTEGER, saved_funnels_max, "saved.funnels_max", "1000", "0..1000000", "saved funnels of a project")
+OPTION(INTEGER, saved_cohorts_max, "saved.cohorts_max", "1000", "0..1000000", "saved cohorts of a project")
+
+OPTION(INTEGER, export_threads, "export.threads", "2", "1..1024", "threads that read for exports")
+OPTION(INTEGER, export_concurrent_max, "export.concurrent_max", "100", "1..1000000",
+       "exports of one project at a time; more are answered with 429")
+OPTION(BYTES, export_memory_bytes, "export.memory", "0", "0..1024g",
+       "memory of all exports; when it is given out, 503; 0: a share of memory.max")
+OPTION(BYTES, export_memory_max_bytes, "export.memory_max", "0", "0..64g",
+       "memory of one export; 0: a quarter of all, from 16m to 128m")
+OPTION(DURATION, export_time_max_ms, "export.time_max", "12h", "1s..30d",
+       "an export is broken off after this, however slow its client")
 
 OPTION(BYTES, lookup_file_bytes_max, "lookup.file_bytes_max", "100000000", "1k..1g",
        "a lookup table as CSV, as sent and as unpacked; more is answered with 413")

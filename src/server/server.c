@@ -10,6 +10,8 @@
 #include "api/import.h"
 #include "api/record.h"
 #include "api/profile_sessions.h"
+#include "api/row_stream.h"
+#include "api/unlink.h"
 #include "base/log.h"
 #include "base/number.h"
 #include "http/server.h"
@@ -42,6 +44,7 @@ struct server {
     struct workers *workers, *recorders;
     struct executor *executor;
     struct profile_sessions *sessions;
+    struct row_streams *streams;
     struct lookup *lookup;
     struct ingest_limits limits, import_limits;
     struct api api;
@@ -67,7 +70,8 @@ static enum status open_store(struct server *server, struct error *error)
     options.fs = server->fs;
     options.link = identity_link;
     options.update = profile_update;
-    options.link_reasons = identity_link_reasons;
+    options.unlink = identity_unlink;
+    options.explain = identity_explain;
     options.wal_file_bytes = o->store_wal_file_bytes;
     options.memory_bytes_max = o->store_memory_max_bytes;
     options.flush_rows = (uint64_t)o->store_flush_rows;
@@ -132,6 +136,17 @@ static enum status open_lookup(struct server *server, struct error *error)
     return STATUS_OK;
 }
 
+static enum status open_streams(struct server *server, struct error *error)
+{
+    const struct options *o = server->options;
+    struct row_stream_limits limits = {.memory_bytes_max = o->export_memory_max_bytes,
+                                       .all_bytes_max = o->export_memory_bytes,
+                                       .concurrent_max = o->export_concurrent_max,
+                                       .time_max_ms = o->export_time_max_ms,
+                                       .threads = (unsigned)o->export_threads};
+    return row_streams_new(&limits, error, &server->streams);
+}
+
 static void fill_api(struct server *server)
 {
     const struct options *o = server->options;
@@ -147,6 +162,7 @@ static void fill_api(struct server *server)
     server->limits.list_bytes_max = o->ingest_list_bytes_max;
     server->limits.age_max_ms = o->ingest_age_max_ms;
     server->limits.reject_unknown_tokens = o->ingest_reject_unknown_tokens;
+    server->limits.cluster_ids_max = (uint32_t)o->ingest_cluster_ids_max;
     server->limits.messages_max = (size_t)o->ingest_batch_messages_max;
     server->limits.message_bytes_max = o->ingest_message_bytes_max;
     server->limits.profile_properties_max = (size_t)o->ingest_profile_properties_max;
@@ -168,6 +184,14 @@ static void fill_api(struct server *server)
         .lookup = server->lookup,
         .lookup_file_bytes_max = o->lookup_file_bytes_max,
         .sessions = server->sessions,
+        .streams = server->streams,
+        .saved =
+            {
+                .funnels_max = o->saved_funnels_max,
+                .cohorts_max = o->saved_cohorts_max,
+                .steps_max = (uint32_t)o->query_funnel_steps_max,
+                .selectors_max = (size_t)o->query_behaviors_max,
+            },
         .query =
             {
                 .memory_bytes_max = o->query_memory_max_bytes,
@@ -177,6 +201,7 @@ static void fill_api(struct server *server)
                 .rate_per_hour = o->query_rate_per_hour,
                 .page_max = o->query_page_max,
                 .behaviors_max = (size_t)o->query_behaviors_max,
+                .feed_events_max = o->query_feed_events_max,
             },
         .recording =
             {
@@ -389,6 +414,7 @@ static void *deletion_main(void *arg)
         bool purge = !purge_ms || now_ms - purge_ms >= purge_pause_ms;
         if (purge || view != last || now_ms - pending_ms >= PENDING_PAUSE_MS) {
             deletion_work(&server->api, view, purge);
+            unlink_work(&server->api, view);
             profile_sessions_expire(server->sessions, os_now_ms());
             pending_ms = now_ms;
             if (purge) purge_ms = now_ms;
@@ -438,6 +464,7 @@ static enum status start(struct server *server, struct error *error)
     unsigned threads = o->query_threads ? (unsigned)o->query_threads : os_cores();
     if (workers_new(threads, (size_t)o->query_queue_max, &server->workers) != STATUS_OK)
         return error_set(error, STATUS_LIMIT, "cannot start %u query threads", threads);
+    TRY(open_streams(server, error));
     TRY(open_enrichment(server, error));
     TRY(open_replays(server, error));
     fill_api(server);
@@ -473,6 +500,7 @@ static void stop(struct server *server)
     atomic_store(&server->api.stopping, true);
     if (server->deletion_thread_started) pthread_join(server->deletion_thread, NULL);
     workers_free(server->workers);
+    row_streams_free(server->streams);
     workers_free(server->recorders);
     http_server_free(server->http);
     http_tls_context_free(server->tls);

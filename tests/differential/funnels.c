@@ -223,6 +223,23 @@ static void labels(struct asked_funnel *asked, struct generator *g)
                                                   : STR("few");
 }
 
+/* What is asked most: different events in their order, nothing else. */
+static void make_plain(struct asked_funnel *asked, struct generator *g)
+{
+    static const char *const order[] = {"A", "B", "C", "D", "E"};
+    struct funnel_plan *plan = &asked->plan;
+    plan->exclusion_count = plan->hold_count = 0;
+    plan->on = STR_NULL;
+    plan->any_order = false;
+    plan->window_sessions = 0;
+    plan->count = generate_once_in(g, 3) ? FUNNEL_TOTALS : FUNNEL_UNIQUES;
+    unsigned first = generate_below(g, 5);
+    for (size_t i = 0; i < plan->step_count; i++) {
+        asked->names[i][0] = str_of(order[(first + i) % 5]);
+        asked->steps[i].event_count = 1;
+    }
+}
+
 void asked_funnel_init(struct asked_funnel *asked, struct generator *g, const struct generated_place *place)
 {
     static const enum plan_unit units[] = {UNIT_DAY, UNIT_DAY, UNIT_WEEK, UNIT_MONTH, UNIT_DAYS, UNIT_RANGE};
@@ -255,6 +272,7 @@ void asked_funnel_init(struct asked_funnel *asked, struct generator *g, const st
     window(plan, g);
     labels(asked, g);
     if (generate_once_in(g, 2)) plan->where = filter(asked, g);
+    if (generate_once_in(g, 3)) make_plain(asked, g);
 }
 
 void asked_funnel_fini(struct asked_funnel *asked)

@@ -158,7 +158,8 @@ test('properties/top: how many events have each, of one event or of all', async 
   assert.ok(Object.keys(await ask('/properties/top', { event: 'view' })).length <= 10);
   assert.equal(Object.keys(await ask('/properties/top', { event: 'view', limit: 1 })).length, 1);
   assert.deepEqual(await ask('/properties/top', { event: 'nobody did this' }), {});
-  const dated = await ask('/properties/top', { event: 'signup', limit: 1000, from_date: dayOf(30), to_date: dayOf(29) });
+  const days = { from_date: dayOf(30), to_date: dayOf(29) };
+  const dated = await ask('/properties/top', { event: 'signup', limit: 1000, ...days });
   assert.deepEqual(dated.plan, { count: 2 });
 });
 
@@ -255,13 +256,12 @@ test("days are those of the project's zone, also where clocks change", async () 
       ...times.map((time) => there.event('spring', { time: at(time), distinct_id: 'u', hours: 1 })),
       there.event('other', { time: at(times[0]), distinct_id: 'u' }),
     );
-    const answer = async (path, params) =>
-      (
-        await there.server.request(
-          `/api/2.0/events${path}?${query({ project_id: there.project.project_id, from_date: '2024-03-30', to_date: '2024-04-01', ...params })}`,
-          { headers: { Authorization: there.authorization } },
-        )
-      ).json();
+    const days_around = { from_date: '2024-03-30', to_date: '2024-04-01' };
+    const answer = async (path, params) => {
+      const whole = query({ project_id: there.project.project_id, ...days_around, ...params });
+      const headers = { Authorization: there.authorization };
+      return (await there.server.request(`/api/2.0/events${path}?${whole}`, { headers })).json();
+    };
     const days = await answer('', { event: '["spring","other"]', unit: 'day' });
     assert.deepEqual(days.data.values, {
       spring: { '2024-03-30': 1, '2024-03-31': 2, '2024-04-01': 1 },

@@ -384,7 +384,7 @@ test('every bad parameter is named, and nothing else is harmed', async () => {
     [{ sort_key: 'properties[' }, /sort_key/],
     [{ sort_key: 'properties["age"]', sort_order: 'up' }, /sort_order/],
     [{ include_all_users: 'perhaps' }, /include_all_users/],
-    [{ filter_by_cohort: '{"id":1}' }, /filter_by_cohort.*no cohorts/],
+    [{ filter_by_cohort: '{"id":1}' }, /filter_by_cohort.*no cohort 1/],
     [{ behaviors: '{}' }, /behaviors/],
     [{ behaviors: '[{"name":"b","window":"90y","event_selectors":[{"event":"a"}]}]' }, /behaviors\[0\]\.window/],
     [

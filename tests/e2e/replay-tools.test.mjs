@@ -56,6 +56,33 @@ const segmented = (answer) => {
   assert.ok(Array.isArray(answer.json().data.series));
   assert.equal(answer.json().legend_size, 1);
 };
+// A question after three events of the case's name: {plan, n, tags}.
+const asked = (send) => async (c) => {
+  await world.send(
+    ...[1, 2, 3].map((n) => event(c, { n, plan: n > 1 ? 'pro' : 'free', tags: n > 2 ? ['x', 'y'] : ['x'] })),
+  );
+  return send(c);
+};
+const q = (base, path, params) => `${base}${path}?${query({ ...params })}`;
+const ofAccount = (c, path, params) => get(q('/api/query', path, { ...params, project_id: c.project_id }), account(c));
+const ofSecret = (c, path, params) => get(q('/api/2.0', path, params), { Authorization: `Basic ${base64(c.secret)}` });
+const sumOf = (buckets) => Object.values(buckets).reduce((a, b) => a + b, 0);
+const names = (answer) => {
+  assert.equal(answer.status, 200, answer.text);
+  assert.ok(answer.json().length && answer.json().every((name) => typeof name === 'string'), answer.text);
+};
+const topProperties = (answer) => {
+  assert.equal(answer.status, 200, answer.text);
+  assert.ok(Object.keys(answer.json()).length);
+  for (const property of Object.values(answer.json())) assert.ok(Number.isInteger(property.count));
+};
+const measured = (answer) => {
+  assert.equal(answer.status, 200, answer.text);
+  const { results, status, data } = answer.json();
+  assert.equal(status, 'ok');
+  assert.equal(sumOf(results), 6);
+  assert.deepEqual(Object.values(data.values), [results]);
+};
 const lookupTable = async (c) => {
   const made = await request(`${c.url}/lookup-tables?project_id=${c.project_id}`, {
     method: 'POST',
@@ -129,6 +156,12 @@ const table = [
       },
     ],
     [
+      'events/properties/top: names of columns',
+      asked((c) => ofSecret(c, '/events/properties/top', { limit: 2000 })),
+      {},
+      topProperties,
+    ],
+    [
       'not authorized',
       () => get('/api/2.0/engage', { Authorization: `Basic ${base64('wrong')}` }),
       {},
@@ -155,6 +188,12 @@ const table = [
       (c) => get(`/api/2.0/engage/revenue?${query({ ...dates, project_id: c.project_id })}`, account(c)),
       {},
       (answer) => assert.ok(answer.json().results.$overall),
+    ],
+    [
+      'events/properties/top without an event',
+      asked((c) => get(q('/api/2.0', '/events/properties/top', { project_id: c.project_id }), account(c))),
+      {},
+      topProperties,
     ],
     [
       'not authorized',
@@ -301,6 +340,79 @@ const table = [
       page,
     ],
     [
+      'events, properties and their values: what there is',
+      asked((c) =>
+        [
+          ['/events/names', { type: 'general' }],
+          ['/events/properties/values', { event: c.name, name: 'plan', limit: 255 }],
+          ['/events/properties/values', { name: 'plan' }],
+        ].map(([path, params]) => ofAccount(c, path, params)),
+      ),
+      {},
+      names,
+    ],
+    [
+      'event_properties',
+      asked((c) => ofAccount(c, '/events/properties/top', { event: c.name })),
+      {},
+      topProperties,
+    ],
+    [
+      'top_events',
+      asked((c) => ofAccount(c, '/events/top', { type: 'unique', limit: 10 })),
+      {},
+      (answer) => {
+        assert.equal(answer.json().type, 'unique');
+        for (const { event, amount, percent_change } of answer.json().events)
+          assert.deepEqual([typeof event, typeof amount, typeof percent_change], ['string', 'number', 'number']);
+      },
+    ],
+    [
+      'event_counts, property_counts',
+      asked((c) => [
+        ofAccount(c, '/events', { ...dates, event: JSON.stringify([c.name]), type: 'general', unit: 'day' }),
+        ofAccount(c, '/events/properties', {
+          ...dates,
+          event: c.name,
+          name: 'plan',
+          values: '["pro"]',
+          type: 'general',
+          unit: 'day',
+        }),
+      ]),
+      {},
+    ],
+    [
+      'segmentation_numeric',
+      asked((c) =>
+        ofAccount(c, '/segmentation/numeric', {
+          ...dates,
+          event: c.name,
+          on: 'properties["n"]',
+          unit: 'day',
+          type: 'general',
+        }),
+      ),
+      {},
+      (answer) => assert.deepEqual(Object.keys(answer.json().data.values), ['1 - 2', '2 - 3', '3 - 4']),
+    ],
+    [
+      'segmentation_sum',
+      asked((c) =>
+        ofAccount(c, '/segmentation/sum', { ...dates, event: c.name, on: 'properties["n"]', unit: 'day' }),
+      ),
+      {},
+      measured,
+    ],
+    [
+      'segmentation_average',
+      asked((c) =>
+        ofAccount(c, '/segmentation/average', { ...dates, event: c.name, on: 'properties["n"]', unit: 'month' }),
+      ),
+      {},
+      (answer) => assert.equal(sumOf(answer.json().results), 2),
+    ],
+    [
       'engage/stats',
       (c) => form('/api/query/engage/stats', { action: 'count()', project_id: c.project_id }, account(c)),
       {},
@@ -337,6 +449,46 @@ const table = [
       {},
       failure(400, /event/),
     ],
+    [
+      'events and their properties',
+      asked((c) => [
+        get(
+          q('/api/2.0', '/events', {
+            event: JSON.stringify([c.name]),
+            type: 'general',
+            unit: 'day',
+            interval: 7,
+            format: 'json',
+          }),
+          secret(c),
+        ),
+        get(
+          q('/api/2.0', '/events/properties', {
+            event: c.name,
+            name: 'plan',
+            values: '["pro"]',
+            type: 'unique',
+            unit: 'day',
+            interval: 7,
+            limit: 5,
+            format: 'json',
+          }),
+          secret(c),
+        ),
+      ]),
+      {},
+    ],
+    [
+      'lists',
+      asked((c) =>
+        [
+          ['/events/names', { type: 'general' }],
+          ['/events/properties/values', { event: c.name, name: 'plan' }],
+        ].map(([path, params]) => get(q('/api/2.0', path, { ...params, format: 'json' }), secret(c))),
+      ),
+      {},
+      names,
+    ],
     ['import', (c) => get(`/import?${query({ data: base64(history(c)), api_key: c.secret })}`), { old: 1 }, one],
   ]),
   ...client('RMixpanel', segmented, [
@@ -351,6 +503,49 @@ const table = [
         ];
       },
       {},
+    ],
+    [
+      'two segmentations: a matrix of every date, inner and outer name',
+      asked((c) =>
+        get(
+          q('/api/2.0', '/segmentation/multiseg', {
+            event: c.name,
+            ...dates,
+            unit: 'day',
+            type: 'unique',
+            inner: 'properties["plan"]',
+            outer: 'properties["tags"]',
+          }),
+          { Authorization: basic(`${c.secret}:${c.secret}`) },
+        ),
+      ),
+      {},
+      (answer) => {
+        const { series, values } = answer.json().data;
+        assert.deepEqual(Object.keys(values), ['x', 'y']);
+        for (const inner of Object.values(values)) {
+          assert.deepEqual(Object.keys(inner), ['pro', 'free']);
+          for (const buckets of Object.values(inner)) assert.deepEqual(Object.keys(buckets), series);
+        }
+      },
+    ],
+    [
+      'an action by a segmentation, and alone',
+      asked((c) => {
+        const params = { event: c.name, ...dates, unit: 'day', type: 'unique', action: 'sum' };
+        const inner = 'number(properties["n"])';
+        const headers = { Authorization: basic(`${c.secret}:${c.secret}`) };
+        return [
+          get(q('/api/2.0', '/segmentation/multiseg', { ...params, inner, outer: 'properties["plan"]' }), headers),
+          get(q('/api/2.0', '/segmentation/sum', { ...params, on: inner }), headers),
+        ];
+      }),
+      {},
+      (answer) => {
+        const { results, data } = answer.json();
+        assert.equal(results ? sumOf(results) : sumOf(data.values.pro) + sumOf(data.values.free), 6);
+        for (const buckets of Object.values(data.values)) assert.deepEqual(Object.keys(buckets), data.series);
+      },
     ],
     ['engage', (c) => get('/api/2.0/engage/', { Authorization: basic(`${c.secret}:${c.secret}`) }), {}, page],
     [

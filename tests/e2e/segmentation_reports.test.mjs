@@ -1,5 +1,5 @@
-// /segmentation/numeric, /sum, /average and /multiseg: shapes, numbers, and what they say to questions that make no sense.
-// Expected numbers are written down or counted here in the plainest way.
+// /segmentation/numeric, /sum, /average and /multiseg: shapes, numbers, and what they say to questions that make no
+// sense. Expected numbers are written down here.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

@@ -145,9 +145,9 @@ static enum status worker_bin_codes(struct worker *worker, uint16_t codes[VECTOR
 
 enum status worker_label_codes(struct worker *worker, const struct bound_labels *labels, const uint32_t **ret_codes)
 {
-    if (!labels->binned) return worker_codes(worker, labels->property, labels->profile, ret_codes);
+    if (!labels->binned && !labels->paired) return worker_codes(worker, labels->property, labels->profile, ret_codes);
     uint16_t codes[VECTOR_ROWS_MAX];
-    TRY(worker_bin_codes(worker, codes));
+    TRY(worker_label_codes16(worker, labels, codes));
     for (uint32_t i = 0; i < worker->rows; i++) worker->profile_codes[i] = codes[i];
     *ret_codes = worker->profile_codes;
     return STATUS_OK;
@@ -157,5 +157,6 @@ enum status worker_label_codes16(struct worker *worker, const struct bound_label
                                  uint16_t ret_codes[VECTOR_ROWS_MAX])
 {
     if (labels->binned) return worker_bin_codes(worker, ret_codes);
+    if (labels->paired) return worker_pair_codes(worker, labels, ret_codes);
     return worker_codes16(worker, labels->property, labels->profile, labels->code_count, ret_codes);
 }

@@ -3,12 +3,77 @@
  * without time; then both lists are known, a pair has a slot of its own, and rows are counted into pairs. All three
  * look at the same snapshot.
  *
- * An expression that a run's dictionary decides is a look-up by code, as elsewhere. The others are evaluated row by
- * row.
+ * Where a run's dictionaries decide both expressions, two codes make one, and a table says which pair that is; so such
+ * runs are read like those of one dictionary. Others are read row by row.
  */
 #include "query/native/survey.h"
 
 #include <stdlib.h>
+
+/* --- by code --- */
+
+#define CODES_MAX 32767 /* narrow.c takes no more */
+
+static uint32_t codes_of(const struct bound_labels *side)
+{
+    return side->form == SOURCE_ONE ? 1 : side->code_count;
+}
+
+static uint32_t label_at(const struct bound_labels *side, uint32_t code)
+{
+    return side->form == SOURCE_ONE ? side->label : side->labels[code];
+}
+
+/* LABEL_NONE is above all others. */
+static uint32_t pair_of(const struct survey *survey, uint32_t outer, uint32_t inner)
+{
+    if (outer >= survey->labels.count || inner >= survey->by_labels.count) return LABEL_NONE;
+    return outer * survey->by_labels.count + inner;
+}
+
+enum status crossed_bind(const struct survey *survey, struct arena *arena, struct bound *bound)
+{
+    const struct bound_labels *outer = &bound->sides[0], *inner = &bound->sides[1];
+    bound->labels = (struct bound_labels){.form = SOURCE_PAIR};
+    if (outer->form > SOURCE_TABLE || inner->form > SOURCE_TABLE) return STATUS_OK;
+    if (outer->form == SOURCE_ONE && inner->form == SOURCE_ONE) {
+        bound->labels.form = SOURCE_ONE;
+        bound->labels.label = pair_of(survey, outer->label, inner->label);
+        return STATUS_OK;
+    }
+    uint64_t count = (uint64_t)codes_of(outer) * codes_of(inner);
+    if (count > CODES_MAX) return STATUS_OK;
+    uint32_t *table = arena_alloc(arena, count * sizeof *table);
+    if (!table) return STATUS_LIMIT;
+    for (uint32_t o = 0, at = 0; o < codes_of(outer); o++) {
+        for (uint32_t i = 0; i < codes_of(inner); i++)
+            table[at++] = pair_of(survey, label_at(outer, o), label_at(inner, i));
+    }
+    bound->labels = (struct bound_labels){
+        .form = SOURCE_TABLE, .paired = bound->sides, .labels = table, .code_count = (uint32_t)count};
+    return STATUS_OK;
+}
+
+static enum status read_codes(struct worker *worker, const struct bound_labels *side, uint16_t codes[VECTOR_ROWS_MAX])
+{
+    if (side->form == SOURCE_TABLE)
+        return worker_codes16(worker, side->property, side->profile, side->code_count, codes);
+    memset(codes, 0, VECTOR_ROWS_MAX * sizeof *codes);
+    return STATUS_OK;
+}
+
+enum status worker_pair_codes(struct worker *worker, const struct bound_labels *labels,
+                              uint16_t ret_codes[VECTOR_ROWS_MAX])
+{
+    const struct bound_labels *sides = labels->paired;
+    uint16_t inner[VECTOR_ROWS_MAX], count = (uint16_t)codes_of(&sides[1]);
+    TRY(read_codes(worker, &sides[0], ret_codes));
+    TRY(read_codes(worker, &sides[1], inner));
+    for (uint32_t i = 0; i < VECTOR_ROWS_MAX; i++) ret_codes[i] = (uint16_t)(ret_codes[i] * count + inner[i]);
+    return STATUS_OK;
+}
+
+/* --- row by row --- */
 
 /* One of the two expressions in the vector at hand. */
 struct side {
@@ -58,11 +123,10 @@ static enum status labels_of(struct worker *worker, struct side *side, uint32_t 
     return STATUS_OK;
 }
 
-/* LABEL_NONE is above all others. */
 static uint32_t pair_cell(const struct survey *survey, uint32_t outer, uint32_t inner, uint32_t bucket)
 {
-    if (outer >= survey->labels.count || inner >= survey->by_labels.count) return survey->cell_count;
-    return (outer * survey->by_labels.count + inner) * survey->bucket_count + bucket;
+    uint32_t pair = pair_of(survey, outer, inner);
+    return pair == LABEL_NONE ? survey->cell_count : pair * survey->bucket_count + bucket;
 }
 
 static enum status cross_lists(struct worker *worker, struct side sides[2], uint32_t from, uint32_t to,
@@ -101,14 +165,7 @@ enum status worker_cross(struct worker *worker, uint32_t from, uint32_t to, cons
     sides[1].list = &worker->by_list;
     TRY(read_side(worker, &sides[0], worker->on_state, worker->on_columns, "on", keep));
     TRY(read_side(worker, &sides[1], worker->by_state, worker->by_columns, "by", keep));
-    if (of[0].form > SOURCE_TABLE || of[1].form > SOURCE_TABLE)
-        return cross_lists(worker, sides, from, to, buckets, keep, each);
-    for (uint32_t i = from; i < to; i++) {
-        uint32_t outer = of[0].form == SOURCE_ONE ? of[0].label : of[0].labels[sides[0].codes[i]];
-        uint32_t inner = of[1].form == SOURCE_ONE ? of[1].label : of[1].labels[sides[1].codes[i]];
-        worker->cells[i] = keep[i] ? pair_cell(survey, outer, inner, buckets[i]) : survey->cell_count;
-    }
-    return each(worker, NULL, worker->cells + from, from, to - from);
+    return cross_lists(worker, sides, from, to, buckets, keep, each);
 }
 
 /* --- the whole --- */

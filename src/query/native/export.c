@@ -11,10 +11,15 @@
  * anybody as long as there is work, and between two reads, at most one round is decoded ahead. The first rounds are
  * small: who stops after a few events has not paid for many.
  *
+ * Days. With by_day the runs are gone through once for each day that they have a part of, for its instants alone. Runs of
+ * one day, the usual ones of new events, cost nothing more by that; of wider ones the times are read once a day.
+ *
  * Memory: a scan for each thread, and the batches. A batch that is full (wide rows, or more of them than expected) ends
  * its task early; the reader then goes on with the rest of that task itself, before the next batch, so the order stays.
  */
 #include "query/native/rows.h"
+
+#include "base/civil.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -27,7 +32,14 @@
 #define BATCHES_PER_SLOT  2
 #define ROUND_BATCHES_MAX 64
 
+/* A part of the range that is given away before the next one. */
+struct part {
+    struct interval *intervals;
+    size_t interval_count;
+};
+
 struct task {
+    const struct part *part;
     uint32_t run, vector, vector_end; /* what is left of it: [vector, vector_end), of the first one from `row` on */
     uint32_t row;
 };
@@ -65,7 +77,9 @@ struct export
     struct selection selection;
     struct pool *pool;
     struct scan_run *runs;
-    uint32_t run_count, run, vector; /* of the next task */
+    struct part *parts;
+    size_t part_count, part;         /* the one of the next task */
+    uint32_t run_count, run, vector; /* likewise */
     uint64_t left;                   /* until the plan's limit */
     struct worker *workers;          /* one a slot, and the last one for the reader */
     unsigned slots;
@@ -149,6 +163,8 @@ static enum status fill(struct export *e, struct worker *worker, struct export_b
     batch->rows = arena_alloc(batch->arena, BATCH_ROWS_MAX * sizeof *batch->rows);
     if (!batch->rows) return selection_out_of_memory(&e->selection, error);
     TRY(worker_ready(e, worker, error));
+    worker->selection.intervals = task->part->intervals;
+    worker->selection.interval_count = task->part->interval_count;
     for (bool all = true; task->vector < task->vector_end; task->vector++, task->row = 0) {
         uint32_t rows, left;
         TRY(selection_interrupted(&e->selection, error));
@@ -186,33 +202,43 @@ static enum status fill_task(void *ctx, unsigned slot, uint32_t index)
 
 /* --- rounds --- */
 
-/* How many vectors of the run a task takes: from how much of its time lies in the range. */
-static uint32_t task_vectors(const struct selection *s, const struct scan_run *run)
+/* How much of the run's time lies in the part. */
+static double time_inside(const struct part *part, const struct scan_run *run)
 {
-    double span = (double)(run->time_max_ms - run->time_min_ms + 1), inside = 0;
-    for (size_t i = 0; i < s->interval_count; i++) {
-        int64_t from = s->intervals[i].from_ms, to = s->intervals[i].to_ms;
+    double inside = 0;
+    for (size_t i = 0; i < part->interval_count; i++) {
+        int64_t from = part->intervals[i].from_ms, to = part->intervals[i].to_ms;
         if (from < run->time_min_ms) from = run->time_min_ms;
         if (to > run->time_max_ms + 1) to = run->time_max_ms + 1;
         if (from < to) inside += (double)(to - from);
     }
+    return inside;
+}
+
+/* How many vectors of the run a task takes. */
+static uint32_t task_vectors(const struct part *part, const struct scan_run *run)
+{
+    double span = (double)(run->time_max_ms - run->time_min_ms + 1), inside = time_inside(part, run);
     double vectors = BATCH_ROWS / (VECTOR_ROWS_MAX * (inside / span) + 1);
     return vectors < 1 ? 1 : vectors > TASK_VECTORS_MAX ? TASK_VECTORS_MAX : (uint32_t)vectors;
 }
 
 static bool next_task(struct export *e, struct task *ret)
 {
-    while (e->run < e->run_count && e->vector >= e->runs[e->run].vectors) {
-        e->run++;
-        e->vector = 0;
+    for (; e->part < e->part_count; e->part++, e->run = e->vector = 0) {
+        const struct part *part = &e->parts[e->part];
+        for (; e->run < e->run_count; e->run++, e->vector = 0) {
+            const struct scan_run *run = &e->runs[e->run];
+            if (e->vector >= run->vectors || time_inside(part, run) == 0) continue;
+            uint32_t count = task_vectors(part, run), left = run->vectors - e->vector;
+            if (count > left) count = left;
+            *ret = (struct task){
+                .part = part, .run = e->run, .vector = e->vector, .vector_end = e->vector + count};
+            e->vector += count;
+            return true;
+        }
     }
-    if (e->run == e->run_count) return false;
-    const struct scan_run *run = &e->runs[e->run];
-    uint32_t count = task_vectors(&e->selection, run), left = run->vectors - e->vector;
-    if (count > left) count = left;
-    *ret = (struct task){.run = e->run, .vector = e->vector, .vector_end = e->vector + count};
-    e->vector += count;
-    return true;
+    return false;
 }
 
 static void start_round(struct export *e, struct round *round)
@@ -232,7 +258,7 @@ static void start_round(struct export *e, struct round *round)
 /* What failed shows when it is the batch's turn. */
 static void finish_round(struct export *e, struct round *round)
 {
-    if (round->started && pool_finish(e->pool, &round->job) != STATUS_OK) e->run = e->run_count;
+    if (round->started && pool_finish(e->pool, &round->job) != STATUS_OK) e->part = e->part_count;
     round->started = false;
 }
 
@@ -329,6 +355,31 @@ static enum status make_batches(struct export *e, size_t memory_bytes_max, struc
     return STATUS_OK;
 }
 
+/* The whole range, or each day of it of which there may be something. */
+static enum status make_parts(struct export *e, struct error *error)
+{
+    struct selection *s = &e->selection;
+    const struct plan *plan = s->plan;
+    int64_t first = plan->to_day, last = plan->from_day;
+    for (uint32_t r = 0; r < e->run_count && plan->by_day; r++) {
+        int64_t from = floor_div(timezone_to_local_ms(plan->zone, e->runs[r].time_min_ms), DAY_MS) - 1;
+        int64_t to = floor_div(timezone_to_local_ms(plan->zone, e->runs[r].time_max_ms), DAY_MS) + 1;
+        if (from < first) first = from;
+        if (to > last) last = to;
+    }
+    if (first < plan->from_day) first = plan->from_day;
+    if (last > plan->to_day) last = plan->to_day;
+    e->part_count = plan->by_day ? (first <= last ? (size_t)(last - first) + 1 : 0) : 1;
+    e->parts = arena_new_array(s->arena, struct part, e->part_count + 1);
+    if (!e->parts) return selection_out_of_memory(s, error);
+    if (!plan->by_day) e->parts[0] = (struct part){s->intervals, s->interval_count};
+    for (size_t p = 0; p < e->part_count && plan->by_day; p++) {
+        int64_t day = first + (int64_t)p;
+        TRY(selection_intervals(s, day, day, error, &e->parts[p].intervals, &e->parts[p].interval_count));
+    }
+    return STATUS_OK;
+}
+
 static enum status prepare(struct export *e, struct native *native, const struct plan_limits *limits,
                            struct error *error)
 {
@@ -343,6 +394,7 @@ static enum status prepare(struct export *e, struct native *native, const struct
     e->run_count = (uint32_t)run_count;
     TRY(selection_load_profiles(&e->selection, native, e->runs, run_count, error));
     if (run_count) qsort(e->runs, run_count, sizeof *e->runs, by_window);
+    TRY(make_parts(e, error));
     e->selection.share_bytes_max = limits->memory_bytes_max / e->slots; /* of each worker */
     start_round(e, other(e));
     return STATUS_OK;

@@ -1,9 +1,7 @@
 /*
  * How often people are active, on the event store: a survey (survey.h) of the local hours or days of the range, which
  * are its buckets. Without labels there is a bit for each (unit, person of a range), set as for counting people
- * (people.c), and then counted for 64 persons at a time: with the words of the units of a bucket coming one by one,
- * word i of `least` has the bits of those who have been active in at least i + 1 units so far. What is in both goes one
- * further, and mostly that is nothing soon.
+ * (people.c), and then counted for some hundred persons at a time (cohort_kernels.h).
  *
  * With labels bits would be too many: (person, unit, label) is collected, sorted, and what is there twice let go of.
  */
@@ -12,10 +10,12 @@
 #include <stdlib.h>
 
 #include "base/civil.h"
+#include "query/native/cohort_kernels.h"
 #include "query/native/people.h"
 
-#define RANGE_BYTES_NEAR ((size_t)1 << 20) /* of bits that are set */
-#define PIECE_ROWS       8192              /* of a run in a range, at least, mostly */
+#define RANGE_BYTES_NEAR ((size_t)1 << 20)  /* of bits that are set */
+#define RANGE_PERSONS    (LEAST_WORDS * 64) /* a range has a multiple of them */
+#define PIECE_ROWS       8192               /* of a run in a range, at least, mostly */
 #define ROWS_WORTH       ((uint64_t)1 << 17)
 
 /* Items of labels: place << PLACE_SHIFT | unit << UNIT_SHIFT | slot. */
@@ -32,7 +32,7 @@ struct counter {
     uint64_t low, high; /* the persons of the range at hand */
     uint64_t *items;
     size_t item_count, item_capacity;
-    uint64_t *least;          /* `width` words */
+    uint64_t *least;          /* `width` times LEAST_WORDS */
     uint32_t *active;         /* by slot: units of the bucket at hand */
     uint32_t *touched;        /* slots with some */
     uint64_t *counts, *slots; /* at least i + 1 units: all, and by slot */
@@ -94,30 +94,13 @@ static enum status mark_run(struct counting *c, struct worker *worker, const str
     return STATUS_OK;
 }
 
-/* Adds those whose bits are set in one word of the units [from, to) of a bucket, and clears the bits. */
-static void count_word(struct worker *worker, uint64_t *least, uint32_t from, uint32_t to, size_t word,
-                       uint64_t *counts)
-{
-    uint32_t most = 0;
-    for (uint32_t unit = from; unit < to; unit++) {
-        uint64_t *bits = &worker->bits[unit * worker->words + word], more = *bits;
-        *bits = 0;
-        for (uint32_t i = 0; more && i < most; i++) {
-            uint64_t both = least[i] & more;
-            least[i] |= more;
-            more = both;
-        }
-        if (more) least[most++] = more;
-    }
-    for (uint32_t i = 0; i < most; i++) counts[i] += (uint64_t)__builtin_popcountll(least[i]);
-}
-
 static enum status bits_task(void *ctx, unsigned slot, uint32_t index)
 {
     struct counting *c = ctx;
     struct survey *survey = &c->survey;
     struct worker *worker = &survey->workers[slot];
     struct counter *counter = &c->counters[slot];
+    const struct cohort_kernels *kernels = CPU_SELECT(cohort_kernels);
     uint64_t low = index * c->range_persons, high = low + c->range_persons;
     TRY(survey_interrupted(survey, &worker->error));
     worker->person_base = (uint32_t)low;
@@ -137,8 +120,9 @@ static enum status bits_task(void *ctx, unsigned slot, uint32_t index)
         if (low == 0) { /* nobody */
             for (uint32_t unit = from; unit < to; unit++) worker->bits[unit * worker->words] &= ~(uint64_t)1;
         }
-        for (size_t word = 0; word < worker->words; word++)
-            count_word(worker, counter->least, from, to, word, counter->counts + (size_t)bucket * c->width);
+        for (size_t word = 0; word < worker->words; word += LEAST_WORDS)
+            kernels->count_least(worker->bits + from * worker->words + word, worker->words, to - from, counter->least,
+                                 counter->counts + (size_t)bucket * c->width);
     }
     return STATUS_OK;
 }
@@ -286,7 +270,7 @@ static enum status count(struct counting *c)
     }
     if (slots > 1 && rows > ROWS_WORTH && ranges < slots * 4) ranges = slots * 4;
     if (ranges < least) ranges = least;
-    c->range_persons = (persons / ranges / 64 + 1) * 64;
+    c->range_persons = (persons / ranges / RANGE_PERSONS + 1) * RANGE_PERSONS;
     if (survey->on && c->range_persons > ITEM_PERSONS) c->range_persons = ITEM_PERSONS;
     survey->range_count = (uint32_t)((persons + c->range_persons - 1) / c->range_persons);
     return pool_run(survey->pool, survey->range_count, survey->on ? items_task : bits_task, c);
@@ -333,7 +317,7 @@ static enum status make_counters(struct counting *c)
     for (unsigned i = 0; i < slots; i++) {
         struct counter *counter = &c->counters[i];
         counter->counts = arena_new_array(survey->arena, uint64_t, c->cells + 1);
-        counter->least = arena_new_array(survey->arena, uint64_t, (size_t)c->width + 1);
+        counter->least = arena_new_array(survey->arena, uint64_t, ((size_t)c->width + 1) * LEAST_WORDS);
         counter->slots = arena_new_array(survey->arena, uint64_t, c->slot_count * c->cells + 1);
         counter->active = arena_new_array(survey->arena, uint32_t, others);
         counter->touched = arena_new_array(survey->arena, uint32_t, others);

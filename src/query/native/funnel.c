@@ -208,6 +208,7 @@ static enum status make_plan(struct funneling *f)
     f->journey_plan.from_ms = f->entries.from_ms - before_ms;
     f->journey_plan.to_ms = f->entries.to_ms + ahead_ms;
     f->journey_plan.required = f->entry_mask;
+    f->journey_plan.by_selector = funnel_is_plain(f);
     f->journey_plan.where = plan->where;
     f->journey_plan.where_selectors = f->step_mask;
     return STATUS_OK;
@@ -340,7 +341,7 @@ static enum status add_series(struct funneling *f, const struct ranked_label *ra
 
 static enum status walk(struct funneling *f)
 {
-    journey_visit_fn visit = funnel_is_plain(f) ? funnel_visit_plain : funnel_visit;
+    journey_visit_fn visit = journeys_are_by_selector(f->journeys) ? funnel_visit_plain : funnel_visit;
     return journeys_walk(f->journeys, visit, f, f->error);
 }
 

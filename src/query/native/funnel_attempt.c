@@ -14,8 +14,6 @@
 
 #include <stdlib.h>
 
-#define WORK_BETWEEN_LOOKS ((uint64_t)1 << 20)
-
 /* --- one attempt --- */
 
 struct trial {
@@ -230,7 +228,7 @@ static enum status begin_funnel(struct funneling *f, struct funnel_slot *slot, s
 
 static enum status look_at_clock(struct funneling *f, struct funnel_slot *slot, struct error *error)
 {
-    if (slot->work < WORK_BETWEEN_LOOKS) return STATUS_OK;
+    if (slot->work < FUNNEL_WORK_BETWEEN_LOOKS) return STATUS_OK;
     slot->work = 0;
     return native_interrupted(f->limits, error);
 }
@@ -292,56 +290,4 @@ enum status funnel_visit(void *ctx, unsigned slot_number, const struct journey *
     /* a bucket returns where clocks are set back over midnight: each one by itself */
     for (uint32_t b = 0; b < f->bucket_count; b++) TRY(walk_entries(f, slot, journey, b, error));
     return STATUS_OK;
-}
-
-/* --- plain funnels --- */
-
-bool funnel_is_plain(const struct funneling *f)
-{
-    return f->journey_plan.value_count == 0 && f->journey_plan.selector_count <= JOURNEY_SELECTORS_SHORT &&
-           !f->plan->exclusion_count && !f->plan->any_order && f->plan->count == FUNNEL_UNIQUES && !f->optimized &&
-           !f->window_sessions && (!f->plan->trend || f->entries.ascends);
-}
-
-/* Steps are few and so are the events that an attempt has used: they are compared with, not stamped. */
-enum status funnel_visit_plain(void *ctx, unsigned slot_number, const struct journey *journey, struct error *error)
-{
-    struct funneling *f = ctx;
-    struct funnel_slot *slot = &f->slots[slot_number];
-    const uint64_t *keys = journey->keys;
-    const unsigned shift = journey->mask_bits;
-    const uint32_t count = journey->count, steps = f->step_count;
-    const uint64_t window = (uint64_t)f->window_ms, grace = (uint64_t)f->grace_ms;
-    uint32_t used[JOURNEY_SELECTORS_SHORT], current = BUCKET_NONE;
-    for (uint32_t i = 0; i < count; i++) {
-        if (!(keys[i] & 1)) continue;
-        uint64_t start = keys[i] >> shift, last = start;
-        uint32_t bucket = time_table_at(&f->entries, journey->base_ms + (int64_t)start), at = i, reached = 1;
-        if (bucket == BUCKET_NONE || bucket == current) continue;
-        current = bucket;
-        used[0] = i;
-        for (; reached < steps; reached++) {
-            uint64_t bit = (uint64_t)1 << reached, first = last < grace ? 0 : last - grace;
-            uint32_t j = at;
-            while (j && keys[j - 1] >> shift >= first) j--;
-            bool found = false;
-            for (; j < count && keys[j] >> shift <= start + window; j++) {
-                if (!(keys[j] & bit)) continue;
-                found = true;
-                for (uint32_t k = 0; k < reached; k++) found &= used[k] != j;
-                if (found) break;
-            }
-            slot->work += j - at + 1;
-            if (!found) break;
-            uint64_t time = keys[j] >> shift;
-            slot->from_previous_ms[reached] = time > last ? time - last : 0;
-            slot->from_start_ms[reached] = time > start ? time - start : 0;
-            used[reached] = at = j;
-            last = time;
-        }
-        funnel_count_cells(slot->overall + (size_t)bucket * steps, reached, slot->from_previous_ms,
-                           slot->from_start_ms);
-        if (!f->plan->trend) break;
-    }
-    return look_at_clock(f, slot, error);
 }

@@ -80,6 +80,7 @@ struct funnel_slot {
     uint64_t from_previous_ms[FUNNEL_STEPS_MAX], from_start_ms[FUNNEL_STEPS_MAX]; /* of the attempt at hand */
     uint64_t work; /* events looked at since the last look at the clock */
 };
+#define FUNNEL_WORK_BETWEEN_LOOKS ((uint64_t)1 << 20)
 
 struct funneling {
     const struct funnel_plan *plan;
@@ -111,8 +112,11 @@ enum status funnel_out_of_memory(const struct funneling *f, struct error *error)
 /* --- funnel_attempt.c --- */
 /* A person's attempts, each handed on as it ends. */
 enum status funnel_visit(void *ctx, unsigned slot, const struct journey *journey, struct error *error);
-/* The same for plain funnels: uniques of fixed steps without anything else. */
+
+/* --- funnel_plain.c --- */
+/* Fixed steps and nothing else. */
 bool funnel_is_plain(const struct funneling *f);
+/* The same for those, when their journeys are by selector. */
 enum status funnel_visit_plain(void *ctx, unsigned slot, const struct journey *journey, struct error *error);
 
 /* --- funnel_count.c --- */

@@ -91,10 +91,9 @@ static enum status list_groups(struct group_joins *joins, const struct plan *pla
     return STATUS_OK;
 }
 
-static enum status load(struct group_joins *joins, struct plan *plan, const struct plan_limits *limits,
-                        struct error *error)
+static enum status load(struct group_joins *joins, struct plan *plan, const struct str *texts, size_t text_count,
+                        const struct plan_limits *limits, struct error *error)
 {
-    const struct str texts[] = {plan->where, plan->on, plan->by, plan->of, plan->retention.born_where};
     size_t left = limits->memory_bytes_max / 2;
     TRY(list_groups(joins, plan, limits, error));
     plan->joins = joins->joins;
@@ -104,7 +103,7 @@ static enum status load(struct group_joins *joins, struct plan *plan, const stru
                                    .bare_name_is_property = true,
                                    .joins = plan->joins,
                                    .join_count = plan->join_count};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    for (size_t i = 0; i < text_count; i++) {
         const struct expr *expr;
         if (texts[i].data) (void)!expr_compile(joins->arena, texts[i], &options, NULL, &expr);
     }
@@ -120,17 +119,18 @@ static enum status load(struct group_joins *joins, struct plan *plan, const stru
     return STATUS_OK;
 }
 
-enum status group_joins_new(struct store *store, struct plan *plan, const struct plan_limits *limits,
-                            struct error *error, struct group_joins **ret_joins)
+enum status group_joins_of(struct store *store, struct plan *plan, const struct str *texts, size_t text_count,
+                           const struct plan_limits *limits, struct error *error, struct group_joins **ret_joins)
 {
     struct snapshot *shadow;
-    bool any = false;
+    bool groups = false, any = false;
     *ret_joins = NULL;
+    for (size_t i = 0; i < text_count; i++) any |= texts[i].data != NULL;
+    if (!any) return STATUS_OK;
     TRY(store_snapshot(store, store_profiles_of(plan->project), error, &shadow));
-    for (uint32_t i = 0; i < snapshot_event_count(shadow) && !any; i++)
-        any = store_profiles_group_key(snapshot_event_name(shadow, i)).data != NULL;
-    bool asked = plan->where.data || plan->on.data || plan->by.data || plan->of.data || plan->retention.born_where.data;
-    if (!any || !asked) {
+    for (uint32_t i = 0; i < snapshot_event_count(shadow) && !groups; i++)
+        groups = store_profiles_group_key(snapshot_event_name(shadow, i)).data != NULL;
+    if (!groups) {
         snapshot_free(shadow);
         return STATUS_OK;
     }
@@ -142,7 +142,7 @@ enum status group_joins_new(struct store *store, struct plan *plan, const struct
     joins->shadow = shadow;
     joins->arena = arena_new(limits->memory_bytes_max);
     const struct plan before = *plan;
-    enum status status = load(joins, plan, limits, error);
+    enum status status = load(joins, plan, texts, text_count, limits, error);
     if (status != STATUS_OK) {
         *plan = before;
         group_joins_free(joins);
@@ -150,6 +150,13 @@ enum status group_joins_new(struct store *store, struct plan *plan, const struct
     }
     *ret_joins = joins;
     return STATUS_OK;
+}
+
+enum status group_joins_new(struct store *store, struct plan *plan, const struct plan_limits *limits,
+                            struct error *error, struct group_joins **ret_joins)
+{
+    const struct str texts[] = {plan->where, plan->on, plan->by, plan->of, plan->retention.born_where};
+    return group_joins_of(store, plan, texts, sizeof texts / sizeof *texts, limits, error, ret_joins);
 }
 
 void group_joins_free(struct group_joins *joins)

@@ -17,4 +17,9 @@ struct store;
  * left for the run to refuse. LIMIT, CANCELLED, and errors from the data. */
 enum status group_joins_new(struct store *store, struct plan *plan, const struct plan_limits *limits,
                             struct error *error, struct group_joins **ret_joins) MUST_USE;
+/* The same for plans of other kinds, whose expressions are these texts (NULL data: none): of `plan` project, zone,
+ * now_ms and the joins are looked at. */
+enum status group_joins_of(struct store *store, struct plan *plan, const struct str *texts, size_t text_count,
+                           const struct plan_limits *limits, struct error *error,
+                           struct group_joins **ret_joins) MUST_USE;
 void group_joins_free(struct group_joins *joins);

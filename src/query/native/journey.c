@@ -29,7 +29,6 @@
 #define RANGE_ROWS        ((uint64_t)1 << 17)
 #define RANGE_ROWS_RUN    2048 /* of a run, on average: opening it costs as much as some rows */
 #define RANGE_PERSONS_MAX ((uint64_t)1 << 20)
-#define SPAN_BITS         43
 #define SHARE_MIN         ((size_t)8 << 20)
 #define EXPR_BUDGET_MIN   ((size_t)2 << 20)
 #define MEMO_CODES_MAX    ((uint32_t)1 << 20)
@@ -301,36 +300,55 @@ static enum status bind_task(void *ctx, unsigned slot, uint32_t index)
 }
 
 /* Sections of older windows first, so that a person's events come nearly in order. */
-static int by_window(const void *a, const void *b)
+struct placed_run {
+    uint64_t first; /* 0: of required selectors */
+    uint64_t selector;
+    const struct scan_run *run;
+    uint32_t index;
+};
+
+static int by_place(const void *a, const void *b)
 {
-    const struct scan_run *x = *(const struct scan_run *const *)a, *y = *(const struct scan_run *const *)b;
-    if (x->window_ms != y->window_ms) return x->window_ms < y->window_ms ? -1 : 1;
-    if (x->section != y->section) return x->section < y->section ? -1 : 1;
-    return (x->event > y->event) - (x->event < y->event);
+    const struct placed_run *x = a, *y = b;
+    if (x->first != y->first) return x->first < y->first ? -1 : 1;
+    if (x->selector != y->selector) return x->selector < y->selector ? -1 : 1;
+    if (x->run->window_ms != y->run->window_ms) return x->run->window_ms < y->run->window_ms ? -1 : 1;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+static bool can_be_by_selector(const struct journeys *journeys)
+{
+    if (!journeys->plan->by_selector || !journeys->short_form) return false;
+    for (size_t i = 0; i < journeys->survey.run_count; i++) {
+        uint64_t possible = journeys->runs[i].possible;
+        if (!journeys->survey.runs[i].never && possible & (possible - 1)) return false;
+    }
+    return true;
 }
 
 static enum status order_runs(struct journeys *journeys)
 {
     struct survey *survey = &journeys->survey;
     uint64_t required = journeys->plan->required;
-    const struct scan_run **runs = arena_new_array(survey->arena, const struct scan_run *, survey->run_count + 1);
-    if (!runs) return journeys_out_of_memory(journeys, survey->error);
-    for (size_t i = 0; i < survey->run_count; i++) runs[i] = &survey->runs[i].run;
-    qsort(runs, survey->run_count, sizeof *runs, by_window);
-    for (int pass = 0; pass < 2; pass++) {
-        for (size_t i = 0; i < survey->run_count; i++) {
-            const struct bound *bound = (const struct bound *)runs[i]; /* its first member */
-            size_t index = (size_t)(bound - survey->runs);
-            bool first = !required || (journeys->runs[index].possible & required);
-            if (bound->never || first != (pass == 0)) continue;
-            journeys->order[journeys->run_count++] = (uint32_t)index;
-            survey->row_count += bound->run.rows;
-            journeys->may_lack |=
-                first && required && !(journeys->runs[index].plain && journeys->runs[index].always & required);
-        }
-        if (pass == 0) journeys->required_runs = journeys->run_count;
+    struct placed_run *placed = arena_new_array(survey->arena, struct placed_run, survey->run_count + 1);
+    size_t count = 0;
+    if (!placed) return journeys_out_of_memory(journeys, survey->error);
+    journeys->by_selector = can_be_by_selector(journeys);
+    for (size_t i = 0; i < survey->run_count; i++) {
+        const struct journey_run *run = &journeys->runs[i];
+        if (survey->runs[i].never) continue;
+        bool first = !required || run->possible & required;
+        placed[count++] = (struct placed_run){.first = !first,
+                                              .selector = journeys->by_selector ? run->possible : 0,
+                                              .run = &survey->runs[i].run,
+                                              .index = (uint32_t)i};
+        journeys->may_lack |= first && required && !(run->plain && run->always & required);
+        journeys->required_runs += first;
+        survey->row_count += survey->runs[i].run.rows;
     }
-    if (journeys->required_runs == 0) journeys->run_count = 0; /* nobody can be there */
+    qsort(placed, count, sizeof *placed, by_place);
+    for (size_t i = 0; i < count; i++) journeys->order[i] = placed[i].index;
+    if (journeys->required_runs) journeys->run_count = (uint32_t)count; /* else nobody can be there */
     return STATUS_OK;
 }
 
@@ -379,7 +397,7 @@ enum status journeys_open(struct native *native, const struct journey_plan *plan
 {
     if (plan->selector_count == 0 || plan->selector_count > JOURNEY_SELECTORS_MAX ||
         plan->value_count > JOURNEY_VALUES_MAX || plan->from_ms > plan->to_ms ||
-        (uint64_t)plan->to_ms - (uint64_t)plan->from_ms > (uint64_t)1 << SPAN_BITS)
+        (uint64_t)plan->to_ms - (uint64_t)plan->from_ms > (uint64_t)1 << JOURNEY_TIME_BITS)
         return error_set(error, STATUS_INVALID, "too many selectors, or too long a range");
     struct journeys *journeys = calloc(1, sizeof *journeys);
     if (!journeys) abort();
@@ -441,6 +459,11 @@ void journeys_free(struct journeys *journeys)
     snapshot_free(survey->snapshot);
     arena_free(survey->arena);
     free(journeys);
+}
+
+bool journeys_are_by_selector(const struct journeys *journeys)
+{
+    return journeys->by_selector;
 }
 
 unsigned journeys_slots(const struct journeys *journeys)
@@ -674,11 +697,20 @@ static enum status count_range(struct journeys *journeys, struct walker *walker,
     return STATUS_OK;
 }
 
+/* The part of a key that says which selector it is; the mask has one bit. */
+static inline uint64_t selector_key(uint64_t mask)
+{
+    return (uint64_t)__builtin_ctzll(mask) << JOURNEY_TIME_BITS;
+}
+
 static inline void put_event(struct journeys *journeys, struct walker *walker, uint32_t to,
                              const struct journey_event *event)
 {
-    if (journeys->short_form)
-        walker->keys[to] = (uint64_t)(event->time_ms - journeys->plan->from_ms) << journeys->mask_bits | event->mask;
+    uint64_t time = (uint64_t)(event->time_ms - journeys->plan->from_ms);
+    if (journeys->by_selector)
+        walker->keys[to] = selector_key(event->mask) | time;
+    else if (journeys->short_form)
+        walker->keys[to] = time << journeys->mask_bits | event->mask;
     else
         walker->events[to] = *event;
 }
@@ -709,7 +741,10 @@ static enum status fill_vector(struct journeys *journeys, struct walker *walker,
     if (run->plain && journeys->short_form) {
         for (uint32_t s = from; s < to && !any; s++) any = counts[segments->persons[s] - low] != 0;
         if (!any) return STATUS_OK;
-        TRY(read_times(journeys, walker, &bound->run, journeys->mask_bits, run->always));
+        if (journeys->by_selector)
+            TRY(read_times(journeys, walker, &bound->run, 0, selector_key(run->always)));
+        else
+            TRY(read_times(journeys, walker, &bound->run, journeys->mask_bits, run->always));
         for (uint32_t s = from, row = from ? segments->ends[from - 1] : 0; s < to; s++) {
             uint32_t place = (uint32_t)(segments->persons[s] - low), end = segments->ends[s];
             if (counts[place] && !(moved && journeys_is_moved(journeys, segments->persons[s]))) {
@@ -785,7 +820,9 @@ static enum status need_spare(struct journeys *journeys, struct walker *walker, 
 static bool lacks_required(const struct journeys *journeys, const struct journey *journey)
 {
     for (uint32_t i = 0; i < journey->count; i++) {
-        if (journey_mask(journey, i) & journeys->plan->required) return false;
+        uint64_t mask =
+            journeys->by_selector ? (uint64_t)1 << (journey->keys[i] >> JOURNEY_TIME_BITS) : journey_mask(journey, i);
+        if (mask & journeys->plan->required) return false;
     }
     return true;
 }

@@ -24,6 +24,11 @@
  * the two arrays is there, the same one for all persons. They belong to the walk, which does not look at them again: a
  * visitor may write to them.
  *
+ * Selector by selector. Who asks for `by_selector` gets, where no event name belongs to two selectors and the form is
+ * short, the events of the first selector in order, then those of the next: mostly they come so, and need no sorting.
+ * journeys_are_by_selector tells whether it is so; then journey_time and journey_mask do not serve, a key is
+ * selector << JOURNEY_TIME_BITS | (time_ms - base_ms).
+ *
  * Memory is what plan_limits allows. One person's events are all in memory at once: when they do not fit, LIMIT.
  * Errors: INVALID for an expression (prefixed by its parameter's name), LIMIT, CANCELLED; CORRUPT and IO from the data.
  */
@@ -32,6 +37,7 @@
 #define JOURNEY_SELECTORS_MAX   64
 #define JOURNEY_SELECTORS_SHORT 16
 #define JOURNEY_VALUES_MAX      4
+#define JOURNEY_TIME_BITS       43
 
 struct journey_selector {
     const struct str *events; /* a name given twice is given once */
@@ -51,12 +57,13 @@ struct journey_plan {
     uint64_t project;
     const struct timezone_info *zone;
     int64_t now_ms;         /* TODAY() */
-    int64_t from_ms, to_ms; /* [from, to), at most 2^43 ms (279 years) */
+    int64_t from_ms, to_ms; /* [from, to), at most 2^JOURNEY_TIME_BITS ms (279 years) */
     const struct journey_selector *selectors;
     size_t selector_count;
     uint64_t required;        /* bits of selectors */
     struct str where;         /* has to be true as well, for some of the selectors; NULL data: none */
     uint64_t where_selectors; /* bits of those */
+    bool by_selector;
     const struct journey_expression *values;
     size_t value_count;
     const struct expr_join *const *joins; /* as in struct plan */
@@ -77,7 +84,7 @@ struct journey_event {
 struct journey {
     uint32_t person; /* never 0 */
     uint32_t count;  /* at least 1 */
-    uint64_t *keys;  /* (time_ms - base_ms) << mask_bits | mask, ascending; or NULL */
+    uint64_t *keys;  /* (time_ms - base_ms) << mask_bits | mask, ascending (see above, too); or NULL */
     struct journey_event *events;
     int64_t base_ms;
     unsigned mask_bits;
@@ -99,6 +106,7 @@ enum status journeys_open(struct native *native, const struct journey_plan *plan
 void journeys_free(struct journeys *journeys);
 /* How many visitors there are at most at a time: `slot` below is less. */
 unsigned journeys_slots(const struct journeys *journeys);
+bool journeys_are_by_selector(const struct journeys *journeys);
 /* Of the limits, what a visitor of each slot may take for itself. */
 size_t journeys_slot_bytes(const struct journeys *journeys);
 

@@ -104,6 +104,7 @@ struct journeys {
     struct journey_run *runs;
     uint32_t *order, required_runs, run_count; /* runs that matter: those with required selectors first */
     bool short_form, may_lack;                 /* may_lack: counted rows may turn out to match nothing required */
+    bool by_selector;
     unsigned mask_bits;
     uint64_t span; /* of the range */
     size_t entry_bytes, entries_max;

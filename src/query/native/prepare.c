@@ -230,6 +230,10 @@ static enum status bind_expression(struct worker *worker, const struct bound *bo
 static enum status bind_labels(struct worker *worker, struct bound *bound)
 {
     struct survey *survey = worker->survey;
+    if (survey->labels.bins && survey->labels.bins->count == 0) { /* there are no numbers at all */
+        bound->labels = (struct bound_labels){.form = SOURCE_ONE, .label = LABEL_NONE};
+        return STATUS_OK;
+    }
     if (columns_only_profile(worker->on_columns))
         bound->labels = survey->profile_labels;
     else
@@ -238,8 +242,9 @@ static enum status bind_labels(struct worker *worker, struct bound *bound)
     bound->sides = arena_new_array(worker->arena, struct bound_labels, 2);
     if (!bound->sides) return survey_out_of_memory(survey, &worker->error);
     bound->sides[0] = bound->labels;
-    bound->labels = (struct bound_labels){.form = SOURCE_PAIR};
-    return bind_expression(worker, bound, worker->by_state, worker->by_columns, &survey->by_labels, &bound->sides[1]);
+    TRY(bind_expression(worker, bound, worker->by_state, worker->by_columns, &survey->by_labels, &bound->sides[1]));
+    enum status status = crossed_bind(survey, worker->arena, bound);
+    return status == STATUS_OK ? status : survey_out_of_memory(survey, &worker->error);
 }
 
 static enum status bind_numbers(struct worker *worker, struct bound *bound)

@@ -2,6 +2,7 @@
 /* One retention under way on the event store: what retention.c, retention_marks.c and retention_items.c share. The
  * essay is in retention.c. */
 #include "base/radix.h"
+#include "query/native/cohort_kernels.h"
 #include "query/native/people.h"
 #include "query/retention.h"
 
@@ -20,13 +21,6 @@ struct moved_row {
 struct moved_rows {
     struct moved_row *rows; /* in one list by person */
     size_t count, capacity;
-};
-
-/* A row of which the minute does not tell in which interval it is. */
-struct late_row {
-    uint32_t run, row;
-    uint32_t place; /* of the person in the range */
-    uint32_t interval;
 };
 
 /* What one participant of the pool has to itself. */

@@ -11,7 +11,6 @@
 
 #define MINUTE_MS 60000
 #define LATE_MAX  65536
-#define SHIFT     44 /* of the inverse of an interval: see divide */
 
 /* --- rows put aside --- */
 
@@ -85,18 +84,6 @@ static enum status settle_late(struct retaining *r, unsigned slot)
 
 /* --- by minutes --- */
 
-struct minutes {
-    uint32_t interval, span; /* minutes of an interval; of all, and the minute behind, which may still be the last */
-    uint64_t inverse;        /* 2^SHIFT / interval, rounded up; 0: it would not be exact */
-    uint32_t offset;         /* from those of the run to those since base_ms */
-};
-
-/* Exact where minutes · interval < 2^SHIFT. */
-static inline uint32_t divide(const struct minutes *m, uint32_t minutes)
-{
-    return m->inverse ? (uint32_t)(minutes * m->inverse >> SHIFT) : minutes / m->interval;
-}
-
 /* Only times decide which rows of the run are returns of whom. */
 static bool is_plain(const struct retaining *r, size_t run)
 {
@@ -114,33 +101,28 @@ static enum status mark_plain(struct retaining *r, unsigned slot, uint32_t run)
     struct retainer *retainer = &r->retainers[slot];
     const struct bound *bound = &r->returns.runs[run];
     struct people_vectors vectors = {.low = retainer->low, .high = retainer->high};
-    struct minutes m = {.interval = (uint32_t)(r->interval_ms / MINUTE_MS)};
+    const struct cohort_kernels *kernels = CPU_SELECT(cohort_kernels);
+    struct interval_minutes m = {.interval = (uint32_t)(r->interval_ms / MINUTE_MS)};
     m.span = m.interval * r->intervals;
-    if ((uint64_t)m.span * m.interval < (uint64_t)1 << (SHIFT - 1)) m.inverse = ((uint64_t)1 << SHIFT) / m.interval + 1;
+    if ((uint64_t)m.span * m.interval < (uint64_t)1 << (INVERSE_SHIFT - 1))
+        m.inverse = ((uint64_t)1 << INVERSE_SHIFT) / m.interval + 1;
     m.offset = (uint32_t)((bound->run.window_ms - r->base_ms) / MINUTE_MS);
-    if (!retainer->late) retainer->late = malloc((LATE_MAX + VECTOR_ROWS_MAX) * sizeof *retainer->late);
+    if (!retainer->late) retainer->late = malloc((LATE_MAX + VECTOR_ROWS_MAX + 1) * sizeof *retainer->late);
     if (!retainer->late) return survey_out_of_memory(&r->returns, &worker->error);
     TRY(worker_open_run(worker, bound));
-    const uint32_t *births = retainer->minutes;
-    uint64_t *marks = retainer->marks;
-    uint32_t words = r->words, low = (uint32_t)retainer->low;
+    uint32_t low = (uint32_t)retainer->low, since[VECTOR_ROWS_MAX];
+    uint16_t rows[VECTOR_ROWS_MAX];
     while (vectors.more || !vectors.begun) {
         const uint32_t *minutes, *persons;
         TRY(people_next_vector(worker, bound, &vectors));
         if (vectors.from >= vectors.to) continue;
         TRY(scan_minutes(worker->scan, &worker->error, &minutes));
-        persons = worker->persons;
-        struct late_row *late = retainer->late + retainer->late_count;
-        for (uint32_t row = vectors.from; row < vectors.to; row++) {
-            uint32_t place = persons[row] - low, since = minutes[row] + m.offset - births[place];
-            if (since > m.span) continue;
-            uint32_t interval = divide(&m, since);
-            if (since == interval * m.interval)
-                *late++ = (struct late_row){run, vectors.vector * VECTOR_ROWS_MAX + row, place, interval};
-            else
-                marks[(size_t)place * words + interval / 64] |= (uint64_t)1 << (interval % 64);
-        }
-        retainer->late_count = (size_t)(late - retainer->late);
+        persons = worker->persons + vectors.from;
+        uint32_t count = kernels->find_returns(&m, minutes + vectors.from, persons, vectors.to - vectors.from, low,
+                                               retainer->minutes, rows, since);
+        uint32_t first = vectors.vector * VECTOR_ROWS_MAX + vectors.from;
+        retainer->late_count += kernels->mark_returns(&m, rows, since, count, persons, low, r->words, retainer->marks,
+                                                      run, first, retainer->late + retainer->late_count);
         if (retainer->late_count >= LATE_MAX) TRY(settle_late(r, slot));
     }
     return STATUS_OK;

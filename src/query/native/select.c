@@ -43,37 +43,39 @@ static enum status find_events(struct selection *s, struct error *error)
 }
 
 /* Within a piece of constant offset the days of the range are one interval; those of neighbouring pieces join. */
-static enum status find_intervals(struct selection *s, struct error *error)
+enum status selection_intervals(struct selection *s, int64_t from_day, int64_t to_day, struct error *error,
+                                struct interval **ret_intervals, size_t *ret_count)
 {
-    const struct plan *plan = s->plan;
+    const struct timezone_info *zone = s->plan->zone;
     /* Offsets stay below a day, so a day on either side holds the range. */
-    int64_t at = (plan->from_day - 1) * DAY_MS, end = (plan->to_day + 2) * DAY_MS;
-    int64_t from_local = plan->from_day * DAY_MS, to_local = (plan->to_day + 1) * DAY_MS;
-    size_t capacity = 0;
-    if (plan->to_local_ms && plan->from_local_ms > from_local) from_local = plan->from_local_ms;
-    if (plan->to_local_ms && plan->to_local_ms < to_local) to_local = plan->to_local_ms;
+    int64_t at = (from_day - 1) * DAY_MS, end = (to_day + 2) * DAY_MS;
+    int64_t from_local = from_day * DAY_MS, to_local = (to_day + 1) * DAY_MS;
+    struct interval *intervals = NULL;
+    size_t count = 0, capacity = 0;
+    if (s->plan->to_local_ms && s->plan->from_local_ms > from_local) from_local = s->plan->from_local_ms;
+    if (s->plan->to_local_ms && s->plan->to_local_ms < to_local) to_local = s->plan->to_local_ms;
     while (at < end) {
-        int64_t next = timezone_next_change_ms(plan->zone, at), offset = timezone_offset_ms(plan->zone, at);
+        int64_t next = timezone_next_change_ms(zone, at), offset = timezone_offset_ms(zone, at);
         if (next > end) next = end;
         int64_t from = from_local - offset, to = to_local - offset;
         if (from < at) from = at;
         if (to > next) to = next;
         at = next;
         if (from >= to) continue;
-        if (s->interval_count && s->intervals[s->interval_count - 1].to_ms == from) {
-            s->intervals[s->interval_count - 1].to_ms = to;
+        if (count && intervals[count - 1].to_ms == from) {
+            intervals[count - 1].to_ms = to;
             continue;
         }
-        if (s->interval_count == capacity) {
-            size_t size = capacity * sizeof *s->intervals;
-            struct interval *grown =
-                arena_realloc(s->arena, s->intervals, size, size ? size * 2 : 4 * sizeof *s->intervals);
-            if (!grown) return selection_out_of_memory(s, error);
-            s->intervals = grown;
-            capacity = capacity ? capacity * 2 : 4;
+        if (count == capacity) {
+            size_t size = capacity * sizeof *intervals;
+            intervals = arena_realloc(s->arena, intervals, size, size ? size * 2 : sizeof *intervals);
+            if (!intervals) return selection_out_of_memory(s, error);
+            capacity = capacity ? capacity * 2 : 1;
         }
-        s->intervals[s->interval_count++] = (struct interval){from, to};
+        intervals[count++] = (struct interval){from, to};
     }
+    *ret_intervals = intervals;
+    *ret_count = count;
     return STATUS_OK;
 }
 
@@ -87,7 +89,9 @@ enum status selection_compile(struct selection *s, const char *parameter, struct
                                    .join_count = s->plan->join_count};
     const struct expr *expr;
     struct columns *columns;
-    TRY(selection_evaluated(s, parameter, expr_compile(s->arena, text, &options, error, &expr), error));
+    enum status status = expr_compile(s->arena, text, &options, error, &expr);
+    if (status != STATUS_OK) error_prefix(error, "%s", parameter);
+    TRY(status);
     if (!s->forked && profile_join_want(s->profiles, expr) != STATUS_OK) return selection_out_of_memory(s, error);
     TRY(columns_new(s->arena, expr, s->snapshot, s->profiles, error, &columns));
     size_t budget = s->share_bytes_max / 4;
@@ -110,7 +114,8 @@ enum status selection_init(struct selection *s, struct native *native, const str
     enum status status = s->profiles ? store_snapshot(native->store, plan->project, error, &s->snapshot)
                                      : selection_out_of_memory(s, error);
     if (status == STATUS_OK) status = find_events(s, error);
-    if (status == STATUS_OK) status = find_intervals(s, error);
+    if (status == STATUS_OK)
+        status = selection_intervals(s, plan->from_day, plan->to_day, error, &s->intervals, &s->interval_count);
     if (status == STATUS_OK && plan->where.data)
         status = selection_compile(s, "where", plan->where, error, &s->where, &s->where_state, &s->where_columns);
     if (status != STATUS_OK) selection_fini(s);

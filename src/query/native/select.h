@@ -29,6 +29,9 @@ struct selection {
 /* The plan must outlive it. What failed half-way is torn down. */
 enum status selection_init(struct selection *selection, struct native *native, const struct plan *plan,
                            const struct plan_limits *limits, struct error *error) MUST_USE;
+/* The instants of some local days, like those of the whole range. In the arena. */
+enum status selection_intervals(struct selection *selection, int64_t from_day, int64_t to_day, struct error *error,
+                                struct interval **ret_intervals, size_t *ret_count) MUST_USE;
 /* Another one of the same snapshot for another thread. `from` must outlive it. */
 enum status selection_fork(const struct selection *from, struct error *error, struct selection *ret_selection) MUST_USE;
 void selection_fini(struct selection *selection);

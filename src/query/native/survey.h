@@ -35,13 +35,14 @@ enum source_form {
     SOURCE_TABLE,
     SOURCE_NUMBERS,
     SOURCE_ROWS,
-    SOURCE_PAIR /* of labels, of two expressions: crossed.c */
+    SOURCE_PAIR /* of labels of two expressions, row by row: crossed.c */
 };
 struct bound_labels {
     enum source_form form;
     uint32_t property, code_count;
     const struct joined_column *profile; /* as in bound_term */
     bool binned;                         /* TABLE: codes of ranges of the numbers of the property: bin_codes.c */
+    const struct bound_labels *paired;   /* TABLE: of two expressions; their codes make one: crossed.c */
     uint32_t label;                      /* ONE */
     const uint32_t *labels;              /* TABLE: by code */
     const uint32_t *all_rows;            /* TABLE: rows per code, NULL: not known */
@@ -66,12 +67,13 @@ struct bound {
     bool alone;                   /* and none of its buckets is shared */
     bool mostly_shared;           /* more than half of them are */
     bool plain;                   /* only the time of a row decides where it counts: people_shared.c */
-    bool holds_moved;             /* persons who are others now */
+    bool holds_moved;             /* persons who are others now ... */
+    bool moved_known;             /* ... whose it is now was told by the list of persons */
     size_t first_edge, last_edge; /* between which its rows lie: survey->edges; SIZE_MAX: before the first */
     uint32_t bucket;
     struct bound_term *terms;
     struct bound_labels labels;
-    struct bound_labels *sides; /* PAIR: the labels of `on` and of `by` */
+    struct bound_labels *sides; /* with a second expression: the labels of `on` and of `by` */
     struct bound_numbers numbers;
 };
 
@@ -298,6 +300,11 @@ enum status worker_labels(struct worker *worker, uint32_t vector, uint32_t from,
 enum status worker_apply_term(struct worker *worker, size_t term, uint32_t from, uint32_t to, uint8_t *keep) MUST_USE;
 
 /* --- crossed.c --- */
+/* The labels of a run, from its sides. LIMIT when the arena is exhausted. */
+enum status crossed_bind(const struct survey *survey, struct arena *arena, struct bound *bound) MUST_USE;
+/* The codes of paired labels. */
+enum status worker_pair_codes(struct worker *worker, const struct bound_labels *labels,
+                              uint16_t ret_codes[VECTOR_ROWS_MAX]) MUST_USE;
 /* The cells of rows of the vector at hand that are kept, in a run whose labels are PAIR. */
 enum status worker_cross(struct worker *worker, uint32_t from, uint32_t to, const uint32_t *buckets,
                          const uint8_t *keep, cells_fn each) MUST_USE;
