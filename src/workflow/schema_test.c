@@ -224,6 +224,10 @@ static void test_properties(void **state)
     const struct json *loose = yaml("{additionalProperties: true}");
     assert_null(jsonschema_property((struct jsonschema){.root = loose, .schema = loose}, STR("c"), &open));
     assert_true(open);
+    open = false;
+    loose = yaml("{properties: {a: {}}, oneOf: [{properties: {c: {}}}, {properties: {d: {}}}]}");
+    assert_null(jsonschema_property((struct jsonschema){.root = loose, .schema = loose}, STR("c"), &open));
+    assert_true(open);
 }
 
 /* What is wrong with a schema is found before anything is validated with it. */
