@@ -1,4 +1,4 @@
-// The public workflow runner of @redocly/cli, `respect`, runs the seeds against the server, unchanged. It sends no
+// The public workflow runner of @redocly/cli, `respect`, runs the seeds and workflows/ against the server, unchanged. It sends no
 // credentials by itself, so a small proxy of this test adds the Basic header on the way to the query API. The
 // descriptions of openapi/ are checked too: that they are well formed, that they name every route of the server and no
 // other, and that what the deletion API answers is what its schemas say.
@@ -12,7 +12,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { day, freshName, repository, temporaryDirectory, World } from './harness.mjs';
+import { day, freshName, repository, seedsFolder, temporaryDirectory, World } from './harness.mjs';
 
 const modules = path.join(repository, 'tests/clients/node_modules');
 const cli = path.join(modules, '@redocly/cli/bin/cli.js');
@@ -48,15 +48,20 @@ before(async () => {
 
   root = temporaryDirectory('respect');
   cpSync(path.join(repository, 'openapi'), path.join(root, 'openapi'), { recursive: true });
-  mkdirSync(path.join(root, 'arazzo'));
-  const seeds = path.join(repository, '../shared/seeds');
-  const source = existsSync(seeds) ? seeds : path.join(repository, 'workflows');
   files = {};
-  for (const name of readdirSync(source)) {
-    const file = path.join(root, 'arazzo', name);
-    writeFileSync(file, readFileSync(path.join(source, name)));
-    if (name.includes('identity')) files.identity = file;
-    if (name.includes('track-and-segment')) files.segment = file;
+  for (const [which, source] of [
+    ['seeds', seedsFolder],
+    ['own', path.join(repository, 'workflows')],
+  ]) {
+    mkdirSync(path.join(root, which));
+    files[which] = {};
+    for (const name of readdirSync(source)) {
+      const file = path.join(root, which, name);
+      writeFileSync(file, readFileSync(path.join(source, name)));
+      if (name.includes('identity')) files[which].identity = file;
+      if (name.includes('track-and-segment')) files[which].segment = file;
+      if (name === 'segment.yml') files[which].count = file;
+    }
   }
 });
 after(async () => {
@@ -105,52 +110,62 @@ function redocly(args) {
   });
 }
 
-test('track and segment', { skip }, async () => {
-  const eventName = freshName();
-  const inputs = {
-    projectToken: world.token,
-    projectId: world.project.project_id,
-    distinctId: 'ann',
-    eventName,
-    fromDate: day(-1),
-    toDate: day(1),
-  };
-  const run = await respect(files.segment, inputs, ['ingestionApi', 'queryApi']);
-  assert.equal(run.code, 0, run.output);
-  assert.equal(await world.count(eventName), 1);
-});
+for (const which of ['seeds', 'own']) {
+  test(`${which}: track and segment`, { skip }, async () => {
+    const eventName = freshName();
+    const inputs = {
+      projectToken: world.token,
+      projectId: world.project.project_id,
+      distinctId: 'ann',
+      eventName,
+      fromDate: day(-1),
+      toDate: day(1),
+    };
+    const run = await respect(files[which].segment, inputs, ['ingestionApi', 'queryApi']);
+    assert.equal(run.code, 0, run.output);
+    assert.equal(await world.count(eventName), 1);
+  });
 
-test('track and segment, with a split', { skip }, async () => {
-  const eventName = freshName();
-  const inputs = {
-    projectToken: world.token,
-    projectId: world.project.project_id,
-    distinctId: 'ann',
-    eventName,
-    fromDate: day(-1),
-    toDate: day(1),
-    segmentOn: 'properties["$distinct_id"]',
-  };
-  const run = await respect(files.segment, inputs, ['ingestionApi', 'queryApi']);
-  assert.equal(run.code, 0, run.output);
-});
+  test(`${which}: track and segment, with a split`, { skip }, async () => {
+    const eventName = freshName();
+    const inputs = {
+      projectToken: world.token,
+      projectId: world.project.project_id,
+      distinctId: 'ann',
+      eventName,
+      fromDate: day(-1),
+      toDate: day(1),
+      segmentOn: 'properties["$distinct_id"]',
+    };
+    const run = await respect(files[which].segment, inputs, ['ingestionApi', 'queryApi']);
+    assert.equal(run.code, 0, run.output);
+  });
 
-test('resolve an identity and track', { skip }, async () => {
+  test(`${which}: resolve an identity and track`, { skip }, async () => {
+    const eventName = freshName();
+    await world.send(world.event(eventName, { $device_id: `respect-device-${which}` }));
+    const inputs = {
+      projectToken: world.token,
+      projectId: world.project.project_id,
+      identifiedId: `respect-user-${which}`,
+      anonId: `respect-device-${which}`,
+      eventName,
+      fromDate: day(-1),
+      toDate: day(1),
+    };
+    const run = await respect(files[which].identity, inputs, ['identityApi', 'ingestionApi', 'queryApi']);
+    assert.equal(run.code, 0, run.output);
+    assert.equal(await world.count(eventName), 2);
+    assert.equal(await world.uniques(eventName), 1);
+  });
+}
+
+test('own: count an event', { skip }, async () => {
   const eventName = freshName();
-  await world.send(world.event(eventName, { $device_id: 'respect-device' }));
-  const inputs = {
-    projectToken: world.token,
-    projectId: world.project.project_id,
-    identifiedId: 'respect-user',
-    anonId: 'respect-device',
-    eventName,
-    fromDate: day(-1),
-    toDate: day(1),
-  };
-  const run = await respect(files.identity, inputs, ['identityApi', 'ingestionApi', 'queryApi']);
+  await world.send(world.event(eventName));
+  const inputs = { projectId: world.project.project_id, eventName, fromDate: day(-1), toDate: day(1) };
+  const run = await respect(files.own.count, inputs, ['queryApi']);
   assert.equal(run.code, 0, run.output);
-  assert.equal(await world.count(eventName), 2);
-  assert.equal(await world.uniques(eventName), 1);
 });
 
 test('descriptions are well formed', { skip }, async () => {
@@ -250,7 +265,7 @@ workflows:
 
 test('deletions are answered as described', { skip }, async () => {
   const eventName = freshName(),
-    file = path.join(root, 'arazzo', 'deletions.yml');
+    file = path.join(root, 'seeds', 'deletions.yml');
   writeFileSync(file, deletions);
   await world.send(
     world.event(eventName, { distinct_id: 'gone' }),
@@ -272,6 +287,6 @@ test('it notices when something is wrong', { skip }, async () => {
     fromDate: day(-1),
     toDate: day(1),
   };
-  const run = await respect(files.segment, inputs, ['ingestionApi', 'queryApi']);
+  const run = await respect(files.seeds.segment, inputs, ['ingestionApi', 'queryApi']);
   assert.notEqual(run.code, 0, 'otherwise the tests above mean nothing');
 });
