@@ -10,6 +10,7 @@ const days = 90;
 const from = '2024-01-01';
 const to = '2024-03-30';
 const exportDay = '2024-02-14';
+const lastMonth = '2024-02-29'; // 31 days
 const property = (name) => `properties["${name}"]`;
 const range = { from, to };
 
@@ -136,7 +137,8 @@ const top10 = {
 const steps = ['View Item', 'Add to Cart', 'Start Checkout', 'Purchase'];
 const funnel = { ...range, kind: 'funnel', steps, no_grace: true };
 const windowSeconds = 7 * 86400;
-const ofSteps = `event IN (${steps.map((step) => `'${step}'`).join(', ')})`;
+const isOneOf = (events) => `event IN (${events.map((event) => `'${event}'`).join(', ')})`;
+const ofSteps = isOneOf(steps);
 // [bucket, level] of each person, or person and day -> the rows.
 const reached = {
   clickhouse: (levels) =>
@@ -406,6 +408,36 @@ export function queries(user) {
       cairn: { ...range, measure: 'unique', on: property('$event_name'), limit: 10 },
       clickhouse: `SELECT ${day}, toString(event), uniqExact(uid) FROM events WHERE event IN (${top10.clickhouse}) GROUP BY toDate(time), event`,
       duckdb: `SELECT day::VARCHAR, event::VARCHAR, count(DISTINCT uid) FROM events WHERE event IN (${top10.duckdb}) GROUP BY day, event`,
+    },
+    {
+      name: 'events by name, 31 days',
+      cairn: { from: lastMonth, to, unit: 'range', on: property('$event_name') },
+      clickhouse: `SELECT '${lastMonth}', toString(event), count() FROM events WHERE toDate(time) >= '${lastMonth}' GROUP BY event`,
+      duckdb: `SELECT '${lastMonth}', event::VARCHAR, count(*) FROM events WHERE day >= DATE '${lastMonth}' GROUP BY event`,
+    },
+    {
+      name: 'daily count of 3 events',
+      cairn: { ...range, events: steps.slice(0, 3), on: property('$event_name'), labels: steps.slice(0, 3) },
+      clickhouse: `SELECT ${day}, toString(event), count() FROM events WHERE ${isOneOf(steps.slice(0, 3))} GROUP BY toDate(time), event`,
+      duckdb: `SELECT day::VARCHAR, event::VARCHAR, count(*) FROM events WHERE ${isOneOf(steps.slice(0, 3))} GROUP BY day, event`,
+    },
+    {
+      name: 'daily uniques of 3 events',
+      cairn: { ...range, events: steps.slice(0, 3), measure: 'unique', on: property('$event_name'), labels: steps.slice(0, 3) },
+      clickhouse: ['uniqExact', 'groupBitmap'].map(
+        (f) => `SELECT ${day}, toString(event), ${f}(uid) FROM events WHERE ${isOneOf(steps.slice(0, 3))} GROUP BY toDate(time), event`,
+      ),
+      duckdb: [
+        `SELECT day::VARCHAR, event::VARCHAR, count(DISTINCT uid) FROM events WHERE ${isOneOf(steps.slice(0, 3))} GROUP BY day, event`,
+        `SELECT day::VARCHAR, event::VARCHAR, count(*) FROM (SELECT DISTINCT day, event, uid FROM events WHERE ` +
+          `${isOneOf(steps.slice(0, 3))}) GROUP BY day, event`,
+      ],
+    },
+    {
+      name: 'daily events for each person',
+      cairn: { ...range, events: [frequent], measure: 'average' },
+      clickhouse: ['uniqExact', 'groupBitmap'].map((f) => everyDay(`count() / ${f}(uid)`, is(frequent)).clickhouse),
+      duckdb: everyDay('count(*) / count(DISTINCT uid)', is(frequent)).duckdb,
     },
     {
       name: 'day x screen width',
