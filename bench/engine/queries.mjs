@@ -534,4 +534,16 @@ export const personSql = {
     'ORDER BY abs(toInt64(count()) - 100), uid LIMIT 1',
 };
 
+// Users, and those of them who were anonymous first, so that ids had to be merged.
+export const mergedSql = {
+  clickhouse:
+    "SELECT count(), countIf(a AND b) FROM (SELECT countIf(startsWith(distinct_id, '$device:')) > 0 AS a, " +
+    "countIf(NOT startsWith(distinct_id, '$device:')) > 0 AS b FROM events GROUP BY uid)",
+};
+
+// What --only knows besides names.
+export const groups = {
+  behavioural: (query) => ['funnel', 'retention', 'frequency'].includes(query.cairn.kind),
+};
+
 export const plan = { days, from, to };

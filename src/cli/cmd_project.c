@@ -174,8 +174,8 @@ static int print_project(const char *command, struct arena *arena, const struct 
         STR("retention"),
         project->retention_days ? arena_printf(arena, "%lld days", (long long)project->retention_days)
                                 : STR("for ever"),
-        STR("export days"),
-        project->export_local_days ? STR("local") : STR("utc"),
+        STR("exports"),
+        project->export_local_days ? STR("by local days") : STR("by UTC days"),
         STR("created"),
         created,
         STR("secret"),

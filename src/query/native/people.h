@@ -23,8 +23,16 @@ void people_clear_moved(const struct survey *survey, uint64_t low, uint64_t *bit
 enum status people_look_for_moved(struct survey *survey) MUST_USE;
 /* Fills survey->moved_bits, survey->moved, and the runs' holds_moved. */
 enum status people_find_moved(struct survey *survey) MUST_USE;
+/* Whose a row of the vector at hand is now that stands under `number`, which is moved. *ids is NULL before the first
+ * such row of the vector, and NULL or the ids of its rows afterwards. */
+enum status people_owner(struct worker *worker, uint32_t row, uint32_t number, const uint32_t **ids,
+                         uint32_t *ret_person) MUST_USE;
 /* The place of the first entry of survey->moved whose person is `person` or above. */
 size_t people_first_moved(const struct survey *survey, uint64_t person);
+
+/* --- people.c --- */
+/* Clears the bits of moved numbers among those of persons from `low` on, which is a multiple of 64. */
+void people_clear_moved(const struct survey *survey, uint64_t low, uint64_t *bits, size_t words);
 
 /* --- people_set.c --- */
 /* `person` is not 0. */

@@ -75,15 +75,15 @@ static enum status collect_moved(struct worker *worker, struct moved_rows *moved
                                  const uint16_t *rows, const uint32_t *cells, uint32_t from, uint32_t count)
 {
     const struct survey *survey = worker->survey;
-    const uint32_t *now; /* by row: a number may be that of several persons by now */
+    const uint32_t *ids = NULL;
     const int64_t *times;
     TRY(scan_times(worker->scan, &worker->error, &times));
-    TRY(scan_persons(worker->scan, &worker->error, &now));
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t row = rows ? rows[i] : from + i;
-        if (cells[i] >= survey->cell_count || !is_moved(survey, worker->persons[row])) continue;
+        uint32_t row = rows ? rows[i] : from + i, person = worker->persons[row], now;
+        if (cells[i] >= survey->cell_count || !is_moved(survey, person)) continue;
         bool born = retainer && retainer_is_born(retainer, row);
-        TRY(add_moved(worker, moved, (struct moved_row){now[row], cells[i], times[row], born}));
+        TRY(people_owner(worker, row, person, &ids, &now));
+        TRY(add_moved(worker, moved, (struct moved_row){now, cells[i], times[row], born}));
     }
     return STATUS_OK;
 }
