@@ -18,7 +18,7 @@ struct workflow_arguments {
     enum workflow_format format;
     bool has_format, json, help;
     size_t memory_bytes_max; /* of the run, or of each job of a parallel one */
-    unsigned parallel; /* workflows at the same time; 0: one after the other */
+    unsigned parallel;       /* workflows at the same time; 0: one after the other */
 };
 
 extern const char workflow_command[]; /* "cairn workflow" */
