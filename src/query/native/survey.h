@@ -241,6 +241,8 @@ enum status survey_run(struct native *native, struct snapshot *snapshot, const s
 enum status survey_out_of_memory(struct survey *survey, struct error *error);
 /* CANCELLED when the query is to end. Cheap. */
 enum status survey_interrupted(struct survey *survey, struct error *error) MUST_USE;
+/* The same at the beginning of a task, which counts as progress. */
+enum status survey_begin_task(struct survey *survey, struct worker *worker, uint32_t index) MUST_USE;
 
 /* --- prepare.c --- */
 enum status survey_prepare(struct survey *survey) MUST_USE;
