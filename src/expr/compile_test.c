@@ -190,7 +190,8 @@ static void hints(void **unused)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct expr *expr;
         struct error error = ERROR_INIT;
-        assert_int_equal(expr_compile(arena, str_of(cases[i].text), NULL, &error, &expr), STATUS_INVALID);
+        const struct expr_options options = {.unknown_names_refused = true};
+        assert_int_equal(expr_compile(arena, str_of(cases[i].text), &options, &error, &expr), STATUS_INVALID);
         assert_string_equal(error.hint, cases[i].hint);
     }
 }

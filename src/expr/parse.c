@@ -357,6 +357,7 @@ static enum status parse_word(struct parser *parser, struct node **ret_node)
     /* group["company"]: no keyword, so that names may be called so. */
     if (parser->token.kind == TOKEN_LBRACKET && str_eq_nocase(name, STR("group")))
         return parse_root(parser, word, ret_node);
+    if (!parser->options->unknown_names_refused) return constant_new(parser, word.at, value_absent(), ret_node);
     expr_error_at(parser->error, word.at, "unknown name \"%.*s\"", quote_size(name), name.data);
     if (expr_function(name, false))
         error_hint(parser->error, "a function needs its arguments in parentheses");

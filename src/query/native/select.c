@@ -77,6 +77,7 @@ enum status selection_compile(struct selection *s, const char *parameter, struct
     struct expr_options options = {.zone = s->plan->zone,
                                    .now_ms = s->plan->now_ms,
                                    .bare_name_is_property = strcmp(parameter, "where") != 0,
+                                   .unknown_names_refused = s->plan->unknown_names_refused,
                                    .joins = s->plan->joins,
                                    .join_count = s->plan->join_count};
     const struct expr *expr;
