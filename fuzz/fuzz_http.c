@@ -47,6 +47,40 @@ static void answer(struct http_request *request)
     http_respond_buf(request, 200, "text/plain", &body);
 }
 
+/* An answer in pieces: as many as the query has bytes, each a little longer than the one before; the last one is
+ * missing when the query ends with '!'. */
+static void next_piece(struct http_request *request, void *arg)
+{
+    struct run *run = (struct run *)request->context;
+    size_t *given = arg, count = request->query.size;
+    struct buf piece = BUF_INIT(1 << 20), nothing = BUF_INIT(0);
+    buf_fill(&piece, (char)('a' + *given % 26), run->answer_size / 8 + *given + 1);
+    ++*given;
+    if (http_request_cancelled(request)) {
+        buf_fini(&piece);
+        http_stream_abort(request);
+    } else if (*given < count) {
+        if (!http_stream_piece(request, &piece)) http_stream_end(request, &nothing);
+    } else if (count && request->query.data[count - 1] == '!') {
+        buf_fini(&piece);
+        http_stream_abort(request);
+    } else {
+        http_stream_end(request, &piece);
+    }
+}
+
+static void stream(struct http_request *request)
+{
+    struct buf first = BUF_INIT(1 << 20), nothing = BUF_INIT(0);
+    size_t *given = arena_new_array(request->arena, size_t, 1);
+    if (!given) {
+        answer(request);
+        return;
+    }
+    buf_fill(&first, '+', request->query.size);
+    if (!http_stream_begin(request, 200, "text/plain", &first, next_piece, given)) http_stream_end(request, &nothing);
+}
+
 static void later(struct http_request *request)
 {
     if (!testing_core_keep(request)) answer(request);
@@ -55,12 +89,17 @@ static void later(struct http_request *request)
 static void completed(struct http_request *request, void *arg)
 {
     (void)arg;
-    answer(request);
+    if (str_is(request->route ? str_of(request->route->path) : STR(""), "/later-stream"))
+        stream(request);
+    else
+        answer(request);
 }
 
 static const struct http_route routes[] = {
     {.methods = HTTP_METHOD_GET | HTTP_METHOD_POST, .path = "/now", .handler = answer},
     {.methods = HTTP_METHOD_GET | HTTP_METHOD_POST, .path = "/later", .handler = later},
+    {.methods = HTTP_METHOD_GET | HTTP_METHOD_POST, .path = "/stream", .handler = stream},
+    {.methods = HTTP_METHOD_GET, .path = "/later-stream", .handler = later},
     {.methods = HTTP_METHOD_POST, .path = "/small", .handler = answer, .body_bytes_max = 16},
     {.methods = HTTP_METHOD_POST, .path = "/as-sent/{id}", .handler = later, .flags = HTTP_ROUTE_BODY_AS_SENT},
 };

@@ -37,11 +37,29 @@ static void need(bool holds, const char *what)
     abort();
 }
 
-static unsigned link_all(struct id_graph *graph, enum identity_mode mode, enum link_operation operation,
-                         uint32_t device, uint32_t user)
+static unsigned link_all(struct id_graph *graph, const struct link_request *request)
 {
-    if (mode == IDENTITY_LEGACY || operation == LINK_ALIAS || !device || !user) return 1;
-    return id_graph_link(graph, device, user, user) == STATUS_OK ? 0 : 1;
+    uint32_t device = request->device, user = request->user;
+    if (request->mode == IDENTITY_LEGACY || request->operation == LINK_ALIAS || !device || !user) return 1;
+    struct id_source source = {ID_LINK_IDENTIFY, device, user, request->received_ms, 0};
+    return id_graph_link(graph, device, user, user, &source) == STATUS_OK ? 0 : 1;
+}
+
+static enum status unlink_any(struct id_graph *graph, enum identity_mode mode, uint32_t id, int64_t received_ms)
+{
+    (void)mode;
+    if (id_graph_is_alone(graph, id)) return STATUS_NOT_FOUND;
+    uint32_t shown = id_graph_next_member(graph, id);
+    while (id_graph_is_bare(graph, shown)) shown = id_graph_next_member(graph, shown);
+    return id_graph_split(graph, &id, 1, shown, received_ms);
+}
+
+static size_t explain_any(const struct id_graph *graph, const struct link_request *request, unsigned reason,
+                          char room[LINK_TEXT_ROOM], struct link_property ret_properties[LINK_PROPERTIES_MAX])
+{
+    (void)graph, (void)request, (void)reason, (void)room;
+    ret_properties[0] = (struct link_property){STR("$identity_failure_reason"), STR("refused")};
+    return 1;
 }
 
 static void add_frame(struct buf *file, struct str records, bool wrap)
@@ -133,7 +151,6 @@ static uint64_t read_rows(struct store *store)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const reasons[] = {"", "refused", NULL};
     if (size > FILE_BYTES / 4) return 0;
     log_configure(LOG_ERROR, LOG_TEXT);
     struct error error = ERROR_INIT;
@@ -163,7 +180,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         options.fs = fs;
         options.link = link_all;
         options.update = profile_update;
-        options.link_reasons = reasons;
+        options.unlink = unlink_any;
+        options.explain = explain_any;
         options.wal_file_bytes = FILE_BYTES;
         enum status status = store_open(&options, &error, &report, &store);
         if (status != STATUS_OK) {

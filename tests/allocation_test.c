@@ -427,7 +427,8 @@ static int world_init(void **state)
     options.fs = sim_fs(w->disk);
     options.link = identity_link;
     options.update = profile_update;
-    options.link_reasons = identity_link_reasons;
+    options.unlink = identity_unlink;
+    options.explain = identity_explain;
     options.wal_file_bytes = 1 << 20;
     options.cache_bytes = 4096; /* blocks are read anew each time */
     assert_int_equal(store_open(&options, &error, &report, &w->store), STATUS_OK);

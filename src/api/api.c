@@ -9,6 +9,7 @@
 #include "api/feed.h"
 #include "api/funnels.h"
 #include "api/health.h"
+#include "api/identities.h"
 #include "api/identity.h"
 #include "api/import.h"
 #include "api/record.h"
@@ -138,6 +139,19 @@ static const struct http_route routes[] = {
     {.methods = HTTP_METHOD_DELETE,
      .path = "/api/app/projects/{project_id}/deletions/{id}",
      .handler = api_deletions_cancel},
+    {.methods = HTTP_METHOD_GET, .path = "/api/app/projects/{project_id}/identities", .handler = api_identities_get},
+    {.methods = HTTP_METHOD_DELETE,
+     .path = "/api/app/projects/{project_id}/identities",
+     .handler = api_identities_unlink},
+    {.methods = HTTP_METHOD_GET,
+     .path = "/api/app/projects/{project_id}/identities/{distinct_id}",
+     .handler = api_identities_get},
+    {.methods = HTTP_METHOD_DELETE,
+     .path = "/api/app/projects/{project_id}/identities/{distinct_id}",
+     .handler = api_identities_unlink},
+    {.methods = HTTP_METHOD_GET,
+     .path = "/api/app/projects/{project_id}/identity-unlinks",
+     .handler = api_identities_unlinks},
     {.methods = HTTP_METHOD_GET, .path = "/lookup-tables", .handler = api_lookups_list},
     {.methods = HTTP_METHOD_POST,
      .path = "/lookup-tables",

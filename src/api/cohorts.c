@@ -5,33 +5,54 @@
 #include "base/civil.h"
 #include "base/json.h"
 #include "meta/meta.h"
+#include "profile/group.h"
 #include "query/backend.h"
 
-static enum status count_people(struct query_job *job, const struct meta_saved *saved, const struct plan_limits *limits,
-                                uint64_t *ret_count)
+struct size {
+    bool known; /* else `why` says why not */
+    uint64_t count;
+    struct error why;
+    struct str group_key; /* NULL data: users */
+};
+
+/* An expression that fails at a profile, or takes too much memory, fails for this cohort alone: the others are told. */
+static enum status count_profiles(struct query_job *job, const struct meta_saved *saved,
+                                  const struct plan_limits *limits, struct size *ret_size)
 {
     struct executor *executor = job->api->executor;
     struct profile_plan plan = {
         .project = (uint64_t)job->project->id, .zone = job->zone, .now_ms = job->now_ms, .as_of_ms = job->now_ms};
     struct profile_numbers numbers;
+    *ret_size = (struct size){.why = ERROR_INIT};
     TRY(saved_cohort(saved, job->request->arena, &job->error, &plan));
-    enum status status = executor->profiles->numbers(executor, &plan, STR_NULL, 50, limits, &job->error, &numbers);
-    if (status == STATUS_OK)
-        *ret_count = numbers.profiles;
-    else if (status == STATUS_INVALID || status == STATUS_LIMIT)
-        error_prefix(&job->error, "cohort %lld", (long long)saved->id);
+    ret_size->group_key = plan.group_key;
+    enum status status = executor->profiles->numbers(executor, &plan, STR_NULL, 50, limits, &ret_size->why, &numbers);
+    ret_size->known = status == STATUS_OK;
+    if (ret_size->known) ret_size->count = numbers.profiles;
+    if (status == STATUS_OK || status == STATUS_INVALID || status == STATUS_LIMIT) return STATUS_OK;
+    job->error = ret_size->why;
     return status;
 }
 
-static void write_cohort(struct buf *body, const struct meta_saved *saved, uint64_t count)
+static void write_cohort(struct buf *body, const struct meta_saved *saved, const struct size *size)
 {
-    char created[19];
-    buf_printf(body, "{\"count\":%llu,\"is_visible\":1,\"description\":", (unsigned long long)count);
+    char created[19], why[sizeof size->why.primary + sizeof size->why.detail + sizeof size->why.hint];
+    if (size->known)
+        buf_printf(body, "{\"count\":%llu", (unsigned long long)size->count);
+    else
+        buf_lit(body, "{\"count\":null");
+    buf_lit(body, ",\"is_visible\":1,\"description\":");
     json_write_str(body, saved->description);
     buf_lit(body, ",\"created\":");
     json_write_str(body, str_from(created, civil_format_datetime(saved->created_ms, created)));
     buf_printf(body, ",\"project_id\":%lld,\"id\":%lld,\"name\":", (long long)saved->project_id, (long long)saved->id);
     json_write_str(body, saved->name);
+    if (size->group_key.data)
+        buf_printf(body, ",\"data_group_id\":%lld", (long long)profile_group_number(size->group_key));
+    if (!size->known) {
+        buf_lit(body, ",\"error\":");
+        json_write_str(body, str_of(error_text(&size->why, why, sizeof why)));
+    }
     buf_byte(body, '}');
 }
 
@@ -45,14 +66,14 @@ static enum status run(struct query_job *job)
     query_body_init(job);
     buf_byte(&job->body, '[');
     for (size_t i = 0; i < count; i++) {
-        uint64_t people;
-        enum status status = count_people(job, &saved[i], &limits, &people);
+        struct size size;
+        enum status status = count_profiles(job, &saved[i], &limits, &size);
         if (status != STATUS_OK) {
             buf_fini(&job->body);
             return status;
         }
         if (i) buf_byte(&job->body, ',');
-        write_cohort(&job->body, &saved[i], people);
+        write_cohort(&job->body, &saved[i], &size);
     }
     buf_byte(&job->body, ']');
     return query_body_check(job, "");

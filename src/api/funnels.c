@@ -14,6 +14,7 @@
 #define LIMIT_MAX       10000
 #define INTERVAL_MAX    36600
 #define LENGTH_DAYS_MAX 90 /* of the parameter; a saved window may be longer */
+#define OVERALL         STR("$overall")
 
 struct question {
     struct funnel_definition definition;
@@ -215,6 +216,7 @@ static void write_json(struct buf *body, const struct question *question, const 
         write_steps(body, question, overall, result->step_count);
         if (!by_label) write_analysis(body, overall, result->step_count);
         for (uint32_t s = 0; s < result->series_count; s++) {
+            if (str_eq(result->series[s].label, OVERALL)) continue; /* a name can be there but once */
             buf_byte(body, ',');
             json_write_str(body, result->series[s].label);
             buf_byte(body, ':');
@@ -255,7 +257,7 @@ static void write_csv_steps(struct buf *body, const struct question *question, s
 static void write_csv(struct buf *body, const struct question *question, const struct funnel_result *result,
                       bool by_label)
 {
-    static const struct str overall = {"$overall", sizeof "$overall" - 1};
+    const struct str overall = OVERALL;
     buf_str_add(body, by_label ? STR("date,segment") : STR("date"));
     buf_lit(body, ",step,event,count,avg_time,avg_time_from_start,step_conv_ratio,overall_conv_ratio\r\n");
     for (uint32_t b = 0; b < result->bucket_count; b++) {

@@ -88,13 +88,28 @@ static void device_and_user(struct str a, struct str b, struct str *ret_device, 
     *ret_user = first ? b : a;
 }
 
-/* What is to be linked. NULL data for the device: nothing. */
-static enum status link_of(struct identity_job *job, struct error *error, struct str *ret_device, struct str *ret_user)
+/* The two ids that the body names: of an alias, the alias and what it stands for. */
+static enum status ids_of(struct identity_job *job, struct error *error, struct str *ret_a, struct str *ret_b)
 {
-    struct str a, b;
+    switch (job->operation) {
+    case LINK_CREATE: TRY(id_field(job, "$identified_id", error, ret_a)); return id_field(job, "$anon_id", error, ret_b);
+    case LINK_ALIAS: TRY(id_field(job, "alias", error, ret_a)); return id_field(job, "distinct_id", error, ret_b);
+    case LINK_MERGE: break;
+    }
+    const struct json *ids = field(&job->document, "$distinct_ids");
+    if (!ids || ids->type == JSON_NULL) return missing(error, "$distinct_ids");
+    if (ids->type != JSON_ARRAY || ids->array.count != 2 ||
+        identity_text(job->request->arena, json_at(ids, 0), ret_a) != STATUS_OK ||
+        identity_text(job->request->arena, json_at(ids, 1), ret_b) != STATUS_OK || !ret_a->data || !ret_b->data)
+        return error_set(error, STATUS_INVALID, "$distinct_ids must be a list of two ids");
+    return STATUS_OK;
+}
+
+/* In the simplified mode: what is to be linked. NULL data for the device: nothing. */
+static enum status simplified_link(struct identity_job *job, struct str a, struct str b, struct error *error,
+                                   struct str *ret_device, struct str *ret_user)
+{
     if (job->operation == LINK_CREATE) {
-        TRY(id_field(job, "$identified_id", error, &a));
-        TRY(id_field(job, "$anon_id", error, &b));
         struct str prefix = STR(IDENTITY_DEVICE_PREFIX);
         if (str_starts(a, prefix)) return error_set(error, STATUS_INVALID, "$identified_id must not be a device id");
         if (str_starts(b, prefix))
@@ -105,21 +120,45 @@ static enum status link_of(struct identity_job *job, struct error *error, struct
         *ret_user = a;
         return STATUS_OK;
     }
-    if (job->operation == LINK_ALIAS) {
-        TRY(id_field(job, "alias", error, &a));
-        TRY(id_field(job, "distinct_id", error, &b));
-        device_and_user(a, b, ret_device, ret_user);
-        return STATUS_OK;
-    }
-    const struct json *ids = field(&job->document, "$distinct_ids");
-    if (!ids || ids->type == JSON_NULL) return missing(error, "$distinct_ids");
-    if (ids->type != JSON_ARRAY || ids->array.count != 2 ||
-        identity_text(job->request->arena, json_at(ids, 0), &a) != STATUS_OK ||
-        identity_text(job->request->arena, json_at(ids, 1), &b) != STATUS_OK || !a.data || !b.data)
-        return error_set(error, STATUS_INVALID, "$distinct_ids must be a list of two ids");
     device_and_user(a, b, ret_device, ret_user);
-    if (!ret_device->data) return error_set(error, STATUS_CONFLICT, IDENTITY_VERB_NOT_ALLOWED);
+    if (job->operation == LINK_MERGE && !ret_device->data)
+        return error_set(error, STATUS_CONFLICT, IDENTITY_VERB_NOT_ALLOWED);
     return STATUS_OK;
+}
+
+/* In the other modes the request is an event. */
+static enum status verb_record(const struct identity_job *job, struct str a, struct str b, struct buf *ret_record)
+{
+    const struct api *api = job->request->context;
+    struct json first = json_string(a), second = json_string(b), both = {.type = JSON_ARRAY};
+    struct json items[2] = {first, second};
+    both.array.items = items;
+    both.array.count = 2;
+    struct batch batch;
+    batch_init(&batch, api->limits->record_bytes_max);
+    batch_begin(&batch, job->project, os_now_ms(), job->mode, 0);
+    batch_cluster_max(&batch, api->limits->cluster_ids_max);
+    enum status status = STATUS_OK, other = STATUS_OK;
+    switch (job->operation) {
+    case LINK_CREATE:
+        batch_event(&batch, STR("$identify"), os_now_ms(), a, job->mode == IDENTITY_LEGACY ? STR_NULL : b, STR_NULL);
+        status = batch_property(&batch, STR("$identified_id"), &first);
+        other = batch_property(&batch, STR("$anon_id"), &second);
+        break;
+    case LINK_ALIAS:
+        batch_event(&batch, STR("$create_alias"), os_now_ms(), b, a, STR_NULL);
+        status = batch_property(&batch, STR("alias"), &first);
+        break;
+    case LINK_MERGE:
+        batch_event(&batch, STR("$merge"), os_now_ms(), a, b, STR_NULL);
+        status = batch_property(&batch, STR("$distinct_ids"), &both);
+        break;
+    }
+    batch_event_end(&batch);
+    if (status == STATUS_OK) status = other;
+    if (status == STATUS_OK) status = batch_finish(&batch, ret_record);
+    batch_fini(&batch);
+    return status;
 }
 
 /* ---- the last two stages ---- */
@@ -141,34 +180,47 @@ static void stored(void *arg, enum status status)
     http_request_complete(job->request, linked, job);
 }
 
+static enum status simplified_record(struct identity_job *job, struct str a, struct str b, struct error *error,
+                                     struct buf *ret_record)
+{
+    struct str device, user;
+    TRY(simplified_link(job, a, b, error, &device, &user));
+    if (!device.data) return STATUS_NOT_FOUND;
+    enum status status =
+        record_link(ret_record, job->project, os_now_ms(), IDENTITY_SIMPLIFIED, job->operation, device, user);
+    return status == STATUS_OK ? STATUS_OK : STATUS_UNAVAILABLE;
+}
+
 static void authorized(struct identity_job *job)
 {
     struct api *api = job->request->context;
     struct error error = ERROR_INIT;
-    struct str device = STR_NULL, user = STR_NULL;
-    enum status status = link_of(job, &error, &device, &user);
-    if (status != STATUS_CONFLICT && status != STATUS_OK) {
+    struct str a, b;
+    struct buf record = BUF_INIT(4096);
+    enum status status = ids_of(job, &error, &a, &b);
+    if (status != STATUS_OK) {
         respond_failure(job->request, &error);
         return;
     }
-    if (job->mode != IDENTITY_SIMPLIFIED) {
-        respond(job->request, 400,
-                job->mode == IDENTITY_ORIGINAL
-                    ? "merging ids in a project of the original identity mode is not available in this version"
-                    : "merging ids in a project of the legacy identity mode is not available in this version");
+    if (job->mode == IDENTITY_LEGACY && job->operation == LINK_MERGE) {
+        respond(job->request, 200, "$merge is not available in a project of the legacy identity mode");
         return;
     }
-    if (status == STATUS_CONFLICT || !device.data) {
-        respond(job->request, 200, status == STATUS_CONFLICT ? error.primary : NULL);
+    if (job->mode == IDENTITY_SIMPLIFIED)
+        status = simplified_record(job, a, b, &error, &record);
+    else if (verb_record(job, a, b, &record) != STATUS_OK)
+        status = STATUS_UNAVAILABLE;
+    if (status == STATUS_OK) {
+        store_append(api->store, &record, stored, job);
         return;
     }
-    struct buf record = BUF_INIT(4096);
-    if (record_link(&record, job->project, os_now_ms(), job->mode, job->operation, device, user) != STATUS_OK) {
-        buf_fini(&record);
-        respond(job->request, 503, "the link cannot be stored at the moment");
-        return;
+    buf_fini(&record);
+    switch (status) {
+    case STATUS_NOT_FOUND: respond(job->request, 200, NULL); break; /* nothing to do */
+    case STATUS_CONFLICT: respond(job->request, 200, error.primary); break;
+    case STATUS_UNAVAILABLE: respond(job->request, 503, "the link cannot be stored at the moment"); break;
+    default: respond_failure(job->request, &error);
     }
-    store_append(api->store, &record, stored, job);
 }
 
 /* ---- who is asking ---- */

@@ -13,6 +13,8 @@ struct radix_item {
 };
 /* `spare` has room for `count` items; the sorted ones are in the returned array, one of the two. */
 struct radix_item *radix_sort(struct radix_item *items, struct radix_item *spare, size_t count);
+/* The same for keys alone. */
+uint64_t *radix_sort_keys(uint64_t *keys, uint64_t *spare, size_t count);
 
 /* Doubles (no NaN) as keys of the same order, and back. -0 comes before 0. */
 static inline uint64_t radix_key_of_double(double number)

@@ -36,8 +36,29 @@ static void test_sorts_stably(void **state)
     }
 }
 
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void test_sorts_keys(void **state)
+{
+    (void)state;
+    uint64_t random = 88172645463325252u;
+    static uint64_t keys[3000], spare[3000], expected[3000];
+    for (int round = 0; round < 200; round++) {
+        size_t count = next(&random) % 3000;
+        uint64_t mask = next(&random) & next(&random) & (round % 3 ? UINT64_MAX : 0xFF00FF);
+        for (size_t i = 0; i < count; i++) expected[i] = keys[i] = next(&random) & mask;
+        qsort(expected, count, sizeof *expected, compare);
+        const uint64_t *sorted = radix_sort_keys(keys, spare, count);
+        assert_memory_equal(sorted, expected, count * sizeof *expected);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sorts_stably)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sorts_stably), cmocka_unit_test(test_sorts_keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@ int bench_query_run(int argc, char **argv);
 int bench_open_run(int argc, char **argv);
 int bench_self_run(int argc, char **argv);
 int bench_profiles_run(int argc, char **argv);
+int bench_identity_run(int argc, char **argv);
 
 /* ---- An engine without a server ---- */
 

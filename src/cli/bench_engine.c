@@ -31,7 +31,8 @@ enum status bench_engine_open(const char *directory, bool create, unsigned threa
     options.fs = engine->fs;
     options.link = identity_link;
     options.update = profile_update;
-    options.link_reasons = identity_link_reasons;
+    options.unlink = identity_unlink;
+    options.explain = identity_explain;
     struct memory_shares shares = memory_share_out(memory_bytes ? memory_bytes : os_memory_bytes() / 2, 1, threads);
     options.memory_bytes_max = shares.events_bytes;
     options.cache_bytes = shares.cache_bytes;

@@ -18,6 +18,7 @@ static const char help[] =
     "  cairn bench query    --data DIR --queries FILE            run questions again and again, and time them\n"
     "  cairn bench open     --data DIR                           time from nothing to the first answer\n"
     "  cairn bench profiles [--profiles N] [--threads N]         made-up profiles of users, and questions about them\n"
+    "  cairn bench identity [--part NAME]...                     what joining ids costs: ratios, hot ids, many ids\n"
     "\n"
     "Each tells more with --help. In a minute, on a directory that is not there yet:\n"
     "  cairn bench generate --events 1000000 | cairn bench load --data ./bench-data\n"
@@ -37,6 +38,7 @@ int cmd_bench(int argc, char **argv)
         {"open", bench_open_run, "time to the first answer"},
         {"import", bench_import_run, "send events to a server"},
         {"profiles", bench_profiles_run, "questions about people"},
+        {"identity", bench_identity_run, "what joining ids costs"},
         {0},
     };
     return command_dispatch("cairn bench", help, commands, argc, argv);

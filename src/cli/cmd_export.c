@@ -11,6 +11,7 @@
 #include "meta/meta.h"
 #include "os/clock.h"
 #include "os/machine.h"
+#include "query/event_json.h"
 #include "query/native/group_join.h"
 #include "query/profiles.h"
 
@@ -42,7 +43,8 @@ static const char help[] =
     "  --quiet          show no progress\n"
     "\n"
     "An event's distinct_id is the person's as of now; $distinct_id_before_identity tells another one under which it "
-    "came.\n"
+    "came,\n"
+    "and $is_reshuffled is true then.\n"
     "`time` is in seconds, or in milliseconds where those count.\n"
     "\n"
     "Example: a copy of a project, and the events of a year from a server\n"
@@ -93,37 +95,8 @@ static enum status write_event(struct row_sink *sink, const struct event_row *ro
 {
     struct exporting *exporting = (struct exporting *)sink;
     struct buf *buf = writer_buf(exporting->writer);
-    buf_lit(buf, "{\"event\":");
-    json_write_str(buf, row->event);
-    buf_lit(buf, ",\"properties\":{\"time\":");
-    /* Milliseconds below 1e11 would be read as seconds. */
-    if (row->time_ms % 1000 == 0)
-        json_write_int(buf, row->time_ms / 1000);
-    else if (row->time_ms < INT64_C(100000000000))
-        json_write_double(buf, (double)row->time_ms / 1000);
-    else
-        json_write_int(buf, row->time_ms);
-    buf_lit(buf, ",\"distinct_id\":");
-    json_write_str(buf, row->user);
-    if (!str_eq(row->user, row->distinct_id)) {
-        buf_lit(buf, ",\"$distinct_id_before_identity\":");
-        json_write_str(buf, row->distinct_id);
-    }
-    buf_lit(buf, ",\"$insert_id\":");
-    json_write_str(buf, row->insert_id);
-    if (row->imported) buf_lit(buf, ",\"$import\":true");
-    buf_lit(buf, ",\"mp_processing_time_ms\":");
-    json_write_int(buf, row->received_ms);
-    if (row->json.data) {
-        buf_str_add(buf, row->json);
-    } else {
-        for (size_t i = 0; i < row->property_count; i++) {
-            buf_byte(buf, ',');
-            buf_str_add(buf, row->properties[i].name->json);
-            value_write_json(buf, row->properties[i].value);
-        }
-    }
-    buf_lit(buf, "}}\n");
+    event_write_json(buf, row, EVENT_TIME_EXACT);
+    buf_byte(buf, '\n');
     exporting->written.records++;
     return writer_flush_some(exporting->writer, error);
 }

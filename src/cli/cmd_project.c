@@ -2,6 +2,7 @@
 
 #include "base/number.h"
 #include "meta/meta.h"
+#include "store/has_data.h"
 
 static const char help[] =
     "cairn project makes and shows the projects of a data directory. It works whether or not a server runs on the\n"
@@ -11,7 +12,7 @@ static const char help[] =
     "                       [--identity simplified|original|legacy] [--json]\n"
     "  cairn project list   --data DIR [--json]\n"
     "  cairn project show   --data DIR PROJECT [--json]\n"
-    "  cairn project set    --data DIR PROJECT [--retention DAYS] [--export-days utc|local] [--json]\n"
+    "  cairn project set    --data DIR PROJECT [--retention DAYS] [--export-days utc|local] [--identity MODE] [--json]\n"
     "  cairn project delete --data DIR PROJECT --yes\n"
     "\n"
     "  --data DIR       the data directory; create makes it when it is missing\n"
@@ -19,7 +20,7 @@ static const char help[] =
     "  --id N           choose the project id; ids of deleted projects are never used again\n"
     "  --token T        choose the token, 32 lower-case hexadecimal digits; clients send events with it\n"
     "  --timezone TZ    like Europe/Berlin; the days of reports begin at its midnight; default UTC\n"
-    "  --identity MODE  how anonymous ids and users are joined, fixed for ever; default simplified\n"
+    "  --identity MODE  how anonymous ids and users are joined, fixed once the project has data; default simplified\n"
     "  --retention DAYS delete events when they are older; 0: keep them for ever, which is the default\n"
     "  --export-days    days of raw exports: UTC's, the default, or those of the time zone\n"
     "  --json           print one JSON object and nothing else\n"
@@ -33,7 +34,7 @@ struct arguments {
     struct meta_project_spec spec;
     int64_t retention_days; /* -1: not given */
     int export_local_days;  /* likewise */
-    bool json, yes, help;
+    bool identity_given, json, yes, help;
 };
 
 static bool parse_id(const char *text, int64_t *ret_id)
@@ -55,6 +56,7 @@ static int take(const char *command, int flag, struct arguments *arguments)
     case TOKEN: arguments->spec.token = str_of(optarg); return EXIT_DONE;
     case TIMEZONE: arguments->spec.timezone = str_of(optarg); return EXIT_DONE;
     case IDENTITY:
+        arguments->identity_given = true;
         if (meta_identity_parse(str_of(optarg), &arguments->spec.identity)) return EXIT_DONE;
         return command_usage(command, "\"%s\" is no identity mode: use simplified, original or legacy", optarg);
     case RETENTION:
@@ -96,6 +98,7 @@ static const struct option flags_set[] = {
     FLAG_ID,
     {"retention", required_argument, NULL, RETENTION},
     {"export-days", required_argument, NULL, EXPORT_DAYS},
+    {"identity", required_argument, NULL, IDENTITY},
     FLAG_JSON,
     FLAG_HELP,
     {0},
@@ -171,8 +174,8 @@ static int print_project(const char *command, struct arena *arena, const struct 
         STR("retention"),
         project->retention_days ? arena_printf(arena, "%lld days", (long long)project->retention_days)
                                 : STR("for ever"),
-        STR("export days"),
-        project->export_local_days ? STR("local") : STR("utc"),
+        STR("exports"),
+        project->export_local_days ? STR("by local days") : STR("by UTC days"),
         STR("created"),
         created,
         STR("secret"),
@@ -263,12 +266,39 @@ static int show(struct work *work)
     return code;
 }
 
+/* What is stored was joined as the mode said then, and cannot be joined anew. */
+static enum status set_identity(const struct work *work, const struct meta_project *project, struct error *error)
+{
+    enum meta_identity wanted = work->arguments->spec.identity;
+    struct os_fs *fs;
+    bool has_data = false;
+    if (project->identity == wanted) return STATUS_OK;
+    TRY(os_posix_new(work->arguments->data, error, &fs));
+    enum status status = store_has_data(fs, (uint64_t)project->id, error, &has_data);
+    os_fs_free(fs);
+    TRY(status);
+    if (!has_data) return meta_project_set_identity(work->meta, project->id, wanted, error);
+    error_set(error, STATUS_CONFLICT, "project %lld has data, which was joined in the %s mode: the mode stays",
+              (long long)project->id, meta_identity_name(project->identity));
+    error_hint(error, "make a new project with --identity %s and bring the events in again: cairn export, cairn import",
+               meta_identity_name(wanted));
+    return STATUS_CONFLICT;
+}
+
 static int set(struct work *work)
 {
     const struct arguments *arguments = work->arguments;
     struct error error = ERROR_INIT;
-    enum status status = STATUS_OK;
-    if (arguments->retention_days >= 0)
+    struct meta_view *view = NULL;
+    if (meta_view_load(work->meta, &error, &view) != STATUS_OK) return command_failed(work->command, &error);
+    const struct meta_project *project = meta_view_project(view, arguments->spec.id);
+    if (!project) {
+        meta_view_unref(view);
+        return not_found(work);
+    }
+    enum status status = arguments->identity_given ? set_identity(work, project, &error) : STATUS_OK;
+    meta_view_unref(view);
+    if (status == STATUS_OK && arguments->retention_days >= 0)
         status = meta_project_set_retention(work->meta, arguments->spec.id, arguments->retention_days, &error);
     if (status == STATUS_OK && arguments->export_local_days >= 0)
         status = meta_project_set_export_days(work->meta, arguments->spec.id, arguments->export_local_days > 0, &error);
@@ -330,8 +360,8 @@ static int parse_and_run(const char *command, int argc, char **argv, const struc
         return command_finish_output();
     }
     if (step == create && arguments.spec.name.size == 0) return command_usage(command, "--name NAME is missing");
-    if (step == set && arguments.retention_days < 0 && arguments.export_local_days < 0)
-        return command_usage(command, "--retention DAYS or --export-days is missing");
+    if (step == set && arguments.retention_days < 0 && arguments.export_local_days < 0 && !arguments.identity_given)
+        return command_usage(command, "--retention DAYS, --export-days or --identity MODE is missing");
     return run(command, &arguments, step != create, step);
 }
 
@@ -360,7 +390,7 @@ int cmd_project(int argc, char **argv)
 {
     static const struct command commands[] = {
         {"create", run_create, "make a project"},   {"list", run_list, "show all projects"},
-        {"show", run_show, "show one project"},     {"set", run_set, "change how long a project keeps events"},
+        {"show", run_show, "show one project"},     {"set", run_set, "change how long a project keeps events, or how it joins ids"},
         {"delete", run_delete, "delete a project"}, {0},
     };
     return command_dispatch("cairn project", help, commands, argc, argv);

@@ -113,7 +113,8 @@ static enum status read_entries(struct arena *arena, struct str text, struct wor
         if (!word.data) return keep(&w, &entry, auths, count, error);
         unsigned line = w.line;
         bool machine = str_is(word, "machine"), scheme = str_is(word, "scheme");
-        if (machine || (scheme && (!entry.line || entry.scheme.data))) {
+        bool begun = entry.scheme.data || entry.login.data || entry.password.data || entry.credential.data;
+        if (machine || (scheme && (!entry.line || begun))) {
             TRY(keep(&w, &entry, auths, count, error));
             entry = (struct entry){.line = line};
         }

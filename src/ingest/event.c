@@ -30,6 +30,7 @@ static inline enum core core_of(struct str name)
         if (IS(name, "$insert_id")) return CORE_INSERT_ID;
         return IS(name, "$device_id") ? CORE_DEVICE_ID : CORE_NONE;
     case 11: return IS(name, "distinct_id") ? CORE_DISTINCT_ID : CORE_NONE;
+    case 14: return IS(name, "$is_reshuffled") ? CORE_SERVER : CORE_NONE;
     case 21: return IS(name, "mp_processing_time_ms") ? CORE_SERVER : CORE_NONE;
     case 28: return IS(name, "$distinct_id_before_identity") ? CORE_BEFORE : CORE_NONE;
     default: return CORE_NONE;
@@ -372,8 +373,56 @@ static enum status take_before(struct event_encoder *encoder, const struct json 
     return STATUS_OK;
 }
 
+static enum status verb_refused(struct event_encoder *encoder, struct error *error, const char *property,
+                                const char *wrong)
+{
+    (void)error_set(error, STATUS_INVALID, "'properties.%s' is invalid: %s", property, wrong);
+    char field[64];
+    snprintf(field, sizeof field, "properties.%s", property);
+    return refused(encoder, field);
+}
+
+/* What strict rules want of a verb of the original mode: that it names two ids. */
+static enum status verb_ids_check(struct event_encoder *encoder, const struct identity_claim *claim,
+                                  struct error *error)
+{
+    if (str_is(claim->event_name, "$identify")) {
+        if (!claim->identified_id.data && !claim->distinct_id.data)
+            return verb_refused(encoder, error, "$identified_id", "must not be missing");
+        return claim->anon_id.data ? STATUS_OK : verb_refused(encoder, error, "$anon_id", "must not be missing");
+    }
+    if (!str_is(claim->event_name, "$create_alias")) return STATUS_OK;
+    if (!claim->distinct_id.data) return verb_refused(encoder, error, "distinct_id", "must not be missing");
+    return claim->alias.data ? STATUS_OK : verb_refused(encoder, error, "alias", "must not be missing");
+}
+
+/* The ids that a verb names. `$merge` puts together whatever it is told, so it must come with a secret. */
+static enum status take_verb(struct event_encoder *encoder, const struct json *properties, enum identity_mode mode,
+                             struct error *error, struct identity_claim *claim)
+{
+    struct arena *arena = encoder->arena;
+    TRY(identity_text(arena, json_member(properties, "$identified_id"), &claim->identified_id));
+    TRY(identity_text(arena, json_member(properties, "$anon_id"), &claim->anon_id));
+    if (!claim->anon_id.data) TRY(identity_text(arena, json_member(properties, "$anon_distinct_id"), &claim->anon_id));
+    TRY(identity_text(arena, json_member(properties, "alias"), &claim->alias));
+    if (mode != IDENTITY_ORIGINAL) return STATUS_OK;
+    if (str_is(claim->event_name, "$merge")) {
+        if (encoder->rules == EVENT_RULES_TRACK)
+            return (void)error_set(error, STATUS_INVALID, "$merge is taken by /import only"), refused(encoder, "event");
+        const struct json *ids = json_member(properties, "$distinct_ids");
+        bool two = ids && ids->type == JSON_ARRAY && ids->array.count == 2;
+        for (size_t i = 0; i < 2 && two; i++) {
+            TRY(identity_text(arena, &ids->array.items[i], &claim->merged[i]));
+            two = claim->merged[i].data != NULL;
+        }
+        if (!two) return verb_refused(encoder, error, "$distinct_ids", "must be a list of two ids");
+    }
+    return encoder->rules == EVENT_RULES_STRICT ? verb_ids_check(encoder, claim, error) : STATUS_OK;
+}
+
 enum status event_head(struct event_encoder *encoder, struct str name, const struct json *const core[CORE_COUNT],
-                       enum identity_mode mode, struct error *error, struct event_head *ret_head)
+                       const struct json *properties, enum identity_mode mode, struct error *error,
+                       struct event_head *ret_head)
 {
     struct event_head head = {.insert_id = STR_NULL};
     struct identity_claim claim = {.event_name = name};
@@ -390,6 +439,8 @@ enum status event_head(struct event_encoder *encoder, struct str name, const str
     if (core[CORE_USER_ID]) TRY(identity_text(encoder->arena, core[CORE_USER_ID], &claim.user_id));
     if (core[CORE_BEFORE] && mode == IDENTITY_SIMPLIFIED && encoder->rules != EVENT_RULES_TRACK)
         TRY(take_before(encoder, core[CORE_BEFORE], &claim));
+    if (mode != IDENTITY_SIMPLIFIED && properties && identity_is_verb(name))
+        TRY(take_verb(encoder, properties, mode, error, &claim));
     TRY(identity_resolve(encoder->arena, mode, &claim, &head.ids));
     *ret_head = head;
     return STATUS_OK;
@@ -434,7 +485,7 @@ enum status event_encode(struct event_encoder *encoder, struct json *event, enum
     if (core[CORE_IGNORE]) return STATUS_NOT_FOUND;
 
     struct event_head head;
-    TRY(event_head(encoder, name, core, mode, error, &head));
+    TRY(event_head(encoder, name, core, properties, mode, error, &head));
     batch_event(batch, name, head.time_ms, head.ids.id, head.ids.device, head.insert_id);
     for (size_t i = 0; i < encoder->property_count; i++) {
         const struct json_member *member = encoder->properties[i].member;

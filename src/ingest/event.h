@@ -7,9 +7,9 @@
  *               properties, too deep, too long lists and objects
  *   repaired    names and texts longer than 255 bytes are cut at a character; a time in the future becomes now; an
  *               `$insert_id` that is none is dropped; an id that is none leaves the event without a user
- *   left out    `token`, `ip` (enrichment.h); `time`, `distinct_id`, `$insert_id`, which are fields of their own; what a server
- *               adds to the events that it exports: `$import`, `mp_processing_time_ms`, `$distinct_id_before_identity`
- *               (of which /import makes the link of the two ids again)
+ *   left out    `token`, `ip` (enrichment.h); `time`, `distinct_id`, `$insert_id`, which are fields of their own; what
+ * a server adds to the events that it exports: `$import`, `mp_processing_time_ms`, `$is_reshuffled` and
+ *               `$distinct_id_before_identity` (of which /import makes the link of the two ids again)
  *
  * That is EVENT_RULES_TRACK. /import takes events of any age since 1971, but wants each to say when it was, and has two
  * sets of rules: what has to be repaired above is repaired by EVENT_RULES_IMPORT too (a time up to an hour ahead stays

@@ -26,9 +26,11 @@ struct event_head {
     struct identity_ids ids;
     struct str insert_id;
 };
-/* From the core properties, NULL where absent. As event_encode says. */
+/* From the core properties, NULL where absent, and those of a verb, which are among `properties` (NULL: it is none). As
+ * event_encode says. */
 enum status event_head(struct event_encoder *encoder, struct str name, const struct json *const core[CORE_COUNT],
-                       enum identity_mode mode, struct error *error, struct event_head *ret_head) MUST_USE;
+                       const struct json *properties, enum identity_mode mode, struct error *error,
+                       struct event_head *ret_head) MUST_USE;
 bool event_name_blank(struct str name);
 /* The last of the members that have these names, NULL where there is none. */
 void event_parts(const struct json *event, struct json **ret_name, struct json **ret_properties);

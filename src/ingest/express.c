@@ -145,11 +145,12 @@ enum express_result express_event(struct express *express, const char *at, const
         *ret_token = token;
         return EXPRESS_TOKEN;
     }
+    if (express->mode != IDENTITY_SIMPLIFIED && identity_is_verb(name)) return EXPRESS_UNCOMMON; /* lists its ids */
     const struct json *core[CORE_COUNT];
     for (unsigned i = 0; i < CORE_COUNT; i++) core[i] = event->known & 1u << i ? &event->core[i] : NULL;
     struct arena_mark mark = arena_mark_set(encoder->arena);
     struct event_head head;
-    enum status status = event_head(encoder, name, core, express->mode, NULL, &head);
+    enum status status = event_head(encoder, name, core, NULL, express->mode, NULL, &head);
     if (status == STATUS_OK && (key->name != UINT32_MAX || express_key_name(express, key)) && add_values(express)) {
         for (size_t i = 0; i < event->fresh_count; i++) {
             express->keys[event->fresh[i]].is_property = true;

@@ -257,6 +257,7 @@ static enum status take_text(struct importing *importing, struct str text, struc
         importing->failure_capacity = 0;
         batch_begin(&importing->batch, importing->request->project.id, importing->request->received_ms,
                     importing->request->project.mode, BATCH_IMPORT);
+        batch_cluster_max(&importing->batch, importing->limits->cluster_ids_max);
     }
     return take_document(importing, text, is_utf8, error);
 }
@@ -289,6 +290,7 @@ enum status import_take(struct arena *arena, const struct ingest_limits *limits,
     importing.encoder.rules = request->strict ? EVENT_RULES_STRICT : EVENT_RULES_IMPORT;
     batch_init(&importing.batch, limits->record_bytes_max);
     batch_begin(&importing.batch, request->project.id, request->received_ms, request->project.mode, BATCH_IMPORT);
+    batch_cluster_max(&importing.batch, limits->cluster_ids_max);
     size_t most = limits->events_max * EVENT_BYTES;
     batch_expect(&importing.batch, text.size / 2 < most ? text.size / 2 : most);
     if (!request->tree_only && (importing.express = express_new(&importing.encoder, STR_NULL)))

@@ -91,6 +91,7 @@ static enum status encode_group(struct run *run, struct event_encoder *encoder, 
     struct group *group = &run->groups[index];
     struct error error = ERROR_INIT; /* as above */
     batch_begin(batch, group->project.id, run->request->received_ms, group->project.mode, 0);
+    batch_cluster_max(batch, run->limits->cluster_ids_max);
     for (size_t i = 0; group->records && i < run->request->records.count; i++) {
         if (run->group_of[i] != index) continue;
         group->records--;
@@ -170,6 +171,7 @@ static enum status taking_token(struct taking *taking, struct str token)
     if (!token.data) return STATUS_UNSUPPORTED;
     if (!taking->token.data) {
         batch_begin(&taking->batch, project.id, request->received_ms, project.mode, 0);
+        batch_cluster_max(&taking->batch, taking->run->limits->cluster_ids_max);
         size_t most = taking->run->limits->events_max * EVENT_BYTES;
         batch_expect(&taking->batch, taking->text_size / 2 < most ? taking->text_size / 2 : most);
         express_begin(taking->express, &taking->batch, project.mode, token);

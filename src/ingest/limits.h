@@ -19,6 +19,7 @@ struct ingest_limits {
     size_t list_bytes_max;    /* one list as stored: 8 KiB */
     int64_t age_max_ms;       /* older events are refused: 5 days; /import takes any age */
     bool reject_unknown_tokens;
+    uint32_t cluster_ids_max; /* of one person, in the original identity mode: 500 */
     /* of profiles */
     size_t messages_max;           /* in one request: 2000 */
     size_t message_bytes_max;      /* the JSON of one: 1 MiB */
@@ -37,6 +38,7 @@ struct ingest_limits {
                             .elements_max = 255,                                                                       \
                             .list_bytes_max = 8192,                                                                    \
                             .age_max_ms = 5 * INT64_C(86400000),                                                       \
+                            .cluster_ids_max = 500,                                                                    \
                             .messages_max = 2000,                                                                      \
                             .message_bytes_max = (size_t)1 << 20,                                                      \
                             .profile_properties_max = 2000,                                                            \

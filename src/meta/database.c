@@ -93,6 +93,20 @@ static const char *const migrations[] = {
     "  modified_ms INTEGER NOT NULL,"
     "  UNIQUE (project_id, kind, name)"
     ") STRICT;",
+
+    "CREATE TABLE unlinks ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  project_id INTEGER NOT NULL REFERENCES projects,"
+    "  status TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'done', 'failed')),"
+    "  distinct_id TEXT NOT NULL,"
+    "  requested_by TEXT NOT NULL,"
+    "  requested_ms INTEGER NOT NULL,"
+    "  done_ms INTEGER NOT NULL DEFAULT 0,"
+    "  taken_from TEXT NOT NULL DEFAULT '',"
+    "  id_count INTEGER NOT NULL DEFAULT 0,"
+    "  error TEXT NOT NULL DEFAULT ''"
+    ") STRICT;"
+    "CREATE INDEX unlinks_pending ON unlinks (status) WHERE status = 'pending';",
 };
 #define SCHEMA_VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
 #define APPLICATION_ID 0x4361726E /* "Carn" */

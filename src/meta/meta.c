@@ -311,6 +311,17 @@ enum status meta_project_set_retention(struct meta *meta, int64_t project_id, in
     return meta_finish(meta, status, error);
 }
 
+enum status meta_project_set_identity(struct meta *meta, int64_t project_id, enum meta_identity identity,
+                                      struct error *error)
+{
+    TRY(meta_begin(meta, error));
+    enum status status = meta_project_require(meta, project_id, error);
+    if (status == STATUS_OK)
+        status = database_change(meta->writer, meta->path, error, "UPDATE projects SET identity = ? WHERE id = ?", "si",
+                                 str_of(meta_identity_name(identity)), project_id);
+    return meta_finish(meta, status, error);
+}
+
 enum status meta_project_set_export_days(struct meta *meta, int64_t project_id, bool local, struct error *error)
 {
     TRY(meta_begin(meta, error));

@@ -36,7 +36,7 @@
 #define META_PROJECT_ID_MAX    ((INT64_C(1) << 53) - 1) /* whole numbers that every JSON reader keeps exact */
 #define META_USERNAME_SUFFIX   ".cairn-service-account"
 
-/* How a project joins ids; fixed at its creation. The meaning is identity/'s. */
+/* How a project joins ids; fixed once it has data. The meaning is identity/'s. */
 enum meta_identity { META_IDENTITY_SIMPLIFIED, META_IDENTITY_ORIGINAL, META_IDENTITY_LEGACY };
 /* Each role may do what the roles before it may. */
 enum meta_role { META_ROLE_CONSUMER, META_ROLE_ANALYST, META_ROLE_ADMIN, META_ROLE_OWNER };
@@ -123,6 +123,10 @@ enum status meta_project_delete(struct meta *meta, int64_t project_id, struct er
 enum status meta_project_set_retention(struct meta *meta, int64_t project_id, int64_t days,
                                        struct error *error) MUST_USE;
 
+/* For a project without data only, which the caller knows (store/has_data.h): what is stored means what its mode said.
+ */
+enum status meta_project_set_identity(struct meta *meta, int64_t project_id, enum meta_identity identity,
+                                      struct error *error) MUST_USE;
 enum status meta_project_set_export_days(struct meta *meta, int64_t project_id, bool local,
                                          struct error *error) MUST_USE;
 
@@ -194,6 +198,41 @@ enum status meta_deletions(struct meta *meta, int64_t project_id, int status, si
 /* NOT_FOUND when the project (0: any) has no such request. */
 enum status meta_deletion(struct meta *meta, int64_t project_id, int64_t id, struct arena *arena, struct error *error,
                           struct meta_deletion *ret_deletion) MUST_USE;
+
+/* ---- Unlinks: requests to take an id out of the person that it was linked to, and what became of them ---- */
+
+/*
+ * A request is written here first, as those to delete are, and carried out by the server that runs on the directory, or
+ * by the command line when none does. Its row stays: it is the record of who changed what links say.
+ *
+ *   PENDING ──▶ DONE      the id is a person of its own
+ *      └──────▶ FAILED    it was not linked to anything, or is not known; `error` says so
+ */
+enum meta_unlink_status { META_UNLINK_PENDING, META_UNLINK_DONE, META_UNLINK_FAILED };
+const char *meta_unlink_status_name(enum meta_unlink_status status); /* "pending", "done", "failed" */
+
+#define META_UNLINK_ID_SIZE_MAX 1024u
+struct meta_unlink {
+    int64_t id, project_id;
+    enum meta_unlink_status status;
+    struct str distinct_id;
+    struct str requested_by;       /* a username or "command line" */
+    int64_t requested_ms, done_ms; /* 0: not yet */
+    struct str taken_from;         /* the id that was shown for the person, once it is known */
+    int64_t id_count;              /* ids that this person had, with the one that left */
+    struct str error;
+};
+/* Writes a request: project_id, distinct_id and requested_by are read. NOT_FOUND for an unknown project, INVALID for an
+ * id that is empty or too long. */
+enum status meta_unlink_create(struct meta *meta, const struct meta_unlink *unlink, struct error *error,
+                               int64_t *ret_id) MUST_USE;
+/* Writes what became of the row with that id: status, done_ms, taken_from, id_count, error. */
+enum status meta_unlink_update(struct meta *meta, const struct meta_unlink *unlink, struct error *error) MUST_USE;
+/* Those of one project (0: of all), newest first, at most `limit`; of one status only unless `status` is -1. */
+enum status meta_unlinks(struct meta *meta, int64_t project_id, int status, size_t limit, struct arena *arena,
+                         struct error *error, struct meta_unlink **ret_unlinks, size_t *ret_count) MUST_USE;
+enum status meta_unlink(struct meta *meta, int64_t id, struct arena *arena, struct error *error,
+                        struct meta_unlink *ret_unlink) MUST_USE;
 
 /* ---- Lookup tables: what there is, not what stands in them, which is lookup/'s ---- */
 

@@ -37,14 +37,20 @@
 #define PROPERTY_MAX 40
 
 /* Devices belong to the first user that they are linked to. */
-static unsigned link_rule(struct id_graph *graph, enum identity_mode mode, enum link_operation operation,
-                          uint32_t device, uint32_t user)
+static unsigned link_rule(struct id_graph *graph, const struct link_request *request)
 {
-    (void)mode, (void)operation;
-    uint32_t person = id_graph_person(graph, device);
+    uint32_t device = request->device, user = request->user, person = id_graph_person(graph, device);
     if (person == id_graph_person(graph, user)) return 0;
     if (id_graph_shown(graph, person) != device) return 1;
-    return id_graph_link(graph, device, user, user) == STATUS_OK ? 0 : 1;
+    return id_graph_link(graph, device, user, user, NULL) == STATUS_OK ? 0 : 1;
+}
+
+static size_t explain_taken(const struct id_graph *graph, const struct link_request *request, unsigned reason,
+                            char room[LINK_TEXT_ROOM], struct link_property ret_properties[LINK_PROPERTIES_MAX])
+{
+    (void)graph, (void)request, (void)reason, (void)room;
+    ret_properties[0] = (struct link_property){STR("$identity_failure_reason"), STR("taken")};
+    return 1;
 }
 
 struct profile {
@@ -86,14 +92,13 @@ static void key_text(unsigned key, char out[16])
 
 static void open_store(struct world *w)
 {
-    static const char *const reasons[] = {"", "taken", NULL};
     struct store_options options;
     struct store_report report;
     store_options_defaults(&options);
     options.fs = sim_fs(w->sim);
     options.link = link_rule;
     options.update = profile_update;
-    options.link_reasons = reasons;
+    options.explain = explain_taken;
     options.wal_file_bytes = 65536;
     options.cache_bytes = 1 << 18;
     options.flush_rows = w->flush_rows;

@@ -3,7 +3,8 @@
  * An event as raw exports write it, one JSON object without a line end. `distinct_id` is the id that is shown for the
  * person now. An event that came under another one says so: `$distinct_id_before_identity` is that id, and
  * `$is_reshuffled` is true. Beside them stand `$insert_id`, `mp_processing_time_ms` and, for what came through /import,
- * `$import`; ids as sent ($device_id, $user_id) are among the event's own properties. cairn import takes all of it back.
+ * `$import`; ids as sent ($device_id, $user_id) are among the event's own properties. cairn import takes all of it
+ * back.
  */
 #include "base/buf.h"
 #include "query/result.h"

@@ -52,11 +52,16 @@ static void times(void **state)
         enum event_time_form form;
         const char *text;
     } rows[] = {
-        {1700000000000, EVENT_TIME_EXACT, "1700000000"},   {1700000000123, EVENT_TIME_EXACT, "1700000000123"},
-        {1700000000123, EVENT_TIME_SECONDS, "1700000000"}, {1700000000123, EVENT_TIME_MS, "1700000000123"},
-        {1700000000000, EVENT_TIME_MS, "1700000000000"},   {99999999500, EVENT_TIME_EXACT, "99999999.5"},
-        {-1500, EVENT_TIME_SECONDS, "-2"},                 {-2000, EVENT_TIME_SECONDS, "-2"},
-        {-1500, EVENT_TIME_EXACT, "-1.5"},                 {0, EVENT_TIME_SECONDS, "0"},
+        {1700000000000, EVENT_TIME_EXACT, "1700000000"},
+        {1700000000123, EVENT_TIME_EXACT, "1700000000123"},
+        {1700000000123, EVENT_TIME_SECONDS, "1700000000"},
+        {1700000000123, EVENT_TIME_MS, "1700000000123"},
+        {1700000000000, EVENT_TIME_MS, "1700000000000"},
+        {99999999500, EVENT_TIME_EXACT, "99999999.5"},
+        {-1500, EVENT_TIME_SECONDS, "-2"},
+        {-2000, EVENT_TIME_SECONDS, "-2"},
+        {-1500, EVENT_TIME_EXACT, "-1.5"},
+        {0, EVENT_TIME_SECONDS, "0"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char expected[256];

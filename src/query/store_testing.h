@@ -29,7 +29,8 @@ static inline void testing_store_open(uint64_t wal_file_bytes)
     options.fs = fs;
     options.link = identity_link;
     options.update = profile_update;
-    options.link_reasons = identity_link_reasons;
+    options.unlink = identity_unlink;
+    options.explain = identity_explain;
     options.wal_file_bytes = wal_file_bytes;
     if (testing_section_rows) {
         options.compact.rows_max = testing_section_rows;

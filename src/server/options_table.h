@@ -64,6 +64,8 @@ OPTION(INTEGER, ingest_elements_max, "ingest.elements_max", "255", "1..10000",
 OPTION(BYTES, ingest_list_bytes_max, "ingest.list_bytes_max", "8k", "256..16m", "a list property, as stored")
 OPTION(DURATION, ingest_age_max_ms, "ingest.age_max", "5d", "1m..36500d",
        "/track takes no event that is older; /import takes any age")
+OPTION(INTEGER, ingest_cluster_ids_max, "ingest.cluster_ids_max", "500", "2..100000",
+       "ids of one person in a project of the original identity mode; an id beyond stays by itself")
 OPTION(INTEGER, ingest_batch_messages_max, "ingest.batch_messages_max", "2000", "1..100000",
        "messages about profiles in one request")
 OPTION(BYTES, ingest_message_bytes_max, "ingest.message_bytes_max", "1m", "1k..64m", "the JSON of one message")

@@ -11,6 +11,7 @@
 #include "api/record.h"
 #include "api/profile_sessions.h"
 #include "api/row_stream.h"
+#include "api/unlink.h"
 #include "base/log.h"
 #include "base/number.h"
 #include "http/server.h"
@@ -69,7 +70,8 @@ static enum status open_store(struct server *server, struct error *error)
     options.fs = server->fs;
     options.link = identity_link;
     options.update = profile_update;
-    options.link_reasons = identity_link_reasons;
+    options.unlink = identity_unlink;
+    options.explain = identity_explain;
     options.wal_file_bytes = o->store_wal_file_bytes;
     options.memory_bytes_max = o->store_memory_max_bytes;
     options.flush_rows = (uint64_t)o->store_flush_rows;
@@ -160,6 +162,7 @@ static void fill_api(struct server *server)
     server->limits.list_bytes_max = o->ingest_list_bytes_max;
     server->limits.age_max_ms = o->ingest_age_max_ms;
     server->limits.reject_unknown_tokens = o->ingest_reject_unknown_tokens;
+    server->limits.cluster_ids_max = (uint32_t)o->ingest_cluster_ids_max;
     server->limits.messages_max = (size_t)o->ingest_batch_messages_max;
     server->limits.message_bytes_max = o->ingest_message_bytes_max;
     server->limits.profile_properties_max = (size_t)o->ingest_profile_properties_max;
@@ -411,6 +414,7 @@ static void *deletion_main(void *arg)
         bool purge = !purge_ms || now_ms - purge_ms >= purge_pause_ms;
         if (purge || view != last || now_ms - pending_ms >= PENDING_PAUSE_MS) {
             deletion_work(&server->api, view, purge);
+            unlink_work(&server->api, view);
             profile_sessions_expire(server->sessions, os_now_ms());
             pending_ms = now_ms;
             if (purge) purge_ms = now_ms;

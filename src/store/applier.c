@@ -74,6 +74,21 @@ static enum status apply_update(struct store *store, struct project *shadow, con
     return project_apply_update(shadow, owner, &store->context, record->body, lsn, store->arena, error);
 }
 
+/* Events and links, which may make one person of two that have profiles. */
+static enum status apply_links(struct store *store, struct project *project, struct frame_bytes *frame,
+                               const struct record *record, uint64_t lsn, struct error *error)
+{
+    struct profile_merges merges = {0};
+    if (record->kind == RECORD_EVENTS)
+        TRY(project_apply_events(project, &store->context, frame, record->body, lsn, store->arena, &merges, error));
+    else
+        TRY(project_apply_link(project, &store->context, record->body, store->arena, &merges, error));
+    struct project *shadow = merges.count ? known_project(store, store_profiles_of(project->id)) : NULL;
+    for (size_t i = 0; shadow && !shadow->dropped && i < merges.count; i++)
+        TRY(project_adopt_profile(shadow, &store->context, &merges.items[i], lsn, store->arena, error));
+    return STATUS_OK;
+}
+
 enum status store_apply_frame(struct store *store, struct frame_bytes *frame, struct str records, uint64_t lsn,
                               struct error *error)
 {
@@ -93,9 +108,8 @@ enum status store_apply_frame(struct store *store, struct frame_bytes *frame, st
         arena_reset(store->arena);
         switch (record.kind) {
         case RECORD_EVENTS:
-            status = project_apply_events(project, &store->context, frame, record.body, seq, store->arena, error);
-            break;
-        case RECORD_LINK: status = project_apply_link(project, &store->context, record.body, error); break;
+        case RECORD_LINK: status = apply_links(store, project, frame, &record, seq, error); break;
+        case RECORD_UNLINK: status = project_apply_unlink(project, &store->context, record.body, error); break;
         case RECORD_PROJECT_DROP: status = drop_project(store, record.project); break;
         case RECORD_UPDATE: status = apply_update(store, project, &record, seq, error); break;
         default: status = apply_delete(store, project, &record, seq, error);

@@ -7,6 +7,9 @@
 #define EVENT_HAS_DEVICE 2
 #define EVENT_HAS_INSERT 4
 
+#define FLAGS_HAVE_MAX 0x80 /* of an EVENTS record: the limit of a cluster follows */
+#define MODE_HAS_MAX   0x80 /* of a LINK record: likewise */
+
 static void put_str(struct buf *buf, struct str s)
 {
     buf_varint(buf, s.size);
@@ -75,6 +78,7 @@ void batch_begin(struct batch *batch, uint64_t project, int64_t received_ms, enu
     batch->received_ms = (uint64_t)received_ms;
     batch->mode = (uint8_t)mode;
     batch->flags = (uint8_t)flags;
+    batch->cluster_max = 0;
     batch->name_count = batch->event_count = 0;
     batch->last_name = UINT32_MAX;
     batch->failed = received_ms < 0 || !batch_is_time(received_ms);
@@ -267,7 +271,9 @@ enum status batch_finish(struct batch *batch, struct buf *ret_record)
     buf_varint(head, batch->project);
     buf_varint(head, batch->received_ms);
     buf_byte(head, (char)batch->mode);
-    buf_byte(head, (char)batch->flags);
+    bool has_max = batch->mode == IDENTITY_ORIGINAL && batch->cluster_max;
+    buf_byte(head, (char)(batch->flags | (has_max ? FLAGS_HAVE_MAX : 0)));
+    if (has_max) buf_varint(head, batch->cluster_max);
     buf_varint(head, batch->name_count);
     for (uint32_t i = 0; i < batch->name_count; i++) {
         struct str text = batch->names[i].text;
@@ -296,22 +302,40 @@ void batch_expect(struct batch *batch, size_t size)
     buf_reset(&batch->events);
 }
 
-enum status record_link(struct buf *record, uint64_t project, int64_t received_ms, enum identity_mode mode,
-                        enum link_operation operation, struct str device, struct str user)
+/* The record whose body this is; takes the body. */
+static enum status assemble(struct buf *record, struct buf *body)
+{
+    enum status status = buf_status(body);
+    struct str piece = buf_str(body);
+    if (status == STATUS_OK) status = record_assemble(record, &piece, 1);
+    buf_fini(body);
+    return status;
+}
+
+enum status record_link_view(struct buf *record, uint64_t project, const struct link_view *link)
 {
     struct buf body = BUF_INIT(1u << 16);
+    bool has_max = link->mode == IDENTITY_ORIGINAL && link->cluster_max;
     buf_byte(&body, RECORD_LINK);
     buf_varint(&body, project);
-    buf_varint(&body, (uint64_t)received_ms);
-    buf_byte(&body, (char)mode);
-    buf_byte(&body, (char)operation);
-    put_str(&body, device);
-    put_str(&body, user);
-    enum status status = buf_status(&body);
-    struct str piece = buf_str(&body);
-    if (status == STATUS_OK) status = record_assemble(record, &piece, 1);
-    buf_fini(&body);
-    return status;
+    buf_varint(&body, (uint64_t)link->received_ms);
+    buf_byte(&body, (char)(link->mode | (has_max ? MODE_HAS_MAX : 0)));
+    buf_byte(&body, (char)link->operation);
+    if (has_max) buf_varint(&body, link->cluster_max);
+    put_str(&body, link->device);
+    put_str(&body, link->user);
+    return assemble(record, &body);
+}
+
+enum status record_unlink(struct buf *record, uint64_t project, const struct unlink_view *unlink)
+{
+    struct buf body = BUF_INIT(1u << 16);
+    buf_byte(&body, RECORD_UNLINK);
+    buf_varint(&body, project);
+    buf_varint(&body, (uint64_t)unlink->received_ms);
+    buf_byte(&body, (char)unlink->mode);
+    put_str(&body, unlink->id);
+    return assemble(record, &body);
 }
 
 enum status record_project_drop(struct buf *record, uint64_t project)
@@ -319,10 +343,7 @@ enum status record_project_drop(struct buf *record, uint64_t project)
     struct buf body = BUF_INIT(64);
     buf_byte(&body, RECORD_PROJECT_DROP);
     buf_varint(&body, project);
-    struct str piece = buf_str(&body);
-    enum status status = record_assemble(record, &piece, 1);
-    buf_fini(&body);
-    return status;
+    return assemble(record, &body);
 }
 
 enum status record_next(struct reader *reader, struct record *ret_record)
@@ -332,7 +353,7 @@ enum status record_next(struct reader *reader, struct record *ret_record)
     struct reader inner = reader_of(bytes);
     struct record record = {.kind = read_u8(&inner), .project = read_varint(&inner)};
     record.body = read_bytes(&inner, reader_left(&inner));
-    if (inner.failed || record.kind < RECORD_EVENTS || record.kind > RECORD_UPDATE) return STATUS_CORRUPT;
+    if (inner.failed || record.kind < RECORD_EVENTS || record.kind > RECORD_UNLINK) return STATUS_CORRUPT;
     *ret_record = record;
     return STATUS_OK;
 }
@@ -372,7 +393,11 @@ static enum status open_batch(struct arena *arena, struct str body, bool trusted
 {
     struct reader r = reader_of(body);
     struct batch_reader batch = {.received_ms = (int64_t)read_varint(&r), .mode = read_u8(&r), .flags = read_u8(&r)};
+    uint64_t cluster_max = batch.flags & FLAGS_HAVE_MAX ? read_varint(&r) : 0;
+    batch.flags &= (uint8_t)~FLAGS_HAVE_MAX;
     uint64_t names = read_varint(&r);
+    if (cluster_max > UINT32_MAX) return STATUS_CORRUPT;
+    batch.cluster_max = (uint32_t)cluster_max;
     if (r.failed || names > reader_left(&r) || batch.received_ms < 0 || !batch_is_time(batch.received_ms) ||
         batch.mode > IDENTITY_LEGACY)
         return STATUS_CORRUPT;
@@ -429,11 +454,27 @@ enum status link_open(struct str body, struct link_view *ret_link)
 {
     struct reader r = reader_of(body);
     struct link_view link = {.received_ms = (int64_t)read_varint(&r), .mode = read_u8(&r), .operation = read_u8(&r)};
+    uint64_t cluster_max = link.mode & MODE_HAS_MAX ? read_varint(&r) : 0;
+    link.mode &= (uint8_t)~MODE_HAS_MAX;
+    link.cluster_max = (uint32_t)cluster_max;
     link.device = read_str(&r);
     link.user = read_str(&r);
     if (r.failed || reader_left(&r) || link.mode > IDENTITY_LEGACY || link.operation < LINK_CREATE ||
-        link.operation > LINK_MERGE || !link.device.size || !link.user.size)
+        link.operation > LINK_MERGE || cluster_max > UINT32_MAX || !link.device.size || !link.user.size ||
+        !batch_is_time(link.received_ms))
         return STATUS_CORRUPT;
     *ret_link = link;
+    return STATUS_OK;
+}
+
+enum status unlink_open(struct str body, struct unlink_view *ret_unlink)
+{
+    struct reader r = reader_of(body);
+    struct unlink_view unlink = {.received_ms = (int64_t)read_varint(&r), .mode = read_u8(&r)};
+    unlink.id = read_str(&r);
+    if (r.failed || reader_left(&r) || unlink.mode > IDENTITY_LEGACY || !unlink.id.size ||
+        !batch_is_time(unlink.received_ms))
+        return STATUS_CORRUPT;
+    *ret_unlink = unlink;
     return STATUS_OK;
 }

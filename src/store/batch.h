@@ -30,6 +30,7 @@ enum record_kind {
     RECORD_DELETE_ROWS = 5,
     RECORD_DELETE_BEFORE = 6,
     RECORD_UPDATE = 7, /* written and read by update_record.h */
+    RECORD_UNLINK = 8,
 };
 /* What all records begin with, `varint length`, in front of the pieces one after another. LIMIT when they do not fit.
  */
@@ -40,6 +41,9 @@ enum identity_mode { IDENTITY_SIMPLIFIED = 0, IDENTITY_ORIGINAL = 1, IDENTITY_LE
 enum link_operation { LINK_CREATE = 1, LINK_ALIAS = 2, LINK_MERGE = 3 };
 
 #define BATCH_IMPORT 1 /* flags: the events came through /import */
+
+/* How many ids a person of the original mode may have, where a record does not say: those of older versions. */
+#define LINK_CLUSTER_IDS_MAX 500u
 
 /* 285 000 years either way; keeps sums and window arithmetic from overflowing. */
 #define BATCH_TIME_LIMIT ((int64_t)1 << 53)
@@ -60,6 +64,7 @@ struct batch {
     uint32_t last_name; /* that was asked for */
     uint64_t project, received_ms;
     uint8_t mode, flags;
+    uint32_t cluster_max; /* 0: not said */
     uint32_t event_count;
     size_t event_start, property_start, size_max; /* starts in `events`, of the open event */
     bool failed;
@@ -68,6 +73,12 @@ struct batch {
 void batch_init(struct batch *batch, size_t size_max);
 void batch_fini(struct batch *batch);
 void batch_begin(struct batch *batch, uint64_t project, int64_t received_ms, enum identity_mode mode, unsigned flags);
+/* After batch_begin, in the original mode: how many ids a person may have. It stands in the record, so that replay gives
+ * the same when the option has been changed. */
+static inline void batch_cluster_max(struct batch *batch, uint32_t cluster_max)
+{
+    batch->cluster_max = cluster_max;
+}
 /* After batch_begin: about so many bytes are to come. Makes room at once, which is cheaper than bit by bit. */
 void batch_expect(struct batch *batch, size_t size);
 /* `id`, `device` and `insert_id` are absent when their data is NULL. Property names may repeat: the caller sends each
@@ -95,9 +106,30 @@ static inline uint32_t batch_count(const struct batch *batch)
  */
 enum status batch_finish(struct batch *batch, struct buf *ret_record) MUST_USE;
 
-/* A LINK record: device and user are ids as stored ("$device:D1", "U1"). */
-enum status record_link(struct buf *record, uint64_t project, int64_t received_ms, enum identity_mode mode,
-                        enum link_operation operation, struct str device, struct str user) MUST_USE;
+/* A LINK record: device and user are ids as stored ("$device:D1", "U1"); of an alias, the alias and what it stands for.
+ */
+struct link_view {
+    int64_t received_ms;
+    uint8_t mode, operation;
+    uint32_t cluster_max; /* as batch_cluster_max; 0: not said */
+    struct str device, user;
+};
+enum status record_link_view(struct buf *record, uint64_t project, const struct link_view *link) MUST_USE;
+static inline MUST_USE enum status record_link(struct buf *record, uint64_t project, int64_t received_ms,
+                                               enum identity_mode mode, enum link_operation operation,
+                                               struct str device, struct str user)
+{
+    struct link_view link = {received_ms, (uint8_t)mode, (uint8_t)operation, 0, device, user};
+    return record_link_view(record, project, &link);
+}
+/* An UNLINK record: takes the id out of its cluster (identity_unlink_fn in store.h). Carried out at its place in the log;
+ * an id that is not linked then stays as it is. */
+struct unlink_view {
+    int64_t received_ms;
+    uint8_t mode;
+    struct str id;
+};
+enum status record_unlink(struct buf *record, uint64_t project, const struct unlink_view *unlink) MUST_USE;
 enum status record_project_drop(struct buf *record, uint64_t project) MUST_USE;
 
 /* --- reading --- */
@@ -119,6 +151,7 @@ struct event_view {
 struct batch_reader {
     int64_t received_ms;
     uint8_t mode, flags;
+    uint32_t cluster_max;
     uint32_t name_count, events_left;
     struct str *names;          /* in the arena */
     const uint8_t *is_property; /* by name: some event has a property of this name */
@@ -133,9 +166,5 @@ bool batch_next(struct batch_reader *batch, struct event_view *ret_event);
 /* Walks event_view.properties. */
 bool event_property_next(struct reader *properties, uint32_t *ret_name, struct value *ret_value);
 
-struct link_view {
-    int64_t received_ms;
-    uint8_t mode, operation;
-    struct str device, user;
-};
 enum status link_open(struct str body, struct link_view *ret_link) MUST_USE;
+enum status unlink_open(struct str body, struct unlink_view *ret_unlink) MUST_USE;

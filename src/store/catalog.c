@@ -108,7 +108,7 @@ static enum status parse_index(struct str index, uint64_t end, struct error *err
         block->offset = read_u64(&r);
         block->size = read_u64(&r);
         block->check = read_u64(&r);
-        if (block->kind < CATALOG_EVENTS || block->kind > CATALOG_FORGOTTEN || block->offset != at ||
+        if (block->kind < CATALOG_EVENTS || block->kind >= CATALOG_KINDS || block->offset != at ||
             block->size > end - at || block->count == 0 || block->count > block->size)
             return error_set(error, STATUS_CORRUPT, "its index is malformed");
         at += block->size;

@@ -16,10 +16,11 @@ enum catalog_kind {
     CATALOG_IDS,
     CATALOG_LINKS,
     CATALOG_WEIGHTS,
-    CATALOG_FORGOTTEN
+    CATALOG_FORGOTTEN,
+    CATALOG_SOURCES
 };
 
-#define CATALOG_KINDS (CATALOG_FORGOTTEN + 1)
+#define CATALOG_KINDS (CATALOG_SOURCES + 1)
 
 /* Blocks end before they are larger than this, unless one entry is. */
 #define CATALOG_BLOCK_BYTES ((size_t)1 << 20)

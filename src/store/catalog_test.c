@@ -135,7 +135,7 @@ static void live(struct content *content, uint64_t seed, uint32_t step)
     else if (r % 50 == 0)
         assert_int_equal(id_graph_forget(ids, id_graph_person(ids, a)), STATUS_OK);
     else
-        assert_int_equal(id_graph_link(ids, a, b, a), STATUS_OK);
+        assert_int_equal(id_graph_link(ids, a, b, a, NULL), STATUS_OK);
 }
 
 static void assert_same(struct content *one, struct content *two)
@@ -160,8 +160,8 @@ static void assert_same(struct content *one, struct content *two)
         for (uint32_t i = 0; i < 100 && id_graph_count(x); i++) {
             uint32_t a = 1 + (uint32_t)(hash_u64(i, 1) % mx.ids), b = 1 + (uint32_t)(hash_u64(i, 2) % mx.ids);
             if (!id_graph_person(x, a) || !id_graph_person(x, b)) continue;
-            assert_int_equal(id_graph_link(x, a, b, b), STATUS_OK);
-            assert_int_equal(id_graph_link(y, a, b, b), STATUS_OK);
+            assert_int_equal(id_graph_link(x, a, b, b, NULL), STATUS_OK);
+            assert_int_equal(id_graph_link(y, a, b, b, NULL), STATUS_OK);
             assert_int_equal(id_graph_person(x, a), id_graph_person(y, a));
         }
     }
@@ -302,7 +302,7 @@ static void blocks_are_bounded(void **state)
             snprintf(text, sizeof text, "$device:%032x", (uint32_t)flush << 20 | i);
             assert_int_equal(id_graph_intern(content.ids[1], str_of(text), &id), STATUS_OK);
             id_graph_add_rows(content.ids[1], i % 7 ? id : 1 + id / 2, 1);
-            if (i % 3 == 0) assert_int_equal(id_graph_link(content.ids[1], id, 1 + i % id, id), STATUS_OK);
+            if (i % 3 == 0) assert_int_equal(id_graph_link(content.ids[1], id, 1 + i % id, id, NULL), STATUS_OK);
         }
         gather(&content, marks, &out);
         assert_int_equal(join(&d, d.count, &out), STATUS_OK);

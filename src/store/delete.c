@@ -72,6 +72,7 @@ static enum status resolve_persons(const struct project *project, const struct d
         if (!u64map_at(&listed, id_graph_person(project->ids, first), 0, &added)) status = STATUS_LIMIT;
         while (status == STATUS_OK && added) {
             status = add_person(order, &capacity, id);
+            if (id_graph_is_mixed(project->ids, id) || id_graph_is_bare(project->ids, id)) order->links = 0;
             id = id_graph_next_member(project->ids, id);
             if (id == first) break;
         }

@@ -17,7 +17,9 @@ struct delete_order {
     uint32_t refs;
     enum record_kind kind;
     uint64_t lsn, request, rows; /* rows: found so far; for the report */
-    uint32_t links;              /* the id graph's at that time: sections folded later tell persons differently */
+    /* The id graph's at that time: sections folded later tell persons differently. 0 when a cluster that somebody was
+     * taken out of before is among those to be deleted: only sections folded never have its rows under its numbers. */
+    uint32_t links;
     /* DELETE_PERSON: all ids of the people. DELETE_ROWS: the numbers under which rows of the keys may be stored.
      * Ascending, each once. */
     uint32_t *persons;

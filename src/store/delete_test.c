@@ -57,9 +57,11 @@ static void apply(struct world *w, size_t number)
     struct error error = ERROR_INIT;
     assert_int_equal(record_next(&reader, &record), STATUS_OK);
     arena_reset(w->arena);
+    struct profile_merges merges = {0};
     enum status status =
         record.kind == RECORD_EVENTS
-            ? project_apply_events(w->project, w->context, frame, record.body, w->lsns[number], w->arena, &error)
+            ? project_apply_events(w->project, w->context, frame, record.body, w->lsns[number], w->arena, &merges,
+                                   &error)
             : project_apply_delete(w->project, w->context, record.kind, record.body, w->lsns[number], w->arena, &error);
     if (status != STATUS_OK) fail_msg("%s", error.primary);
     frame_bytes_unref(frame);
@@ -504,7 +506,7 @@ static void sections_from_the_future(void **state)
     order->persons = malloc(sizeof *order->persons);
     order->persons[order->person_count++] = 1; /* "a" alone */
     assert_int_equal(delete_order_finish(order), STATUS_OK);
-    assert_int_equal(id_graph_link(w->project->ids, 1, 2, 2), STATUS_OK);
+    assert_int_equal(id_graph_link(w->project->ids, 1, 2, 2, NULL), STATUS_OK);
     send_one(w, "b");
     flush(w); /* b's row is stored under a's number, with one link applied */
     assert_int_equal(w->project->live_count, 2);

@@ -41,11 +41,9 @@ static inline uint64_t model_random(struct model *model, uint64_t below)
 }
 
 /* Links whatever comes as a pair, shown as the user. */
-static inline unsigned model_link(struct id_graph *graph, enum identity_mode mode, enum link_operation operation,
-                                  uint32_t device, uint32_t user)
+static inline unsigned model_link(struct id_graph *graph, const struct link_request *request)
 {
-    (void)mode, (void)operation;
-    return id_graph_link(graph, device, user, user) == STATUS_OK ? 0 : 1;
+    return id_graph_link(graph, request->device, request->user, request->user, NULL) == STATUS_OK ? 0 : 1;
 }
 
 static inline struct str model_id(char out[16], unsigned id)

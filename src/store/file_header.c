@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-#define FORMAT_VERSION 5 /* of all files; docs/formats/README.md */
-#define FORMAT_OLDEST  4 /* what it wrote means the same: 5 has more kinds of records */
+#define FORMAT_VERSION 6 /* of all files; docs/formats/README.md */
+#define FORMAT_OLDEST  4 /* what it wrote means the same: 5 and 6 have more kinds of records and of catalog blocks */
 #define CHECK_AT       56
 
 void file_header_write(unsigned char out[FILE_HEADER], const char magic[8], const unsigned char node[16],

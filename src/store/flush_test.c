@@ -15,10 +15,9 @@
 
 #define T0 1700000000000LL
 
-static unsigned no_links(struct id_graph *graph, enum identity_mode mode, enum link_operation operation,
-                         uint32_t device, uint32_t user)
+static unsigned no_links(struct id_graph *graph, const struct link_request *request)
 {
-    (void)graph, (void)mode, (void)operation, (void)device, (void)user;
+    (void)graph, (void)request;
     return 0;
 }
 
@@ -102,7 +101,7 @@ static void apply(struct world *w, uint32_t count)
     struct reader reader = reader_of(str_from(frame->data, bytes.size));
     struct record record;
     assert_int_equal(record_next(&reader, &record), STATUS_OK);
-    assert_int_equal(project_apply_events(w->project, &w->context, frame, record.body, w->lsn, w->arena, &error),
+    assert_int_equal(project_apply_events(w->project, &w->context, frame, record.body, w->lsn, w->arena, &(struct profile_merges){0}, &error),
                      STATUS_OK);
     arena_reset(w->arena);
     w->lsn += bytes.size;

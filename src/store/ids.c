@@ -6,12 +6,25 @@
  * applier's own. weight[] has two uses: a person has rows, and a number that was taken away has somebody who absorbed
  * it.
  *
+ * Splits. Rows lie under the numbers of their persons, so a cluster that falls apart leaves rows of several persons under
+ * the numbers it has had. Giving one part the old number would make that number mean different things in different
+ * sections. So every part gets a new one: a bare number, which takes an entry of its own in all arrays but has no text
+ * and no slot. The old number is taken away by the links of the split, one for each part, as a merge would have done;
+ * whoever knows that its rows moved looks for their new persons, and finds these numbers mixed: then the id of each row
+ * tells. All numbers of the cluster are, those that it absorbed long ago as well.
+ *
  * Invariants
  *   1. person[id] is a member of id's cluster, the same for all members; person[p] == p exactly for such p. Of a
  *      forgotten cluster it is 0 for all members, and stays.
- *   2. Following next[] from any id visits its cluster and returns.
- *   3. The number that absorbed another has at least its weight at that time, so chains of them are logarithmic.
+ *   2. Following next[] from any id visits its cluster and returns. There is an id in it that is not bare.
+ *   3. The number that absorbed another has at least its weight at that time, so chains of them are logarithmic, but for
+ *      splits, which add one number each and are counted (ID_HISTORY_SPLIT_MAX).
  *   4. A person that is not touched, nor being saved, weighs what the catalog says.
+ *   5. A number is a person's from when it is given out, or (an id that is new) from its first use, until one link, or
+ *      the links of one split, take it away; it is never a person's again.
+ *   6. A number that is not mixed has led to one person: that of all rows stored under it is person[]. A mixed one is
+ *      nobody's.
+ *   7. alias[], attached and mixed are what the sources of the links, in their order, say.
  */
 #include "store/ids.h"
 
@@ -23,7 +36,7 @@
 struct id_view {
     _Atomic uint32_t refs;
     uint32_t count, forgotten_count;
-    struct cow32 person, shown, moved, absorbed, before;
+    struct cow32 person, shown, moved, absorbed, before, left, right, made, named, alias, mixed;
     struct text_page **pages;
     char **pieces;
     struct shared_texts *texts;
@@ -50,6 +63,15 @@ void id_graph_free(struct id_graph *graph)
     cow32_fini(&graph->moved);
     cow32_fini(&graph->absorbed);
     cow32_fini(&graph->before);
+    cow32_fini(&graph->left);
+    cow32_fini(&graph->right);
+    cow32_fini(&graph->made);
+    cow32_fini(&graph->named);
+    cow32_fini(&graph->alias);
+    cow32_fini(&graph->mixed);
+    free(graph->attached);
+    free(graph->splits);
+    free(graph->leavers);
     free(graph->slots);
     free(graph->next);
     free(graph->weight);
@@ -106,6 +128,7 @@ enum status id_arrays_grow(struct id_graph *graph, size_t more)
     size_t capacity = old ? (need + need / 4 + 63) / 64 * 64 : (need + 63) / 64 * 64;
     if (!grow_array(&graph->next, old, capacity, sizeof *graph->next) ||
         !grow_array(&graph->weight, old, capacity, sizeof *graph->weight) ||
+        !grow_array(&graph->attached, old / 64, capacity / 64, sizeof *graph->attached) ||
         !grow_array(&graph->touched, old / 64, capacity / 64, sizeof *graph->touched) ||
         !grow_array(&graph->saving, old / 64, capacity / 64, sizeof *graph->saving))
         return STATUS_LIMIT;
@@ -131,11 +154,11 @@ static enum status append_locked(struct id_graph *graph, const struct id_form *f
         return status;
     }
     graph->count = id;
-    id_slot_put(graph->slots, graph->capacity, form->tag, id);
+    if (id_form_size(form) > 1) id_slot_put(graph->slots, graph->capacity, form->tag, id);
     return STATUS_OK;
 }
 
-static enum status append(struct id_graph *graph, const struct id_form *form, uint32_t *ret_id)
+enum status id_append(struct id_graph *graph, const struct id_form *form, uint32_t *ret_id)
 {
     if (graph->count >= ID_MAX) return STATUS_LIMIT;
     TRY(id_slots_grow(graph, 1));
@@ -156,9 +179,9 @@ enum status id_graph_intern(struct id_graph *graph, struct str text, uint32_t *r
 
 enum status id_graph_intern_form(struct id_graph *graph, const struct id_form *form, uint32_t *ret_id)
 {
-    assert(id_form_size(form) > 1); /* "" stands for those that were forgotten */
+    assert(id_form_size(form) > 1); /* "" stands for those that were forgotten, and for bare numbers */
     uint32_t id = find(graph, &graph->person, graph->count, form);
-    if (!id) return append(graph, form, ret_id);
+    if (!id) return id_append(graph, form, ret_id);
     *ret_id = id;
     return STATUS_OK;
 }
@@ -186,16 +209,14 @@ uint32_t id_graph_shown(const struct id_graph *graph, uint32_t person)
 {
     return person ? cow32_get(&graph->shown, person) : 0;
 }
-uint32_t id_graph_members(const struct id_graph *graph, uint32_t person)
-{
-    if (!person) return 0;
-    uint32_t members = 1;
-    for (uint32_t id = graph->next[person]; id != person; id = graph->next[id]) members++;
-    return members;
-}
 uint32_t id_graph_next_member(const struct id_graph *graph, uint32_t id)
 {
     return id ? graph->next[id] : 0;
+}
+
+uint32_t id_graph_rows(const struct id_graph *graph, uint32_t person)
+{
+    return person && id_graph_person(graph, person) == person ? graph->weight[person] : 0;
 }
 
 void id_graph_add_rows(struct id_graph *graph, uint32_t id, uint32_t rows)
@@ -206,8 +227,9 @@ void id_graph_add_rows(struct id_graph *graph, uint32_t id, uint32_t rows)
     bit_set(graph->touched, person);
 }
 
-static enum status log_link(struct id_graph *graph, struct link link)
+enum status id_log_link(struct id_graph *graph, struct link link, const struct id_source *source)
 {
+    static const struct id_source unknown = {0};
     uint32_t number = graph->moved.count;
     if (number - graph->first_link == graph->link_capacity) {
         uint32_t capacity = graph->link_capacity ? graph->link_capacity * 2 : 64;
@@ -223,28 +245,43 @@ static enum status log_link(struct id_graph *graph, struct link link)
         TRY(cow32_set(&graph->absorbed, link.survivor, number + 1));
     }
     TRY(cow32_push(&graph->before, before));
+    TRY(id_source_push(graph, source ? source : &unknown));
     TRY(cow32_push(&graph->moved, link.moved));
     graph->links[number - graph->first_link] = link;
     return STATUS_OK;
 }
 
-static enum status apply_link(struct id_graph *graph, struct link link)
+enum status id_relabel(struct id_graph *graph, struct link link)
+{
+    uint32_t id = link.moved;
+    do {
+        TRY(cow32_set(&graph->person, id, link.survivor));
+        id = graph->next[id];
+    } while (id != link.moved);
+    uint32_t next = graph->next[link.survivor];
+    graph->next[link.survivor] = graph->next[link.moved];
+    graph->next[link.moved] = next;
+    return STATUS_OK;
+}
+
+static enum status apply_link(struct id_graph *graph, struct link link, const struct id_source *source)
 {
     if (link.moved) {
-        uint32_t id = link.moved;
-        do {
-            TRY(cow32_set(&graph->person, id, link.survivor));
-            id = graph->next[id];
-        } while (id != link.moved);
-        uint32_t next = graph->next[link.survivor];
-        graph->next[link.survivor] = graph->next[link.moved];
-        graph->next[link.moved] = next;
+        TRY(id_relabel(graph, link));
         graph->weight[link.survivor] = add_saturating(graph->weight[link.survivor], graph->weight[link.moved]);
         graph->weight[link.moved] = link.survivor;
         bit_set(graph->touched, link.survivor);
     }
     TRY(cow32_set(&graph->shown, link.survivor, link.shown));
-    return log_link(graph, link);
+    return id_log_link(graph, link, source);
+}
+
+/* Whether the source says something of its ids that is not known. */
+static bool is_news(const struct id_graph *graph, const struct id_source *source)
+{
+    if (!source) return false;
+    return (source->kind == ID_LINK_IDENTIFY && !id_graph_is_attached(graph, source->a)) ||
+           (source->kind == ID_LINK_ALIAS && id_graph_alias_of(graph, source->a) != source->b);
 }
 
 /* Whether x has more members than y (1) or fewer (-1), in as many steps as the smaller one has. */
@@ -258,18 +295,19 @@ static int compare_members(const struct id_graph *graph, uint32_t x, uint32_t y)
     return (a != x) - (b != y);
 }
 
-enum status id_graph_link(struct id_graph *graph, uint32_t a, uint32_t b, uint32_t shown)
+enum status id_graph_link(struct id_graph *graph, uint32_t a, uint32_t b, uint32_t shown,
+                          const struct id_source *source)
 {
     assert(a && b && shown);
     uint32_t x = id_graph_person(graph, a), y = id_graph_person(graph, b);
     if (x == y) {
-        if (id_graph_shown(graph, x) == shown) return STATUS_OK;
-        return apply_link(graph, (struct link){x, 0, shown});
+        if (id_graph_shown(graph, x) == shown && !is_news(graph, source)) return STATUS_OK;
+        return apply_link(graph, (struct link){x, 0, shown}, source);
     }
     int more = graph->weight[x] != graph->weight[y] ? (graph->weight[x] > graph->weight[y] ? 1 : -1)
                                                     : compare_members(graph, x, y);
     bool x_heavier = more ? more > 0 : x < y;
-    return apply_link(graph, (struct link){x_heavier ? x : y, x_heavier ? y : x, shown});
+    return apply_link(graph, (struct link){x_heavier ? x : y, x_heavier ? y : x, shown}, source);
 }
 
 enum status id_forgotten_grow(struct id_graph *graph, uint32_t count)
@@ -286,8 +324,12 @@ enum status id_forgotten_grow(struct id_graph *graph, uint32_t count)
 enum status id_graph_forget(struct id_graph *graph, uint32_t person)
 {
     assert(person && id_graph_person(graph, person) == person);
-    TRY(id_forgotten_grow(graph, id_graph_members(graph, person)));
-    uint32_t id = person;
+    uint32_t id = person, numbers = 0;
+    do {
+        numbers++;
+        id = graph->next[id];
+    } while (id != person);
+    TRY(id_forgotten_grow(graph, numbers));
     do {
         TRY(cow32_set(&graph->person, id, 0));
         graph->forgotten[graph->forgotten_count++] = id;
@@ -303,13 +345,12 @@ size_t id_graph_history(const struct id_graph *graph, uint32_t id, uint32_t ret_
         ret_persons[0] = 0; /* rows of nobody */
         return 1;
     }
-    /* An id starts as its own number and then carries the numbers along the chain of absorptions. */
+    /* An id starts as its own number, and goes on where that one went. */
     size_t count = 0;
-    uint32_t person = id;
-    for (;;) {
-        ret_persons[count++] = person;
-        if (id_parent(graph, person) == person || count == ID_HISTORY_MAX) break;
-        person = id_parent(graph, person);
+    for (uint32_t number = id, next = 0; count < ID_HISTORY_MAX; number = next) {
+        ret_persons[count++] = number;
+        next = id_number_after(graph, number, id);
+        if (next == number) break;
     }
     for (size_t i = 0; i < count / 2; i++) {
         uint32_t swap = ret_persons[i];
@@ -333,6 +374,12 @@ struct id_view *id_graph_view(struct id_graph *graph)
     view->moved = cow32_share(&graph->moved);
     view->absorbed = cow32_share(&graph->absorbed);
     view->before = cow32_share(&graph->before);
+    view->left = cow32_share(&graph->left);
+    view->right = cow32_share(&graph->right);
+    view->made = cow32_share(&graph->made);
+    view->named = cow32_share(&graph->named);
+    view->alias = cow32_share(&graph->alias);
+    view->mixed = cow32_share(&graph->mixed);
     view->pages = graph->texts->pages;
     view->pieces = graph->texts->pieces;
     view->texts = graph->texts;
@@ -355,6 +402,12 @@ void id_view_unref(struct id_view *view)
     cow32_fini(&view->moved);
     cow32_fini(&view->absorbed);
     cow32_fini(&view->before);
+    cow32_fini(&view->left);
+    cow32_fini(&view->right);
+    cow32_fini(&view->made);
+    cow32_fini(&view->named);
+    cow32_fini(&view->alias);
+    cow32_fini(&view->mixed);
     texts_unref(view->texts);
     free(view);
 }
@@ -370,6 +423,25 @@ uint32_t id_view_person(const struct id_view *view, uint32_t id)
 uint32_t id_view_shown(const struct id_view *view, uint32_t person)
 {
     return person ? cow32_get(&view->shown, person) : 0;
+}
+bool id_view_is_mixed(const struct id_view *view, uint32_t number)
+{
+    return mixed_has(&view->mixed, number);
+}
+bool id_view_any_mixed(const struct id_view *view)
+{
+    return view->mixed.count != 0;
+}
+uint32_t id_view_stands_for(const struct id_view *view, uint32_t id)
+{
+    uint32_t alias = id < view->alias.count ? cow32_get(&view->alias, id) : 0;
+    return alias & NAME_BIT ? alias & ~NAME_BIT : 0;
+}
+struct id_source id_view_source(const struct id_view *view, uint32_t link)
+{
+    struct id_source source = id_source_at(&view->left, &view->right, &view->made, link);
+    source.event = cow32_get(&view->named, link);
+    return source;
 }
 uint32_t id_view_link_count(const struct id_view *view)
 {

@@ -9,6 +9,13 @@
  * relabels the lighter side only, which bounds the work to O(log n) relabellings an id. The id that is shown for a
  * person is an attribute of its own.
  *
+ * A split takes ids out of a cluster again. Everybody gets a new number then, one that has no id of its own (a bare
+ * number), and the old number is taken away; the numbers of the cluster so far are mixed: rows of several persons may
+ * be stored under them, and only the id of a row tells whose it is. So a number is given once and taken away once, and
+ * everything that was sorted before a split stays readable.
+ *
+ * In the legacy mode an alias is another name of an id, for events to come: it links nothing (id_graph_name).
+ *
  * One thread (the applier) owns and changes a graph. Readers use an id_view: an immutable picture of it that shares
  * memory copy-on-write and may be read from any thread.
  *
@@ -37,15 +44,57 @@ uint32_t id_graph_find(const struct id_graph *graph, struct str text); /* 0: unk
 struct str id_graph_text(const struct id_graph *graph, uint32_t id, char room[ID_TEXT_ROOM]);
 uint32_t id_graph_person(const struct id_graph *graph, uint32_t id);
 uint32_t id_graph_shown(const struct id_graph *graph, uint32_t person);
-uint32_t id_graph_members(const struct id_graph *graph, uint32_t person); /* size of the cluster */
-/* The next member of the id's cluster, in a circle. */
+uint32_t id_graph_members(const struct id_graph *graph, uint32_t person); /* ids of the cluster */
+/* The same, but counting ends at `most`. */
+uint32_t id_graph_members_up_to(const struct id_graph *graph, uint32_t person, uint32_t most);
+/* The next number of the id's cluster, in a circle; bare ones are among them. */
 uint32_t id_graph_next_member(const struct id_graph *graph, uint32_t id);
+/* A number that stands for a person, but is no id: its text is "". */
+bool id_graph_is_bare(const struct id_graph *graph, uint32_t id);
+/* Whether no other id belongs to the id's person. */
+bool id_graph_is_alone(const struct id_graph *graph, uint32_t id);
+/* Rows stored under this number may be those of several persons by now: id_graph_person of a row's id tells. */
+bool id_graph_is_mixed(const struct id_graph *graph, uint32_t number);
 /* Adds to the number of rows stored for the id's person. */
 void id_graph_add_rows(struct id_graph *graph, uint32_t id, uint32_t rows);
+/* What was added; rows that were deleted or replaced since are in it. */
+uint32_t id_graph_rows(const struct id_graph *graph, uint32_t person);
+
+/* Where a link comes from. Stored in catalogs, in three bits: never renumber. */
+enum id_link_kind {
+    ID_LINK_UNKNOWN = 0,  /* made by a version that did not note it */
+    ID_LINK_EVENT = 1,    /* an event that names a device and a user */
+    ID_LINK_IDENTIFY = 2, /* $identify: `a` was attached to `b` */
+    ID_LINK_ALIAS = 3,    /* $create_alias: `a` is an alias of `b` */
+    ID_LINK_MERGE = 4,    /* $merge */
+    ID_LINK_ASKED = 5,    /* somebody asked for it in the simplified mode, without an event */
+    ID_LINK_SPLIT = 6,    /* `a` was taken out, or stands for nobody any more; 0: those who stayed */
+    ID_LINK_NAME = 7,     /* $create_alias of the legacy mode: `a` stands for `b`, and nobody was linked */
+};
+struct id_source {
+    enum id_link_kind kind;
+    uint32_t a, b;   /* the ids that were named; 0: none */
+    int64_t time_ms; /* when it was received; kept in seconds from 2020 on, 0 before */
+    uint32_t event;  /* EVENT: the number of its name, plus 1; 0: unknown */
+};
 
 /* Makes one cluster of the two persons of a and b, shown as id `shown`. Without effect but for `shown` when they are
- * one already. */
-enum status id_graph_link(struct id_graph *graph, uint32_t a, uint32_t b, uint32_t shown) MUST_USE;
+ * one already; what IDENTIFY and ALIAS say of source->a is noted in any case. source may be NULL. */
+enum status id_graph_link(struct id_graph *graph, uint32_t a, uint32_t b, uint32_t shown,
+                          const struct id_source *source) MUST_USE;
+/* What was noted of an id: whether $identify attached it to another, and the id whose alias it is (0: none). */
+bool id_graph_is_attached(const struct id_graph *graph, uint32_t id);
+uint32_t id_graph_alias_of(const struct id_graph *graph, uint32_t alias);
+/* In the legacy mode, the id that this one stands for, in events to come (0: itself), and noting it. */
+uint32_t id_graph_stands_for(const struct id_graph *graph, uint32_t id);
+enum status id_graph_name(struct id_graph *graph, uint32_t id, uint32_t target, int64_t time_ms) MUST_USE;
+
+/* Takes ids out of their cluster: each of the `count` is alone from now on, the others stay together and are shown as
+ * `shown`, one of them. `leaving` ascends, all are of one cluster, and at least one id stays. What was noted of the
+ * leaving ones is forgotten. LIMIT, without effect, when the numbers that one of the cluster's ids has had would become
+ * too many, or memory refuses. */
+enum status id_graph_split(struct id_graph *graph, const uint32_t *leaving, uint32_t count, uint32_t shown,
+                           int64_t time_ms) MUST_USE;
 
 /* Forgets the cluster: its ids lose their texts and links, their person is 0 from now on, and the same texts get new
  * numbers. The numbers stay taken, for rows that were stored under them; views made before are not touched. Texts leave
@@ -56,8 +105,10 @@ enum status id_graph_forget(struct id_graph *graph, uint32_t person) MUST_USE;
 bool id_graph_forgot_texts(const struct id_graph *graph);
 
 /* The person numbers under which rows of this id may be stored: the numbers its cluster has had, newest first, up to
- * the present one. At most ID_HISTORY_MAX (union by weight keeps it logarithmic). */
-#define ID_HISTORY_MAX 64
+ * the present one. At most ID_HISTORY_MAX: union by weight keeps what links add between two splits logarithmic, and
+ * splits that would make it more than ID_HISTORY_SPLIT_MAX are refused. */
+#define ID_HISTORY_MAX       256
+#define ID_HISTORY_SPLIT_MAX 200
 size_t id_graph_history(const struct id_graph *graph, uint32_t id, uint32_t ret_persons[ID_HISTORY_MAX]);
 
 /* --- durable form (docs/formats/catalog.md) --- */
@@ -69,14 +120,14 @@ struct id_mark {
     uint32_t ids, links, forgotten;
 };
 struct id_mark id_graph_mark(const struct id_graph *graph);
-/* Appends, as blocks of `project`, the ids, links and forgotten ones after `from`, and what those persons weigh whose
+/* Appends, as blocks of `project`, the ids, links (with their sources) and forgotten ones after `from`, and what those persons weigh whose
  * weight has changed; from the very beginning, all. Followed by one of the next two, before it is called again. */
 void id_graph_save(struct id_graph *graph, struct id_mark from, uint64_t project, struct catalog_out *out);
 /* It counts: what came before `mark`, which was taken with it, needs not be saved again. */
 void id_graph_saved(struct id_graph *graph, struct id_mark mark);
 /* It does not: the next one holds its weights, too. */
 void id_graph_not_saved(struct id_graph *graph);
-/* Fills an empty graph with what was saved: all blocks of its project of the kinds IDS to FORGOTTEN, sorted. On failure
+/* Fills an empty graph with what was saved: all blocks of its project of the kinds IDS to SOURCES, sorted. On failure
  * *ret_bad is the file that it is about, if it is about one, and the graph shows nothing. */
 enum status id_graph_load(struct id_graph *graph, const struct catalog_ref *refs, size_t count, unsigned threads,
                           struct error *error, const struct catalog_file **ret_bad) MUST_USE;
@@ -92,10 +143,16 @@ uint32_t id_view_count(const struct id_view *view);
 uint32_t id_view_forgotten_count(const struct id_view *view); /* only grows */
 uint32_t id_view_person(const struct id_view *view, uint32_t id);
 uint32_t id_view_shown(const struct id_view *view, uint32_t person);
+/* See id_graph_is_mixed: rows under such a number are those of id_view_person of their ids. */
+bool id_view_is_mixed(const struct id_view *view, uint32_t number);
+bool id_view_any_mixed(const struct id_view *view); /* whether there is such a number at all */
+uint32_t id_view_stands_for(const struct id_view *view, uint32_t id);
 /* The log of links: each took one person's number away, or none (0). Rows that were sorted when `n` links were made are
  * out of their order exactly where their person is one of those taken away by links n and later. */
 uint32_t id_view_link_count(const struct id_view *view);
 uint32_t id_view_moved(const struct id_view *view, uint32_t link);
+/* How link `link` came about. */
+struct id_source id_view_source(const struct id_view *view, uint32_t link);
 /* The links that took numbers away in favour of this one, newest first: false when there is none, or none before. */
 bool id_view_absorbed(const struct id_view *view, uint32_t person, uint32_t *ret_link);
 bool id_view_absorbed_before(const struct id_view *view, uint32_t *link);

@@ -6,6 +6,9 @@
  * whom. The second goes backwards: the person of a number that was taken away is that of whoever took it, which is
  * known by then, because that one was taken away later, if at all. So no list of members is walked, each link costs a
  * handful of accesses, and those of a group of links are asked for together.
+ *
+ * Where a cluster was split, later links do not tell whose its ids are: then the links are made again one after the
+ * other, as they were at first, members and all. Few projects have splits.
  */
 #include "store/ids_int.h"
 
@@ -25,11 +28,14 @@ struct texts_block { /* the turn of one block of ids */
 
 struct load {
     struct id_graph *graph;
-    const struct catalog_ref *refs[CATALOG_FORGOTTEN + 1]; /* by kind */
-    size_t counts[CATALOG_FORGOTTEN + 1];
+    const struct catalog_ref *refs[CATALOG_KINDS]; /* by kind */
+    size_t counts[CATALOG_KINDS];
     struct texts_block *texts;
     uint32_t *tags; /* by id - 1 */
     uint32_t id_count, link_count;
+    bool has_splits;
+    /* the split whose links are being read: `number` 0, none */
+    uint32_t number, rest, *leaving, leaving_count, leaving_capacity;
     struct os_mutex lock; /* what follows */
     size_t failed_turn;   /* the first of those that failed; SIZE_MAX: none */
     struct error error;
@@ -91,8 +97,17 @@ static enum status make_room(struct load *load, struct error *error, const struc
         if (ref->block->first != count + 1 || ref->block->count > ID_MAX - count) return malformed(ref, "ids", error);
         count += ref->block->count;
     }
-    *ret_bad = NULL;
     load->id_count = (uint32_t)count;
+    count = 0;
+    for (size_t i = 0; i < load->counts[CATALOG_LINKS]; i++) {
+        const struct catalog_ref *ref = &load->refs[CATALOG_LINKS][i];
+        *ret_bad = ref->file;
+        count += ref->block->count;
+        if (count > UINT32_MAX) return malformed(ref, "links", error);
+    }
+    load->link_count = (uint32_t)count;
+    count = load->id_count;
+    *ret_bad = NULL;
     load->texts = calloc(load->counts[CATALOG_IDS] + 1, sizeof *load->texts);
     load->tags = malloc((count + 1) * sizeof *load->tags);
     if (!load->texts || !load->tags) return out_of_memory(error);
@@ -136,14 +151,11 @@ static bool link_is_good(const struct id_graph *graph, const struct link *link, 
     return !graph->weight[link->survivor] && (!link->moved || !graph->weight[link->moved]);
 }
 
-static enum status follow_link(struct id_graph *graph, const struct link *link)
+/* What the log of links says of it. */
+static enum status note_link(struct id_graph *graph, const struct link *link)
 {
     uint32_t before = 0, number = graph->moved.count;
     if (link->moved) {
-        uint32_t next = graph->next[link->survivor];
-        graph->next[link->survivor] = graph->next[link->moved];
-        graph->next[link->moved] = next;
-        graph->weight[link->moved] = link->survivor;
         if (graph->absorbed.count <= link->survivor)
             TRY(cow32_extend(&graph->absorbed, link->survivor + 1 - graph->absorbed.count, 0, 0));
         before = cow32_get(&graph->absorbed, link->survivor);
@@ -152,6 +164,79 @@ static enum status follow_link(struct id_graph *graph, const struct link *link)
     if (link->survivor) TRY(cow32_set(&graph->shown, link->survivor, link->shown));
     TRY(cow32_push(&graph->before, before));
     return cow32_push(&graph->moved, link->moved);
+}
+
+static enum status follow_link(struct id_graph *graph, const struct link *link)
+{
+    if (link->moved) {
+        uint32_t next = graph->next[link->survivor];
+        graph->next[link->survivor] = graph->next[link->moved];
+        graph->next[link->moved] = next;
+        graph->weight[link->moved] = link->survivor;
+    }
+    return note_link(graph, link);
+}
+
+static enum status finish_split(struct load *load)
+{
+    uint32_t number = load->number;
+    load->number = 0;
+    return number ? id_split_members(load->graph, number, load->rest, load->leaving, load->leaving_count) : STATUS_OK;
+}
+
+static bool is_person(const struct id_graph *graph, uint32_t number)
+{
+    return id_graph_person(graph, number) == number;
+}
+
+/* A link of a split, of those who stayed or of one who left: their number is given out with it. */
+static enum status follow_split(struct load *load, const struct link *link, uint32_t left)
+{
+    struct id_graph *graph = load->graph;
+    if (graph->next[link->survivor] != link->survivor) return STATUS_INVALID;
+    if (!left) {
+        TRY(finish_split(load));
+        const struct split *last = graph->split_count ? &graph->splits[graph->split_count - 1] : NULL;
+        if (last && link->survivor <= last->rest + last->count) return STATUS_INVALID;
+        if (!is_person(graph, link->moved) || graph->weight[link->moved]) return STATUS_INVALID;
+        load->number = link->moved;
+        load->rest = link->survivor;
+        load->leaving_count = 0;
+        return STATUS_OK;
+    }
+    uint32_t count = load->leaving_count;
+    if (load->number != link->moved || link->survivor != load->rest + 1 + count) return STATUS_INVALID;
+    if (count && load->leaving[count - 1] >= left) return STATUS_INVALID;
+    if (count == load->leaving_capacity) {
+        uint32_t capacity = count ? count * 2 : 16;
+        uint32_t *grown = realloc(load->leaving, capacity * sizeof *grown);
+        if (!grown) return STATUS_LIMIT;
+        load->leaving = grown;
+        load->leaving_capacity = capacity;
+    }
+    load->leaving[load->leaving_count++] = left;
+    return STATUS_OK;
+}
+
+/* The same as follow_link, but says at once who is who. INVALID: the links cannot have been made so. */
+static enum status repeat_link(struct load *load, const struct link *link)
+{
+    struct id_graph *graph = load->graph;
+    uint32_t number = graph->moved.count;
+    struct id_source source = id_source_at(&graph->left, &graph->right, &graph->made, number);
+    if (link->survivor && !is_person(graph, link->survivor)) return STATUS_INVALID;
+    if (source.kind == ID_LINK_SPLIT && link->moved) {
+        TRY(follow_split(load, link, source.a));
+        return note_link(graph, link);
+    }
+    TRY(finish_split(load));
+    if (link->survivor && !is_person(graph, link->survivor)) return STATUS_INVALID;
+    if (link->moved) {
+        if (!is_person(graph, link->moved)) return STATUS_INVALID;
+        TRY(id_relabel(graph, *link));
+        graph->weight[link->moved] = link->survivor;
+    }
+    return note_link(graph, link);
 }
 
 static void ask_for(const struct cow32 *array, uint32_t index)
@@ -182,15 +267,19 @@ static enum status follow_links(struct load *load, const struct catalog_ref *ref
         }
         for (uint32_t i = 0; i < group; i++) {
             if (!link_is_good(graph, &links[i], load->id_count)) return malformed(ref, "links", error);
-            if (follow_link(graph, &links[i]) != STATUS_OK) return out_of_memory(error);
+            enum status status = load->has_splits ? repeat_link(load, &links[i]) : follow_link(graph, &links[i]);
+            if (status == STATUS_INVALID) return malformed(ref, "links", error);
+            if (status != STATUS_OK) return out_of_memory(error);
         }
         left -= group;
     }
     return reader_left(reader) ? malformed(ref, "links", error) : STATUS_OK;
 }
 
-static enum status find_persons(struct id_graph *graph)
+static enum status finish_links(struct load *load)
 {
+    struct id_graph *graph = load->graph;
+    if (load->has_splits) return finish_split(load);
     for (uint32_t end = graph->moved.count; end;) {
         uint32_t group = end < GROUP ? end : GROUP, moved[GROUP], survivors[GROUP];
         for (uint32_t i = 0; i < group; i++) {
@@ -235,22 +324,82 @@ static enum status fill_arrays(struct load *load, struct error *error)
     return STATUS_OK;
 }
 
+/* --- where links come from --- */
+
+static enum status take_source(struct load *load, struct reader *reader)
+{
+    uint64_t kind = read_varint(reader), a = read_varint(reader), b = read_varint(reader), time_s = read_varint(reader);
+    uint64_t event = read_varint(reader);
+    if (reader->failed || kind > ID_LINK_NAME || a > load->id_count || b > load->id_count || time_s > UINT32_MAX ||
+        event > UINT32_MAX || (event && kind != ID_LINK_EVENT))
+        return STATUS_INVALID;
+    struct id_source source = {(enum id_link_kind)kind, (uint32_t)a, (uint32_t)b, (int64_t)time_s * 1000,
+                               (uint32_t)event};
+    load->has_splits |= kind == ID_LINK_SPLIT;
+    return id_source_push(load->graph, &source);
+}
+
+static enum status pad_sources(struct id_graph *graph, uint32_t count)
+{
+    uint32_t more = count - graph->left.count;
+    TRY(cow32_extend(&graph->left, more, 0, 0));
+    TRY(cow32_extend(&graph->right, more, 0, 0));
+    TRY(cow32_extend(&graph->named, more, 0, 0));
+    return cow32_extend(&graph->made, more, 0, 0);
+}
+
+/* Before the links. Those that older versions made have none, and are the first. */
+static enum status take_sources(struct load *load, const struct catalog_ref *ref, struct reader *reader,
+                                struct error *error)
+{
+    struct id_graph *graph = load->graph;
+    const struct catalog_block *block = ref->block;
+    bool follows = block->first == graph->left.count || ref == load->refs[CATALOG_SOURCES];
+    if (!follows || block->first + block->count > load->link_count || block->first > load->link_count)
+        return malformed(ref, "sources of links", error);
+    if (pad_sources(graph, (uint32_t)block->first) != STATUS_OK) return out_of_memory(error);
+    for (uint64_t i = 0; i < block->count; i++) {
+        enum status status = take_source(load, reader);
+        if (status == STATUS_INVALID) return malformed(ref, "sources of links", error);
+        if (status != STATUS_OK) return out_of_memory(error);
+    }
+    return reader_left(reader) ? malformed(ref, "sources of links", error) : STATUS_OK;
+}
+
+/* --- links and weights --- */
+
+static enum status take_block(struct load *load, const struct catalog_ref *ref, struct reader *reader,
+                              struct error *error)
+{
+    switch (ref->block->kind) {
+    case CATALOG_SOURCES: return take_sources(load, ref, reader, error);
+    case CATALOG_LINKS: return follow_links(load, ref, reader, error);
+    default: return take_weights(load, ref, reader, error);
+    }
+}
+
 static enum status take_links(struct load *load, struct error *error, const struct catalog_file **ret_bad)
 {
     char *bytes = NULL;
     size_t capacity = 0;
     struct reader reader;
+    static const enum catalog_kind kinds[] = {CATALOG_SOURCES, CATALOG_LINKS, CATALOG_WEIGHTS};
     enum status status = fill_arrays(load, error);
-    for (unsigned kind = CATALOG_LINKS; kind <= CATALOG_WEIGHTS && status == STATUS_OK; kind++) {
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0] && status == STATUS_OK; k++) {
+        enum catalog_kind kind = kinds[k];
         for (size_t i = 0; i < load->counts[kind] && status == STATUS_OK; i++) {
             const struct catalog_ref *ref = &load->refs[kind][i];
             *ret_bad = ref->file;
             status = read_block(ref, &bytes, &capacity, &reader, error);
-            if (status == STATUS_OK)
-                status = kind == CATALOG_LINKS ? follow_links(load, ref, &reader, error)
-                                               : take_weights(load, ref, &reader, error);
+            if (status == STATUS_OK) status = take_block(load, ref, &reader, error);
         }
-        if (status == STATUS_OK && kind == CATALOG_LINKS && find_persons(load->graph) != STATUS_OK)
+        if (status == STATUS_OK && kind == CATALOG_SOURCES && pad_sources(load->graph, load->link_count) != STATUS_OK)
+            status = out_of_memory(error);
+        if (status != STATUS_OK || kind != CATALOG_LINKS) continue;
+        status = finish_links(load);
+        if (status == STATUS_INVALID)
+            status = malformed(&load->refs[kind][load->counts[kind] - 1], "links", error);
+        else if (status != STATUS_OK)
             status = out_of_memory(error);
     }
     free(bytes);
@@ -299,10 +448,14 @@ static enum status take_forgotten(struct load *load, struct error *error, const 
     }
     free(bytes);
     TRY(status);
-    /* Clusters are forgotten whole, and nobody else is without a text. */
+    /* Clusters are forgotten whole, and nobody else is without a text, but for bare numbers. */
     for (uint32_t i = 0; i < graph->forgotten_count; i++) {
         if (id_graph_person(graph, graph->next[graph->forgotten[i]]))
             return malformed(&load->refs[CATALOG_FORGOTTEN][blocks - 1], "forgotten ids", error);
+    }
+    for (uint32_t i = 0; i < graph->split_count; i++) {
+        for (uint32_t k = 0; k <= graph->splits[i].count; k++)
+            empty += id_graph_person(graph, graph->splits[i].rest + k) != 0;
     }
     for (size_t i = 0; i < load->counts[CATALOG_IDS]; i++) {
         wanted += load->texts[i].empty;
@@ -365,9 +518,16 @@ enum status id_graph_load(struct id_graph *graph, const struct catalog_ref *refs
     os_mutex_destroy(&load.lock);
     free(load.texts);
     free(load.tags);
+    free(load.leaving);
     if (status != STATUS_OK) {
         cow32_fini(&graph->moved);
-        graph->count = graph->forgotten_count = 0;
+        cow32_fini(&graph->left);
+        cow32_fini(&graph->right);
+        cow32_fini(&graph->made);
+        cow32_fini(&graph->named);
+        cow32_fini(&graph->alias);
+        cow32_fini(&graph->mixed);
+        graph->count = graph->forgotten_count = graph->split_count = graph->leaver_count = 0;
     }
     return status;
 }

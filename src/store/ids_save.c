@@ -69,6 +69,11 @@ static struct link link_at(const struct id_graph *graph, uint32_t number)
     struct link link = {.moved = cow32_get(&graph->moved, number)};
     if (!link.moved) return link;
     link.survivor = graph->weight[link.moved];
+    if (link.survivor & SPLIT_BIT) {
+        uint32_t left = id_source_at(&graph->left, &graph->right, &graph->made, number).a;
+        link.survivor =
+            left ? id_number_after(graph, link.moved, left) : graph->splits[link.survivor & ~SPLIT_BIT].rest;
+    }
     link.shown = cow32_get(&graph->shown, link.survivor);
     return link;
 }
@@ -83,6 +88,22 @@ static void save_links(const struct id_graph *graph, uint32_t from, struct range
         buf_varint(&range.out->bytes, link.survivor);
         buf_varint(&range.out->bytes, link.moved);
         buf_varint(&range.out->bytes, link.shown);
+    }
+    range_end(&range);
+}
+
+static void save_sources(const struct id_graph *graph, uint32_t from, struct range range)
+{
+    range.kind = CATALOG_SOURCES;
+    range_begin(&range, from);
+    for (uint32_t i = from; i < graph->moved.count; i++) {
+        struct id_source source = id_source_at(&graph->left, &graph->right, &graph->made, i);
+        range_entry(&range, i, (size_t)5 * VARINT_BYTES_MAX);
+        buf_varint(&range.out->bytes, source.kind);
+        buf_varint(&range.out->bytes, source.a);
+        buf_varint(&range.out->bytes, source.b);
+        buf_varint(&range.out->bytes, (uint64_t)source.time_ms / 1000);
+        buf_varint(&range.out->bytes, cow32_get(&graph->named, i));
     }
     range_end(&range);
 }
@@ -139,6 +160,7 @@ void id_graph_save(struct id_graph *graph, struct id_mark from, uint64_t project
         buf_varint(&out->bytes, graph->forgotten[i]);
     }
     range_end(&range);
+    save_sources(graph, from.links, range);
 }
 
 void id_graph_saved(struct id_graph *graph, struct id_mark mark)

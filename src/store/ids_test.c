@@ -102,7 +102,7 @@ static void random_graphs(void **state)
             } else {
                 uint32_t a = 1 + (uint32_t)(r / 8 % model->count), b = 1 + (uint32_t)(r / 65536 % model->count);
                 uint32_t shown = r & 4 ? a : b;
-                assert_int_equal(id_graph_link(graph, a, b, shown), STATUS_OK);
+                assert_int_equal(id_graph_link(graph, a, b, shown, NULL), STATUS_OK);
                 model_link(model, a, b, shown);
                 uint32_t person = id_graph_person(graph, a), at = a;
                 do {
@@ -143,7 +143,7 @@ static void the_heavier_number_survives(void **state)
     assert_int_equal(id_graph_intern(graph, STR("user"), &user), STATUS_OK);
     assert_int_equal(id_graph_intern(graph, STR("$device:1"), &device), STATUS_OK);
     id_graph_add_rows(graph, device, 3);
-    assert_int_equal(id_graph_link(graph, device, user, user), STATUS_OK);
+    assert_int_equal(id_graph_link(graph, device, user, user, NULL), STATUS_OK);
     assert_int_equal(id_graph_person(graph, user), device);
     assert_int_equal(id_graph_shown(graph, device), user);
     id_graph_free(graph);
@@ -209,13 +209,25 @@ static void assert_same(struct id_graph *copy, struct id_graph *graph)
             uint32_t next = link;
             assert_int_equal(id_view_absorbed_before(one, &next), more);
         }
+        assert_int_equal(id_graph_is_mixed(copy, id), id_graph_is_mixed(graph, id));
+        assert_int_equal(id_graph_is_bare(copy, id), id_graph_is_bare(graph, id));
         if (!id_graph_person(graph, id)) continue;
+        assert_int_equal(id_graph_is_attached(copy, id), id_graph_is_attached(graph, id));
+        assert_int_equal(id_graph_alias_of(copy, id), id_graph_alias_of(graph, id));
+        assert_int_equal(id_graph_stands_for(copy, id), id_graph_stands_for(graph, id));
+        assert_int_equal(id_graph_members(copy, id_graph_person(copy, id)),
+                         id_graph_members(graph, id_graph_person(graph, id)));
         assert_int_equal(id_graph_shown(copy, id_graph_person(copy, id)),
                          id_graph_shown(graph, id_graph_person(graph, id)));
+        if (id_graph_is_bare(graph, id)) continue;
         char room[2][ID_TEXT_ROOM];
         struct str text = id_graph_text(graph, id, room[0]);
         assert_true(str_eq(id_graph_text(copy, id, room[1]), text));
         assert_int_equal(id_graph_find(copy, text), id);
+    }
+    for (uint32_t link = 0; link < id_view_link_count(one); link++) {
+        struct id_source x = id_view_source(one, link), y = id_view_source(two, link);
+        assert_true(x.kind == y.kind && x.a == y.a && x.b == y.b && x.time_ms == y.time_ms && x.event == y.event);
     }
     id_view_unref(one);
     id_view_unref(two);
@@ -227,15 +239,35 @@ static void assert_goes_on_alike(struct id_graph *copy, struct id_graph *graph)
     uint32_t ids = id_graph_count(graph);
     for (uint32_t i = 0; i < 200; i++) {
         uint32_t a = 1 + (uint32_t)(hash_u64(i, 3) % ids), b = 1 + (uint32_t)(hash_u64(i, 4) % ids);
-        if (!id_graph_person(graph, a) || !id_graph_person(graph, b)) continue;
-        assert_int_equal(id_graph_link(graph, a, b, a), STATUS_OK);
-        assert_int_equal(id_graph_link(copy, a, b, a), STATUS_OK);
+        if (!id_graph_person(graph, a) || !id_graph_person(graph, b) || id_graph_is_bare(graph, a) ||
+            id_graph_is_bare(graph, b))
+            continue;
+        assert_int_equal(id_graph_link(graph, a, b, a, NULL), STATUS_OK);
+        assert_int_equal(id_graph_link(copy, a, b, a, NULL), STATUS_OK);
         assert_int_equal(id_graph_person(copy, b), id_graph_person(graph, b));
     }
     assert_same(copy, graph);
 }
 
-/* One step of a life: new ids, rows, links, now and then somebody who is forgotten. */
+/* Takes one or all but one out of a cluster, if there are others. */
+static void split(struct id_graph *graph, uint32_t from, bool all, uint32_t step)
+{
+    uint32_t leaving[IDS], count = 0, stays = 0;
+    if (id_graph_is_alone(graph, from)) return;
+    for (uint32_t id = 1; id <= id_graph_count(graph); id++) {
+        bool member = id_graph_person(graph, id) == id_graph_person(graph, from) && !id_graph_is_bare(graph, id);
+        if (!member) continue;
+        if (all ? id != from : id == from)
+            leaving[count++] = id;
+        else
+            stays = id;
+    }
+    assert_int_equal(id_graph_split(graph, leaving, count, stays, INT64_C(1700000000000) + step), STATUS_OK);
+    for (uint32_t i = 0; i < count; i++) assert_true(id_graph_is_alone(graph, leaving[i]));
+}
+
+/* One step of a life: new ids, rows, links, now and then somebody who is forgotten, who is taken out of a cluster, or
+ * who has an alias. */
 static void live(struct id_graph *graph, uint64_t seed, uint32_t step)
 {
     uint64_t r = hash_u64(step, seed);
@@ -247,13 +279,21 @@ static void live(struct id_graph *graph, uint64_t seed, uint32_t step)
         return;
     }
     uint32_t a = 1 + (uint32_t)(r / 8 % ids), b = 1 + (uint32_t)(r / 65536 % ids);
-    if (!id_graph_person(graph, a) || !id_graph_person(graph, b)) return;
+    if (!id_graph_person(graph, a) || !id_graph_person(graph, b) || id_graph_is_bare(graph, a) ||
+        id_graph_is_bare(graph, b))
+        return;
+    struct id_source source = {(enum id_link_kind)(r >> 20 & 3), a, b, INT64_C(1600000000000) + step * 1000,
+                               (r >> 20 & 3) == ID_LINK_EVENT ? (uint32_t)(r >> 30) & 0xFFFFFF : 0};
     if (r % 8 < 6)
         id_graph_add_rows(graph, a, (uint32_t)(r >> 40) % 50);
     else if (r % 1000 == 7)
         assert_int_equal(id_graph_forget(graph, id_graph_person(graph, a)), STATUS_OK);
+    else if (seed % 2 && r % 64 == 14)
+        split(graph, a, r & 256, step);
+    else if (r % 64 == 6)
+        assert_int_equal(id_graph_name(graph, a, a == b ? 0 : b, INT64_C(1650000000000)), STATUS_OK);
     else
-        assert_int_equal(id_graph_link(graph, a, b, r & 1024 ? a : b), STATUS_OK);
+        assert_int_equal(id_graph_link(graph, a, b, r & 1024 ? a : b, r & 2048 ? &source : NULL), STATUS_OK);
 }
 
 /* However often it is saved, what is loaded is the same graph: from all saves, from one that was made anew, and when
@@ -366,7 +406,7 @@ static void many_ids(void **state)
         if (i % 4 == 2) size = (uint32_t)snprintf(text, 48, "$device:%08x-0000-0000-0000-%012u", i, i);
         assert_int_equal(id_graph_intern(graph, str_from(text, size), &id), STATUS_OK);
         assert_int_equal(id, i);
-        if (i % 3 == 0) assert_int_equal(id_graph_link(graph, id, 1 + (uint32_t)(hash_u64(i, 1) % i), id), STATUS_OK);
+        if (i % 3 == 0) assert_int_equal(id_graph_link(graph, id, 1 + (uint32_t)(hash_u64(i, 1) % i), id, NULL), STATUS_OK);
         if (i % 150000 == 0) save(graph, &saves, &mark);
     }
     save(graph, &saves, &mark);
@@ -407,6 +447,124 @@ static void check_absorbed(const struct id_view *view, uint32_t id_count)
     free(seen);
 }
 
+/* --- splits --- */
+
+#define FEW  60
+#define ROWS 4000
+
+struct stored { /* a row: whose it is, and the number and links with which it was sorted */
+    uint32_t id, number, links;
+};
+
+/* Notes each number under which rows of the person may be stored, and the last link until which. */
+static void find_numbers(const struct id_view *view, uint32_t person, uint32_t *links_max)
+{
+    uint32_t link;
+    for (bool any = id_view_absorbed(view, person, &link); any; any = id_view_absorbed_before(view, &link)) {
+        uint32_t number = id_view_moved(view, link), known = links_max[number];
+        if (!known || known < link + 1) links_max[number] = link + 1;
+        if (!known) find_numbers(view, number, links_max);
+    }
+}
+
+static uint32_t few_id(const struct id_graph *graph, uint32_t index)
+{
+    char text[48];
+    text_of(text, index);
+    return id_graph_find(graph, str_of(text));
+}
+
+/* Few ids, so that they are linked and split again and again: who belongs together is what the model says, and rows are
+ * found whenever they were sorted: under the numbers that their id has had, and under those of their person; where a
+ * number is not mixed, it tells whose they are. */
+static void splits_part_people(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 6; seed++) {
+        struct id_graph *graph = id_graph_new();
+        static struct stored rows[ROWS];
+        uint32_t cluster[FEW + 1], ids[FEW + 1], row_count = 0, refused = 0;
+        for (uint32_t i = 1; i <= FEW; i++) {
+            char text[48];
+            text_of(text, i);
+            assert_int_equal(id_graph_intern(graph, str_of(text), &ids[i]), STATUS_OK);
+            cluster[i] = i;
+        }
+        for (uint32_t step = 0; step < ROWS; step++) {
+            uint64_t r = hash_u64(step, seed + 1000);
+            uint32_t a = 1 + (uint32_t)(r / 8 % FEW), b = 1 + (uint32_t)(r / 65536 % FEW);
+            rows[row_count++] = (struct stored){ids[a], id_graph_person(graph, ids[a]), id_graph_mark(graph).links};
+            id_graph_add_rows(graph, ids[a], 1);
+            if (r % 8 < 3) {
+                assert_int_equal(id_graph_link(graph, ids[a], ids[b], ids[b], NULL), STATUS_OK);
+                uint32_t from = cluster[a];
+                for (uint32_t i = 1; i <= FEW; i++) cluster[i] = cluster[i] == from ? cluster[b] : cluster[i];
+            } else if (r % 8 == 3 && !id_graph_is_alone(graph, ids[a])) {
+                uint32_t stays = 0, fresh = 1;
+                for (uint32_t i = 1; i <= FEW; i++) stays = i != a && cluster[i] == cluster[a] ? i : stays;
+                enum status status = id_graph_split(graph, &ids[a], 1, ids[stays], 0);
+                refused += status == STATUS_LIMIT;
+                if (status == STATUS_LIMIT) continue;
+                for (bool used = true; used; fresh += used) {
+                    used = false;
+                    for (uint32_t i = 1; i <= FEW; i++) used |= i != a && cluster[i] == fresh;
+                }
+                cluster[a] = fresh;
+            }
+            if (step % 400 != 399) continue;
+            struct id_view *view = id_graph_view(graph);
+            uint32_t *links_max = malloc((id_graph_count(graph) + 1) * sizeof *links_max);
+            for (uint32_t i = 1; i <= FEW; i++) {
+                for (uint32_t k = 1; k < i; k++) {
+                    bool same = id_graph_person(graph, ids[i]) == id_graph_person(graph, ids[k]);
+                    if (same != (cluster[i] == cluster[k])) fail_msg("seed %u: %u and %u", (unsigned)seed, i, k);
+                }
+                assert_int_equal(few_id(graph, i), ids[i]);
+                assert_int_equal(id_graph_shown(graph, id_graph_person(graph, ids[i])),
+                                 id_view_shown(view, id_view_person(view, ids[i])));
+            }
+            for (uint32_t i = 0; i < row_count; i += 7) {
+                const struct stored *row = &rows[i];
+                uint32_t had[ID_HISTORY_MAX], person = id_graph_person(graph, row->id);
+                size_t count = id_graph_history(graph, row->id, had), at = 0;
+                while (at < count && had[at] != row->number) at++;
+                assert_true(at < count && had[0] == person && had[count - 1] == row->id);
+                if (!id_graph_is_mixed(graph, row->number))
+                    assert_int_equal(id_graph_person(graph, row->number), person);
+                memset(links_max, 0, (id_graph_count(graph) + 1) * sizeof *links_max);
+                links_max[person] = UINT32_MAX;
+                find_numbers(view, person, links_max);
+                assert_true(row->links < links_max[row->number]);
+            }
+            free(links_max);
+            id_view_unref(view);
+        }
+        assert_true(refused < ROWS / 8); /* there is an end to it */
+        id_graph_free(graph);
+    }
+}
+
+/* The same id again and again: refused before its numbers would be too many, and without effect. */
+static void splits_have_an_end(void **state)
+{
+    (void)state;
+    struct id_graph *graph = id_graph_new();
+    uint32_t a, b, history[ID_HISTORY_MAX], rounds = 0;
+    assert_int_equal(id_graph_intern(graph, STR("a"), &a), STATUS_OK);
+    assert_int_equal(id_graph_intern(graph, STR("b"), &b), STATUS_OK);
+    enum status status = STATUS_OK;
+    for (; status == STATUS_OK && rounds < 1000; rounds++) {
+        assert_int_equal(id_graph_link(graph, a, b, b, NULL), STATUS_OK);
+        status = id_graph_split(graph, &a, 1, b, 0);
+    }
+    assert_int_equal(status, STATUS_LIMIT);
+    assert_true(rounds > 50);
+    assert_int_equal(id_graph_person(graph, a), id_graph_person(graph, b));
+    assert_int_equal(id_graph_members(graph, id_graph_person(graph, a)), 2);
+    assert_true(id_graph_history(graph, a, history) < ID_HISTORY_MAX);
+    id_graph_free(graph);
+}
+
 /* Pictures stay as they were while the graph goes on. */
 static void views_do_not_change(void **state)
 {
@@ -420,7 +578,7 @@ static void views_do_not_change(void **state)
             add(graph, model);
         } else {
             uint32_t a = 1 + (uint32_t)(r / 8 % model->count), b = 1 + (uint32_t)(r / 65536 % model->count);
-            assert_int_equal(id_graph_link(graph, a, b, b), STATUS_OK);
+            assert_int_equal(id_graph_link(graph, a, b, b, NULL), STATUS_OK);
             model_link(model, a, b, b);
         }
         if (step % 1500 == 1000) {
@@ -462,6 +620,8 @@ int main(void)
         cmocka_unit_test(damaged_blocks),
         cmocka_unit_test(many_ids),
         cmocka_unit_test(views_do_not_change),
+        cmocka_unit_test(splits_part_people),
+        cmocka_unit_test(splits_have_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

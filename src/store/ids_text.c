@@ -197,7 +197,7 @@ static void fill_stretch(void *ctx, size_t index)
         }
         if (count < FILL_AHEAD && id <= graph->count) continue;
         for (uint32_t w = 0; w < count; w++) {
-            if (!cow32_get(&graph->person, waiting[w])) continue;
+            if (!cow32_get(&graph->person, waiting[w]) || id_graph_is_bare(graph, waiting[w])) continue;
             size_t i = id_home(tags[waiting[w] - 1], capacity);
             while (i < end && slots[i].id) i++;
             if (i < end)

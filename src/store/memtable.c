@@ -25,7 +25,8 @@ void memtable_clear(struct memtable *mem)
         frame_bytes_unref(mem->batches[i].frame);
         free(mem->batches[i].property_ids);
     }
-    mem->batch_count = mem->count = mem->dead = 0;
+    for (uint32_t i = 0; i < mem->more_count; i++) free((void *)(uintptr_t)mem->more[i].text.data);
+    mem->batch_count = mem->count = mem->dead = mem->more_count = 0;
     mem->bytes = 0;
     if (mem->key_capacity > KEYS_KEPT) {
         free(mem->keys);
@@ -41,6 +42,7 @@ void memtable_fini(struct memtable *mem)
     memtable_clear(mem);
     free(mem->rows);
     free(mem->batches);
+    free(mem->more);
     free(mem->keys);
     free(mem->numbers);
     if (mem->scratch) arena_free(mem->scratch);
@@ -139,6 +141,36 @@ enum status memtable_add(struct memtable *mem, const struct mem_row *row, bool *
     mem->bytes += sizeof *row + row->properties_size + row->insert_size;
     *ret_duplicate = duplicate;
     return STATUS_OK;
+}
+
+enum status memtable_more(struct memtable *mem, uint32_t property, struct str text)
+{
+    if (mem->more_count == mem->more_capacity) {
+        uint32_t capacity = mem->more_capacity ? mem->more_capacity * 2 : 64;
+        struct mem_more *grown = realloc(mem->more, capacity * sizeof *grown);
+        if (!grown) return STATUS_LIMIT;
+        mem->more = grown;
+        mem->more_capacity = capacity;
+    }
+    char *copy = malloc(text.size + 1);
+    if (!copy) return STATUS_LIMIT;
+    if (text.size) memcpy(copy, text.data, text.size);
+    mem->more[mem->more_count++] = (struct mem_more){mem->count, property, {copy, text.size}};
+    mem->bytes += sizeof *mem->more + text.size;
+    return STATUS_OK;
+}
+
+uint32_t memtable_first_more(const struct memtable *mem, uint32_t row)
+{
+    uint32_t low = 0, high = mem->more_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (mem->more[middle].row < row)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < mem->more_count && mem->more[low].row == row ? low : mem->more_count;
 }
 
 uint32_t memtable_find(const struct memtable *mem, uint64_t key, uint32_t event, uint32_t id, int64_t time_ms,

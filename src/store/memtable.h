@@ -16,7 +16,8 @@ struct mem_row {
     const char *insert_id, *properties;
     uint32_t insert_size, properties_size;
     uint32_t event, id, batch;
-    uint8_t flags, reason;
+    uint8_t flags;
+    bool more;  /* has entries in memtable.more */
     bool dead;  /* replaced by a newer duplicate */
     bool owned; /* `properties` is the row's own memory: memtable_put */
 };
@@ -26,6 +27,12 @@ struct mem_batch {
     uint32_t *property_ids;    /* by the record's name index; UINT32_MAX: left out */
     uint32_t name_count;
     int64_t received_ms;
+};
+
+/* A property that a row has beside those of its record: what applying the record had to say. */
+struct mem_more {
+    uint32_t row, property;
+    struct str text; /* malloc'd */
 };
 
 /* A row by its duplicate key. */
@@ -39,6 +46,8 @@ struct memtable {
     uint32_t count, capacity, dead;
     struct mem_batch *batches;
     uint32_t batch_count, batch_capacity;
+    struct mem_more *more; /* in the order of rows */
+    uint32_t more_count, more_capacity;
     struct mem_slot *keys; /* in the order of tags, but for collisions */
     uint32_t key_count, key_capacity;
     size_t bytes;
@@ -56,6 +65,10 @@ enum status memtable_batch(struct memtable *mem, struct frame_bytes *frame, uint
 /* Adds a row to the newest batch. If it has an insert id, an older row with the same fields becomes dead;
  * *ret_duplicate says so. */
 enum status memtable_add(struct memtable *mem, const struct mem_row *row, bool *ret_duplicate) MUST_USE;
+/* Gives the row that will be added next another property; `text` is copied. */
+enum status memtable_more(struct memtable *mem, uint32_t property, struct str text) MUST_USE;
+/* The first of the row's further properties; memtable.more_count: none. */
+uint32_t memtable_first_more(const struct memtable *mem, uint32_t row);
 /* Rows that are made here instead of coming in a frame: the properties of `row`, malloc'd, are { varint property
  * number, value } and are taken over, also on failure; its insert id must live for ever. The numbers are below
  * `number_end`. An older such row with the same fields is changed in its place, so that one that changes a million

@@ -134,6 +134,7 @@ static enum status gather_core(struct batch *b, size_t input, struct core *core)
     const struct id_view *ids = m->job->ids;
     bool resolves = in->section->section->links_applied != m->job->links_applied;
     uint32_t persons[VECTOR_ROWS_MAX], last = UINT32_MAX, resolved = 0;
+    bool mixed = false;
     int64_t times[VECTOR_ROWS_MAX], numbers[VECTOR_ROWS_MAX];
     struct run_column *inserts = run_column(&in->run, CORE_INSERT);
     if (!inserts) return failed(m, input, error_set(m->error, STATUS_CORRUPT, "a run has no insert ids"));
@@ -152,11 +153,12 @@ static enum status gather_core(struct batch *b, size_t input, struct core *core)
                 if (last > id_view_count(ids))
                     return failed(m, input, error_set(m->error, STATUS_CORRUPT, "person %u does not exist", last));
                 resolved = resolves ? id_view_person(ids, last) : last;
+                mixed = resolves && id_view_is_mixed(ids, last);
             }
             if ((uint64_t)numbers[r] > id_view_count(ids))
                 return failed(m, input,
                               error_set(m->error, STATUS_CORRUPT, "id %lld does not exist", (long long)numbers[r]));
-            core->persons[to] = resolved;
+            core->persons[to] = mixed ? id_view_person(ids, (uint32_t)numbers[r]) : resolved;
             core->times[to] = times[r];
             core->ids[to] = (uint32_t)numbers[r];
         }

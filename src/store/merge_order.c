@@ -3,7 +3,8 @@
  * merged person by person: a heap holds the next person of each, and only where several inputs know the same person are
  * times looked at. A person whose number was taken away since the input was written stands at the wrong place: such
  * stretches are collected beforehand, sorted by their new numbers, and take part as if they came from inputs of their
- * own. So the cost is about that of the persons, not of the rows, and only what moved is sorted.
+ * own. (Where the number is mixed, because its cluster was split, the ids of the rows tell their persons, and a stretch
+ * may fall into many.) So the cost is about that of the persons, not of the rows, and only what moved is sorted.
  *
  * The result is a place for each row of each input. With several windows, rows are first counted into places within
  * their windows; then the windows are laid one behind the other.
@@ -20,8 +21,8 @@ struct cursor { /* over an input's list of persons */
     uint32_t ordinal, row, loaded;
     struct stretch now;
     bool resolves; /* persons may have moved */
-    uint32_t times_vector;
-    int64_t *persons, *lengths, *times; /* a vector of each */
+    uint32_t times_vector, ids_vector;
+    int64_t *persons, *lengths, *times, *ids; /* a vector of each; ids: NULL until one is asked for */
     uint64_t *dead;                     /* bits by row; NULL: none */
     uint16_t *windows;
 };
@@ -135,6 +136,41 @@ static enum status push(struct order *o, struct stretch **list, size_t *count, s
     return STATUS_OK;
 }
 
+static enum status add_moved(struct order *o, struct stretch stretch)
+{
+    return push(o, &o->moved, &o->moved_count, &o->moved_capacity, stretch);
+}
+
+static enum status collect_mixed(struct order *o, struct stretch stretch)
+{
+    struct cursor *c = &o->cursors[stretch.input];
+    const struct id_view *view = o->m->job->ids;
+    struct run *run = &o->m->inputs[stretch.input].run;
+    struct stretch part = {.input = stretch.input};
+    if (!c->ids) {
+        c->ids = arena_alloc(o->m->arena, VECTOR_ROWS_MAX * sizeof *c->ids);
+        if (!c->ids) return merge_no_memory(o->m->error);
+    }
+    for (uint32_t row = stretch.first; row < stretch.first + stretch.count; row++) {
+        uint32_t vector = row / VECTOR_ROWS_MAX;
+        if (vector != c->ids_vector) {
+            enum status status = run_read_ints(run, CORE_ID, vector, o->m->error, c->ids);
+            if (status != STATUS_OK) return bad(o, stretch.input, status);
+            c->ids_vector = vector;
+        }
+        uint64_t id = (uint64_t)c->ids[row % VECTOR_ROWS_MAX];
+        if (id > id_view_count(view)) return damaged(o, stretch.input);
+        uint32_t person = id_view_person(view, (uint32_t)id);
+        if (part.count && part.person == person) {
+            part.count++;
+            continue;
+        }
+        if (part.count) TRY(add_moved(o, part));
+        part = (struct stretch){person, stretch.input, row, 1};
+    }
+    return part.count ? add_moved(o, part) : STATUS_OK;
+}
+
 static enum status collect_moved(struct order *o, uint32_t input)
 {
     struct stretch stretch;
@@ -142,8 +178,12 @@ static enum status collect_moved(struct order *o, uint32_t input)
     while ((status = next_stored(o, input, &stretch)) == STATUS_OK) {
         uint32_t person = id_view_person(o->m->job->ids, stretch.person);
         if (person == stretch.person) continue;
+        if (id_view_is_mixed(o->m->job->ids, stretch.person)) {
+            TRY(collect_mixed(o, stretch));
+            continue;
+        }
         stretch.person = person;
-        TRY(push(o, &o->moved, &o->moved_count, &o->moved_capacity, stretch));
+        TRY(add_moved(o, stretch));
     }
     if (status != STATUS_NOT_FOUND) return status;
     struct cursor *c = &o->cursors[input];
@@ -388,7 +428,7 @@ static enum status begin_input(struct order *o, uint32_t input, const struct sec
     if (!in->place || !in->vector_low || !in->vector_high || !c->persons || !c->lengths || !c->times)
         return merge_no_memory(o->m->error);
     memset(in->place, 0xff, event->rows * sizeof *in->place);
-    c->loaded = c->times_vector = UINT32_MAX;
+    c->loaded = c->times_vector = c->ids_vector = UINT32_MAX;
     c->resolves = in->section->section->links_applied != o->m->job->links_applied;
     TRY(mark_dead(o, input));
     return c->resolves ? collect_moved(o, input) : STATUS_OK;

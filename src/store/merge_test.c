@@ -251,13 +251,11 @@ static uint32_t pile_place(struct pile *pile, const struct row *row)
 
 static void seal(struct world *w)
 {
-    static const char *const reasons[] = {NULL, NULL};
-    struct pile_seal seal = {.reasons = reasons, .reason_property = UINT32_MAX};
     struct error error = ERROR_INIT;
     struct section *section = NULL, *pile = NULL;
     static struct row *rows[ROWS_MAX];
     uint32_t count = 0;
-    assert_int_equal(memtable_pile(&w->mem, 1, &seal, &error, &pile), STATUS_OK);
+    assert_int_equal(memtable_pile(&w->mem, 1, &error, &pile), STATUS_OK);
     assert_int_equal(w->mem.count, 0);
     for (uint32_t i = w->sealed; i < w->count; i++) {
         w->rows[i].section = w->section_count;
@@ -296,7 +294,7 @@ static void random_merges(void **state)
             if (rnd(w, 4) == 0) seal(w);
             if (rnd(w, 5) == 0) {
                 uint32_t a = 1 + (uint32_t)rnd(w, IDS), b = 1 + (uint32_t)rnd(w, IDS);
-                assert_int_equal(id_graph_link(w->ids, a, b, a), STATUS_OK);
+                assert_int_equal(id_graph_link(w->ids, a, b, a, NULL), STATUS_OK);
             }
         }
         seal(w);
@@ -392,7 +390,7 @@ static void written_in_parts(void **state)
             if (rnd(w, 4) == 0) seal(w);
             if (rnd(w, 5) == 0) {
                 uint32_t a = 1 + (uint32_t)rnd(w, IDS), b = 1 + (uint32_t)rnd(w, IDS);
-                assert_int_equal(id_graph_link(w->ids, a, b, a), STATUS_OK);
+                assert_int_equal(id_graph_link(w->ids, a, b, a, NULL), STATUS_OK);
             }
         }
         seal(w);

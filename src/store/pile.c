@@ -74,13 +74,16 @@ static enum status take_row(struct gathering *s, uint32_t index)
         pile->inserts[place] = value_int((int64_t)row->seq);
         pile->keys[place] = 0;
     }
-    return pile_take_properties(s, row, r, arrived);
+    return pile_take_properties(s, index, r, arrived);
 }
 
 /* One more than the highest property id in the memtable. */
-static size_t property_end(const struct memtable *mem, const struct pile_seal *seal)
+static size_t property_end(const struct memtable *mem)
 {
-    size_t end = seal->reason_property == UINT32_MAX ? 1 : (size_t)seal->reason_property + 1;
+    size_t end = 1;
+    for (uint32_t i = 0; i < mem->more_count; i++) {
+        if (mem->more[i].property >= end) end = (size_t)mem->more[i].property + 1;
+    }
     for (uint32_t b = 0; b < mem->batch_count; b++) {
         for (uint32_t i = 0; i < mem->batches[b].name_count; i++) {
             uint32_t id = mem->batches[b].property_ids[i];
@@ -127,7 +130,7 @@ static enum status make_core(struct gathering *s)
 static enum status take_rows(struct gathering *s)
 {
     TRY(make_core(s));
-    s->pile->property_end = property_end(s->mem, s->seal);
+    s->pile->property_end = property_end(s->mem);
     s->interners = arena_new_array(s->scratch, struct interner, s->pile->property_end);
     if (!s->interners) return STATUS_LIMIT;
     for (uint32_t i = 0; i < s->mem->count; i++) {
@@ -159,8 +162,7 @@ static struct section *section_of(const struct gathering *s, uint64_t project)
     return section;
 }
 
-enum status memtable_pile(struct memtable *mem, uint64_t project, const struct pile_seal *seal, struct error *error,
-                          struct section **ret_section)
+enum status memtable_pile(struct memtable *mem, uint64_t project, struct error *error, struct section **ret_section)
 {
     struct section *section = NULL;
     struct pile *pile = calloc(1, sizeof *pile);
@@ -168,7 +170,6 @@ enum status memtable_pile(struct memtable *mem, uint64_t project, const struct p
     if (!mem->scratch) mem->scratch = arena_new(PILE_BYTES_MAX);
     pile->arena = arena_new(PILE_BYTES_MAX);
     struct gathering s = {.mem = mem,
-                          .seal = seal,
                           .pile = pile,
                           .arena = pile->arena,
                           .scratch = mem->scratch,

@@ -71,12 +71,8 @@ struct pile {
     size_t filter_bytes;
 };
 
-struct pile_seal {
-    const char *const *reasons; /* identity failure texts */
-    uint32_t reason_property;   /* id of $identity_failure_reason, UINT32_MAX when no row has one */
-};
 /* Makes a section of the live rows and empties the memtable. *ret_section is NULL when no row lived. */
-enum status memtable_pile(struct memtable *mem, uint64_t project, const struct pile_seal *seal, struct error *error,
+enum status memtable_pile(struct memtable *mem, uint64_t project, struct error *error,
                           struct section **ret_section) MUST_USE;
 void pile_free(struct pile *pile);
 /* The run of an event, or NULL. */

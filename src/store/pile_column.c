@@ -209,8 +209,9 @@ static inline bool next_property(struct reader *reader, uint32_t *ret_name, stru
 
 /* Strings do not become a struct value on the way: writing one in parts and reading it as a whole, at once, makes the
  * processor wait each time. */
-enum status pile_take_properties(struct gathering *s, const struct mem_row *row, uint32_t r, uint32_t arrived)
+enum status pile_take_properties(struct gathering *s, uint32_t index, uint32_t r, uint32_t arrived)
 {
+    const struct mem_row *row = &s->mem->rows[index];
     const uint32_t *property_ids = s->mem->batches[row->batch].property_ids;
     struct reader reader = reader_of(str_from(row->properties, row->properties_size));
     struct column *column;
@@ -232,9 +233,13 @@ enum status pile_take_properties(struct gathering *s, const struct mem_row *row,
         TRY(column_for(s, run, r, &next, property_ids[name], &column));
         TRY(add_value(s, column, arrived, value));
     }
-    if (!row->reason) return STATUS_OK;
-    TRY(column_for(s, run, r, &next, s->seal->reason_property, &column));
-    return add_value(s, column, arrived, value_str(str_of(s->seal->reasons[row->reason])));
+    if (!row->more) return STATUS_OK;
+    const struct memtable *mem = s->mem;
+    for (uint32_t m = memtable_first_more(mem, index); m < mem->more_count && mem->more[m].row == index; m++) {
+        TRY(column_for(s, run, r, &next, mem->more[m].property, &column));
+        TRY(add_value(s, column, arrived, value_str(mem->more[m].text)));
+    }
+    return STATUS_OK;
 }
 
 /* --- what the pile keeps --- */

@@ -21,7 +21,6 @@ struct open_run {
 
 struct gathering {
     struct memtable *mem;
-    const struct pile_seal *seal;
     struct pile *pile;
     struct arena *arena, *scratch; /* the pile's; the memtable's */
     int64_t time_min_ms, time_max_ms;
@@ -34,8 +33,8 @@ struct gathering {
     struct interner *interners; /* by property */
 };
 
-/* The properties of a row, which is the `arrived`th of run r. */
-enum status pile_take_properties(struct gathering *s, const struct mem_row *row, uint32_t r, uint32_t arrived) MUST_USE;
+/* The properties of row `index` of the memtable, which is the `arrived`th of run r. */
+enum status pile_take_properties(struct gathering *s, uint32_t index, uint32_t r, uint32_t arrived) MUST_USE;
 /* Puts runs and columns, and what codes mean, into the pile's own memory. */
 enum status pile_keep_columns(struct gathering *s) MUST_USE;
 enum status pile_keep_values(struct gathering *s) MUST_USE;

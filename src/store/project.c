@@ -26,7 +26,6 @@ struct project *project_new(uint64_t id)
     project->events = names_new(NAMES_CAPACITY);
     project->properties = names_new(NAMES_CAPACITY);
     project->ids = id_graph_new();
-    project->reason_property = UINT32_MAX;
     project->changed = true;
     memtable_init(&project->mem);
     return project;
@@ -316,6 +315,9 @@ struct applying {
     struct event_view view;
     struct id_form id, device;
     struct mem_row row;
+    /* what is said of it beside its own properties: why its link was not made, or under which id it came */
+    struct link_property more[LINK_PROPERTIES_MAX];
+    size_t more_count;
 };
 
 /* Bytes that batch_next will read in a while. */
@@ -346,31 +348,109 @@ static size_t take_events(const struct project *project, struct batch_reader *ba
     return count;
 }
 
-/* The row of an event; numbers what it names, and makes its link. */
-static enum status make_row(struct project *project, const struct project_context *context,
-                            const struct batch_reader *batch, struct applying *event, uint32_t *event_ids, uint64_t seq)
+struct record_context { /* of the events of one record */
+    struct project *project;
+    struct project_context *context;
+    const struct batch_reader *batch;
+    struct arena *arena;
+    uint32_t *event_ids;
+    struct profile_merges *merges;
+};
+
+static enum status copy_text(struct arena *arena, struct str text, struct str *ret_copy)
 {
+    *ret_copy = arena_str(arena, text);
+    return ret_copy->data ? STATUS_OK : STATUS_LIMIT;
+}
+
+/* Makes a link; in the original mode, two clusters that became one are noted. */
+static enum status make_link(struct project *project, const struct project_context *context,
+                             const struct link_request *request, struct arena *arena, struct profile_merges *merges,
+                             unsigned *ret_reason)
+{
+    struct id_graph *ids = project->ids;
+    uint32_t a = id_graph_person(ids, request->device), b = id_graph_person(ids, request->user);
+    uint32_t before[2] = {id_graph_shown(ids, a), id_graph_shown(ids, b)};
+    *ret_reason = context->options->link(ids, request);
+    if (request->mode != IDENTITY_ORIGINAL || a == b) return STATUS_OK;
+    uint32_t person = id_graph_person(ids, request->device), shown = id_graph_shown(ids, person);
+    if (person != id_graph_person(ids, request->user)) return STATUS_OK;
+    for (size_t i = 0; i < 2; i++) {
+        char room[ID_TEXT_ROOM];
+        struct profile_merge merge = {.received_ms = request->received_ms};
+        if (before[i] == shown) continue;
+        TRY(copy_text(arena, id_graph_text(ids, before[i], room), &merge.from));
+        TRY(copy_text(arena, id_graph_text(ids, shown, room), &merge.to));
+        if (merges->count == merges->capacity) {
+            size_t capacity = merges->capacity ? merges->capacity * 2 : 16;
+            struct profile_merge *grown = arena_realloc(arena, merges->items, merges->capacity * sizeof *grown,
+                                                        capacity * sizeof *grown);
+            if (!grown) return STATUS_LIMIT;
+            merges->items = grown;
+            merges->capacity = capacity;
+        }
+        merges->items[merges->count++] = merge;
+    }
+    return STATUS_OK;
+}
+
+static enum link_operation operation_of(struct str event)
+{
+    if (str_is(event, "$create_alias")) return LINK_ALIAS;
+    return str_is(event, "$merge") ? LINK_MERGE : LINK_CREATE;
+}
+
+static enum status link_event(const struct record_context *r, struct applying *event)
+{
+    struct link_request request = {.mode = r->batch->mode,
+                                   .operation = LINK_CREATE,
+                                   .user = event->row.id,
+                                   .cluster_max = r->batch->cluster_max ? r->batch->cluster_max : LINK_CLUSTER_IDS_MAX,
+                                   .event = event->row.event + 1,
+                                   .received_ms = r->batch->received_ms};
+    unsigned reason;
+    TRY(id_graph_intern_form(r->project->ids, &event->device, &request.device));
+    if (request.mode != IDENTITY_SIMPLIFIED) request.operation = operation_of(r->batch->names[event->view.name]);
+    TRY(make_link(r->project, r->context, &request, r->arena, r->merges, &reason));
+    if (!reason || !r->context->options->explain) return STATUS_OK;
+    char room[LINK_TEXT_ROOM];
+    event->more_count = r->context->options->explain(r->project->ids, &request, reason, room, event->more);
+    for (size_t i = 0; i < event->more_count; i++) TRY(copy_text(r->arena, event->more[i].text, &event->more[i].text));
+    return STATUS_OK;
+}
+
+/* In the legacy mode an event belongs to the id whose alias it came under, and says so. */
+static enum status follow_alias(const struct record_context *r, struct applying *event)
+{
+    const struct id_graph *ids = r->project->ids;
+    uint32_t target = id_graph_stands_for(ids, event->row.id);
+    if (r->batch->mode != IDENTITY_LEGACY || !target || !id_graph_person(ids, target)) return STATUS_OK;
+    event->row.id = target;
+    struct link_property *before = &event->more[event->more_count++];
+    before->name = STR("$distinct_id_before_identity");
+    return copy_text(r->arena, event->view.id, &before->text);
+}
+
+/* The row of an event; numbers what it names, and makes its link. */
+static enum status make_row(const struct record_context *r, struct applying *event, uint64_t seq)
+{
+    struct project *project = r->project;
     const struct event_view *view = &event->view;
     struct mem_row *row = &event->row;
-    if (event_ids[view->name] == UINT32_MAX)
-        TRY(intern_event(project, context, batch->names[view->name], &event_ids[view->name]));
+    if (r->event_ids[view->name] == UINT32_MAX)
+        TRY(intern_event(project, r->context, r->batch->names[view->name], &r->event_ids[view->name]));
+    event->more_count = 0;
     *row = (struct mem_row){.time_ms = view->time_ms,
                             .seq = seq,
                             .insert_id = view->insert_id.data,
                             .insert_size = (uint32_t)view->insert_id.size,
                             .properties = view->properties.data,
                             .properties_size = (uint32_t)view->properties.size,
-                            .event = event_ids[view->name],
-                            .flags = batch->flags};
+                            .event = r->event_ids[view->name],
+                            .flags = r->batch->flags};
     if (view->id.size) TRY(id_graph_intern_form(project->ids, &event->id, &row->id));
-    if (view->device.size) {
-        uint32_t device;
-        TRY(id_graph_intern_form(project->ids, &event->device, &device));
-        unsigned reason = context->options->link(project->ids, batch->mode, LINK_CREATE, device, row->id);
-        row->reason = (uint8_t)reason;
-        if (reason && project->reason_property == UINT32_MAX)
-            TRY(project_intern_property(project, context, STR("$identity_failure_reason"), &project->reason_property));
-    }
+    if (view->device.size) TRY(link_event(r, event)); /* what the event says of its ids is about those that it names */
+    if (view->id.size) TRY(follow_alias(r, event));
     id_graph_add_rows(project->ids, row->id, 1);
     if (row->insert_id) {
         row->key = dedup_key(row->event, row->id, row->time_ms, view->insert_id);
@@ -379,12 +459,21 @@ static enum status make_row(struct project *project, const struct project_contex
     return STATUS_OK;
 }
 
-static enum status add_row(struct project *project, struct project_context *context, const struct applying *event)
+static enum status add_row(const struct record_context *r, struct applying *event)
 {
+    struct project *project = r->project;
+    struct project_context *context = r->context;
     bool duplicate = false;
     if (event->row.insert_id) {
         TRY(replace_stored(project, context, &event->row, event->row.key, &duplicate));
         context->duplicates += duplicate;
+    }
+    for (size_t i = 0; i < event->more_count; i++) {
+        uint32_t property;
+        TRY(project_intern_property(project, context, event->more[i].name, &property));
+        if (property == UINT32_MAX) continue; /* too many names */
+        TRY(memtable_more(&project->mem, property, event->more[i].text));
+        event->row.more = true;
     }
     TRY(memtable_add(&project->mem, &event->row, &duplicate));
     context->duplicates += duplicate;
@@ -393,19 +482,19 @@ static enum status add_row(struct project *project, struct project_context *cont
     return STATUS_OK;
 }
 
-static enum status apply_events(struct project *project, struct project_context *context, struct batch_reader *batch,
-                                uint32_t *event_ids, uint64_t seq)
+static enum status apply_events(const struct record_context *r, struct batch_reader *batch, uint64_t seq)
 {
     struct applying events[TOGETHER];
-    for (size_t count; (count = take_events(project, batch, events)) > 0; seq += count) {
-        for (size_t i = 0; i < count; i++) TRY(make_row(project, context, batch, &events[i], event_ids, seq + i));
-        for (size_t i = 0; i < count; i++) TRY(add_row(project, context, &events[i]));
+    for (size_t count; (count = take_events(r->project, batch, events)) > 0; seq += count) {
+        for (size_t i = 0; i < count; i++) TRY(make_row(r, &events[i], seq + i));
+        for (size_t i = 0; i < count; i++) TRY(add_row(r, &events[i]));
     }
     return STATUS_OK;
 }
 
 enum status project_apply_events(struct project *project, struct project_context *context, struct frame_bytes *frame,
-                                 struct str body, uint64_t seq, struct arena *arena, struct error *error)
+                                 struct str body, uint64_t seq, struct arena *arena, struct profile_merges *merges,
+                                 struct error *error)
 {
     struct batch_reader batch;
     enum status status = frame->trusted ? batch_open_trusted(arena, body, &batch) : batch_open(arena, body, &batch);
@@ -425,22 +514,41 @@ enum status project_apply_events(struct project *project, struct project_context
         free(property_ids);
         return error_set(error, status, "out of memory while applying events");
     }
+    struct record_context r = {project, context, &batch, arena, event_ids, merges};
     status = memtable_batch(&project->mem, frame, property_ids, batch.name_count, batch.received_ms);
-    if (status == STATUS_OK) status = apply_events(project, context, &batch, event_ids, seq);
+    if (status == STATUS_OK) status = apply_events(&r, &batch, seq);
     if (status != STATUS_OK) return error_set(error, status, "out of memory while applying events");
     return project->mem.count >= context->options->seal_rows ? project_pile(project, context, error) : STATUS_OK;
 }
 
 enum status project_apply_link(struct project *project, struct project_context *context, struct str body,
-                               struct error *error)
+                               struct arena *arena, struct profile_merges *merges, struct error *error)
 {
     struct link_view link;
     if (link_open(body, &link) != STATUS_OK) return error_set(error, STATUS_CORRUPT, "malformed link record");
-    uint32_t device, user;
-    enum status status = id_graph_intern(project->ids, link.device, &device);
-    if (status == STATUS_OK) status = id_graph_intern(project->ids, link.user, &user);
+    struct link_request request = {.mode = link.mode,
+                                   .operation = link.operation,
+                                   .asked = true,
+                                   .cluster_max = link.cluster_max ? link.cluster_max : LINK_CLUSTER_IDS_MAX,
+                                   .received_ms = link.received_ms};
+    unsigned reason;
+    enum status status = id_graph_intern(project->ids, link.device, &request.device);
+    if (status == STATUS_OK) status = id_graph_intern(project->ids, link.user, &request.user);
+    if (status == STATUS_OK) status = make_link(project, context, &request, arena, merges, &reason);
     if (status != STATUS_OK) return error_set(error, status, "out of memory while applying a link");
-    (void)context->options->link(project->ids, link.mode, link.operation, device, user);
+    project->changed = true;
+    return STATUS_OK;
+}
+
+enum status project_apply_unlink(struct project *project, struct project_context *context, struct str body,
+                                 struct error *error)
+{
+    struct unlink_view unlink;
+    if (unlink_open(body, &unlink) != STATUS_OK) return error_set(error, STATUS_CORRUPT, "malformed unlink record");
+    uint32_t id = id_graph_find(project->ids, unlink.id);
+    if (!id || !context->options->unlink) return STATUS_OK;
+    /* Refused, it is without effect: whoever asked sees that the id is linked still. */
+    (void)context->options->unlink(project->ids, unlink.mode, id, unlink.received_ms);
     project->changed = true;
     return STATUS_OK;
 }
@@ -534,9 +642,8 @@ static enum status merge_images(struct project *project, struct project_context 
 enum status project_pile(struct project *project, struct project_context *context, struct error *error)
 {
     if (project->mem.count == 0) return STATUS_OK;
-    struct pile_seal seal = {.reasons = context->options->link_reasons, .reason_property = project->reason_property};
     struct section *section = NULL;
-    TRY(memtable_pile(&project->mem, project->id, &seal, error, &section));
+    TRY(memtable_pile(&project->mem, project->id, error, &section));
     if (!section) return STATUS_OK;
     context->memory_bytes += section->bytes;
     if (project_add_section(project, section, NULL) != STATUS_OK)

@@ -63,7 +63,6 @@ struct project {
     bool dropped;         /* its events were forgotten for good */
     bool catalogued;      /* dropped, and catalog files may hold its names and ids */
     bool names_exhausted; /* and that was logged */
-    uint32_t reason_property;
     /* a flush that is under way */
     bool flushing;
     size_t flush_first, flush_count; /* live[flush_first .. +count) are its inputs */
@@ -114,12 +113,24 @@ struct project_context { /* the store's side */
 struct project *project_new(uint64_t id);
 void project_free(struct project *project);
 
-/* Applies the body of an EVENTS or LINK record. `seq` is the LSN of the record; `frame` holds the bytes of `body`.
- * LIMIT when memory refuses: the caller cannot go on. */
+/* Applies the body of an EVENTS, LINK or UNLINK record. `seq` is the LSN of the record; `frame` holds the bytes of
+ * `body`. LIMIT when memory refuses: the caller cannot go on. Clusters of the original mode that became one are in
+ * `merges`, in the order in which they did: their profiles are to become one, too. */
+struct profile_merge { /* texts in the arena */
+    struct str from, to;
+    int64_t received_ms;
+};
+struct profile_merges {
+    struct profile_merge *items; /* in the arena */
+    size_t count, capacity;
+};
 enum status project_apply_events(struct project *project, struct project_context *context, struct frame_bytes *frame,
-                                 struct str body, uint64_t seq, struct arena *arena, struct error *error) MUST_USE;
+                                 struct str body, uint64_t seq, struct arena *arena, struct profile_merges *merges,
+                                 struct error *error) MUST_USE;
 enum status project_apply_link(struct project *project, struct project_context *context, struct str body,
-                               struct error *error) MUST_USE;
+                               struct arena *arena, struct profile_merges *merges, struct error *error) MUST_USE;
+enum status project_apply_unlink(struct project *project, struct project_context *context, struct str body,
+                                 struct error *error) MUST_USE;
 /* Turns the memtable into a RAM section that is a pile, or an image when piles would take too much memory. Of a shadow
  * always an image: profiles are looked for, and read, one at a time and at any time, and a pile has no order for that.
  */

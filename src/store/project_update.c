@@ -213,6 +213,93 @@ static void note_left_out(const struct project *shadow, struct project_context *
                  LOG_INT("properties_so_far", after));
 }
 
+/* The profile with this key, and its row. *ret_unreadable: it cannot be told. */
+static enum status read_profile(struct project *shadow, struct project_context *context, const struct update_view *view,
+                                struct arena *arena, struct error *error, struct profile *profile,
+                                struct profile_row *row, bool *ret_unreadable)
+{
+    *ret_unreadable = true;
+    if (find_profile(shadow, context, view, error, profile) != STATUS_OK) return STATUS_OK;
+    if (profile->is_alive)
+        TRY(read_memory(shadow, profile->in_memory, arena, row));
+    else if (profile->place_count && read_stored(shadow, context, profile, arena, error, row) != STATUS_OK)
+        return STATUS_OK;
+    *ret_unreadable = false;
+    return STATUS_OK;
+}
+
+static bool has_property(const struct profile_row *row, uint32_t number)
+{
+    for (size_t i = 0; i < row->count; i++) {
+        if (row->items[i].number == number) return true;
+    }
+    return false;
+}
+
+/* A value that does not depend on the row which it comes from. */
+static enum status copy_value(struct arena *arena, struct value value, size_t *bytes, struct value *ret_copy)
+{
+    struct buf out = BUF_INIT(UINT32_MAX / 2);
+    value_encode(&out, value);
+    struct str copy = buf_status(&out) == STATUS_OK ? arena_str(arena, buf_str(&out)) : STR_NULL;
+    buf_fini(&out);
+    struct reader reader = reader_of(copy);
+    *bytes += copy.size;
+    return copy.data && value_decode(&reader, ret_copy) == STATUS_OK ? STATUS_OK : STATUS_LIMIT;
+}
+
+/* Both rows have properties that the store has numbered. The values of both are copied: writing the one and removing the
+ * other gives back the memory that they lie in. */
+static enum status add_properties(struct profile_row *row, const struct profile_row *from,
+                                  const struct update_limits *limits, struct arena *arena, uint32_t *ret_left_out)
+{
+    struct profile_row own = {.items = row->items, .count = row->count};
+    size_t bytes = 0;
+    row->capacity = own.count + from->count + 1;
+    row->items = arena_alloc(arena, row->capacity * sizeof *row->items);
+    if (!row->items) return STATUS_LIMIT;
+    for (size_t i = 0; i < own.count; i++) {
+        row->items[i] = own.items[i];
+        TRY(copy_value(arena, own.items[i].value, &bytes, &row->items[i].value));
+    }
+    for (size_t i = 0; i < from->count; i++) {
+        if (has_property(&own, from->items[i].number)) continue;
+        struct profile_property item = from->items[i];
+        size_t with = bytes;
+        TRY(copy_value(arena, from->items[i].value, &with, &item.value));
+        if (with > limits->bytes_max || row->count >= limits->properties_max) {
+            ++*ret_left_out;
+            continue;
+        }
+        row->items[row->count++] = item;
+        bytes = with;
+    }
+    row->exists = true;
+    return STATUS_OK;
+}
+
+static enum status adopt(struct project *shadow, struct project_context *context, const struct update_view *update,
+                         uint64_t lsn, struct arena *arena, struct error *error, bool *ret_unreadable)
+{
+    struct profile to, from;
+    struct profile_row row = {0}, other = {0};
+    struct update_view source = *update;
+    uint32_t left_out = 0;
+    source.id = update->operations;
+    *ret_unreadable = true;
+    if (project_owes_update(shadow, source.event, source.id))
+        return (void)error_set(error, STATUS_UNAVAILABLE, "an earlier update of the profile is owed"), STATUS_OK;
+    TRY(read_profile(shadow, context, &source, arena, error, &from, &other, ret_unreadable));
+    if (*ret_unreadable || !other.exists) return STATUS_OK;
+    TRY(read_profile(shadow, context, update, arena, error, &to, &row, ret_unreadable));
+    if (*ret_unreadable) return STATUS_OK;
+    TRY(add_properties(&row, &other, &update->limits, arena, &left_out));
+    if (left_out) note_left_out(shadow, context, left_out);
+    /* First the one that goes: writing the other may put what is in memory into a section. */
+    TRY(remove_profile(shadow, context, &from, lsn));
+    return write_profile(shadow, context, &to, update, &row, lsn, error);
+}
+
 enum status project_update_profile(struct project *shadow, struct project_context *context,
                                    const struct update_view *update, uint64_t lsn, struct arena *arena,
                                    struct error *error, bool *ret_unreadable)
@@ -220,14 +307,12 @@ enum status project_update_profile(struct project *shadow, struct project_contex
     struct profile profile;
     struct profile_row row = {0};
     struct profile_outcome outcome = {0};
-    *ret_unreadable = true;
-    if (find_profile(shadow, context, update, error, &profile) != STATUS_OK) return STATUS_OK;
-    enum status status = STATUS_OK;
-    if (profile.is_alive)
-        status = read_memory(shadow, profile.in_memory, arena, &row);
-    else if (profile.place_count && read_stored(shadow, context, &profile, arena, error, &row) != STATUS_OK)
-        return STATUS_OK;
-    *ret_unreadable = false;
+    if (update->flags & UPDATE_ADOPT) {
+        enum status adopted = adopt(shadow, context, update, lsn, arena, error, ret_unreadable);
+        return adopted == STATUS_OK ? STATUS_OK : error_set(error, adopted, "out of memory while merging profiles");
+    }
+    enum status status = read_profile(shadow, context, update, arena, error, &profile, &row, ret_unreadable);
+    if (status == STATUS_OK && *ret_unreadable) return STATUS_OK;
     bool existed = row.exists;
     if (!context->options->update) return STATUS_OK; /* a store that knows no profiles */
     if (status == STATUS_OK) status = context->options->update(update, arena, &row, &outcome);
@@ -242,15 +327,34 @@ enum status project_update_profile(struct project *shadow, struct project_contex
     return status == STATUS_OK ? STATUS_OK : error_set(error, status, "out of memory while updating a profile");
 }
 
-/* The key of the profile: of an id that belongs to somebody, the id that is shown for them. */
+/* The key of the profile: of an id that belongs to somebody, the id that is shown for them; of an alias of the legacy
+ * mode, the id whose alias it is. (In the original mode both are one person already.) */
 static struct str resolve(const struct project *owner, const struct update_view *update, char room[ID_TEXT_ROOM])
 {
     bool literal = (update->flags & UPDATE_LITERAL) || !str_is(update->event, PROFILE_USER_EVENT);
     uint32_t id = owner && !literal ? id_graph_find(owner->ids, update->id) : 0;
+    uint32_t target = id ? id_graph_stands_for(owner->ids, id) : 0;
+    if (target && id_graph_person(owner->ids, target)) id = target;
     uint32_t shown = id ? id_graph_shown(owner->ids, id_graph_person(owner->ids, id)) : 0;
-    if (!shown || shown == id) return update->id;
+    if (!shown) return update->id;
     struct str text = id_graph_text(owner->ids, shown, room);
     return text.size ? text : update->id;
+}
+
+/* Or owes it. */
+static enum status carry_out(struct project *shadow, struct project_context *context, const struct update_view *update,
+                             uint64_t lsn, struct arena *arena, struct error *error)
+{
+    struct error why = ERROR_INIT;
+    bool unreadable = true;
+    if (shadow->update_debts && project_owes_update(shadow, update->event, update->id))
+        error_set(&why, STATUS_UNAVAILABLE, "an earlier update of the profile is owed");
+    else if (project_update_profile(shadow, context, update, lsn, arena, &why, &unreadable) != STATUS_OK)
+        return error_set(error, why.status, "%s", why.primary);
+    if (!unreadable) return STATUS_OK;
+    if (project_update_owe(shadow, update, lsn, &why) != STATUS_OK)
+        return error_set(error, STATUS_LIMIT, "out of memory for an update of a profile");
+    return STATUS_OK;
 }
 
 enum status project_apply_update(struct project *shadow, struct project *owner, struct project_context *context,
@@ -258,17 +362,21 @@ enum status project_apply_update(struct project *shadow, struct project *owner, 
 {
     struct update_view update;
     char room[ID_TEXT_ROOM];
-    bool unreadable = true;
     if (!store_is_profiles(shadow->id) || update_open(body, &update) != STATUS_OK)
         return error_set(error, STATUS_CORRUPT, "malformed update record");
     update.id = resolve(owner, &update, room);
-    struct error why = ERROR_INIT;
-    if (shadow->update_debts && project_owes_update(shadow, update.event, update.id))
-        error_set(&why, STATUS_UNAVAILABLE, "an earlier update of the profile is owed");
-    else if (project_update_profile(shadow, context, &update, lsn, arena, &why, &unreadable) != STATUS_OK)
-        return error_set(error, why.status, "%s", why.primary);
-    if (!unreadable) return STATUS_OK;
-    if (project_update_owe(shadow, &update, lsn, &why) != STATUS_OK)
-        return error_set(error, STATUS_LIMIT, "out of memory for an update of a profile");
-    return STATUS_OK;
+    return carry_out(shadow, context, &update, lsn, arena, error);
+}
+
+enum status project_adopt_profile(struct project *shadow, struct project_context *context,
+                                  const struct profile_merge *merge, uint64_t lsn, struct arena *arena,
+                                  struct error *error)
+{
+    struct update_view update = {.received_ms = (uint64_t)merge->received_ms,
+                                 .flags = UPDATE_LITERAL | UPDATE_ADOPT,
+                                 .limits = {ADOPT_PROPERTIES_MAX, UINT32_MAX, ADOPT_BYTES_MAX},
+                                 .event = STR(PROFILE_USER_EVENT),
+                                 .id = merge->to,
+                                 .operations = merge->from};
+    return carry_out(shadow, context, &update, lsn, arena, error);
 }

@@ -26,6 +26,15 @@
 enum status project_apply_update(struct project *shadow, struct project *owner, struct project_context *context,
                                  struct str body, uint64_t lsn, struct arena *arena, struct error *error) MUST_USE;
 
+/* The limits of a profile that takes over what another one knows: constants, since links do not carry any. */
+#define ADOPT_PROPERTIES_MAX 2000u
+#define ADOPT_BYTES_MAX      ((uint64_t)1 << 20)
+/* Profiles of clusters that became one, at the place in the log of the link that did it: what the profile `from` knows
+ * and `to` does not becomes the latter's, and `from` is deleted. LIMIT as above. */
+enum status project_adopt_profile(struct project *shadow, struct project_context *context,
+                                  const struct profile_merge *merge, uint64_t lsn, struct arena *arena,
+                                  struct error *error) MUST_USE;
+
 /* --- what is owed (update_debts.c) --- */
 
 /* Keeps an update of this profile for later. */

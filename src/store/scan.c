@@ -63,6 +63,11 @@ void scan_free(struct scan *scan)
     free(scan);
 }
 
+const struct snapshot *scan_snapshot(const struct scan *scan)
+{
+    return scan->snapshot;
+}
+
 /* The next run of a section that may hold wanted rows; *at is the place after the one before. */
 static const struct section_event *next_event(const struct section *section, const struct scan_options *options,
                                               uint32_t *at)
@@ -186,21 +191,30 @@ enum status scan_times(struct scan *scan, struct error *error, const int64_t **r
     return STATUS_OK;
 }
 
+/* Rows under a mixed number: their ids tell whose they are. */
+static enum status resolve_mixed(struct scan *scan, uint32_t first, uint32_t count, struct error *error)
+{
+    const uint32_t *ids;
+    TRY(scan_ids(scan, error, &ids));
+    for (uint32_t i = first; i < first + count; i++) scan->persons[i] = id_view_person(scan->snapshot->ids, ids[i]);
+    return STATUS_OK;
+}
+
 enum status scan_persons(struct scan *scan, struct error *error, const uint32_t **ret_persons)
 {
+    const struct id_view *view = scan->snapshot->ids;
     if (!scan->have_persons) {
         TRY(run_read_persons(&scan->run, scan->vector, error, scan->persons));
         /* Stored numbers are those of sealing time; links made since then move them. Rows of one person are adjacent.
          */
-        uint32_t last = 0, resolved = 0;
-        for (uint32_t i = 0; i < scan->rows; i++) {
-            if (scan->persons[i] != last) {
-                last = scan->persons[i];
-                if (last > id_view_count(scan->snapshot->ids))
-                    return error_set(error, STATUS_CORRUPT, "person %u does not exist", last);
-                resolved = id_view_person(scan->snapshot->ids, last);
-            }
-            scan->persons[i] = resolved;
+        bool any_mixed = id_view_any_mixed(view);
+        for (uint32_t i = 0, end; i < scan->rows; i = end) {
+            uint32_t stored = scan->persons[i];
+            if (stored > id_view_count(view))
+                return error_set(error, STATUS_CORRUPT, "person %u does not exist", stored);
+            uint32_t person = id_view_person(view, stored);
+            for (end = i; end < scan->rows && scan->persons[end] == stored; end++) scan->persons[end] = person;
+            if (any_mixed && id_view_is_mixed(view, stored)) TRY(resolve_mixed(scan, i, end - i, error));
         }
     }
     scan->have_persons = true;

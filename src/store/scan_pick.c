@@ -74,17 +74,6 @@ enum status scan_pick_times(struct scan *scan, struct error *error, int64_t *ret
     return inside ? STATUS_OK : run_damaged(&scan->run, STATUS_CORRUPT, error);
 }
 
-enum status scan_pick_persons(struct scan *scan, struct error *error, uint32_t *ret_persons)
-{
-    const struct id_view *ids = scan->snapshot->ids;
-    for (uint32_t i = 0; i < scan->picked_count; i++) {
-        if (scan->picked_persons[i] > id_view_count(ids))
-            return error_set(error, STATUS_CORRUPT, "person %u does not exist", scan->picked_persons[i]);
-        ret_persons[i] = id_view_person(ids, scan->picked_persons[i]);
-    }
-    return STATUS_OK;
-}
-
 enum status scan_pick_ids(struct scan *scan, struct error *error, uint32_t *ret_ids)
 {
     struct run *run = &scan->run;
@@ -106,6 +95,23 @@ enum status scan_pick_ids(struct scan *scan, struct error *error, uint32_t *ret_
             return error_set(error, STATUS_CORRUPT, "id %lld does not exist", (long long)values[i]);
         ret_ids[i] = (uint32_t)values[i];
     }
+    return STATUS_OK;
+}
+
+enum status scan_pick_persons(struct scan *scan, struct error *error, uint32_t *ret_persons)
+{
+    const struct id_view *ids = scan->snapshot->ids;
+    bool mixed = false;
+    for (uint32_t i = 0; i < scan->picked_count; i++) {
+        uint32_t stored = scan->picked_persons[i];
+        if (stored > id_view_count(ids)) return error_set(error, STATUS_CORRUPT, "person %u does not exist", stored);
+        ret_persons[i] = id_view_person(ids, stored);
+        mixed |= id_view_is_mixed(ids, stored);
+    }
+    if (!mixed) return STATUS_OK;
+    uint32_t sent[SCAN_PICKS_MAX];
+    TRY(scan_pick_ids(scan, error, sent));
+    for (uint32_t i = 0; i < scan->picked_count; i++) ret_persons[i] = id_view_person(ids, sent[i]);
     return STATUS_OK;
 }
 

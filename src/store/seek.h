@@ -11,7 +11,8 @@ struct person_number {
     uint32_t number;
     uint32_t links_max; /* only runs whose links_applied is not above it can have rows under this number */
 };
-/* All numbers of the given persons (snapshot_person), ascending, each once. Takes time by the links of those
+/* Under a number that is mixed (snapshot_is_mixed) there are rows of other people, too: scan_persons tells.
+ * All numbers of the given persons (snapshot_person), ascending, each once. Takes time by the links of those
  * persons only. In the arena. */
 enum status snapshot_person_numbers(const struct snapshot *snapshot, const uint32_t *persons, size_t person_count,
                                     struct arena *arena, struct error *error, struct person_number **ret_numbers,

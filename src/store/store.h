@@ -27,8 +27,28 @@ struct id_graph;
 /* What the identity floor tells the store: whether a link is made. Called by the applier in log order; a function of
  * the graph and of its arguments alone, so that replay repeats it. Links are made through id_graph_link (ids.h). The
  * result is a reason that is stored with the event, 0 when there is none (see identity/identity.h). */
-typedef unsigned (*identity_link_fn)(struct id_graph *graph, enum identity_mode mode, enum link_operation operation,
-                                     uint32_t device, uint32_t user);
+struct link_request {
+    enum identity_mode mode;
+    enum link_operation operation;
+    bool asked;            /* by a LINK record; else by an event */
+    uint32_t device, user; /* ids */
+    uint32_t cluster_max;  /* ids that a person may have */
+    uint32_t event;        /* the number of the event's name, plus 1; 0: there is none */
+    int64_t received_ms;
+};
+typedef unsigned (*identity_link_fn)(struct id_graph *graph, const struct link_request *request);
+/* Takes an id out of its person's ids. NOT_FOUND when it is not linked, LIMIT when it was too often: both without
+ * effect. */
+typedef enum status (*identity_unlink_fn)(struct id_graph *graph, enum identity_mode mode, uint32_t id,
+                                          int64_t received_ms);
+/* The properties that say of an event why its link was not made; texts are static or in `room`. */
+#define LINK_PROPERTIES_MAX 2
+#define LINK_TEXT_ROOM      512
+struct link_property {
+    struct str name, text;
+};
+typedef size_t (*identity_explain_fn)(const struct id_graph *graph, const struct link_request *request, unsigned reason,
+                                      char room[LINK_TEXT_ROOM], struct link_property ret_properties[LINK_PROPERTIES_MAX]);
 
 /* What the profile floor tells the store: how an update changes a profile (profile_row.h). */
 struct update_view;
@@ -43,9 +63,9 @@ typedef enum status (*profile_update_fn)(const struct update_view *update, struc
 struct store_options {
     struct os_fs *fs; /* the data directory; owned by the caller */
     identity_link_fn link;
+    identity_unlink_fn unlink;   /* NULL: UNLINK records do nothing */
+    identity_explain_fn explain; /* NULL: reasons are not stored */
     profile_update_fn update;
-    const char *const
-        *link_reasons; /* texts by reason, for the property $identity_failure_reason; NULL-terminated, [0] unused */
     uint64_t wal_file_bytes;    /* 64 MiB */
     uint64_t memory_bytes_max;  /* memtable and RAM sections before a flush: 256 MiB; twice that refuses writes */
     uint64_t flush_rows;        /* 1 000 000 */
@@ -154,7 +174,13 @@ void snapshot_match_ids(const struct snapshot *snapshot, const struct snapshot *
 struct str snapshot_id_text(const struct snapshot *snapshot, uint32_t id, char room[ID_TEXT_ROOM]);
 /* The texts of these ids will be asked for soon: has them fetched into the processor's cache. */
 void snapshot_expect_id_texts(const struct snapshot *snapshot, const uint32_t *ids, size_t count);
-uint32_t snapshot_person(const struct snapshot *snapshot, uint32_t id);        /* the cluster's number */
+/* The cluster's number. Of the number under which a row is stored: right unless snapshot_is_mixed says of it that rows of
+ * several persons are stored there, since somebody was taken out of a cluster; then it is that of the row's id. */
+uint32_t snapshot_person(const struct snapshot *snapshot, uint32_t id);
+bool snapshot_is_mixed(const struct snapshot *snapshot, uint32_t number);
+bool snapshot_any_mixed(const struct snapshot *snapshot);
+/* In the legacy mode, of an alias the id that it stands for: whose the events that come under it are. 0: its own. */
+uint32_t snapshot_stands_for(const struct snapshot *snapshot, uint32_t id);
 uint32_t snapshot_person_id(const struct snapshot *snapshot, uint32_t person); /* the id shown for the cluster */
 uint32_t snapshot_id_count(const struct snapshot *snapshot);                   /* ids are 1..count */
 uint32_t snapshot_forgotten_count(const struct snapshot *snapshot);            /* of them; only grows */
@@ -182,6 +208,7 @@ struct scan_options {
 enum status scan_new(struct snapshot *snapshot, const struct scan_options *options, struct error *error,
                      struct scan **ret_scan) MUST_USE;
 void scan_free(struct scan *scan);
+const struct snapshot *scan_snapshot(const struct scan *scan);
 
 struct scan_run {
     uint32_t event_id;

@@ -13,18 +13,22 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *const reasons[] = {"", "taken", NULL};
 
 /* The rule of the simplified mode in small: a device belongs to the first user. */
-static unsigned link_rule(struct id_graph *graph, enum identity_mode mode, enum link_operation operation,
-                          uint32_t device, uint32_t user)
+static unsigned link_rule(struct id_graph *graph, const struct link_request *request)
 {
-    (void)mode;
-    (void)operation;
-    uint32_t person = id_graph_person(graph, device);
+    uint32_t device = request->device, user = request->user, person = id_graph_person(graph, device);
     if (person == id_graph_person(graph, user)) return 0;
     if (id_graph_shown(graph, person) != device) return 1;
-    return id_graph_link(graph, device, user, user) == STATUS_OK ? 0 : 1;
+    return id_graph_link(graph, device, user, user, NULL) == STATUS_OK ? 0 : 1;
+}
+
+static size_t explain_taken(const struct id_graph *graph, const struct link_request *request, unsigned reason,
+                            char room[LINK_TEXT_ROOM], struct link_property ret_properties[LINK_PROPERTIES_MAX])
+{
+    (void)graph, (void)request, (void)reason, (void)room;
+    ret_properties[0] = (struct link_property){STR("$identity_failure_reason"), STR("taken")};
+    return 1;
 }
 
 struct fixture {
@@ -43,7 +47,7 @@ static void open_store(struct fixture *f)
     store_options_defaults(&options);
     options.fs = f->fs;
     options.link = link_rule;
-    options.link_reasons = reasons;
+    options.explain = explain_taken;
     options.wal_file_bytes = 1 << 20;
     if (f->names_max) options.names_max = f->names_max;
     enum status status = store_open(&options, &error, &f->report, &f->store);

@@ -48,7 +48,7 @@ enum status update_open(struct str body, struct update_view *ret_update)
     update.event = read_str(&r);
     update.id = read_str(&r);
     update.operations = read_bytes(&r, reader_left(&r));
-    if (r.failed || (update.flags & ~UPDATE_LITERAL) || !update.event.size || !update.id.size ||
+    if (r.failed || (update.flags & ~(UPDATE_LITERAL | UPDATE_ADOPT)) || !update.event.size || !update.id.size ||
         update.received_ms >= (uint64_t)BATCH_TIME_LIMIT)
         return STATUS_CORRUPT;
     *ret_update = update;

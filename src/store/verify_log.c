@@ -25,10 +25,12 @@ static bool is_good(struct log_check *check, struct record record)
     struct link_view link;
     struct delete_view view;
     struct update_view update;
+    struct unlink_view unlink;
     arena_reset(check->arena);
     switch (record.kind) {
     case RECORD_EVENTS: return batch_open(check->arena, record.body, &batch) == STATUS_OK;
     case RECORD_LINK: return link_open(record.body, &link) == STATUS_OK;
+    case RECORD_UNLINK: return unlink_open(record.body, &unlink) == STATUS_OK;
     case RECORD_DELETE_PERSON:
     case RECORD_DELETE_ROWS:
     case RECORD_DELETE_BEFORE: return delete_open(check->arena, record.kind, record.body, &view) == STATUS_OK;

@@ -194,6 +194,19 @@ static enum status verify_person_list(struct core_check *core)
     return STATUS_OK;
 }
 
+/* Whether a row of this id may stand under that number. */
+static bool was_stored_so(const struct offline_project *project, uint32_t id, uint32_t number)
+{
+    if (!id_view_is_mixed(project->view, number))
+        return id_view_person(project->view, id) == id_view_person(project->view, number);
+    uint32_t history[ID_HISTORY_MAX];
+    size_t count = id_graph_history(project->ids, id, history);
+    for (size_t i = 0; i < count; i++) {
+        if (history[i] == number) return true;
+    }
+    return id_view_person(project->view, id) == 0; /* forgotten */
+}
+
 /* Order, times and ids of the rows. One finding of a kind is enough for a run. */
 static enum status verify_rows(struct core_check *core)
 {
@@ -227,8 +240,7 @@ static enum status verify_rows(struct core_check *core)
             if (ids[i] < 0 || ids[i] > project->id_count || persons[i] > project->id_count) {
                 if (!unknown) core_finding(core, "the id is not in the catalogs", row);
                 unknown = true;
-            } else if (!other &&
-                       id_view_person(project->view, (uint32_t)ids[i]) != id_view_person(project->view, persons[i])) {
+            } else if (!other && !was_stored_so(project, (uint32_t)ids[i], persons[i])) {
                 core_finding(core, "the row is stored under a number that its id's person never had", row);
                 other = true;
             }

@@ -108,6 +108,18 @@ uint32_t snapshot_person(const struct snapshot *s, uint32_t id)
 {
     return s->ids ? id_view_person(s->ids, id) : 0;
 }
+bool snapshot_is_mixed(const struct snapshot *s, uint32_t number)
+{
+    return s->ids && id_view_is_mixed(s->ids, number);
+}
+bool snapshot_any_mixed(const struct snapshot *s)
+{
+    return s->ids && id_view_any_mixed(s->ids);
+}
+uint32_t snapshot_stands_for(const struct snapshot *s, uint32_t id)
+{
+    return s->ids ? id_view_stands_for(s->ids, id) : 0;
+}
 uint32_t snapshot_person_id(const struct snapshot *s, uint32_t person)
 {
     return s->ids ? id_view_shown(s->ids, person) : 0;

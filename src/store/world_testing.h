@@ -35,23 +35,29 @@ struct world {
     struct world_digest sent[3]; /* by project, when world_full closed it */
 };
 
-static unsigned world_link(struct id_graph *graph, enum identity_mode mode, enum link_operation operation,
-                           uint32_t device, uint32_t user)
+static unsigned world_link(struct id_graph *graph, const struct link_request *request)
 {
-    (void)mode, (void)operation;
-    return device && user && id_graph_link(graph, device, user, user) == STATUS_OK ? 0 : 1;
+    uint32_t device = request->device, user = request->user;
+    return device && user && id_graph_link(graph, device, user, user, NULL) == STATUS_OK ? 0 : 1;
+}
+
+static size_t world_explain(const struct id_graph *graph, const struct link_request *request, unsigned reason,
+                            char room[LINK_TEXT_ROOM], struct link_property ret_properties[LINK_PROPERTIES_MAX])
+{
+    (void)graph, (void)request, (void)reason, (void)room;
+    ret_properties[0] = (struct link_property){STR("$identity_failure_reason"), STR("refused")};
+    return 1;
 }
 
 /* With other options than the usual ones, where `change` makes some; it may be NULL. */
 static inline enum status world_try_open_with(struct world *w, void (*change)(struct store_options *options))
 {
-    static const char *const reasons[] = {"", "refused", NULL};
     struct store_options options;
     struct store_report report;
     store_options_defaults(&options);
     options.fs = w->fs;
     options.link = world_link;
-    options.link_reasons = reasons;
+    options.explain = world_explain;
     options.wal_file_bytes = 65536;
     options.cache_bytes = 1 << 20;
     options.retry_ms = 10; /* disks heal at once here */

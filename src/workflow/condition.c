@@ -209,7 +209,7 @@ static enum status evaluate_with_context(struct arena *arena, const struct condi
     TRY(expression_evaluate(arena, context, &c->context, error, &value));
     if (!value || value->type == JSON_NULL) {
         buf_str_add(message, c->context.text);
-        buf_lit(message, value ? " is null" : " has no value");
+        buf_str_add(message, value ? STR(" is null") : STR(" has no value"));
         return STATUS_OK;
     }
     if (c->embeds) {

@@ -12,6 +12,8 @@
 
 /* One document and one expression over it, for as long as a call lasts. */
 struct reading {
+    xmlGenericErrorFunc said; /* what libxml2 of this thread printed errors with */
+    void *said_to;
     xmlDocPtr document;
     xmlXPathContextPtr context;
     xmlXPathObjectPtr result;
@@ -27,8 +29,23 @@ static void keep_reason(void *ctx, xmlErrorPtr problem)
     while (size && (r->reason[size - 1] == '\n' || r->reason[size - 1] == ' ')) r->reason[--size] = 0;
 }
 
+/* Some errors libxml2 would print, whatever handlers its objects have. */
+static void say_nothing(void *ctx, const char *format, ...)
+{
+    (void)ctx, (void)format;
+}
+
+static void open_reading(struct reading *r)
+{
+    xmlInitParser();
+    r->said = xmlGenericError;
+    r->said_to = xmlGenericErrorContext;
+    xmlSetGenericErrorFunc(NULL, say_nothing);
+}
+
 static void close_reading(struct reading *r)
 {
+    xmlSetGenericErrorFunc(r->said_to, r->said);
     xmlXPathFreeObject(r->result);
     if (r->context) xmlXPathFreeContext(r->context);
     if (r->document) xmlFreeDoc(r->document);
@@ -36,7 +53,6 @@ static void close_reading(struct reading *r)
 
 static enum status parse(struct reading *r, struct str document, struct error *error)
 {
-    xmlInitParser();
     if (document.size > XML_SIZE_MAX)
         return error_set(error, STATUS_LIMIT, "an XML document of more than %zu bytes", XML_SIZE_MAX);
     xmlParserCtxtPtr parser = xmlNewParserCtxt();
@@ -101,14 +117,14 @@ enum status xml_check_xpath(struct str xpath, struct error *error)
 {
     struct reading r = {.reason = ""};
     char text[XPATH_SIZE_MAX + 1];
-    xmlInitParser();
     TRY(expression_text_of(xpath, text, error));
-    TRY(new_context(&r, error));
-    xmlXPathCompExprPtr compiled = xmlXPathCtxtCompile(r.context, (const xmlChar *)text);
+    open_reading(&r);
+    enum status status = new_context(&r, error);
+    xmlXPathCompExprPtr compiled = status == STATUS_OK ? xmlXPathCtxtCompile(r.context, (const xmlChar *)text) : NULL;
     bool good = compiled != NULL;
-    if (compiled) xmlXPathFreeCompExpr(compiled);
+    if (good) xmlXPathFreeCompExpr(compiled);
     close_reading(&r);
-    if (good) return STATUS_OK;
+    if (good || status != STATUS_OK) return status;
     return error_set(error, STATUS_INVALID, "malformed XPath \"%.200s\": %s", text,
                      r.reason[0] ? r.reason : "it cannot be read");
 }
@@ -116,6 +132,7 @@ enum status xml_check_xpath(struct str xpath, struct error *error)
 enum status xml_xpath_holds(struct str document, struct str xpath, struct error *error, bool *ret_holds)
 {
     struct reading r = {.reason = ""};
+    open_reading(&r);
     enum status status = parse(&r, document, error);
     if (status == STATUS_OK) status = evaluate(&r, xpath, error);
     if (status == STATUS_OK) *ret_holds = xmlXPathCastToBoolean(r.result) != 0;
@@ -153,6 +170,7 @@ enum status xml_replace(struct arena *arena, struct str document, struct str xpa
     struct reading r = {.reason = ""};
     struct str content = {arena_cstr(arena, text), text.size};
     if (!content.data) return error_set(error, STATUS_LIMIT, "no memory for an XML document");
+    open_reading(&r);
     enum status status = parse(&r, document, error);
     if (status == STATUS_OK) status = evaluate(&r, xpath, error);
     if (status == STATUS_OK) status = replace_nodes(&r, content, error);

@@ -21,7 +21,7 @@ static struct step *add(struct history *history, size_t *capacity)
 static struct step link_step(struct generator *g)
 {
     static const enum link_operation operations[] = {LINK_CREATE, LINK_ALIAS, LINK_MERGE};
-    const char *device = generate_device(g), *user = generate_user(g);
+    const char *device = g->verbs ? generate_id(g) : generate_device(g), *user = generate_user(g);
     bool swapped = generate_once_in(g, 4);
     return (struct step){.kind = STEP_LINK,
                          .operation = operations[generate_below(g, 3)],
@@ -78,7 +78,10 @@ void history_init(struct history *history, struct generator *g, bool large)
     *history = (struct history){.arena = arena_new((size_t)256 << 20)};
     history->flush_rows = generate_once_in(g, 2) ? 1000000 : 20 + generate_below(g, 200);
     if (generate_once_in(g, 2)) history->section_rows = 3 + generate_below(g, 60);
-    history->mode = generate_once_in(g, 8) ? IDENTITY_ORIGINAL : IDENTITY_SIMPLIFIED;
+    unsigned mode = generate_below(g, 6);
+    history->mode = mode == 0 ? IDENTITY_LEGACY : mode < 3 ? IDENTITY_ORIGINAL : IDENTITY_SIMPLIFIED;
+    history->cluster_max = generate_once_in(g, 2) ? 500 : 2 + generate_below(g, 4);
+    g->verbs = history->mode != IDENTITY_SIMPLIFIED;
     history->place = generate_place(g);
     g->insert_ids = generate_once_in(g, 4);
     g->users = generate_once_in(g, 2) ? 4 : 30;
@@ -100,7 +103,11 @@ void history_init(struct history *history, struct generator *g, bool large)
             if (text.failed || !history->steps[history->count - 1].event.data) abort();
             buf_fini(&text);
         }
-        if (generate_once_in(g, 4)) *add(history, &capacity) = link_step(g);
+        for (unsigned links = generate_once_in(g, 4) ? 1 + generate_below(g, 3) : 0; links; links--)
+            *add(history, &capacity) = link_step(g);
+        if (generate_once_in(g, 4))
+            *add(history, &capacity) = (struct step){
+                .kind = STEP_UNLINK, .user = g->verbs ? generate_id(g) : generate_once_in(g, 3) ? generate_user(g) : generate_device(g)};
         for (unsigned profiles = generate_below(g, g->users > 4 ? 3 : 8); profiles; profiles--)
             *add(history, &capacity) = profile_step(g, history->arena, received_ms + b * 1000);
         if (generate_once_in(g, 3)) *add(history, &capacity) = groups_step(g, history->arena, received_ms + b * 1000);
@@ -120,9 +127,9 @@ void history_fini(struct history *history)
 void history_print(FILE *file, const struct history *history)
 {
     static const char *const operations[] = {"", "create", "alias", "merge"};
-    fprintf(file, "  %s ids, a flush after %" PRIu64 " rows, sections of %" PRIu64 " rows\n",
-            history->mode == IDENTITY_SIMPLIFIED ? "simplified" : "original", history->flush_rows,
-            history->section_rows);
+    static const char *const modes[] = {"simplified", "original", "legacy"};
+    fprintf(file, "  %s ids, up to %u of a person, a flush after %" PRIu64 " rows, sections of %" PRIu64 " rows\n",
+            modes[history->mode], history->cluster_max, history->flush_rows, history->section_rows);
     for (size_t i = 0; i < history->count; i++) {
         const struct step *step = &history->steps[i];
         switch (step->kind) {
@@ -131,6 +138,7 @@ void history_print(FILE *file, const struct history *history)
                     step->event.data);
             break;
         case STEP_LINK: fprintf(file, "  %s %s %s\n", operations[step->operation], step->device, step->user); break;
+        case STEP_UNLINK: fprintf(file, "  unlink %s\n", step->user); break;
         case STEP_DELETE_PERSON:
             fprintf(file, "  delete the people %s %s\n", step->device, step->user ? step->user : "");
             break;

@@ -31,7 +31,8 @@ static void open_store(struct world *w)
     options.fs = w->fs;
     options.link = identity_link;
     options.update = profile_update;
-    options.link_reasons = identity_link_reasons;
+    options.unlink = identity_unlink;
+    options.explain = identity_explain;
     options.wal_file_bytes = 1 << 20;
     options.flush_rows = w->flush_rows;
     if (w->section_rows) {
@@ -84,6 +85,7 @@ static void track(struct world *w, const struct step *steps, size_t count)
     struct error error = ERROR_INIT;
     struct ingest_limits limits = INGEST_LIMITS_DEFAULT;
     limits.age_max_ms = INT64_C(1) << 50;
+    limits.cluster_ids_max = w->cluster_max;
     struct json *events = arena_new_array(arena, struct json, count);
     assert_non_null(events);
     size_t bytes = 0;
@@ -106,11 +108,26 @@ static void track(struct world *w, const struct step *steps, size_t count)
 static void link_ids(struct world *w, const struct step *step)
 {
     struct buf record = BUF_INIT(1 << 16);
-    struct str device = str_of(step->device), user = str_of(step->user);
-    assert_int_equal(record_link(&record, PROJECT, step->received_ms, w->mode, step->operation, device, user),
-                     STATUS_OK);
+    struct link_view link = {.received_ms = step->received_ms,
+                             .mode = (uint8_t)w->mode,
+                             .operation = (uint8_t)step->operation,
+                             .cluster_max = w->cluster_max,
+                             .device = str_of(step->device),
+                             .user = str_of(step->user)};
+    assert_int_equal(record_link_view(&record, PROJECT, &link), STATUS_OK);
     assert_int_equal(store_append_wait(w->store, &record), STATUS_OK);
-    reference_link(w->reference, device, user, step->operation != LINK_CREATE);
+    static const enum reference_operation operations[] = {
+        [LINK_CREATE] = REFERENCE_CREATE, [LINK_ALIAS] = REFERENCE_ALIAS, [LINK_MERGE] = REFERENCE_MERGE};
+    reference_link(w->reference, operations[step->operation], link.device, link.user);
+}
+
+static void unlink_id(struct world *w, const struct step *step)
+{
+    struct buf record = BUF_INIT(1 << 16);
+    struct unlink_view unlink = {step->received_ms, (uint8_t)w->mode, str_of(step->user)};
+    assert_int_equal(record_unlink(&record, PROJECT, &unlink), STATUS_OK);
+    assert_int_equal(store_append_wait(w->store, &record), STATUS_OK);
+    reference_unlink(w->reference, unlink.id);
 }
 
 static void delete_record(struct world *w, uint64_t project, struct buf *record)
@@ -233,6 +250,7 @@ static void live(struct world *w, const struct history *history)
             track(w, step, next - i);
             break;
         case STEP_LINK: link_ids(w, step); break;
+        case STEP_UNLINK: unlink_id(w, step); break;
         case STEP_DELETE_PERSON: delete_person(w, step); break;
         case STEP_DELETE_BEFORE: delete_before(w, step); break;
         case STEP_DELETE_ROWS: delete_rows(w, step); break;
@@ -250,14 +268,17 @@ void world_init(struct world *w, const struct history *history)
 {
     struct error error = ERROR_INIT;
     *w = (struct world){.mode = history->mode,
+                        .cluster_max = history->cluster_max,
                         .flush_rows = history->flush_rows,
                         .section_rows = history->section_rows,
                         .arena = arena_new(MEMORY)};
     snprintf(w->directory, sizeof w->directory, "/tmp/cairn-differential-XXXXXX");
     assert_non_null(mkdtemp(w->directory));
     if (os_posix_new(w->directory, &error, &w->fs) != STATUS_OK) fail_with(&error);
-    w->reference =
-        reference_new(w->arena, w->mode == IDENTITY_SIMPLIFIED ? REFERENCE_SIMPLIFIED : REFERENCE_BY_DISTINCT_ID);
+    static const enum reference_mode modes[] = {[IDENTITY_SIMPLIFIED] = REFERENCE_SIMPLIFIED,
+                                                [IDENTITY_ORIGINAL] = REFERENCE_ORIGINAL,
+                                                [IDENTITY_LEGACY] = REFERENCE_LEGACY};
+    w->reference = reference_new(w->arena, modes[w->mode], w->cluster_max);
     w->naive = executor_with_told_groups(reference_executor_new(w->reference), &w->groups);
     open_store(w);
     live(w, history);

@@ -16,6 +16,7 @@
 enum step_kind {
     STEP_EVENT,
     STEP_LINK,
+    STEP_UNLINK,
     STEP_FLUSH,
     STEP_REOPEN,
     STEP_COMPACT,
@@ -32,13 +33,14 @@ struct step {
     struct str event;    /* JSON; PROFILE: the properties; GROUPS: {ID:{properties}} */
     int64_t received_ms; /* of the request */
     enum link_operation operation;
-    const char *device, *user; /* LINK; DELETE_PERSON: two ids; …PROFILE: `user` is the id; GROUPS: the group key */
+    const char *device, *user; /* LINK; UNLINK: `user`; DELETE_PERSON: two ids; …PROFILE: `user` is the id; GROUPS: the group key */
     int64_t before_ms;         /* DELETE_BEFORE */
     unsigned every;            /* DELETE_ROWS */
 };
 struct history {
     struct arena *arena; /* texts */
     enum identity_mode mode;
+    unsigned cluster_max; /* ids of one person, in the original mode */
     uint64_t flush_rows;
     uint64_t section_rows;        /* of a section that compaction writes; 0: as usual, and as seldom */
     struct generated_place place; /* where and when most of it happens */
@@ -59,6 +61,7 @@ struct world {
     struct told_group *groups;
     struct executor *native, *naive;
     enum identity_mode mode;
+    unsigned cluster_max;
     uint64_t flush_rows, section_rows;
 };
 void world_init(struct world *world, const struct history *history);

@@ -219,6 +219,10 @@ test('split by a property', async () => {
   assert.deepEqual(counts(answer.data[date(0)].free), [1, 1, 0]);
   assert.deepEqual(await ask({ funnel_id, on: 'plan' }), answer, 'a bare word is a property');
   assert.deepEqual(Object.keys((await ask({ funnel_id, on: 'plan', limit: 1 })).data[date(0)]), ['$overall', 'pro']);
+  // A value of that name cannot stand beside all of them.
+  const clash = await get({ funnel_id, on: '"$overall"', to_date: date(0) });
+  assert.equal(clash.text.match(/"\$overall":/g).length, 1, clash.text);
+  assert.deepEqual(counts(clash.json().data[date(0)].$overall), [3, 3, 1]);
 });
 
 test('as CSV', async () => {

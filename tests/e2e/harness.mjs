@@ -224,10 +224,16 @@ let names = 0;
 export const freshName = (base = 'event') => `${base} ${process.pid}-${++names}`;
 
 export class World {
-  static async start({ timezone = 'UTC', server = {}, role = 'admin', data = temporaryDirectory() } = {}) {
+  static async start({
+    timezone = 'UTC',
+    server = {},
+    role = 'admin',
+    data = temporaryDirectory(),
+    identity,
+  } = {}) {
     const world = new World();
     world.data = data;
-    world.project = createProject(world.data, { timezone });
+    world.project = createProject(world.data, { timezone, identity });
     world.account = createAccount(world.data, world.project.project_id, { role });
     world.serverOptions = server;
     world.server = await Server.start(world.data, server);

@@ -77,7 +77,8 @@ int main(int argc, char **argv)
     store_options_defaults(&options);
     options.link = identity_link;
     options.update = profile_update;
-    options.link_reasons = identity_link_reasons;
+    options.unlink = identity_unlink;
+    options.explain = identity_explain;
     check(os_posix_new(argv[1], &error, &options.fs), &error);
     check(store_open(&options, &error, &report, &store), &error);
     check(store_snapshot(store, store_profiles_of(strtoull(argv[2], NULL, 10)), &error, &snapshot), &error);

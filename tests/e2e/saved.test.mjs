@@ -131,6 +131,37 @@ test('a cohort from beginning to end, with who is in it', async () => {
   assert.deepEqual(await list('cohorts/list'), []);
 });
 
+test('a cohort that cannot be counted says so, beside the others; one of groups says of which', async () => {
+  const set = (target, message) =>
+    world.server.request(target, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify([{ $token: world.token, ...message }]),
+    });
+  await set('/engage', { $distinct_id: 'odd', $set: { odd: 'no boolean' } });
+  await set('/groups', { $group_key: 'firm', $group_id: 'acme', $set: { size: 7 } });
+  const ids = [];
+  for (const cohort of [
+    { name: 'Odd', where: 'defined(properties["odd"]) and (properties["odd"] and true)' },
+    { name: 'Firms', where: 'properties["size"] > 5', group_key: 'firm' },
+    { name: 'Even', where: 'properties["odd"] == "no boolean"' },
+  ])
+    ids.push((await ok(app('POST', 'cohorts', cohort), 201)).id);
+  const [odd, firms, even] = await list('cohorts/list');
+  assert.equal(odd.count, null);
+  assert.match(odd.error, /where: /);
+  assert.equal(firms.count, 1);
+  assert.equal(even.count, 1);
+  assert.equal('error' in even, false);
+  assert.equal('data_group_id' in even, false);
+  const groups = await list('data-groups', { base: `/api/app/projects/${world.project.project_id}` });
+  assert.deepEqual(
+    groups.results.map((group) => [group.group_key, group.data_group_id]),
+    [['firm', firms.data_group_id]],
+  );
+  for (const id of ids) await ok(app('DELETE', `cohorts/${id}`));
+});
+
 test('who may do what', async () => {
   const made = await ok(app('POST', 'funnels', { name: 'Mine', steps: [{ event: 'A' }] }), 201);
   const consumer = createAccount(world.data, world.project.project_id, { role: 'consumer', name: 'Reader' });

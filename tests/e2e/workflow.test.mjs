@@ -3,7 +3,7 @@
 // wrong.
 
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -427,43 +427,225 @@ test('documents that are wrong: exit 2, with file and line, nothing sent; check 
 
 test('what this version cannot do is refused by name, before anything is sent', async () => {
   const server = await mock(() => ({}));
-  const cases = [
-    [
-      'onFailure',
-      (text) =>
-        text.replace(
-          '  - stepId: count\n',
-          '  - stepId: count\n    onFailure:\n    - {name: again, type: retry, retryAfter: 1}\n',
-        ),
-    ],
-    [
-      'jsonpath',
-      (text) =>
-        text.replace(
-          '- condition: $response.body#/status == 1',
-          '- {context: $response.body, type: jsonpath, condition: "$.status"}',
-        ),
-    ],
-    [
-      'dependsOn',
-      (text) =>
-        text.replace('- workflowId: track-and-segment\n', '- workflowId: track-and-segment\n  dependsOn: [other]\n'),
-    ],
-  ];
   try {
-    for (const [name, change] of cases) {
-      const run = await cairnAsync([
-        'workflow',
-        'run',
-        changed(change),
-        ...servers(server.url),
-        ...auth(),
-        ...inputs(segmentInputs()),
-      ]);
+    for (const [name, change] of [
+      ['selector objects', (text) => text.replace('      status: $response.body#/status', '      status: {context: $response.body, selector: $.status, type: jsonpath}')],
+      ['querystring', (text) => text.replace('- {name: verbose, in: query,', '- {name: verbose, in: querystring,')],
+    ]) {
+      const run = await cairnAsync(['workflow', 'run', changed(change), ...servers(server.url), ...auth(), ...inputs(segmentInputs())]);
       assert.equal(run.code, 2, `${name}: ${run.stdout}${run.stderr}`);
       assert.match(run.stderr, new RegExp(name));
     }
     assert.equal(server.seen.length, 0);
+  } finally {
+    server.close();
+  }
+});
+
+// ---- more ways to run and to look ---------------------------------------------------------------------------
+
+const flow = (workflows, more = {}) => {
+  const root = temporaryDirectory('flow');
+  const api = {
+    openapi: '3.1.0',
+    info: { title: 'A', version: '1' },
+    paths: {
+      '/a': { get: { operationId: 'a' } },
+      '/b': { get: { operationId: 'b', security: [{ basic: [] }] } },
+      '/c': { post: { operationId: 'c', security: [{ key: [] }] } },
+    },
+    components: {
+      securitySchemes: { basic: { type: 'http', scheme: 'basic' }, key: { type: 'apiKey', in: 'query', name: 'key' } },
+    },
+  };
+  writeFileSync(path.join(root, 'api.json'), JSON.stringify(api));
+  const document = {
+    arazzo: '1.0.1',
+    info: { title: 'F', version: '1' },
+    sourceDescriptions: [{ name: 'api', url: 'api.json' }],
+    workflows,
+    ...more,
+  };
+  const file = path.join(root, 'w.json');
+  writeFileSync(file, JSON.stringify(document));
+  return { root, file };
+};
+const step = (stepId, operationId, more = {}) => ({ stepId, operationId, ...more });
+
+test('check: text, JSON and SARIF say the same', () => {
+  const { file } = flow([{ workflowId: 'w', colour: 'red', steps: [step('s', 'nope'), step('s', 'a')] }]);
+  const text = cairn(['workflow', 'check', file]);
+  assert.equal(text.code, 2);
+  const json = cairn(['workflow', 'check', file, '--format', 'json']);
+  assert.equal(json.code, 2);
+  const found = JSON.parse(json.stdout);
+  assert.deepEqual(new Set(found.errors.map((e) => e.rule)), new Set(['id-duplicate']));
+  const sarif = cairn(['workflow', 'check', file, '--format', 'sarif']);
+  assert.equal(sarif.code, 2);
+  const log = JSON.parse(sarif.stdout);
+  assert.equal(log.version, '2.1.0');
+  const [run] = log.runs;
+  assert.equal(run.results.length, found.errors.length + found.warnings.length);
+  for (const result of run.results) {
+    assert.equal(run.tool.driver.rules[result.ruleIndex].id, result.ruleId);
+    assert.ok(['error', 'warning'].includes(result.level));
+    assert.ok(result.locations[0].physicalLocation.region.startLine >= 1);
+    assert.ok(text.stderr.includes(result.message.text), result.message.text);
+  }
+  assert.equal(cairn(['workflow', 'check', own.segment, '--format', 'sarif']).code, 0);
+});
+
+test('list and graph', () => {
+  const { file } = flow([
+    {
+      workflowId: 'first',
+      summary: 'Does "<things>"',
+      inputs: { type: 'object', required: ['x'], properties: { x: { type: 'string' }, y: {} } },
+      steps: [
+        step('one', 'a', { outputs: { n: '$response.body#/n' } }),
+        step('two', 'b', {
+          parameters: [{ name: 'q', in: 'query', value: '$steps.one.outputs.n' }, { name: 'x', in: 'query', value: '{$inputs.x}' }],
+          onFailure: [{ name: 'again', type: 'retry' }, { name: 'back', type: 'goto', stepId: 'one' }],
+        }),
+      ],
+      outputs: { n: '$steps.one.outputs.n' },
+    },
+    { workflowId: 'second', steps: [{ stepId: 'call', workflowId: 'first' }] },
+  ]);
+  const list = cairn(['workflow', 'list', file]);
+  assert.equal(list.code, 0, list.stderr);
+  assert.match(list.stdout, /first +2 +x\* y +Does "<things>"/);
+  const json = JSON.parse(cairn(['workflow', 'list', file, '--json']).stdout);
+  assert.deepEqual(json.workflows[0].inputs, [{ name: 'x', required: true }, { name: 'y', required: false }]);
+  const mermaid = cairn(['workflow', 'graph', file]).stdout;
+  assert.match(mermaid, /^flowchart TD\n/);
+  assert.match(mermaid, /w0_s0 -\. "n" \.-> w0_s1/);
+  assert.match(mermaid, /w0_inputs -\. "x" \.-> w0_s1/);
+  assert.match(mermaid, /w0_s1 == "back" ==> w0_s0/);
+  assert.match(mermaid, /w0_s0 -\. "n" \.-> w0_outputs/);
+  const svg = cairn(['workflow', 'graph', file, '--workflow', 'first', '--format', 'svg']).stdout;
+  assert.match(svg, /^<svg /);
+  assert.ok(svg.includes('>two</text>') && !svg.includes('second') && !svg.includes('<script'));
+  assert.equal(cairn(['workflow', 'graph', file, '--workflow', 'third']).code, 2);
+  assert.equal(cairn(['workflow', 'graph', file, '--format', 'sarif']).code, 2);
+});
+
+test('a dry run shows the requests and sends nothing', async () => {
+  const server = await mock(() => ({}));
+  const { file } = flow([
+    {
+      workflowId: 'w',
+      steps: [
+        step('one', 'a', { outputs: { id: '$response.body#/id' } }),
+        step('two', 'c', { parameters: [{ name: 'id', in: 'query', value: '$steps.one.outputs.id' }], requestBody: { payload: { a: [1] } } }),
+      ],
+    },
+  ]);
+  try {
+    const run = await cairnAsync(['workflow', 'run', file, '--dry-run', '--server', `api=${server.url}`, '--auth', 'key=k3y']);
+    assert.equal(run.code, 0, run.stderr);
+    assert.match(run.stdout, /# one\nGET http:\S+\/a\n/);
+    assert.match(run.stdout, /# two\nPOST http:\S+\/c\?id=%7B%24response\.body%23%2Fid%7D&key=\*\*\*\nContent-Type: application\/json\n/);
+    assert.equal(server.seen.length, 0);
+  } finally {
+    server.close();
+  }
+});
+
+test('a trace and a JUnit report of a run with a retry, secrets masked', async () => {
+  let calls = 0;
+  const server = await mock(() => (++calls === 1 ? { status: 503, body: '{"busy":"s3cret!"}' } : { body: '{"n":1}' }));
+  const { root, file } = flow([
+    { workflowId: 'w', steps: [step('one', 'b', { onFailure: [{ name: 'again', type: 'retry', retryAfter: 0.01 }] }), step('two', 'c', { requestBody: { payload: { a: 1 } }, successCriteria: [{ condition: '$response.body#/n == 2 && 1 < 2' }] })] },
+  ]);
+  const trace = path.join(root, 'trace.har'), report = path.join(root, 'junit.xml');
+  try {
+    const run = await cairnAsync(['workflow', 'run', file, '--server', `api=${server.url}`, '--auth', 'basic=ann:s3cret!', '--auth', 'key=k3yk3y', '--trace', trace, '--junit', report]);
+    assert.equal(run.code, 1, run.stdout + run.stderr);
+    assert.match(run.stdout, /again: tries again after 10 ms/);
+    const har = JSON.parse(readFileSync(trace));
+    assert.equal(har.log.version, '1.2');
+    assert.deepEqual(har.log.entries.map((e) => e.response.status), [503, 200, 200]);
+    assert.deepEqual(har.log.entries.map((e) => e.comment), ['w/one', 'w/one', 'w/two']);
+    assert.ok(har.log.entries.every((e) => !Number.isNaN(Date.parse(e.startedDateTime)) && e.timings.wait >= 0));
+    assert.equal(har.log.entries[2].request.postData.text, '{"a":1}');
+    const xml = readFileSync(report, 'utf8');
+    assert.match(xml, /<testsuite name="w" tests="3" failures="1" errors="0"/);
+    assert.match(xml, /name="one" [^>]*>\s*<skipped/);
+    assert.match(xml, /name="one \(attempt 2\)" time="[0-9.]+"\/>/);
+    assert.match(xml, /1 &lt; 2/);
+    for (const text of [readFileSync(trace, 'utf8'), xml, run.stdout, run.stderr]) assert.ok(!/s3cret|k3yk3y/.test(text));
+  } finally {
+    server.close();
+  }
+});
+
+test('several workflows at the same time, dependencies in their order', async () => {
+  const server = await mock((request) => (request.url.startsWith('/b') ? { status: 500 } : {}));
+  const { file } = flow([
+    { workflowId: 'one', steps: [step('s', 'a')] },
+    { workflowId: 'two', dependsOn: ['three'], steps: [step('s', 'a')] },
+    { workflowId: 'three', steps: [step('s', 'a')] },
+    { workflowId: 'four', steps: [step('s', 'b')] },
+    { workflowId: 'five', steps: [step('s', 'a')] },
+  ]);
+  try {
+    const run = await cairnAsync(['workflow', 'run', file, '--parallel', '4', '--server', `api=${server.url}`, '--json']);
+    assert.equal(run.code, 1, run.stderr);
+    const result = JSON.parse(run.stdout);
+    assert.equal(result.status, 'failed');
+    const status = Object.fromEntries(result.workflows.map((w) => [w.workflowId, w.status]));
+    assert.equal(status.one, 'passed');
+    assert.equal(status.two, 'passed');
+    assert.equal(status.four, 'failed');
+    assert.equal(status.five, 'passed');
+    assert.equal(server.seen.length, 5);
+  } finally {
+    server.close();
+  }
+});
+
+test('credentials from a file that only its owner may read, for their host', async () => {
+  const server = await mock(() => ({}));
+  const { root, file } = flow([{ workflowId: 'w', steps: [step('s', 'b'), step('t', 'c')] }]);
+  const secrets = path.join(root, 'credentials');
+  const run = (text, mode) => {
+    writeFileSync(secrets, text);
+    chmodSync(secrets, mode);
+    return cairnAsync(['workflow', 'run', file, '--server', `api=${server.url}`, '--credentials', secrets]);
+  };
+  try {
+    const good = await run('# ours\nmachine 127.0.0.1 login ann password "p w\\"x"\nscheme key credential k1\nmachine other.test scheme key credential k2\n', 0o600);
+    assert.equal(good.code, 0, good.stdout + good.stderr);
+    assert.equal(server.seen[0].headers.authorization, `Basic ${Buffer.from('ann:p w"x').toString('base64')}`);
+    assert.equal(server.seen[1].url, '/c?key=k1');
+    for (const [text, mode, pattern] of [
+      ['scheme key credential k1', 0o640, /can be read by others.*chmod 600/],
+      ['scheme key', 0o600, /line 1 needs login and password, or credential/],
+      ['key k1', 0o600, /line 1: expected machine, scheme/],
+      ['machine h credential x', 0o600, /needs a scheme/],
+      ['scheme key credential "x', 0o600, /quote is not closed/],
+    ]) {
+      const bad = await run(text, mode);
+      assert.equal(bad.code, 2, text);
+      assert.match(bad.stderr, pattern);
+      assert.ok(!bad.stderr.includes('k1'));
+    }
+    assert.equal(server.seen.length, 2);
+  } finally {
+    server.close();
+  }
+});
+
+test('limits of a run', async () => {
+  const server = await mock(() => ({ status: 503, headers: { 'Retry-After': '3600' } }));
+  const { file } = flow([{ workflowId: 'w', steps: [step('s', 'a', { onFailure: [{ name: 'again', type: 'retry', retryLimit: 9 }] })] }]);
+  try {
+    const run = await cairnAsync(['workflow', 'run', file, '--server', `api=${server.url}`, '--total-timeout', '5']);
+    assert.equal(run.code, 1);
+    assert.match(run.stdout, /waiting 3600000 ms before a retry would pass the run's total time/);
+    for (const bad of [['--max-steps', '0'], ['--parallel', 'x'], ['--max-depth', '1000'], ['--max-body', '-1'], ['--format', 'json']])
+      assert.equal(cairn(['workflow', 'run', file, ...bad]).code, 2, bad.join(' '));
   } finally {
     server.close();
   }

@@ -29,7 +29,8 @@ static void open_store(struct world *w)
     store_options_defaults(&options);
     options.fs = w->fs;
     options.link = identity_link;
-    options.link_reasons = identity_link_reasons;
+    options.unlink = identity_unlink;
+    options.explain = identity_explain;
     options.flush_rows = 40;
     options.compact.fan_in = 2;
     must(store_open(&options, &error, &report, &w->store));

@@ -6,11 +6,12 @@
 #include <math.h>
 #include <stdlib.h>
 
-struct reference *reference_new(struct arena *arena, enum reference_mode mode)
+struct reference *reference_new(struct arena *arena, enum reference_mode mode, unsigned cluster_max)
 {
     struct reference *reference = ref_alloc(arena, sizeof *reference);
     reference->arena = arena;
     reference->mode = mode;
+    reference->cluster_max = cluster_max;
     return reference;
 }
 
@@ -45,39 +46,9 @@ static struct str device_of(struct arena *arena, struct str bare)
     return is_denied(bare) ? STR_NULL : ref_join(arena, STR("$device:"), bare);
 }
 
-static const struct ref_link *link_of(const struct reference *reference, struct str device)
+struct str reference_person(const struct reference *reference, struct str id)
 {
-    const struct ref_link *link = reference->links;
-    while (link && !str_eq(link->device, device)) link = link->next;
-    return link;
-}
-
-/* First write wins. False when the device is somebody else's. */
-static bool link_device(struct reference *reference, struct str device, struct str user)
-{
-    const struct ref_link *known = link_of(reference, device);
-    if (known) return str_eq(known->user, user);
-    struct ref_link *link = ref_alloc(reference->arena, sizeof *link);
-    *link = (struct ref_link){.device = ref_copy(reference->arena, device),
-                              .user = ref_copy(reference->arena, user),
-                              .next = reference->links};
-    reference->links = link;
-    return true;
-}
-
-void reference_link(struct reference *reference, struct str device, struct str user, bool either_way)
-{
-    if (reference->mode != REFERENCE_SIMPLIFIED) return;
-    if (is_device(device) && !is_device(user))
-        link_device(reference, device, user);
-    else if (either_way && is_device(user) && !is_device(device))
-        link_device(reference, user, device);
-}
-
-struct str ref_person(const struct reference *reference, struct str id)
-{
-    const struct ref_link *link = link_of(reference, id);
-    return link ? link->user : id;
+    return ref_person(reference, id);
 }
 
 /* --- profiles ----------------------------------------------------------------------------------------- */
@@ -99,6 +70,33 @@ void reference_profile(struct reference *reference, struct str id, const struct 
                                     .properties = ref_from_json(reference->arena, properties),
                                     .next = reference->profiles};
     reference->profiles = profile;
+}
+
+void ref_adopt_profile(struct reference *reference, struct str from, struct str to)
+{
+    struct ref_profile **at = find_profile(reference, from), *other = *at;
+    if (!other) return;
+    *at = other->next;
+    struct ref_profile *known = *find_profile(reference, to);
+    if (!known) {
+        other->id = to;
+        other->next = reference->profiles;
+        reference->profiles = other;
+        return;
+    }
+    struct ref_value both = ref_list(reference->arena, known->properties.count + other->properties.count);
+    both.type = REF_OBJECT;
+    both.keys = ref_alloc(reference->arena, (both.count + 1) * sizeof(struct str));
+    both.count = 0;
+    for (size_t i = 0; i < known->properties.count + other->properties.count; i++) {
+        bool own = i < known->properties.count;
+        const struct ref_value *source = own ? &known->properties : &other->properties;
+        size_t k = own ? i : i - known->properties.count;
+        if (!own && ref_member(known->properties, source->keys[k]).type != REF_UNDEFINED) continue;
+        both.keys[both.count] = source->keys[k];
+        both.items[both.count++] = source->items[k];
+    }
+    known->properties = both;
 }
 
 /* What was written to another id of the person than that which is shown is not seen. */
@@ -144,17 +142,14 @@ static bool is_insert_id(struct str id)
     return id.size >= 1 && id.size <= 36;
 }
 
-/* Whose event it is, and the device that it links, by the table in docs/api/identity.md. */
-static void ids_of(const struct reference *reference, const struct json *properties, bool verb, struct str *ret_id,
-                   struct str *ret_device)
+/* Of the simplified mode: whose event it is, and the device that it links, by the table in docs/api/identity.md. */
+static void simplified_ids(struct arena *arena, const struct json *properties, bool verb, struct str *ret_id,
+                           struct str *ret_device)
 {
-    struct arena *arena = reference->arena;
     struct str distinct = id_of(arena, json_member(properties, "distinct_id"));
     struct str device = id_of(arena, json_member(properties, "$device_id"));
     struct str user = id_of(arena, json_member(properties, "$user_id"));
-    *ret_id = distinct;
     *ret_device = STR_NULL;
-    if (reference->mode != REFERENCE_SIMPLIFIED) return;
     /* A user that looks like a device is read as a distinct_id that does. */
     if (user.data && is_device(user)) {
         distinct = user;
@@ -169,13 +164,48 @@ static void ids_of(const struct reference *reference, const struct json *propert
     if (user.data && device.data && !verb) *ret_device = device;
 }
 
-void reference_track(struct reference *reference, const struct json *json, int64_t received_ms)
+/* Of the others: a verb names the ids that it links. */
+static void verb_ids(const struct reference *reference, struct str name, const struct json *properties,
+                     struct str *ret_id, struct str *ret_other)
+{
+    struct arena *arena = reference->arena;
+    bool original = reference->mode == REFERENCE_ORIGINAL;
+    *ret_id = id_of(arena, json_member(properties, "distinct_id"));
+    *ret_other = STR_NULL;
+    if (original && str_is(name, "$identify")) {
+        struct str identified = id_of(arena, json_member(properties, "$identified_id"));
+        *ret_other = id_of(arena, json_member(properties, "$anon_id"));
+        if (!ret_other->data) *ret_other = id_of(arena, json_member(properties, "$anon_distinct_id"));
+        if (identified.data) *ret_id = identified;
+    } else if (str_is(name, "$create_alias")) {
+        *ret_other = id_of(arena, json_member(properties, "alias"));
+    } else if (original && str_is(name, "$merge")) {
+        const struct json *ids = json_member(properties, "$distinct_ids");
+        *ret_id = id_of(arena, json_at(ids, 0));
+        *ret_other = id_of(arena, json_at(ids, 1));
+    }
+}
+
+static enum reference_operation operation_of(struct str name)
+{
+    if (str_is(name, "$create_alias")) return REFERENCE_ALIAS;
+    return str_is(name, "$merge") ? REFERENCE_MERGE : REFERENCE_CREATE;
+}
+
+static void add_text(struct ref_event *event, const char *name, struct str text)
+{
+    if (!text.data) return;
+    event->properties.keys[event->properties.count] = str_of(name);
+    event->properties.items[event->properties.count++] = ref_string(text);
+}
+
+struct str reference_track(struct reference *reference, const struct json *json, int64_t received_ms)
 {
     struct arena *arena = reference->arena;
     const struct json *properties = json_member(json, "properties");
     struct ref_event *event = ref_alloc(arena, sizeof *event);
-    struct str device;
-    if (json_member(properties, "$ignore")) return;
+    struct str other;
+    if (json_member(properties, "$ignore")) return STR_NULL;
     event->name = ref_copy(arena, json_member(json, "event")->string);
     event->received_ms = received_ms;
     event->number = reference->count++;
@@ -184,22 +214,31 @@ void reference_track(struct reference *reference, const struct json *json, int64
     if (!is_insert_id(event->insert_id)) event->insert_id = STR_NULL;
     bool verb =
         str_is(event->name, "$identify") || str_is(event->name, "$create_alias") || str_is(event->name, "$merge");
-    ids_of(reference, properties, verb, &event->id, &device);
+    if (reference->mode == REFERENCE_SIMPLIFIED)
+        simplified_ids(arena, properties, verb, &event->id, &other);
+    else
+        verb_ids(reference, event->name, properties, &event->id, &other);
 
     struct ref_value all = ref_from_json(arena, properties);
-    event->properties = ref_list(arena, all.count + 1);
+    event->properties = ref_list(arena, all.count + 3);
     event->properties.type = REF_OBJECT;
-    event->properties.keys = ref_alloc(arena, (all.count + 1) * sizeof(struct str));
+    event->properties.keys = ref_alloc(arena, (all.count + 3) * sizeof(struct str));
     event->properties.count = 0;
     for (size_t i = 0; i < all.count; i++) {
         if (!is_stored_property(all.keys[i])) continue;
         event->properties.keys[event->properties.count] = all.keys[i];
         event->properties.items[event->properties.count++] = all.items[i];
     }
-    if (device.data && !link_device(reference, device, event->id)) {
-        event->properties.keys[event->properties.count] = STR("$identity_failure_reason");
-        event->properties.items[event->properties.count++] = ref_string(STR("errAnonDistinctIdAssignedAlready"));
+    ref_see(reference, event->id);
+    if (event->id.data && other.data) {
+        struct ref_refusal refused = ref_link(reference, operation_of(event->name), other, event->id);
+        bool simplified = reference->mode == REFERENCE_SIMPLIFIED;
+        add_text(event, simplified ? "$identity_failure_reason" : "$failure_reason", refused.reason);
+        add_text(event, "$failure_description", refused.description);
     }
+    struct str sent = event->id;
+    event->id = ref_stored_under(reference, sent);
+    if (sent.data && !str_eq(event->id, sent)) add_text(event, "$distinct_id_before_identity", sent);
 
     for (struct ref_event *old = reference->first; old && event->insert_id.data; old = old->next) {
         if (old->insert_id.data && str_eq(old->insert_id, event->insert_id) && str_eq(old->name, event->name) &&
@@ -211,6 +250,7 @@ void reference_track(struct reference *reference, const struct json *json, int64
     else
         reference->first = event;
     reference->last = event;
+    return event->id;
 }
 
 /* --- deletes ------------------------------------------------------------------------------------------ */
@@ -233,14 +273,7 @@ void reference_delete_person(struct reference *reference, const struct str *ids,
                 at = &(*at)->next;
         }
     }
-    for (size_t i = 0; i < count; i++) {
-        for (struct ref_link **link = &reference->links; *link;) {
-            if (str_eq((*link)->user, persons[i]))
-                *link = (*link)->next;
-            else
-                link = &(*link)->next;
-        }
-    }
+    for (size_t i = 0; i < count; i++) ref_forget(reference, persons[i]);
 }
 
 void reference_delete_before(struct reference *reference, int64_t time_ms)

@@ -193,6 +193,32 @@ static const char *id_member(struct generator *g, const char *name, const char *
     return text;
 }
 
+const char *generate_anonymous(struct generator *g)
+{
+    static const char *const ids[] = {"a-1", "b-2f", "c0ffee-0-1", "$device:d-4"};
+    return PICK(g, ids);
+}
+
+/* Any of those that links may be about, in every mode. */
+const char *generate_id(struct generator *g)
+{
+    return generate_once_in(g, 2)   ? generate_anonymous(g)
+           : generate_once_in(g, 4) ? generate_device(g)
+                                    : generate_user(g);
+}
+
+/* The ids of an event in a mode without $device_id and $user_id; NULL: no verb. */
+static void named_ids_json(struct generator *g, const char *verb, struct buf *out)
+{
+    if (!verb || strcmp(verb, "$create_alias") == 0) buf_printf(out, ",\"distinct_id\":\"%s\"", generate_id(g));
+    if (verb && strcmp(verb, "$create_alias") == 0) buf_printf(out, ",\"alias\":\"%s\"", generate_id(g));
+    if (!verb || strcmp(verb, "$identify") != 0) return;
+    bool sdk = generate_once_in(g, 2);
+    buf_printf(out, ",\"%s\":\"%s\"", sdk ? "distinct_id" : "$identified_id", generate_user(g));
+    const char *anonymous = generate_once_in(g, 6) ? generate_id(g) : generate_anonymous(g);
+    buf_printf(out, ",\"%s\":\"%s\"", sdk ? "$anon_distinct_id" : "$anon_id", anonymous);
+}
+
 static void ids_json(struct generator *g, struct buf *out)
 {
     /* clang-format off */
@@ -229,9 +255,16 @@ void generate_event(struct generator *g, struct generated_heads *heads, int64_t 
         buf_str_add(out, str_of(PICK(g, heads->texts)));
     } else {
         struct buf head = BUF_INIT(4096);
-        buf_printf(&head, "{\"event\":\"%s\",\"properties\":{\"token\":\"t\"", generate_event_name(g));
+        const char *verb = !g->verbs || generate_once_in(g, 2) ? NULL
+                           : generate_once_in(g, 3)            ? "$create_alias"
+                                                               : "$identify";
+        const char *name = verb ? verb : generate_event_name(g);
+        buf_printf(&head, "{\"event\":\"%s\",\"properties\":{\"token\":\"t\"", name);
         if (!generate_once_in(g, 20)) time_json(g, utc_ms, spread_ms, &head);
-        ids_json(g, &head);
+        if (g->verbs && (verb || !generate_once_in(g, 6)))
+            named_ids_json(g, verb, &head);
+        else
+            ids_json(g, &head);
         if (g->insert_ids || !generate_once_in(g, 3)) buf_printf(&head, ",\"$insert_id\":\"i-%u\"", heads->serial % 50);
         if (!g->insert_ids && generate_once_in(g, 9)) buf_lit(&head, ",\"$insert_id\":\"not an id\"");
         heads->serial++;

@@ -3,6 +3,7 @@
 #include "reference/reference.h"
 
 struct generator {
+    bool verbs; /* events name ids as the modes do that know verbs */
     uint64_t state;
     bool insert_ids; /* every event has one, so that expressions may show it */
     unsigned users;  /* one in so many properties of expressions is one of the user; 0: few */
@@ -38,6 +39,9 @@ void generate_profile(struct generator *g, struct buf *out);
 /* A device or user id, as it is stored. */
 const char *generate_device(struct generator *g);
 const char *generate_user(struct generator *g);
+/* For the modes that know verbs. */
+const char *generate_anonymous(struct generator *g);
+const char *generate_id(struct generator *g);
 /* NULL: any event. */
 const char *generate_event_name(struct generator *g);
 

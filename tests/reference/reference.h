@@ -9,17 +9,23 @@
 #include "base/arena.h"
 #include "base/json.h"
 
-enum reference_mode { REFERENCE_SIMPLIFIED, REFERENCE_BY_DISTINCT_ID };
+enum reference_mode { REFERENCE_SIMPLIFIED, REFERENCE_ORIGINAL, REFERENCE_LEGACY };
+enum reference_operation { REFERENCE_CREATE, REFERENCE_ALIAS, REFERENCE_MERGE };
 struct executor;
 struct expr_join;
 struct reference;
 
-struct reference *reference_new(struct arena *arena, enum reference_mode mode);
-/* One event: {"event":NAME,"properties":{…}}. */
-void reference_track(struct reference *reference, const struct json *event, int64_t received_ms);
-/* A link that was asked for by itself: a device (`$device:D1`) and a user. `either_way` when the order does
- * not matter. */
-void reference_link(struct reference *reference, struct str device, struct str user, bool either_way);
+/* `cluster_max`: ids of one person in the original mode. */
+struct reference *reference_new(struct arena *arena, enum reference_mode mode, unsigned cluster_max);
+/* One event: {"event":NAME,"properties":{…}}. Returns the id that it is stored under; NULL data: nobody's, or ignored. */
+struct str reference_track(struct reference *reference, const struct json *event, int64_t received_ms);
+/* A link that was asked for by itself: a device (`$device:D1`) or an anonymous id, and a user; an alias, and the id that
+ * it stands for; any two. */
+void reference_link(struct reference *reference, enum reference_operation operation, struct str a, struct str b);
+/* Takes an id out of its person's, as if it had never been linked. False when it was not. */
+bool reference_unlink(struct reference *reference, struct str id);
+/* Who an id belongs to now: the id shown for them. */
+struct str reference_person(const struct reference *reference, struct str id);
 
 /* The profile of an id from now on, an object of its properties; NULL: it has none any more. */
 void reference_profile(struct reference *reference, struct str id, const struct json *properties);

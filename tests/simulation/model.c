@@ -62,7 +62,7 @@ void model_side_init(struct world *w, unsigned number, uint64_t project)
 {
     struct side *side = &w->sides[number];
     *side = (struct side){.project = project, .arena = arena_new((size_t)256 << 20)};
-    side->reference = reference_new(side->arena, REFERENCE_SIMPLIFIED);
+    side->reference = reference_new(side->arena, REFERENCE_SIMPLIFIED, 500);
     side->executor = reference_executor_new(side->reference);
 }
 
@@ -157,7 +157,7 @@ void model_feed(struct world *w, struct side *side)
             for (size_t i = 0; i < events.array.count; i++)
                 reference_track(side->reference, &events.array.items[i], sent->received_ms);
             break;
-        case SENT_LINK: reference_link(side->reference, sent->device, sent->user, false); break;
+        case SENT_LINK: reference_link(side->reference, REFERENCE_CREATE, sent->device, sent->user); break;
         default: carry_out(w, side->reference, sent);
         }
     }

@@ -117,7 +117,8 @@ static enum status open_store(struct world *w, bool salvage, struct error *error
     options.fs = sim_fs(w->disk);
     options.link = identity_link;
     options.update = profile_update;
-    options.link_reasons = identity_link_reasons;
+    options.unlink = identity_unlink;
+    options.explain = identity_explain;
     options.wal_file_bytes = (uint64_t)65536 << draw(w, 2);
     options.flush_rows = 20 + draw(w, 300);
     options.flush_interval_ms = once_in(w, 2) ? 1000 : 600000;

@@ -15,6 +15,8 @@
 
 #include <stdlib.h>
 
+#define CLUSTER_IDS_MAX 100000u
+
 #define FLIGHT_BYTES_MAX ((uint64_t)24 << 20)
 #define ARENA_BYTES_MAX  ((size_t)512 << 20)
 
@@ -150,9 +152,14 @@ static enum status take_links(struct store_sink *sink, struct arena *arena, stru
             bulk_refuse(bulk, chunk, i, STR_NULL, str_of(wrong));
             continue;
         }
-        if (status == STATUS_OK)
-            status =
-                record_link(&records, sink->project.id, os_now_ms(), sink->project.mode, LINK_CREATE, device, user);
+        struct link_view link = {.received_ms = os_now_ms(),
+                                 .mode = (uint8_t)sink->project.mode,
+                                 /* they were one person where they come from, whatever made them so */
+                                 .operation = sink->project.mode == IDENTITY_ORIGINAL ? LINK_MERGE : LINK_CREATE,
+                                 .cluster_max = CLUSTER_IDS_MAX,
+                                 .device = device,
+                                 .user = user};
+        if (status == STATUS_OK) status = record_link_view(&records, sink->project.id, &link);
         if (status != STATUS_OK) {
             buf_fini(&records);
             return error_set(error, STATUS_LIMIT, "records need too much memory");
@@ -226,7 +233,8 @@ static enum status open_all(struct store_sink *sink, const char *directory, int6
     struct memory_shares shares = memory_share_out(memory_bytes, 1, threads);
     options.fs = sink->fs;
     options.link = identity_link;
-    options.link_reasons = identity_link_reasons;
+    options.unlink = identity_unlink;
+    options.explain = identity_explain;
     options.update = profile_update;
     options.memory_bytes_max = shares.events_bytes;
     options.cache_bytes = shares.cache_bytes;

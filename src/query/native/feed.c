@@ -122,19 +122,47 @@ static enum status collect_vector(struct feed *f, uint32_t run, uint32_t vector,
     return STATUS_OK;
 }
 
-/* Rows [first, end) of the run. */
-static enum status collect_range(struct feed *f, uint32_t run, uint32_t first, uint32_t end, struct error *error)
+static bool is_wanted(const struct feed *f, uint32_t person)
+{
+    return bsearch(&person, f->persons, f->person_count, sizeof person, by_u32) != NULL;
+}
+
+/* Rows of other people under the same number do not count. */
+static enum status keep_wanted(struct feed *f, uint32_t rows, uint8_t *keep, struct error *error)
+{
+    const uint32_t *persons;
+    TRY(scan_persons(f->rows.scan, error, &persons));
+    for (uint32_t i = 0; i < rows; i++) keep[i] &= is_wanted(f, persons[i]);
+    return STATUS_OK;
+}
+
+/* Rows [first, end) of the run, which are in the order of time. With a limit, from the near end on until there are so
+ * many and all that tie with the last of them: somebody with millions of events is not read to the end. */
+static enum status collect_range(struct feed *f, uint32_t run, uint32_t first, uint32_t end, bool mixed,
+                                 struct error *error)
 {
     uint8_t keep[VECTOR_ROWS_MAX];
+    const int64_t *times;
+    int64_t edge_ms = 0; /* of the vector before: the time of its row that is farthest */
+    size_t limit = f->selection.plan->limit, before = f->count;
     while (first < end) {
-        uint32_t vector = first / VECTOR_ROWS_MAX, start = vector * VECTOR_ROWS_MAX, rows;
+        uint32_t vector = (f->sign > 0 ? first : end - 1) / VECTOR_ROWS_MAX, start = vector * VECTOR_ROWS_MAX, rows;
         TRY(selection_interrupted(&f->selection, error));
         TRY(scan_vector(f->rows.scan, vector, error, &rows));
-        uint32_t stop = end - start < rows ? end - start : rows;
+        uint32_t from = first > start ? first - start : 0, to = end - start < rows ? end - start : rows;
+        if (limit) {
+            TRY(scan_times(f->rows.scan, error, &times));
+            if (f->count - before >= limit && times[f->sign > 0 ? from : to - 1] != edge_ms) return STATUS_OK;
+            edge_ms = times[f->sign > 0 ? to - 1 : from];
+        }
         memset(keep, 0, rows);
-        memset(keep + (first - start), 1, stop - (first - start));
+        memset(keep + from, 1, to - from);
+        if (mixed) TRY(keep_wanted(f, rows, keep, error));
         TRY(collect_vector(f, run, vector, rows, keep, error));
-        first = start + stop;
+        if (f->sign > 0)
+            first = start + to;
+        else
+            end = start + from;
     }
     return STATUS_OK;
 }
@@ -148,7 +176,7 @@ static enum status collect_by_numbers(struct feed *f, uint32_t run, struct error
         TRY(scan_seek_person(f->rows.scan, number->number, error, &first));
         if (first == f->runs[run].rows) return STATUS_OK; /* numbers ascend */
         TRY(scan_seek_person(f->rows.scan, number->number + 1, error, &end));
-        TRY(collect_range(f, run, first, end, error));
+        TRY(collect_range(f, run, first, end, snapshot_is_mixed(f->selection.snapshot, number->number), error));
     }
     return STATUS_OK;
 }
@@ -166,7 +194,7 @@ static enum status collect_by_persons(struct feed *f, uint32_t run, struct error
         for (uint32_t i = 0; i < rows; i++) {
             if (persons[i] != last || i == 0) {
                 last = persons[i];
-                wanted = bsearch(&last, f->persons, f->person_count, sizeof last, by_u32) != NULL;
+                wanted = is_wanted(f, last);
             }
             keep[i] = wanted;
             any |= wanted;
@@ -436,11 +464,14 @@ static enum status find_persons(struct feed *f, struct error *error)
 {
     const struct plan *plan = f->selection.plan;
     const struct snapshot *snapshot = f->selection.snapshot;
-    f->persons = arena_new_array(f->selection.arena, uint32_t, plan->distinct_id_count);
+    f->persons = arena_new_array(f->selection.arena, uint32_t, plan->distinct_id_count * 2);
     if (!f->persons) return selection_out_of_memory(&f->selection, error);
     for (size_t i = 0; i < plan->distinct_id_count; i++) {
         uint32_t id = snapshot_id(snapshot, plan->distinct_ids[i]);
         if (id) f->persons[f->person_count++] = snapshot_person(snapshot, id);
+        /* An alias of the legacy mode: what came under it since then. */
+        uint32_t target = snapshot_person(snapshot, snapshot_stands_for(snapshot, id));
+        if (target) f->persons[f->person_count++] = target;
     }
     if (f->person_count) qsort(f->persons, f->person_count, sizeof *f->persons, by_u32);
     return snapshot_person_numbers(snapshot, f->persons, f->person_count, f->selection.arena, error, &f->numbers,

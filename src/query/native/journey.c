@@ -20,8 +20,9 @@
  *
  * Rows of persons who were merged since their run was sorted come from a list beside (journey_moved.c).
  */
-#include "query/native/journey_int.h"
+#include "query/native/journey.h"
 
+#include "query/native/journey_int.h"
 #include "query/native/journey_kernels.h"
 
 #include <stdlib.h>

@@ -12,7 +12,7 @@
  *
  * Persons that were merged into others after a run was sorted stand in it under their old numbers ("moved"). A first
  * pass (people_moved.c) collects, for these rows alone, the person whose they are now and the cell; the ranges start
- * with those, and skip the rows where they meet them.
+ * with those, and clear the bits of the old numbers at the end, which are nobody's.
  *
  * A run that shares nobody with other runs may need no bits: people_alone.c. Labels and filters of the usual kinds are
  * counted in 16 bits: people_labels.c.
@@ -37,7 +37,6 @@ static enum status mark_segments(struct worker *worker, const uint16_t *rows, co
 {
     const struct survey *survey = worker->survey;
     const struct scan_segments *segments = &worker->segments;
-    bool moved = may_hold_moved(survey, worker->open);
     size_t words = worker->words;
     uint32_t low = 0, high = segments->count;
     (void)rows;
@@ -53,7 +52,7 @@ static enum status mark_segments(struct worker *worker, const uint16_t *rows, co
     for (uint32_t row = from; row < from + count; low++) {
         uint32_t person = segments->persons[low], end = segments->ends[low];
         if (end > from + count) end = from + count;
-        if (person && !(moved && is_moved(survey, person))) {
+        if (person) {
             uint32_t place = person - worker->person_base;
             uint64_t *bits = worker->bits + place / 64, bit = (uint64_t)1 << (place % 64);
             for (; row < end; row++) bits[cells[row - from] * words] |= bit;
@@ -104,6 +103,15 @@ static enum status visit(struct worker *worker, const struct bound *bound, uint6
     return STATUS_OK;
 }
 
+/* A number that was taken away is never given again. */
+void people_clear_moved(const struct survey *survey, uint64_t low, uint64_t *bits, size_t words)
+{
+    if (!survey->moved_bits) return;
+    size_t first = (size_t)(low / 64), all = (size_t)snapshot_id_count(survey->snapshot) / 64 + 1;
+    if (words > all - first) words = all - first;
+    for (size_t w = 0; w < words; w++) bits[w] &= ~survey->moved_bits[first + w];
+}
+
 static enum status range_task(void *ctx, unsigned slot, uint32_t index)
 {
     struct survey *survey = ctx;
@@ -136,6 +144,7 @@ static enum status range_task(void *ctx, unsigned slot, uint32_t index)
         uint64_t *words = worker->bits + cell * worker->words;
         if (!survey->marked[cell % survey->bucket_count]) continue;
         if (low == 0) words[0] &= ~(uint64_t)1; /* nobody */
+        people_clear_moved(survey, low, words, worker->words);
         worker->users[cell] += kernels->count_bits(words, worker->words);
         memset(words, 0, worker->words * sizeof *words); /* for the next range */
     }

@@ -7,7 +7,8 @@ static inline bool is_moved(const struct survey *survey, uint32_t person)
 {
     return survey->moved_bits[person / 64] >> (person % 64) & 1;
 }
-/* Once they are looked for. */
+/* Once they are looked for. Whoever marks people by bits need not care: bits of numbers that are nobody's any more are
+ * cleared before they are counted. */
 static inline bool may_hold_moved(const struct survey *survey, const struct bound *bound)
 {
     return survey->moved_bits && bound->holds_moved;
@@ -18,8 +19,16 @@ static inline bool may_hold_moved(const struct survey *survey, const struct boun
 enum status people_look_for_moved(struct survey *survey) MUST_USE;
 /* Fills survey->moved_bits, survey->moved, and the runs' holds_moved. */
 enum status people_find_moved(struct survey *survey) MUST_USE;
+/* Whose a row of the vector at hand is now that stands under `number`, which is moved. *ids is NULL before the first
+ * such row of the vector, and NULL or the ids of its rows afterwards. */
+enum status people_owner(struct worker *worker, uint32_t row, uint32_t number, const uint32_t **ids,
+                         uint32_t *ret_person) MUST_USE;
 /* The place of the first entry of survey->moved whose person is `person` or above. */
 size_t people_first_moved(const struct survey *survey, uint64_t person);
+
+/* --- people.c --- */
+/* Clears the bits of moved numbers among those of persons from `low` on, which is a multiple of 64. */
+void people_clear_moved(const struct survey *survey, uint64_t low, uint64_t *bits, size_t words);
 
 /* --- people_set.c --- */
 /* `person` is not 0. */
@@ -36,6 +45,8 @@ enum status people_mark_labelled(struct worker *worker, const uint16_t *rows, co
 /* --- people_times.c --- */
 /* All rows of the run go to one cell: the list of its persons tells who, and nothing else needs to be read. */
 bool people_is_list_enough(const struct survey *survey, const struct bound *bound);
+/* Of such a run: the cell; survey->cell_count or more when it does not count. */
+uint32_t people_list_cell(const struct survey *survey, const struct bound *bound);
 enum status people_visit_list(struct worker *worker, const struct bound *bound, uint64_t low, uint64_t high) MUST_USE;
 /* Only time decides where a row of the run goes. */
 enum status people_can_mark_times(struct worker *worker, const struct bound *bound, bool *ret_can) MUST_USE;

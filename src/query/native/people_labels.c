@@ -312,7 +312,7 @@ enum status people_mark_labelled(struct worker *worker, const uint16_t *rows, co
     if (survey->count_rows_too) {
         for (uint32_t i = 0; i < count; i++) worker->counts[cells[i]]++;
     }
-    if (survey->use_set || moved) {
+    if (survey->use_set) {
         uint32_t last_cell = UINT32_MAX, last_person = 0;
         for (uint32_t i = 0; i < count; i++) {
             uint32_t cell = cells[i], person = persons[rows ? rows[i] : from + i];
@@ -320,10 +320,7 @@ enum status people_mark_labelled(struct worker *worker, const uint16_t *rows, co
             last_cell = cell;
             last_person = person;
             if (moved && is_moved(survey, person)) continue;
-            if (survey->use_set)
-                TRY(people_add_to_set(worker, cell, person));
-            else
-                worker->bits[cell * worker->words + (person - base) / 64] |= (uint64_t)1 << ((person - base) % 64);
+            TRY(people_add_to_set(worker, cell, person));
         }
         return STATUS_OK;
     }

@@ -1,8 +1,9 @@
 /*
  * Rows whose persons were merged into others after their run was sorted: a pass over the runs that hold such rows
  * collects the persons whose they are now, and their cells. Somebody is always merged, but few at a time: which runs
- * they are is seen in the lists of persons.
+ * they are is seen in the lists of persons. Where a cluster was split, the ids of its rows tell whose they are.
  */
+#include "base/radix.h"
 #include "query/native/kernels.h"
 #include "query/native/people.h"
 
@@ -10,30 +11,30 @@
 
 #define MOVED_ROWS_FIRST ((size_t)1 << 16)
 
-static int u64_cmp(const void *a, const void *b)
+/* Sorts them and keeps one of each. */
+static enum status unique(struct survey *survey, struct error *error, uint64_t *values, size_t *count)
 {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static size_t unique(uint64_t *values, size_t count)
-{
+    uint64_t *spare = malloc(*count * sizeof *spare + 1);
+    if (!spare) return survey_out_of_memory(survey, error);
+    const uint64_t *sorted = radix_sort_keys(values, spare, *count);
     size_t kept = 0;
-    qsort(values, count, sizeof *values, u64_cmp);
-    for (size_t i = 0; i < count; i++) {
-        if (i == 0 || values[i] != values[i - 1]) values[kept++] = values[i];
+    for (size_t i = 0; i < *count; i++) {
+        uint64_t value = sorted[i];
+        if (kept == 0 || value != values[kept - 1]) values[kept++] = value;
     }
-    return kept;
+    *count = kept;
+    free(spare);
+    return STATUS_OK;
 }
 
 static enum status add_moved(struct worker *worker, uint64_t entry)
 {
     if (worker->moved_count && worker->moved[worker->moved_count - 1] == entry) return STATUS_OK;
     if (worker->moved_count == worker->moved_capacity) {
-        worker->moved_count = worker->moved_count ? unique(worker->moved, worker->moved_count) : 0;
+        if (worker->moved_count) TRY(unique(worker->survey, &worker->error, worker->moved, &worker->moved_count));
         if (worker->moved_count * 2 >= worker->moved_capacity) {
             size_t capacity = worker->moved_capacity ? worker->moved_capacity * 2 : MOVED_ROWS_FIRST;
-            if (capacity * sizeof *worker->moved > worker->survey->worker_bytes_max)
+            if (capacity * 2 * sizeof *worker->moved > worker->survey->worker_bytes_max)
                 return survey_out_of_memory(worker->survey, &worker->error);
             uint64_t *grown = realloc(worker->moved, capacity * sizeof *grown);
             if (!grown) return survey_out_of_memory(worker->survey, &worker->error);
@@ -45,15 +46,45 @@ static enum status add_moved(struct worker *worker, uint64_t entry)
     return STATUS_OK;
 }
 
+enum status people_owner(struct worker *worker, uint32_t row, uint32_t number, const uint32_t **ids,
+                         uint32_t *ret_person)
+{
+    const struct snapshot *snapshot = worker->survey->snapshot;
+    if (snapshot_is_mixed(snapshot, number)) {
+        if (!*ids) TRY(scan_ids(worker->scan, &worker->error, ids));
+        number = (*ids)[row];
+    }
+    *ret_person = snapshot_person(snapshot, number);
+    return STATUS_OK;
+}
+
 static enum status collect_moved(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
                                  uint32_t count)
 {
     const struct survey *survey = worker->survey;
+    const uint32_t *ids = NULL;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t person = worker->persons[rows ? rows[i] : from + i];
-        if (cells[i] >= survey->cell_count || !is_moved(survey, person)) continue;
-        uint64_t now = snapshot_person(survey->snapshot, person);
-        TRY(add_moved(worker, now << 32 | cells[i]));
+        uint32_t row = rows ? rows[i] : from + i, number = worker->persons[row], now;
+        if (cells[i] >= survey->cell_count || !is_moved(survey, number)) continue;
+        TRY(people_owner(worker, row, number, &ids, &now));
+        TRY(add_moved(worker, (uint64_t)now << 32 | cells[i]));
+    }
+    return STATUS_OK;
+}
+
+/* Where all rows of the run go to one cell, its list of persons says everything, but for numbers that are those of
+ * several people by now: there the ids of rows tell. */
+static enum status collect_list(struct worker *worker, struct bound *bound, const uint32_t *list, uint32_t count)
+{
+    const struct survey *survey = worker->survey;
+    uint32_t cell = people_list_cell(survey, bound);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!is_moved(survey, list[i])) continue;
+        bound->holds_moved = true;
+        if (snapshot_is_mixed(survey->snapshot, list[i]))
+            bound->moved_known = false;
+        else if (cell < survey->cell_count)
+            TRY(add_moved(worker, (uint64_t)snapshot_person(survey->snapshot, list[i]) << 32 | cell));
     }
     return STATUS_OK;
 }
@@ -69,12 +100,17 @@ static enum status look_task(void *ctx, unsigned slot, uint32_t index)
     if (bound->never || bound->run.links_applied >= snapshot_link_count(survey->snapshot)) return STATUS_OK;
     TRY(survey_interrupted(survey, &worker->error));
     worker->open = NULL; /* scan_open, not worker_open: no tables are needed */
+    bool list_enough = bound->moved_known = people_is_list_enough(survey, bound);
     TRY(scan_open(worker->scan, &bound->run, &worker->error));
-    for (uint32_t at = 0; at < bound->run.persons && !bound->holds_moved; at += VECTOR_ROWS_MAX) {
+    for (uint32_t at = 0; at < bound->run.persons && (list_enough || !bound->holds_moved); at += VECTOR_ROWS_MAX) {
         const uint32_t *list;
         uint32_t count = bound->run.persons - at < VECTOR_ROWS_MAX ? bound->run.persons - at : VECTOR_ROWS_MAX;
         TRY(scan_owners(worker->scan, at / VECTOR_ROWS_MAX, &worker->error, &list));
-        bound->holds_moved = kernels->any_bit(survey->moved_bits, persons, list, count);
+        bool any = kernels->any_bit(survey->moved_bits, persons, list, count);
+        if (any && list_enough)
+            TRY(collect_list(worker, bound, list, count));
+        else if (any)
+            bound->holds_moved = true;
     }
     return STATUS_OK;
 }
@@ -89,7 +125,7 @@ static enum status moved_task(void *ctx, unsigned slot, uint32_t index)
     for (uint32_t s = survey->task_slices[index]; s < survey->task_slices[index + 1]; s++) {
         const struct slice *slice = &survey->slices[s];
         const struct bound *bound = &survey->runs[slice->run];
-        if (!may_hold_moved(survey, bound)) continue;
+        if (!may_hold_moved(survey, bound) || bound->moved_known) continue;
         TRY(worker_open(worker, bound));
         for (uint32_t v = slice->from_vector; v < slice->to_vector; v++) {
             TRY(scan_vector(worker->scan, v, &worker->error, &worker->rows));
@@ -132,8 +168,7 @@ enum status people_find_moved(struct survey *survey)
         free(worker->moved);
         worker->moved = NULL;
     }
-    survey->moved_count = unique(survey->moved, survey->moved_count);
-    return STATUS_OK;
+    return unique(survey, survey->error, survey->moved, &survey->moved_count);
 }
 
 size_t people_first_moved(const struct survey *survey, uint64_t person)

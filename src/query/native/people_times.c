@@ -17,23 +17,28 @@
 
 bool people_is_list_enough(const struct survey *survey, const struct bound *bound)
 {
-    if (!bound->one_bucket || bound->run.deleted || may_hold_moved(survey, bound)) return false;
+    if (!bound->one_bucket || bound->run.deleted) return false;
     for (size_t t = 0; t < survey->term_count; t++) {
         if (bound->terms[t].form != TERM_ALWAYS) return false;
     }
     return bound->labels.form == SOURCE_NONE || bound->labels.form == SOURCE_ONE;
 }
 
+uint32_t people_list_cell(const struct survey *survey, const struct bound *bound)
+{
+    if (bound->labels.form != SOURCE_ONE) return bound->bucket;
+    uint32_t slot = survey->slots ? survey->slots[bound->labels.label] : bound->labels.label;
+    return slot < survey->slot_count ? bound->bucket + slot * survey->bucket_count : survey->cell_count;
+}
+
 enum status people_visit_list(struct worker *worker, const struct bound *bound, uint64_t low, uint64_t high)
 {
     const struct kernels *kernels = CPU_SELECT(kernels);
     const struct survey *survey = worker->survey;
-    uint32_t cell = bound->bucket, from = 0, to = bound->run.persons, first_row = 0, last_row = bound->run.rows;
-    if (bound->labels.form == SOURCE_ONE) {
-        uint32_t slot = survey->slots ? survey->slots[bound->labels.label] : bound->labels.label;
-        if (slot >= survey->slot_count) return STATUS_OK;
-        cell += slot * survey->bucket_count;
-    }
+    uint32_t cell = people_list_cell(survey, bound), from = 0, to = bound->run.persons;
+    uint32_t first_row = 0, last_row = bound->run.rows;
+    bool moved = may_hold_moved(survey, bound);
+    if (cell >= survey->cell_count) return STATUS_OK;
     TRY(worker_open(worker, bound));
     if (survey->range_count > 1) {
         if (low) TRY(scan_seek_owner(worker->scan, (uint32_t)low, &worker->error, &from));
@@ -63,7 +68,7 @@ enum status people_visit_list(struct worker *worker, const struct bound *bound, 
             uint32_t person = persons[from - start];
             if (person < low || person >= high)
                 return error_set(&worker->error, STATUS_CORRUPT, "the persons of a run are not in order");
-            if (person) TRY(people_add_to_set(worker, cell, person));
+            if (person && !(moved && is_moved(survey, person))) TRY(people_add_to_set(worker, cell, person));
         }
     }
     return STATUS_OK;
@@ -132,21 +137,16 @@ static uint32_t first_from(const uint32_t *persons, uint32_t count, uint64_t per
     return low;
 }
 
-/* The minutes of the vector, with those of rows that do not count, or are somebody else's now, behind all others. */
-static enum status read_minutes(struct worker *worker, const struct bound *bound, const uint32_t *persons,
-                                uint32_t rows, uint32_t *buffer, const uint32_t **ret_minutes)
+/* The minutes of the vector, with those of rows that do not count behind all others. */
+static enum status read_minutes(struct worker *worker, const struct bound *bound, uint32_t rows, uint32_t *buffer,
+                                const uint32_t **ret_minutes)
 {
-    const struct survey *survey = worker->survey;
-    const uint8_t *live = NULL;
-    bool moved = may_hold_moved(survey, bound);
+    const uint8_t *live;
     uint32_t nowhere = (worker->first_place + worker->place_count) << worker->place_shift;
     TRY(scan_minutes(worker->scan, &worker->error, ret_minutes));
-    if (!bound->run.deleted && !moved) return STATUS_OK;
-    if (bound->run.deleted) TRY(scan_live(worker->scan, &worker->error, &live));
-    for (uint32_t i = 0; i < rows; i++) {
-        bool counts = (!live || live[i]) && !(moved && is_moved(survey, persons[i]));
-        buffer[i] = counts ? (*ret_minutes)[i] : nowhere;
-    }
+    if (!bound->run.deleted) return STATUS_OK;
+    TRY(scan_live(worker->scan, &worker->error, &live));
+    for (uint32_t i = 0; i < rows; i++) buffer[i] = live[i] ? (*ret_minutes)[i] : nowhere;
     *ret_minutes = buffer;
     return STATUS_OK;
 }
@@ -206,7 +206,7 @@ enum status people_mark_times(struct worker *worker, const struct bound *bound, 
         more = persons[rows - 1] < high;
         if (!more) rows = first_from(persons, rows, high);
         if (from >= rows) continue;
-        TRY(read_minutes(worker, bound, persons, rows, buffer, &minutes));
+        TRY(read_minutes(worker, bound, rows, buffer, &minutes));
         if (!kernels->mark_times(&marks, minutes + from, persons + from, rows - from))
             return error_set(&worker->error, STATUS_CORRUPT, "a time or a person lies outside its section");
     }

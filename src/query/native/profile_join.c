@@ -423,6 +423,21 @@ enum status profile_join_load_rows(struct profile_join *profiles, struct snapsho
     return loading.run_count ? load(&loading, error) : STATUS_OK;
 }
 
+/* Rows under a number that may be those of several people by now. */
+static enum status replace_mixed(const struct joined_column *column, struct scan *scan,
+                                 const struct scan_segments *segments, struct error *error, uint32_t *codes)
+{
+    const struct snapshot *snapshot = scan_snapshot(scan);
+    const uint32_t *persons = NULL;
+    for (uint32_t s = 0; s < segments->count; s++) {
+        if (!snapshot_is_mixed(snapshot, segments->persons[s])) continue;
+        if (!persons) TRY(scan_persons(scan, error, &persons));
+        for (uint32_t row = s ? segments->ends[s - 1] : 0; row < segments->ends[s]; row++)
+            codes[row] = joined_code(column, persons[row]);
+    }
+    return STATUS_OK;
+}
+
 enum status joined_codes(const struct joined_column *column, struct scan *scan, struct error *error,
                          uint32_t ret_codes[JOINED_CODES_ROOM])
 {
@@ -433,5 +448,5 @@ enum status joined_codes(const struct joined_column *column, struct scan *scan, 
     for (uint32_t s = 0; s < segments.count; s++) codes[s] = joined_code(column, segments.persons[s]);
     for (uint32_t s = segments.count; s < segments.count + EXPAND_PAD; s++) codes[s] = 0;
     kernels->expand(codes, segments.ends, segments.count, ret_codes);
-    return STATUS_OK;
+    return snapshot_any_mixed(scan_snapshot(scan)) ? replace_mixed(column, scan, &segments, error, ret_codes) : STATUS_OK;
 }

@@ -67,7 +67,8 @@ struct bound {
     bool alone;                   /* and none of its buckets is shared */
     bool mostly_shared;           /* more than half of them are */
     bool plain;                   /* only the time of a row decides where it counts: people_shared.c */
-    bool holds_moved;             /* persons who are others now */
+    bool holds_moved;             /* persons who are others now ... */
+    bool moved_known;             /* ... whose it is now was told by the list of persons */
     size_t first_edge, last_edge; /* between which its rows lie: survey->edges; SIZE_MAX: before the first */
     uint32_t bucket;
     struct bound_term *terms;
