@@ -340,7 +340,7 @@ static struct ref_node *parse_word(struct parser *p, struct str word)
             if (str_eq(p->names[i], word)) return node;
         }
         if (str_eq_nocase(word, STR("group")) && peek(p, 0) == '[') return parse_root(p, word);
-        node->kind = REF_LITERAL; /* nothing gives it a meaning */
+        node->kind = REF_LITERAL; /* an unknown name */
         node->value.type = REF_UNDEFINED;
     }
     return node;
