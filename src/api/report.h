@@ -43,6 +43,10 @@ enum status report_read_property(struct query_job *job, const char *parameter, s
 enum status report_named(struct query_job *job, enum status status, const char *plan_name,
                          const char *parameter) MUST_USE;
 
+/* The answer may be given again (query_job.h): with dates always, otherwise until the next of the plan's units begins;
+ * UNIT_MINUTE stands for whoever looks at the clock. */
+void report_keep_answer(struct query_job *job, enum plan_unit unit);
+
 /* --- asking: report.c --- */
 
 /* With the lookup tables and the profiles of groups as they are now. */

@@ -651,8 +651,8 @@ static void errors_of_rows(void **state)
         assert_int_equal(run(text, sizeof text), STATUS_INVALID);
         assert_int_equal(error.column, 1);
         assert_true(str_starts(str_of(error.primary), STR("where: ")));
-        where("$event_name == \"A\""); /* a bare name, which is nothing in `where` */
-        check("");
+        where("$event_name == \"A\"");
+        check(""); /* a bare name is undefined in `where` */
         where("properties[\"$event_name\"] == \"A\"");
         check("true 1 0 0");
         where(NULL);
