@@ -16,7 +16,7 @@ export const deep = (n) => '['.repeat(n) + ']'.repeat(n);
 const strange = { json: '{"a":{"b":[1,2]}}', list: '[1]', deep: deep(10_000), long, nul: '\u0000', broken };
 
 // [what it is, value]; a third member says what the answer may be: 'refused' (400 that names the parameter), 'answered'
-// (200) or 'either'.
+// (200), 'either', 'denied' (403) or 'late' (504, or answered in time).
 const wrong = (values) => Object.entries(values).map(([what, value]) => [what, value, 'refused']);
 const odd = (values) => Object.entries(values).map(([what, value]) => [what, value, 'either']);
 const right = (values) => Object.entries(values).map(([what, value]) => [what, value, 'answered']);
@@ -40,25 +40,20 @@ export const kinds = {
       blanks: ` ${date(0)} `,
     }),
   ],
+  // Without `high` there is no greatest one.
   number: ({ low, high }) => [
-    ...wrong({
-      word: 'x',
-      fraction: '1.5',
-      exponent: '1e3',
-      below: String(low - 1),
-      above: String(high + 1),
-      minus: '-1',
-    }),
-    ...wrong({
-      huge: '1000000000',
-      overflow: '99999999999999999999',
-      hex: '0x10',
-      infinite: 'Infinity',
-      nan: 'NaN',
-      ...strange,
-    }),
+    ...wrong({ word: 'x', fraction: '1.5', exponent: '1e3', below: String(low - 1), minus: '-1', hex: '0x10' }),
+    ...wrong({ overflow: '99999999999999999999', infinite: 'Infinity', nan: 'NaN', ...strange }),
+    ...(high && high < 1e9 ? wrong({ above: String(high + 1), huge: '1000000000' }) : odd({ huge: '1000000000' })),
+    ...(high ? odd({ high: String(high) }) : []),
     ...right({ low: String(low) }),
-    ...odd({ high: String(high) }),
+  ],
+  // The least one is gone before anything can be answered: 504.
+  timeout: () => [
+    ...wrong({ word: 'x', fraction: '1.5', exponent: '1e3', zero: '0', minus: '-1', overflow: '99999999999999999999' }),
+    ...wrong({ ...strange }),
+    ['low', '1', 'late'],
+    ...right({ huge: '1000000000', greatest: '9223372036854775807' }),
   ],
   choice: ({ values }) => [
     ...wrong({ word: 'x', upper: values[0].toUpperCase(), number: '1', two: `${values[0]},${values[1]}`, ...strange }),
@@ -90,22 +85,15 @@ export const kinds = {
     }),
     ...right({ unknown: 'never seen', list: '["never seen"]', twice: '["never seen","never seen"]', number: '[1]' }),
   ],
-  list: () => [
-    ...wrong({
-      word: 'x',
-      open: '["a"',
-      object: '{}',
-      string: '"a"',
-      number: '1',
-      null: 'null',
-      empty: '[]',
-      objects: '[{}]',
-    }),
+  // An open list may be empty, and of any length.
+  list: ({ open }) => [
+    ...wrong({ word: 'x', open: '["a"', object: '{}', string: '"a"', number: '1', null: 'null', objects: '[{}]' }),
     ...wrong({ nested: '[["a"]]', nulls: '[null]', deep: deep(10_000), long, broken, nul: '\u0000' }),
-    ...wrong({ many: JSON.stringify(Array.from({ length: 50_000 }, (_, i) => `e${i}`)) }),
+    ...(open ? right : wrong)({ empty: '[]', many: JSON.stringify(Array.from({ length: 50_000 }, (_, i) => `e${i}`)) }),
     ...right({ unknown: '["never seen"]', numbers: '[1,2]', twice: '["x","x"]' }),
     ...odd({ texts: JSON.stringify([long]), escapes: '["\\u0000\\ud800"]', empty_text: '[""]' }),
   ],
+  text: () => [...odd(strange), ...right({ quotes: '"\'\\', pattern: '(a+)+$', empty_list: '[]' })],
   expression: () => [
     ...wrong({
       cut: 'properties["a"] ==',
@@ -183,6 +171,50 @@ export const kinds = {
       ...strange,
     }),
     ...wrong({ other: (other) => String(other.funnel) }),
+  ],
+  cohort: () => [
+    ...wrong({ word: 'x', zero: '0', minus: '-1', unknown: '999999', object: '{}', text: '{"id":"x"}', ...strange }),
+    ...wrong({ nested: '{"id":{"id":1}}', fraction: '1.5', overflow: '99999999999999999999' }),
+    ...wrong({ other: (other) => JSON.stringify({ id: other.cohort }) }),
+  ],
+  group: () => wrong({ word: 'x', number: '1', overflow: '99999999999999999999', ...strange }),
+  session: () => [...wrong({ word: '!', ...strange }), ...odd({ unknown: '1234567890-abcdef' })],
+  action: () => [
+    ...wrong({
+      word: 'x',
+      open: 'count(',
+      number: '1',
+      unknown: 'modulo(properties["n"])',
+      none: 'extremes()',
+      ...strange,
+    }),
+    ...wrong({ range: 'percentile(properties["n"], 101)', minus: 'percentile(properties["n"], -1)' }),
+    ...wrong({
+      expression: 'extremes(properties["n"] +)',
+      nested: `extremes(${'('.repeat(9_000)}1${')'.repeat(9_000)})`,
+    }),
+    ...right({ count: 'count()', summary: 'numeric_summary(properties["n"])', bare: 'extremes(foo + 1)' }),
+  ],
+  behaviors: () => [
+    ...wrong({
+      word: 'x',
+      object: '{}',
+      numbers: '[1]',
+      empty: '[{}]',
+      deep: deep(10_000),
+      long,
+      broken,
+      nul: '\u0000',
+    }),
+    ...wrong({
+      window: '[{"name":"b","window":"1y","event_selectors":[{"event":"x"}]}]',
+      overflow: '[{"name":"b","window":"99999999999999999999d","event_selectors":[{"event":"x"}]}]',
+      selectors: '[{"name":"b","window":"1d","event_selectors":[]}]',
+      selector: '[{"name":"b","window":"1d","event_selectors":[{"event":"x","selector":"("}]}]',
+      name: '[{"name":1,"window":"1d","event_selectors":[{"event":"x"}]}]',
+      many: JSON.stringify(Array(1000).fill({ name: 'b', window: '1d', event_selectors: [{ event: 'x' }] })),
+    }),
+    ...right({ unknown: '[{"name":"b","window":"36600d","event_selectors":[{"event":"never seen"}]}]' }),
   ],
 };
 
