@@ -45,9 +45,7 @@ enum status journeys_out_of_memory(const struct journeys *journeys, struct error
 
 static enum status named(struct journeys *journeys, const char *parameter, enum status status)
 {
-    if (status == STATUS_LIMIT) return journeys_out_of_memory(journeys, journeys->survey.error);
-    if (status == STATUS_INVALID) error_prefix(journeys->survey.error, "%s", parameter);
-    return status;
+    return native_expression(parameter, status, journeys->survey.error);
 }
 
 /* The terms of all filters stand one behind the other; two of the same text are there once. */
@@ -541,9 +539,7 @@ static enum status evaluate_value(struct journeys *journeys, struct walker *walk
                      &vectors));
     enum status status =
         expr_eval_kept(walker->value_states[v], vectors, worker->rows, walker->tried, &worker->error, &result);
-    if (status == STATUS_LIMIT) return journeys_out_of_memory(journeys, &worker->error);
-    if (status == STATUS_INVALID) error_prefix(&worker->error, "%s", journeys->plan->values[v].parameter);
-    TRY(status);
+    TRY(native_expression(journeys->plan->values[v].parameter, status, &worker->error));
     /* what expr_eval makes itself may differ from call to call: only a column as it comes is remembered */
     if (result.kind == VECTOR_DICT && result.dict_count <= MEMO_CODES_MAX && expr_is_column(journeys->value_exprs[v]))
         return number_codes(journeys, walker, v, &result, selectors);
