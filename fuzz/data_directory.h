@@ -35,22 +35,39 @@ static void need(bool holds, const char *what)
     abort();
 }
 
-static unsigned link_ids(struct id_graph *graph, enum identity_mode mode, enum link_operation operation,
-                         uint32_t device, uint32_t user)
+static unsigned link_ids(struct id_graph *graph, const struct link_request *request)
 {
-    (void)mode, (void)operation;
-    return device && user && id_graph_link(graph, device, user, user) == STATUS_OK ? 0 : 1;
+    uint32_t device = request->device, user = request->user;
+    struct id_source source = {ID_LINK_ALIAS, device, user, request->received_ms, 0};
+    return device && user && id_graph_link(graph, device, user, user, &source) == STATUS_OK ? 0 : 1;
+}
+
+static enum status unlink_id(struct id_graph *graph, enum identity_mode mode, uint32_t id, int64_t received_ms)
+{
+    (void)mode;
+    if (id_graph_is_alone(graph, id)) return STATUS_NOT_FOUND;
+    uint32_t shown = id_graph_next_member(graph, id);
+    while (id_graph_is_bare(graph, shown)) shown = id_graph_next_member(graph, shown);
+    return id_graph_split(graph, &id, 1, shown, received_ms);
+}
+
+static size_t explain_refused(const struct id_graph *graph, const struct link_request *request, unsigned reason,
+                              char room[LINK_TEXT_ROOM], struct link_property ret_properties[LINK_PROPERTIES_MAX])
+{
+    (void)graph, (void)request, (void)reason, (void)room;
+    ret_properties[0] = (struct link_property){STR("$identity_failure_reason"), STR("refused")};
+    return 1;
 }
 
 static enum status open_store(struct os_fs *fs, struct error *error, struct store **ret_store)
 {
-    static const char *const reasons[] = {"", "refused", NULL};
     struct store_options options;
     struct store_report report;
     store_options_defaults(&options);
     options.fs = fs;
     options.link = link_ids;
-    options.link_reasons = reasons;
+    options.unlink = unlink_id;
+    options.explain = explain_refused;
     options.wal_file_bytes = 65536;
     options.cache_bytes = 1 << 20;
     return store_open(&options, error, &report, ret_store);
@@ -104,6 +121,11 @@ static void make_directory(void)
     send_events(store, 0, 30);
     need(store_flush(store, &error) == STATUS_OK, "a flush");
     send_events(store, 20, 20);
+    struct buf unlink = BUF_INIT(1 << 10);
+    need(record_unlink(&unlink, 1, &(struct unlink_view){1700000000000LL, IDENTITY_SIMPLIFIED, STR("$device:d1")}) ==
+                 STATUS_OK &&
+             store_append_wait(store, &unlink) == STATUS_OK,
+         "an unlinked device");
     need(store_flush(store, &error) == STATUS_OK, "a flush");
     store_close(store);
     for (size_t d = 0; d < 3; d++) {

@@ -41,7 +41,7 @@ static unsigned link_all(struct id_graph *graph, const struct link_request *requ
 {
     uint32_t device = request->device, user = request->user;
     if (request->mode == IDENTITY_LEGACY || request->operation == LINK_ALIAS || !device || !user) return 1;
-    struct id_source source = {ID_LINK_IDENTIFY, device, user, request->received_ms};
+    struct id_source source = {ID_LINK_IDENTIFY, device, user, request->received_ms, 0};
     return id_graph_link(graph, device, user, user, &source) == STATUS_OK ? 0 : 1;
 }
 

@@ -8,7 +8,7 @@
 static const char *const kinds[] = {
     [ID_LINK_UNKNOWN] = "unknown", [ID_LINK_EVENT] = "event", [ID_LINK_IDENTIFY] = "identify",
     [ID_LINK_ALIAS] = "alias",     [ID_LINK_MERGE] = "merge", [ID_LINK_ASKED] = "request",
-    [ID_LINK_SPLIT] = "unlink",
+    [ID_LINK_SPLIT] = "unlink",    [ID_LINK_NAME] = "alias",
 };
 
 static void write_id(struct buf *to, const struct snapshot *snapshot, uint32_t id)
@@ -100,7 +100,7 @@ enum status cluster_write_json(struct buf *to, const struct snapshot *snapshot, 
     buf_lit(to, ",\"canonical_id\":");
     write_id(to, snapshot, cluster.shown);
     buf_lit(to, ",\"alias_of\":");
-    uint32_t target = snapshot_alias_of(snapshot, number);
+    uint32_t target = snapshot_stands_for(snapshot, number);
     if (target)
         write_id(to, snapshot, target);
     else

@@ -8,6 +8,8 @@
 
 #define LINKED "{\"status\":1,\"error\":null}"
 #define CREATE "{\"$identified_id\":\"U\",\"$anon_id\":\"D\"}"
+#define ALIAS  "{\"alias\":\"A\",\"distinct_id\":\"U\"}"
+#define MERGE  "{\"$distinct_ids\":[\"A\",\"B\"]}"
 #define USERS  "identity events are not allowed when project is using simplified identity management"
 
 /* ---- requests ---- */
@@ -143,18 +145,64 @@ static void test_missing_fields(void **state)
     }
 }
 
-/* The other modes say what is not there yet. */
+/* What is stored: the event's name, its id, the id that it links, and its properties. */
+static void wrote_event(const char *wanted)
+{
+    struct record record;
+    struct batch_reader batch;
+    struct event_view event;
+    struct buf text = BUF_INIT(4096);
+    uint32_t name;
+    struct value value;
+    assert_int_equal(fake.record_count, 1);
+    struct reader reader = reader_of(buf_str(&fake.records[0]));
+    assert_int_equal(record_next(&reader, &record), STATUS_OK);
+    assert_int_equal(batch_open(fake.request.arena, record.body, &batch), STATUS_OK);
+    if (batch.mode == IDENTITY_ORIGINAL) assert_int_equal(batch.cluster_max, fake_limits.cluster_ids_max);
+    assert_true(batch_next(&batch, &event));
+    buf_printf(&text, "%d %d " STR_FMT " " STR_FMT " " STR_FMT, (int)record.project, batch.mode,
+               STR_ARG(batch.names[event.name]), STR_ARG(event.id), STR_ARG(event.device));
+    struct reader properties = reader_of(event.properties);
+    while (event_property_next(&properties, &name, &value)) {
+        buf_printf(&text, " " STR_FMT "=", STR_ARG(batch.names[name]));
+        value_write_json(&text, value);
+    }
+    buf_byte(&text, 0);
+    assert_string_equal(text.data, wanted);
+    buf_fini(&text);
+}
+
+/* In the other modes the request is an event, with what the event would say. */
 static void test_other_modes(void **state)
 {
     (void)state;
-    request("token=o", NULL, CREATE);
-    answers(LINK_CREATE, 400,
-            "{\"status\":0,\"error\":\"merging ids in a project of the original identity mode is not available in this "
-            "version\"}");
-    request("token=l", NULL, "{\"$distinct_ids\":[\"A\",\"B\"]}");
-    answers(LINK_MERGE, 400,
-            "{\"status\":0,\"error\":\"merging ids in a project of the legacy identity mode is not available in this "
-            "version\"}");
+    static const struct {
+        const char *query;
+        enum link_operation operation;
+        const char *body, *event;
+    } rows[] = {
+        {"token=o", LINK_CREATE, CREATE, "3 1 $identify U D $identified_id=\"U\" $anon_id=\"D\""},
+        {"token=l", LINK_CREATE, CREATE, "4 2 $identify U  $identified_id=\"U\" $anon_id=\"D\""},
+        {"token=o", LINK_ALIAS, ALIAS, "3 1 $create_alias U A alias=\"A\""},
+        {"token=l", LINK_ALIAS, ALIAS, "4 2 $create_alias U A alias=\"A\""},
+        {"token=o", LINK_MERGE, MERGE, "3 1 $merge A B $distinct_ids=[\"A\",\"B\"]"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        request(rows[i].query, NULL, rows[i].body);
+        handlers[rows[i].operation](&fake.request);
+        if (fake.answers) fail_msg("%d %s", fake.status, fake.body.data);
+        wrote_event(rows[i].event);
+        fake_stored(0, STATUS_OK);
+        assert_int_equal(fake.answers, 0);
+        fake_loop();
+        fake_answered(200, "application/json", LINKED);
+        fake_request_fini();
+    }
+    request("token=l", NULL, MERGE);
+    answers(LINK_MERGE, 200,
+            "{\"status\":0,\"error\":\"$merge is not available in a project of the legacy identity mode\"}");
+    request("token=o", NULL, "{\"$distinct_ids\":[\"A\",\"B\",\"C\"]}");
+    answers(LINK_MERGE, 400, "{\"status\":0,\"error\":\"$distinct_ids must be a list of two ids\"}");
     request("token=l", NULL, "{\"$distinct_ids\":[\"A\"]}");
     answers(LINK_MERGE, 400, "{\"status\":0,\"error\":\"$distinct_ids must be a list of two ids\"}");
 }

@@ -27,7 +27,7 @@ static enum status find_person(const struct snapshot *snapshot, struct meta_unli
         return error_set(error, STATUS_NOT_FOUND, "no event has the id \"" STR_FMT "\"",
                          STR_ARG(str_slice(unlink->distinct_id, 0, 255)));
     TRY(snapshot_cluster(snapshot, id, arena, error, &cluster));
-    if (cluster.member_count == 1 && !snapshot_alias_of(snapshot, id))
+    if (cluster.member_count == 1 && !snapshot_stands_for(snapshot, id))
         return error_set(error, STATUS_CONFLICT, "the id \"" STR_FMT "\" is not linked to any other",
                          STR_ARG(str_slice(unlink->distinct_id, 0, 255)));
     unlink->taken_from = arena_str(arena, snapshot_id_text(snapshot, cluster.shown, room));

@@ -271,10 +271,10 @@ static unsigned link_original(struct id_graph *graph, const struct link_request 
 static unsigned link_legacy(struct id_graph *graph, const struct link_request *request)
 {
     if (request->operation != LINK_ALIAS || request->device == request->user) return IDENTITY_REASON_NONE;
-    uint32_t target = id_graph_alias_of(graph, request->device);
+    uint32_t target = id_graph_stands_for(graph, request->device);
     /* An alias of somebody who was deleted is free. */
     if (target && id_graph_person(graph, target)) return IDENTITY_REASON_NONE;
-    enum status status = id_graph_alias(graph, request->device, request->user, request->received_ms);
+    enum status status = id_graph_name(graph, request->device, request->user, request->received_ms);
     (void)status; /* as in make() */
     return IDENTITY_REASON_NONE;
 }
@@ -373,8 +373,8 @@ enum status identity_unlink(struct id_graph *graph, enum identity_mode mode, uin
 {
     if (!id_graph_person(graph, id)) return STATUS_NOT_FOUND;
     if (mode == IDENTITY_LEGACY) {
-        if (!id_graph_alias_of(graph, id)) return STATUS_NOT_FOUND;
-        return id_graph_alias(graph, id, 0, received_ms);
+        if (!id_graph_stands_for(graph, id)) return STATUS_NOT_FOUND;
+        return id_graph_name(graph, id, 0, received_ms);
     }
     if (id_graph_is_alone(graph, id)) return STATUS_NOT_FOUND;
     if (mode == IDENTITY_SIMPLIFIED && !is_device(graph, id)) return free_devices(graph, id, received_ms);

@@ -15,10 +15,9 @@
 
 #define T0 1700000000000LL
 
-static unsigned no_links(struct id_graph *graph, enum identity_mode mode, enum link_operation operation,
-                         uint32_t device, uint32_t user)
+static unsigned no_links(struct id_graph *graph, const struct link_request *request)
 {
-    (void)graph, (void)mode, (void)operation, (void)device, (void)user;
+    (void)graph, (void)request;
     return 0;
 }
 

@@ -432,9 +432,10 @@ bool id_view_any_mixed(const struct id_view *view)
 {
     return view->mixed.count != 0;
 }
-uint32_t id_view_alias_of(const struct id_view *view, uint32_t id)
+uint32_t id_view_stands_for(const struct id_view *view, uint32_t id)
 {
-    return id < view->alias.count ? cow32_get(&view->alias, id) : 0;
+    uint32_t alias = id < view->alias.count ? cow32_get(&view->alias, id) : 0;
+    return alias & NAME_BIT ? alias & ~NAME_BIT : 0;
 }
 struct id_source id_view_source(const struct id_view *view, uint32_t link)
 {

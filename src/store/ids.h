@@ -14,7 +14,7 @@
  * be stored under them, and only the id of a row tells whose it is. So a number is given once and taken away once, and
  * everything that was sorted before a split stays readable.
  *
- * In the legacy mode an alias is another name of an id, for events to come: it links nothing (id_graph_alias).
+ * In the legacy mode an alias is another name of an id, for events to come: it links nothing (id_graph_name).
  *
  * One thread (the applier) owns and changes a graph. Readers use an id_view: an immutable picture of it that shares
  * memory copy-on-write and may be read from any thread.
@@ -68,7 +68,8 @@ enum id_link_kind {
     ID_LINK_ALIAS = 3,    /* $create_alias: `a` is an alias of `b` */
     ID_LINK_MERGE = 4,    /* $merge */
     ID_LINK_ASKED = 5,    /* somebody asked for it in the simplified mode, without an event */
-    ID_LINK_SPLIT = 6,    /* `a` was taken out; 0: those who stayed */
+    ID_LINK_SPLIT = 6,    /* `a` was taken out, or stands for nobody any more; 0: those who stayed */
+    ID_LINK_NAME = 7,     /* $create_alias of the legacy mode: `a` stands for `b`, and nobody was linked */
 };
 struct id_source {
     enum id_link_kind kind;
@@ -84,8 +85,9 @@ enum status id_graph_link(struct id_graph *graph, uint32_t a, uint32_t b, uint32
 /* What was noted of an id: whether $identify attached it to another, and the id whose alias it is (0: none). */
 bool id_graph_is_attached(const struct id_graph *graph, uint32_t id);
 uint32_t id_graph_alias_of(const struct id_graph *graph, uint32_t alias);
-/* Notes that `alias` is an alias of `target` (0: of nobody any more), without linking them. */
-enum status id_graph_alias(struct id_graph *graph, uint32_t alias, uint32_t target, int64_t time_ms) MUST_USE;
+/* In the legacy mode, the id that this one stands for, in events to come (0: itself), and noting it. */
+uint32_t id_graph_stands_for(const struct id_graph *graph, uint32_t id);
+enum status id_graph_name(struct id_graph *graph, uint32_t id, uint32_t target, int64_t time_ms) MUST_USE;
 
 /* Takes ids out of their cluster: each of the `count` is alone from now on, the others stay together and are shown as
  * `shown`, one of them. `leaving` ascends, all are of one cluster, and at least one id stays. What was noted of the
@@ -144,7 +146,7 @@ uint32_t id_view_shown(const struct id_view *view, uint32_t person);
 /* See id_graph_is_mixed: rows under such a number are those of id_view_person of their ids. */
 bool id_view_is_mixed(const struct id_view *view, uint32_t number);
 bool id_view_any_mixed(const struct id_view *view); /* whether there is such a number at all */
-uint32_t id_view_alias_of(const struct id_view *view, uint32_t id);
+uint32_t id_view_stands_for(const struct id_view *view, uint32_t id);
 /* The log of links: each took one person's number away, or none (0). Rows that were sorted when `n` links were made are
  * out of their order exactly where their person is one of those taken away by links n and later. */
 uint32_t id_view_link_count(const struct id_view *view);

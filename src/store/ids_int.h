@@ -35,6 +35,7 @@ struct link {
 struct split {
     uint32_t number, rest, first, count;
 };
+#define NAME_BIT  ((uint32_t)1 << 31) /* of alias[]: of the legacy mode */
 #define SPLIT_BIT ((uint32_t)1 << 31) /* of weight[] of a number that a split took away; below it, which split */
 
 /* Texts only ever grow and never move, so views share them with the graph: the tables of pages and of pieces are
@@ -62,7 +63,7 @@ struct id_graph {
     struct cow32 absorbed, before;
     struct cow32 left, right, made; /* index link: its source, packed (ids_source.c) ... */
     struct cow32 named;             /* ... but for the name of the event */
-    struct cow32 alias;             /* index id, as far as there are any: whose alias it is, or 0 */
+    struct cow32 alias; /* index id, as far as there are any: whose alias it is, with NAME_BIT when not linked; or 0 */
     struct cow32 mixed;             /* bits by number, 32 a word, as far as there are any */
     uint32_t *next;
     /* of a person: rows; of a number that was taken away: by which one, or SPLIT_BIT and the split; of a forgotten

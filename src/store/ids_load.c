@@ -330,7 +330,7 @@ static enum status take_source(struct load *load, struct reader *reader)
 {
     uint64_t kind = read_varint(reader), a = read_varint(reader), b = read_varint(reader), time_s = read_varint(reader);
     uint64_t event = read_varint(reader);
-    if (reader->failed || kind > ID_LINK_SPLIT || a > load->id_count || b > load->id_count || time_s > UINT32_MAX ||
+    if (reader->failed || kind > ID_LINK_NAME || a > load->id_count || b > load->id_count || time_s > UINT32_MAX ||
         event > UINT32_MAX || (event && kind != ID_LINK_EVENT))
         return STATUS_INVALID;
     struct id_source source = {(enum id_link_kind)kind, (uint32_t)a, (uint32_t)b, (int64_t)time_s * 1000,

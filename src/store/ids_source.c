@@ -27,6 +27,7 @@ enum status id_source_note(struct id_graph *graph, const struct id_source *sourc
         if (source->a) bit_set(graph->attached, source->a);
         return STATUS_OK;
     case ID_LINK_ALIAS: return source->a ? id_sparse_set(&graph->alias, source->a, source->b) : STATUS_OK;
+    case ID_LINK_NAME: return source->a ? id_sparse_set(&graph->alias, source->a, source->b | NAME_BIT) : STATUS_OK;
     case ID_LINK_SPLIT:
         if (!source->a) return STATUS_OK;
         graph->attached[source->a / 64] &= ~((uint64_t)1 << (source->a % 64));
@@ -63,14 +64,26 @@ bool id_graph_is_attached(const struct id_graph *graph, uint32_t id)
     return id && bit_is_set(graph->attached, id);
 }
 
-uint32_t id_graph_alias_of(const struct id_graph *graph, uint32_t alias)
+static uint32_t alias_at(const struct id_graph *graph, uint32_t id)
 {
-    return alias < graph->alias.count ? cow32_get(&graph->alias, alias) : 0;
+    return id < graph->alias.count ? cow32_get(&graph->alias, id) : 0;
 }
 
-enum status id_graph_alias(struct id_graph *graph, uint32_t alias, uint32_t target, int64_t time_ms)
+uint32_t id_graph_alias_of(const struct id_graph *graph, uint32_t alias)
 {
-    if (id_graph_alias_of(graph, alias) == target) return STATUS_OK;
-    struct id_source source = {target ? ID_LINK_ALIAS : ID_LINK_SPLIT, alias, target, time_ms, 0};
+    uint32_t found = alias_at(graph, alias);
+    return found & NAME_BIT ? 0 : found;
+}
+
+uint32_t id_graph_stands_for(const struct id_graph *graph, uint32_t id)
+{
+    uint32_t found = alias_at(graph, id);
+    return found & NAME_BIT ? found & ~NAME_BIT : 0;
+}
+
+enum status id_graph_name(struct id_graph *graph, uint32_t id, uint32_t target, int64_t time_ms)
+{
+    if (id_graph_stands_for(graph, id) == target) return STATUS_OK;
+    struct id_source source = {target ? ID_LINK_NAME : ID_LINK_SPLIT, id, target, time_ms, 0};
     return id_log_link(graph, (struct link){0}, &source);
 }

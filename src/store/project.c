@@ -423,7 +423,7 @@ static enum status link_event(const struct record_context *r, struct applying *e
 static enum status follow_alias(const struct record_context *r, struct applying *event)
 {
     const struct id_graph *ids = r->project->ids;
-    uint32_t target = id_graph_alias_of(ids, event->row.id);
+    uint32_t target = id_graph_stands_for(ids, event->row.id);
     if (r->batch->mode != IDENTITY_LEGACY || !target || !id_graph_person(ids, target)) return STATUS_OK;
     event->row.id = target;
     struct link_property *before = &event->more[event->more_count++];

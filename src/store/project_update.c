@@ -333,7 +333,7 @@ static struct str resolve(const struct project *owner, const struct update_view 
 {
     bool literal = (update->flags & UPDATE_LITERAL) || !str_is(update->event, PROFILE_USER_EVENT);
     uint32_t id = owner && !literal ? id_graph_find(owner->ids, update->id) : 0;
-    uint32_t target = id ? id_graph_alias_of(owner->ids, id) : 0;
+    uint32_t target = id ? id_graph_stands_for(owner->ids, id) : 0;
     if (target && id_graph_person(owner->ids, target)) id = target;
     uint32_t shown = id ? id_graph_shown(owner->ids, id_graph_person(owner->ids, id)) : 0;
     if (!shown) return update->id;

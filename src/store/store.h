@@ -179,8 +179,8 @@ void snapshot_expect_id_texts(const struct snapshot *snapshot, const uint32_t *i
 uint32_t snapshot_person(const struct snapshot *snapshot, uint32_t id);
 bool snapshot_is_mixed(const struct snapshot *snapshot, uint32_t number);
 bool snapshot_any_mixed(const struct snapshot *snapshot);
-/* In the legacy mode, the id whose alias this one is: whose the events that come under it are. 0: nobody's. */
-uint32_t snapshot_alias_of(const struct snapshot *snapshot, uint32_t id);
+/* In the legacy mode, of an alias the id that it stands for: whose the events that come under it are. 0: its own. */
+uint32_t snapshot_stands_for(const struct snapshot *snapshot, uint32_t id);
 uint32_t snapshot_person_id(const struct snapshot *snapshot, uint32_t person); /* the id shown for the cluster */
 uint32_t snapshot_id_count(const struct snapshot *snapshot);                   /* ids are 1..count */
 uint32_t snapshot_forgotten_count(const struct snapshot *snapshot);            /* of them; only grows */

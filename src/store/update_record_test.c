@@ -63,7 +63,7 @@ static void malformed(void **state)
     struct update_view view, bad[4] = {sample, sample, sample, sample};
     bad[0].event = STR("");
     bad[1].id = STR("");
-    bad[2].flags = 2;
+    bad[2].flags = 4;
     bad[3].received_ms = UINT64_C(1) << 60;
     for (size_t i = 0; i < 4; i++) {
         struct buf records = BUF_INIT(1 << 16);

@@ -57,7 +57,7 @@ void verify_project(struct verify *v, const struct offline_project *project)
             if (id_graph_is_mixed(graph, id))
                 finding(v, project, "a person has a number under which rows of others may be stored", id);
         }
-        uint32_t target = id_graph_alias_of(graph, id);
+        uint32_t target = id_graph_alias_of(graph, id) + id_graph_stands_for(graph, id); /* one is 0 */
         if (target > project->id_count || target == id) finding(v, project, "an alias stands for no other id", id);
         size_t steps = id_graph_history(graph, id, history);
         if (steps == ID_HISTORY_MAX || history[0] != person || history[steps - 1] != id)

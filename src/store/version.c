@@ -116,9 +116,9 @@ bool snapshot_any_mixed(const struct snapshot *s)
 {
     return s->ids && id_view_any_mixed(s->ids);
 }
-uint32_t snapshot_alias_of(const struct snapshot *s, uint32_t id)
+uint32_t snapshot_stands_for(const struct snapshot *s, uint32_t id)
 {
-    return s->ids ? id_view_alias_of(s->ids, id) : 0;
+    return s->ids ? id_view_stands_for(s->ids, id) : 0;
 }
 uint32_t snapshot_person_id(const struct snapshot *s, uint32_t person)
 {

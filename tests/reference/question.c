@@ -98,8 +98,10 @@ static bool is_asked_for(const struct ref_question *q, struct str id)
 {
     if (q->plan->kind != PLAN_FEED) return true;
     for (size_t i = 0; i < q->plan->distinct_id_count && id.data; i++) {
-        struct str asked = ref_person(q->reference, q->plan->distinct_ids[i]);
-        if (str_eq(asked, ref_person(q->reference, id))) return true;
+        struct str asked = q->plan->distinct_ids[i], person = ref_person(q->reference, id);
+        if (str_eq(person, ref_person(q->reference, asked))) return true;
+        /* what came under an alias of the legacy mode */
+        if (str_eq(person, ref_person(q->reference, ref_stored_under(q->reference, asked)))) return true;
     }
     return false;
 }

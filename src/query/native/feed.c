@@ -470,7 +470,7 @@ static enum status find_persons(struct feed *f, struct error *error)
         uint32_t id = snapshot_id(snapshot, plan->distinct_ids[i]);
         if (id) f->persons[f->person_count++] = snapshot_person(snapshot, id);
         /* An alias of the legacy mode: what came under it since then. */
-        uint32_t target = snapshot_person(snapshot, snapshot_alias_of(snapshot, id));
+        uint32_t target = snapshot_person(snapshot, snapshot_stands_for(snapshot, id));
         if (target) f->persons[f->person_count++] = target;
     }
     if (f->person_count) qsort(f->persons, f->person_count, sizeof *f->persons, by_u32);

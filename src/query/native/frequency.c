@@ -117,8 +117,10 @@ static enum status bits_task(void *ctx, unsigned slot, uint32_t index)
     for (uint32_t from = 0, to; from < survey->cell_count; from = to) {
         uint32_t bucket = c->unit_buckets[from];
         for (to = from; to < survey->cell_count && c->unit_buckets[to] == bucket;) to++;
-        if (low == 0) { /* nobody */
-            for (uint32_t unit = from; unit < to; unit++) worker->bits[unit * worker->words] &= ~(uint64_t)1;
+        for (uint32_t unit = from; unit < to; unit++) {
+            uint64_t *words = worker->bits + unit * worker->words;
+            if (low == 0) words[0] &= ~(uint64_t)1; /* nobody */
+            people_clear_moved(survey, low, words, worker->words);
         }
         for (size_t word = 0; word < worker->words; word += LEAST_WORDS)
             kernels->count_least(worker->bits + from * worker->words + word, worker->words, to - from, counter->least,

@@ -1,10 +1,12 @@
 /*
  * Rows whose persons were merged into others after their run was sorted: they stand under numbers that are nobody's
- * now. A pass over the runs that hold such rows (which is seen in their lists of persons) collects what those rows
- * match, by the person whose they are; ranges of persons take them from there, and pass over the rows themselves.
+ * now, or whose ids were taken out of a cluster, so that a number is that of several persons. A pass over the runs that
+ * hold such rows (which is seen in their lists of persons) collects what those rows match, by the person whose they
+ * are; ranges of persons take them from there, and pass over the rows themselves.
  */
 #include "query/native/journey_int.h"
 #include "query/native/kernels.h"
+#include "query/native/people.h"
 
 #include <stdlib.h>
 
@@ -58,7 +60,7 @@ static enum status collect_task(void *ctx, unsigned slot, uint32_t index)
     TRY(survey_interrupted(&journeys->survey, &worker->error));
     TRY(worker_open_run(worker, bound));
     for (uint32_t v = slice->from_vector; v < slice->to_vector; v++) {
-        const uint32_t *persons;
+        const uint32_t *persons, *ids = NULL;
         bool any;
         TRY(scan_vector(worker->scan, v, &worker->error, &worker->rows));
         TRY(scan_stored_persons(worker->scan, &worker->error, &persons));
@@ -67,7 +69,10 @@ static enum status collect_task(void *ctx, unsigned slot, uint32_t index)
         for (uint32_t i = 0; i < worker->rows; i++) walker->keep[i] = journeys_is_moved(journeys, persons[i]);
         TRY(walker_match(journeys, walker, bound, &any));
         for (uint32_t i = 0; any && i < worker->rows; i++) {
-            if (walker->masks[i]) TRY(add(journeys, walker, snapshot_person(journeys->survey.snapshot, persons[i]), i));
+            uint32_t now;
+            if (!walker->masks[i]) continue;
+            TRY(people_owner(worker, i, persons[i], &ids, &now));
+            TRY(add(journeys, walker, now, i));
         }
     }
     return STATUS_OK;

@@ -104,8 +104,9 @@ static enum status visit(struct worker *worker, const struct bound *bound, uint6
 }
 
 /* A number that was taken away is never given again. */
-static void clear_moved(const struct survey *survey, uint64_t low, uint64_t *bits, size_t words)
+void people_clear_moved(const struct survey *survey, uint64_t low, uint64_t *bits, size_t words)
 {
+    if (!survey->moved_bits) return;
     size_t first = (size_t)(low / 64), all = (size_t)snapshot_id_count(survey->snapshot) / 64 + 1;
     if (words > all - first) words = all - first;
     for (size_t w = 0; w < words; w++) bits[w] &= ~survey->moved_bits[first + w];
@@ -143,7 +144,7 @@ static enum status range_task(void *ctx, unsigned slot, uint32_t index)
         uint64_t *words = worker->bits + cell * worker->words;
         if (!survey->marked[cell % survey->bucket_count]) continue;
         if (low == 0) words[0] &= ~(uint64_t)1; /* nobody */
-        if (survey->moved_bits) clear_moved(survey, low, words, worker->words);
+        people_clear_moved(survey, low, words, worker->words);
         worker->users[cell] += kernels->count_bits(words, worker->words);
         memset(words, 0, worker->words * sizeof *words); /* for the next range */
     }

@@ -8,19 +8,31 @@ static inline bool is_moved(const struct survey *survey, uint32_t person)
     return survey->moved_bits[person / 64] >> (person % 64) & 1;
 }
 /* Once they are looked for. Whoever marks people by bits need not care: bits of numbers that are nobody's any more are
- * cleared before they are counted. */
+ * cleared before they are counted (people_clear_moved). */
 static inline bool may_hold_moved(const struct survey *survey, const struct bound *bound)
 {
     return survey->moved_bits && bound->holds_moved;
 }
+
+/* --- people.c --- */
+/* Of `words` words of bits that begin with person `low`, a multiple of 64. */
+void people_clear_moved(const struct survey *survey, uint64_t low, uint64_t *bits, size_t words);
 
 /* --- people_moved.c --- */
 /* Fills survey->moved_bits, and the runs' holds_moved. */
 enum status people_look_for_moved(struct survey *survey) MUST_USE;
 /* Fills survey->moved_bits, survey->moved, and the runs' holds_moved. */
 enum status people_find_moved(struct survey *survey) MUST_USE;
+/* Whose a row of the vector at hand is now that stands under `number`, which is moved. *ids is NULL before the first
+ * such row of the vector, and NULL or the ids of its rows afterwards. */
+enum status people_owner(struct worker *worker, uint32_t row, uint32_t number, const uint32_t **ids,
+                         uint32_t *ret_person) MUST_USE;
 /* The place of the first entry of survey->moved whose person is `person` or above. */
 size_t people_first_moved(const struct survey *survey, uint64_t person);
+
+/* --- people.c --- */
+/* Clears the bits of moved numbers among those of persons from `low` on, which is a multiple of 64. */
+void people_clear_moved(const struct survey *survey, uint64_t low, uint64_t *bits, size_t words);
 
 /* --- people_set.c --- */
 /* `person` is not 0. */

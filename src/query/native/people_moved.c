@@ -46,20 +46,28 @@ static enum status add_moved(struct worker *worker, uint64_t entry)
     return STATUS_OK;
 }
 
+enum status people_owner(struct worker *worker, uint32_t row, uint32_t number, const uint32_t **ids,
+                         uint32_t *ret_person)
+{
+    const struct snapshot *snapshot = worker->survey->snapshot;
+    if (snapshot_is_mixed(snapshot, number)) {
+        if (!*ids) TRY(scan_ids(worker->scan, &worker->error, ids));
+        number = (*ids)[row];
+    }
+    *ret_person = snapshot_person(snapshot, number);
+    return STATUS_OK;
+}
+
 static enum status collect_moved(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
                                  uint32_t count)
 {
     const struct survey *survey = worker->survey;
     const uint32_t *ids = NULL;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t row = rows ? rows[i] : from + i, number = worker->persons[row];
+        uint32_t row = rows ? rows[i] : from + i, number = worker->persons[row], now;
         if (cells[i] >= survey->cell_count || !is_moved(survey, number)) continue;
-        if (snapshot_is_mixed(survey->snapshot, number)) {
-            if (!ids) TRY(scan_ids(worker->scan, &worker->error, &ids));
-            number = ids[row];
-        }
-        uint64_t now = snapshot_person(survey->snapshot, number);
-        TRY(add_moved(worker, now << 32 | cells[i]));
+        TRY(people_owner(worker, row, number, &ids, &now));
+        TRY(add_moved(worker, (uint64_t)now << 32 | cells[i]));
     }
     return STATUS_OK;
 }

@@ -117,7 +117,7 @@ static uint32_t profile_id(const struct profile_pass *pass, struct str text)
 {
     char room[ID_TEXT_ROOM];
     uint32_t id = pass->plan->group_key.data ? 0 : snapshot_id(pass->project, text);
-    uint32_t target = snapshot_alias_of(pass->project, id); /* in the legacy mode; else they are one person already */
+    uint32_t target = snapshot_stands_for(pass->project, id); /* in the legacy mode; else they are one person already */
     if (snapshot_person(pass->project, target)) id = target;
     if (id)
         text = snapshot_id_text(pass->project, snapshot_person_id(pass->project, snapshot_person(pass->project, id)),

@@ -75,13 +75,14 @@ static enum status collect_moved(struct worker *worker, struct moved_rows *moved
                                  const uint16_t *rows, const uint32_t *cells, uint32_t from, uint32_t count)
 {
     const struct survey *survey = worker->survey;
+    const uint32_t *ids = NULL;
     const int64_t *times;
     TRY(scan_times(worker->scan, &worker->error, &times));
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t row = rows ? rows[i] : from + i, person = worker->persons[row];
+        uint32_t row = rows ? rows[i] : from + i, person = worker->persons[row], now;
         if (cells[i] >= survey->cell_count || !is_moved(survey, person)) continue;
         bool born = retainer && retainer_is_born(retainer, row);
-        uint32_t now = snapshot_person(survey->snapshot, person);
+        TRY(people_owner(worker, row, person, &ids, &now));
         TRY(add_moved(worker, moved, (struct moved_row){now, cells[i], times[row], born}));
     }
     return STATUS_OK;
