@@ -45,6 +45,7 @@ struct row_stream {
     struct buf piece;        /* the next one */
     size_t memory_bytes;     /* that it was given */
     bool admitted, begun, gzip;
+    bool under_way; /* for the list of queries: in steps */
     bool full; /* the piece */
     bool done; /* `piece` is the last one */
     bool gone; /* nobody waits for the rest */
@@ -151,6 +152,8 @@ static void release(struct row_stream *stream)
     stream->joins = NULL;
     deflate_free(stream->deflate);
     stream->deflate = NULL;
+    if (stream->under_way) queries_leave(&stream->job->entry);
+    stream->under_way = false;
     meta_view_unref(stream->view);
     stream->view = NULL;
     leave(stream);
@@ -197,13 +200,22 @@ static enum status begin_gzip(struct row_stream *stream)
     return STATUS_OK;
 }
 
+/* Nobody waits for more. Who stops an export by the list of queries is not its client, who is told. */
+static bool is_gone(const struct row_stream *stream)
+{
+    return http_request_cancelled(stream->job->request) && !atomic_load(&stream->job->entry.stopped);
+}
+
 /* What helps an export is not what helps a query. Too little memory, while others have some of it, is no fault of the
  * question: returns UNAVAILABLE. */
 static enum status explain(struct row_stream *stream, enum status status)
 {
     struct row_streams *streams = stream->streams;
     struct error *error = &stream->job->error;
-    if (status == STATUS_CANCELLED) error_hint(error, "use a shorter range, or raise export.time_max");
+    if (status == STATUS_CANCELLED && atomic_load(&stream->job->entry.stopped))
+        error_set(error, STATUS_CANCELLED, "the query was stopped");
+    else if (status == STATUS_CANCELLED)
+        error_hint(error, "use a shorter range, or raise export.time_max");
     if (status != STATUS_LIMIT || (error->hint[0] && !strstr(error->hint, "query.memory_max"))) return status;
     error_hint(error, "use a shorter range, or raise export.memory_max");
     pthread_mutex_lock(&streams->lock);
@@ -222,13 +234,14 @@ static void fill(void *arg)
     struct row_stream *stream = arg;
     struct query_job *job = stream->job;
     stream->piece = BUF_INIT(PIECE_BYTES_MAX);
+    queries_step_begin(&job->entry);
     do {
-        stream->gone |= http_request_cancelled(job->request);
+        stream->gone |= is_gone(stream);
         if (stream->gone) break;
         stream->status = read_piece(stream);
         if (stream->status == STATUS_OK) stream->status = begin_gzip(stream);
         stream->status = explain(stream, stream->status);
-        stream->gone |= http_request_cancelled(job->request);
+        stream->gone |= is_gone(stream);
         if (stream->gone || (stream->status != STATUS_OK && !stream->begun)) break;
         if (stream->status != STATUS_OK) {
             stream->done = true;
@@ -236,6 +249,7 @@ static void fill(void *arg)
         }
         if (stream->deflate) pack(stream);
     } while (!stream->piece.size && !stream->done && !stream->piece.failed);
+    queries_step_end(&job->entry);
     if (stream->done || stream->gone || stream->status != STATUS_OK) release(stream);
     http_request_complete(job->request, give, stream);
 }
@@ -300,7 +314,9 @@ static void give(struct http_request *request, void *arg)
 
 static void start(struct http_request *request, struct query_job *job)
 {
-    go_on(request, job->later);
+    struct row_stream *stream = job->later;
+    stream->under_way = true;
+    go_on(request, stream);
 }
 
 static enum status open_rows(struct row_stream *stream)
@@ -309,7 +325,7 @@ static enum status open_rows(struct row_stream *stream)
     struct api *api = job->api;
     struct plan *plan = &stream->plan;
     TRY(admit(stream));
-    stream->limits.memory_bytes_max = stream->memory_bytes;
+    stream->limits.memory_bytes_max = job->streams_bytes = stream->memory_bytes;
     TRY(lookup_joins_new(api->lookup, stream->view, job->project->id, &job->error, &stream->joins));
     plan->joins = lookup_joins_list(stream->joins, &plan->join_count);
     TRY(group_joins_new(api->store, plan, &stream->limits, &job->error, &stream->groups));
@@ -328,11 +344,9 @@ enum status row_stream_run(struct query_job *job, const struct plan *plan, enum 
     stream->plan.rows_as_json = true;
     stream->time = time;
     stream->view = meta_view_ref(job->view);
-    stream->limits = (struct plan_limits){
-        .buckets_max = 1,
-        .deadline_ns = os_monotonic_ns() + streams->limits.time_max_ms * 1000000,
-        .cancelled = http_request_cancelled_flag(job->request),
-    };
+    stream->limits = query_limits(job);
+    stream->limits.buckets_max = 1;
+    stream->limits.deadline_ns = os_monotonic_ns() + streams->limits.time_max_ms * 1000000;
     job->content_type = "text/plain; charset=utf-8";
     job->later = stream;
     job->respond = start;

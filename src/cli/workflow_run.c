@@ -245,7 +245,7 @@ static void run_job(struct queue *queue, struct job *job)
     struct workflow_document *document;
     struct http_client *client = http_client_new();
     struct buf lines = BUF_INIT(OUTPUT_BYTES_MAX);
-    job->arena = arena_new(WORKFLOW_ARENA_BYTES_MAX);
+    job->arena = arena_new(queue->args->memory_bytes_max);
     workflow_problems_init(&problems, job->arena);
     workflow_har_init(&job->har, job->arena);
     struct watcher watcher = {.lines = queue->args->json ? NULL : &lines, .har = &job->har};

@@ -458,3 +458,20 @@ test('loops end at their limits, exit 1', async () => {
     server.close();
   }
 });
+
+test('answers that do not fit the memory end the run, exit 1', async () => {
+  const body = JSON.stringify({ n: 'x'.repeat(1e6) });
+  const server = await listen((socket) => socket.end(head(200, { ...json, 'Content-Length': body.length }) + body));
+  const step = { stepId: 's', operationId: 'a', onSuccess: [{ name: 'round', type: 'goto', stepId: 's' }] };
+  const file = path.join(root, 'heap.json');
+  writeFileSync(file, document({ workflows: [{ workflowId: 'w', steps: [step] }] }));
+  const args = ['run', file, '--server', `api=${server.url}`, '--max-steps', '60'];
+  try {
+    const { memory_kb } = await ends([...args, '--max-memory', '33554432'], 1, /does not fit the memory|memory budget/);
+    if (!instrumented) assert.ok(memory_kb < 80_000, `${memory_kb} kB`);
+    await ends(args, 1, /more than 60 steps/);
+    await ends([...args, '--max-memory', '5'], 2, /from 1048576 to/);
+  } finally {
+    server.close();
+  }
+});

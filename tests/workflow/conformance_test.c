@@ -223,9 +223,9 @@ static void listen_for(struct bench *b, struct mock *mock, struct mock_answer *a
             buf_lit(&text, "Content-Encoding: gzip\r\n");
             assert_int_equal(gzip_compress(b->arena, body, 6, &body), STATUS_OK);
         }
-        answers[i] = (struct mock_answer){trick_of(string_of(answer, "fails", STR_NULL)),
-                                          status ? (unsigned)status->integer : 200,
-                                          arena_str(b->arena, buf_str(&text)), body};
+        answers[i] =
+            (struct mock_answer){trick_of(string_of(answer, "fails", STR_NULL)),
+                                 status ? (unsigned)status->integer : 200, arena_str(b->arena, buf_str(&text)), body};
         buf_fini(&text);
     }
     mock_set(mock, answers, count);
@@ -561,22 +561,23 @@ static void write_suites(struct buf *out)
     struct suite_count schema = count_cases(pattern, "remotes.txt");
     snprintf(pattern, sizeof pattern, "%sarazzo/*.txt", golden);
     struct suite_count facts = count_cases(pattern, "");
-    buf_printf(out,
-               "## Suites of others\n\n"
-               "| suite | cases | result | left out |\n|---|---|---|---|\n"
-               "| JSONPath Compliance Test Suite (RFC 9535), `tests/golden/jsonpath` | %zu, of which %zu are queries to "
-               "refuse | all pass | nothing |\n"
-               "| JSON Schema Test Suite, draft2020-12, required, `tests/golden/jsonschema` | %zu, of which %zu do not "
-               "fit | all pass | the optional directories: `anchor`, `bignum`, `cross-draft`, "
-               "`dependencies-compatibility`, `dynamicRef`, `ecmascript-regex`, `float-overflow`, `format`, "
-               "`format-assertion`, `id`, `no-schema`, `non-bmp-regex`, `refOfUnknownKeyword`, `unknownKeyword` |\n"
-               "| expressions, texts and conditions of other runners' tests, `tests/golden/arazzo` | %zu | all pass | "
-               "extensions of one runner, named in the README there |\n\n"
-               "They are run by `src/jsonpath/golden_test.c`, `src/workflow/schema_golden_test.c` and "
-               "`src/workflow/golden_test.c`, which show every\ncase that comes out otherwise. References to "
-               "remote schemas are in the suite and pass; a document of inputs\nfinds only what its own file and the "
-               "files that it names hold.\n",
-               path.cases, path.special, schema.cases, schema.special, facts.cases);
+    buf_printf(
+        out,
+        "## Suites of others\n\n"
+        "| suite | cases | result | left out |\n|---|---|---|---|\n"
+        "| JSONPath Compliance Test Suite (RFC 9535), `tests/golden/jsonpath` | %zu, of which %zu are queries to "
+        "refuse | all pass | nothing |\n"
+        "| JSON Schema Test Suite, draft2020-12, required, `tests/golden/jsonschema` | %zu, of which %zu do not "
+        "fit | all pass | the optional directories: `anchor`, `bignum`, `cross-draft`, "
+        "`dependencies-compatibility`, `dynamicRef`, `ecmascript-regex`, `float-overflow`, `format`, "
+        "`format-assertion`, `id`, `no-schema`, `non-bmp-regex`, `refOfUnknownKeyword`, `unknownKeyword` |\n"
+        "| expressions, texts and conditions of other runners' tests, `tests/golden/arazzo` | %zu | all pass | "
+        "extensions of one runner, named in the README there |\n\n"
+        "They are run by `src/jsonpath/golden_test.c`, `src/workflow/schema_golden_test.c` and "
+        "`src/workflow/golden_test.c`, which show every\ncase that comes out otherwise. References to "
+        "remote schemas are in the suite and pass; a document of inputs\nfinds only what its own file and the "
+        "files that it names hold.\n",
+        path.cases, path.special, schema.cases, schema.special, facts.cases);
 }
 
 static void write_table(struct buf *out)
