@@ -16,7 +16,7 @@
 
 #define PIECE_BYTES      ((size_t)256 << 10) /* of JSON, packed less: a thread's turn is some milliseconds */
 #define PIECE_BYTES_MAX  ((size_t)64 << 20)  /* one line may be long */
-#define MEMORY_LEAST     ((size_t)4 << 20) /* of one export: enough for most */
+#define MEMORY_LEAST     ((size_t)4 << 20)   /* of one export: enough for most */
 #define PROJECTS_MAX     100000
 #define GZIP_LEVEL       1
 #define TERMINATED_EARLY "terminated early\n"
@@ -46,9 +46,9 @@ struct row_stream {
     size_t memory_bytes;     /* that it was given */
     bool admitted, begun, gzip;
     bool under_way; /* for the list of queries: in steps */
-    bool full; /* the piece */
-    bool done; /* `piece` is the last one */
-    bool gone; /* nobody waits for the rest */
+    bool full;      /* the piece */
+    bool done;      /* `piece` is the last one */
+    bool gone;      /* nobody waits for the rest */
     enum status status;
 };
 
@@ -66,9 +66,8 @@ static size_t memory_for_next(const struct row_streams *streams)
     const struct row_stream_limits *limits = &streams->limits;
     size_t left = limits->all_bytes_max - streams->bytes, some = least(streams);
     if (left < some) return 0;
-    size_t others = streams->count + 1 < (size_t)limits->concurrent_max
-                        ? (size_t)limits->concurrent_max - streams->count - 1
-                        : 0;
+    size_t others =
+        streams->count + 1 < (size_t)limits->concurrent_max ? (size_t)limits->concurrent_max - streams->count - 1 : 0;
     size_t kept = others < limits->all_bytes_max / 2 / some ? others * some : limits->all_bytes_max / 2;
     size_t most = limits->memory_bytes_max;
     return left < kept + some ? some : left - kept < most ? left - kept : most;

@@ -11,11 +11,11 @@
  * anybody as long as there is work, and between two reads, at most one round is decoded ahead. The first rounds are
  * small: who stops after a few events has not paid for many.
  *
- * Days. With by_day the runs are gone through once for each day that they have a part of, for its instants alone. Runs of
- * one day, the usual ones of new events, cost nothing more by that; of wider ones the times are read once a day.
+ * Days. With by_day the runs are gone through once for each day that they have a part of, for its instants alone. Runs
+ * of one day, the usual ones of new events, cost nothing more by that; of wider ones the times are read once a day.
  *
- * Memory: half of it for the reader's decoder, a quarter for those of the helpers together, a quarter for the batches. A
- * batch that is full (wide rows, or more of them than expected) ends its task early; the reader then goes on with the
+ * Memory: half of it for the reader's decoder, a quarter for those of the helpers together, a quarter for the batches.
+ * A batch that is full (wide rows, or more of them than expected) ends its task early; the reader then goes on with the
  * rest of that task itself, before the next batch, so the order stays. A task for which a helper has not enough (a run
  * with thousands of properties) the reader carries out itself, from its beginning.
  */
@@ -134,14 +134,13 @@ static uint32_t list_rows(const uint8_t *keep, uint32_t row, uint32_t rows, uint
     return count;
 }
 
-/* Decodes the first *some of the rows, or fewer where the batch has no room for them; none, when other rows are in it. */
+/* Decodes the first *some of the rows, or fewer where the batch lacks room; none, when it has others already. */
 static enum status fill_some(struct worker *worker, struct export_batch *batch, const uint32_t *picked, uint32_t *some,
                              struct error *error)
 {
     struct arena_mark mark = arena_mark_set(batch->arena);
     for (;; *some /= 2) {
-        enum status status =
-            rows_pick(&worker->rows, picked, *some, batch->arena, error, batch->rows + batch->count);
+        enum status status = rows_pick(&worker->rows, picked, *some, batch->arena, error, batch->rows + batch->count);
         if (status != STATUS_LIMIT || (*some == 1 && !batch->count)) return status;
         arena_rewind(batch->arena, mark);
         if (!batch->count) continue;
@@ -261,8 +260,7 @@ static bool next_task(struct export *e, struct task *ret)
             if (e->vector >= run->vectors || time_inside(part, run) == 0) continue;
             uint32_t count = task_vectors(part, run), left = run->vectors - e->vector;
             if (count > left) count = left;
-            *ret = (struct task){
-                .part = part, .run = e->run, .vector = e->vector, .vector_end = e->vector + count};
+            *ret = (struct task){.part = part, .run = e->run, .vector = e->vector, .vector_end = e->vector + count};
             e->vector += count;
             return true;
         }

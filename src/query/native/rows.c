@@ -6,8 +6,8 @@
 
 #include "base/json.h"
 
-#define GROUP_VALUES 8192 /* that are decoded at a time, or more where a run has many properties */
-#define LINE_BYTES_MAX   ((size_t)64 << 20)
+#define GROUP_VALUES   8192 /* that are decoded at a time, or more where a run has many properties */
+#define LINE_BYTES_MAX ((size_t)64 << 20)
 
 /* A property as JSON: where it has codes, `,"name":value` of each value that was met, else its values. Texts are kept
  * while there is room for them; a run of very many values is written value by value. */
