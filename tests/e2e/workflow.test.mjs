@@ -517,8 +517,10 @@ test('check: text, JSON and SARIF say the same', () => {
     assert.equal(run.tool.driver.rules[result.ruleIndex].id, result.ruleId);
     assert.ok(['error', 'warning'].includes(result.level));
     assert.ok(result.locations[0].physicalLocation.region.startLine >= 1);
-    assert.ok(text.stderr.includes(result.message.text), result.message.text);
+    assert.ok(text.stderr.includes(`${result.message.text} [${result.ruleId}]`), result.message.text);
   }
+  assert.match(text.stderr, /^field-unknown: correct its name, or begin it with x-$/m);
+  for (const problem of [...found.errors, ...found.warnings]) assert.ok(problem.rule && problem.hint && problem.line);
   assert.equal(cairn(['workflow', 'check', own.segment, '--format', 'sarif']).code, 0);
 });
 
