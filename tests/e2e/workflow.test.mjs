@@ -609,6 +609,28 @@ test('a trace and a JUnit report of a run with a retry, secrets masked', async (
   }
 });
 
+test('JUnit: a failure that an action leads on from is none, dependencies are suites', async () => {
+  const server = await mock((request) => (request.url === '/a' ? { status: 500 } : {}));
+  const { root, file } = flow([
+    {
+      workflowId: 'w',
+      dependsOn: ['base'],
+      steps: [step('one', 'a', { onFailure: [{ name: 'on', type: 'goto', stepId: 'two' }] }), step('two', 'b')],
+    },
+    { workflowId: 'base', steps: [step('s', 'b')] },
+  ]);
+  const report = path.join(root, 'junit.xml');
+  try {
+    const run = await cairnAsync(['workflow', 'run', file, '--workflow', 'w', '--server', `api=${server.url}`, '--junit', report]);
+    assert.equal(run.code, 0, run.stdout + run.stderr);
+    const xml = readFileSync(report, 'utf8');
+    assert.match(xml, /<testsuite name="base" tests="1" failures="0"[^]*<testsuite name="w" tests="2" failures="0" errors="0"/);
+    assert.match(xml, /name="one" [^>]*>\s*<skipped/);
+  } finally {
+    server.close();
+  }
+});
+
 test('several workflows at the same time, dependencies in their order', async () => {
   const server = await mock((request) => (request.url.startsWith('/b') ? { status: 500 } : {}));
   const { file } = flow([
