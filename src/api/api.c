@@ -15,6 +15,7 @@
 #include "api/record.h"
 #include "api/lookups.h"
 #include "api/query_job.h"
+#include "api/query_list.h"
 #include "api/response.h"
 #include "api/retention.h"
 #include "api/saved.h"
@@ -139,6 +140,9 @@ static const struct http_route routes[] = {
     {.methods = HTTP_METHOD_DELETE,
      .path = "/api/app/projects/{project_id}/deletions/{id}",
      .handler = api_deletions_cancel},
+    {.methods = HTTP_METHOD_GET, .path = "/api/app/queries", .handler = api_queries_list},
+    {.methods = HTTP_METHOD_DELETE, .path = "/api/app/queries/{id}", .handler = api_queries_stop},
+    {.methods = HTTP_METHOD_GET, .path = "/api/app/projects/{project_id}/queries", .handler = api_queries_list},
     {.methods = HTTP_METHOD_GET, .path = "/api/app/projects/{project_id}/identities", .handler = api_identities_get},
     {.methods = HTTP_METHOD_DELETE,
      .path = "/api/app/projects/{project_id}/identities",

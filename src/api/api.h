@@ -17,6 +17,8 @@ struct meta_reader;
 struct meta_view;
 struct replays;
 struct profile_sessions;
+struct queries;
+struct query_cache;
 struct row_streams;
 struct store;
 struct workers;
@@ -49,6 +51,8 @@ struct api {
     struct lookup *lookup;
     uint64_t lookup_file_bytes_max;    /* of a table as CSV, as sent and as unpacked */
     struct profile_sessions *sessions; /* answers in pages */
+    struct queries *queries;           /* that are under way */
+    struct query_cache *cache;
     struct row_streams *streams;       /* long answers under way */
     struct saved_limits saved;
     struct api_query_limits query;

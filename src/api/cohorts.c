@@ -1,6 +1,7 @@
 #include "api/cohorts.h"
 
 #include "api/query_job.h"
+#include "api/query_question.h"
 #include "api/saved.h"
 #include "base/civil.h"
 #include "base/json.h"
@@ -13,6 +14,7 @@ struct size {
     uint64_t count;
     struct error why;
     struct str group_key; /* NULL data: users */
+    bool by_clock;        /* what was done in the last so many days is another number a moment later */
 };
 
 /* An expression that fails at a profile, or takes too much memory, fails for this cohort alone: the others are told. */
@@ -26,6 +28,7 @@ static enum status count_profiles(struct query_job *job, const struct meta_saved
     *ret_size = (struct size){.why = ERROR_INIT};
     TRY(saved_cohort(saved, job->request->arena, &job->error, &plan));
     ret_size->group_key = plan.group_key;
+    ret_size->by_clock = plan.behavior_count > 0 || text_says_today(saved->definition);
     enum status status = executor->profiles->numbers(executor, &plan, STR_NULL, 50, limits, &ret_size->why, &numbers);
     ret_size->known = status == STATUS_OK;
     if (ret_size->known) ret_size->count = numbers.profiles;
@@ -61,6 +64,7 @@ static enum status run(struct query_job *job)
     struct plan_limits limits = query_limits(job);
     struct meta_saved *saved;
     size_t count;
+    bool keep = true;
     TRY(meta_saved_list(job->api->meta, job->project->id, META_SAVED_COHORT, job->request->arena, &job->error, &saved,
                         &count));
     query_body_init(job);
@@ -74,8 +78,10 @@ static enum status run(struct query_job *job)
         }
         if (i) buf_byte(&job->body, ',');
         write_cohort(&job->body, &saved[i], &size);
+        keep &= size.known && !size.by_clock;
     }
     buf_byte(&job->body, ']');
+    if (keep) query_keep_answer(job, INT64_MAX);
     return query_body_check(job, "");
 }
 

@@ -8,8 +8,11 @@
 static enum status run(struct query_job *job)
 {
     struct executor *executor = job->api->executor;
+    struct plan_limits limits = query_limits(job);
     struct str *keys;
     size_t count;
+    plan_reads_profiles(&limits);
+    query_keep_answer(job, INT64_MAX);
     TRY(executor->profiles->group_keys(executor, (uint64_t)job->project->id, job->request->arena, &job->error, &keys,
                                        &count));
     query_body_init(job);

@@ -1,6 +1,7 @@
 #include "api/deletion.h"
 
 #include "api/profile_sessions.h"
+#include "api/query_cache.h"
 #include "base/civil.h"
 #include "base/log.h"
 #include "lookup/lookup.h"
@@ -317,6 +318,7 @@ static enum status run_locked(struct api *api, const struct meta_view *view, int
     if (status == STATUS_OK) status = carry_out(&finder, &request, zone, &failure);
     /* answers in pages would go on to show who is gone */
     if (!deletion.dry_run) profile_sessions_forget(api->sessions, (uint64_t)deletion.project_id);
+    if (!deletion.dry_run) query_cache_forget(api->cache, (uint64_t)deletion.project_id);
     judge(&finder, &deletion, status, rows_before, arena, &failure);
     TRY(meta_deletion_update(api->meta, &deletion, error));
     if (!deletion.dry_run)

@@ -184,6 +184,11 @@ enum status engage_read_plan(struct query_job *job, struct profile_plan *ret_pla
     return STATUS_OK;
 }
 
+void engage_keep_answer(struct query_job *job, const struct profile_plan *plan, bool as_of_given)
+{
+    if (!plan->behavior_count || as_of_given) query_keep_answer(job, INT64_MAX);
+}
+
 /* --- how they are given --- */
 
 enum status engage_read_page(struct query_job *job, struct engage_page *ret_page)

@@ -7,6 +7,9 @@
  * filter_by_cohort. *ret_as_of_given: the client said until when behaviours are counted. */
 enum status engage_read_plan(struct query_job *job, struct profile_plan *ret_plan, bool *ret_as_of_given) MUST_USE;
 
+/* The answer may be given again, unless it is about what people have done until now. */
+void engage_keep_answer(struct query_job *job, const struct profile_plan *plan, bool as_of_given);
+
 /* How they are given. */
 struct engage_page {
     int64_t page, page_size;

@@ -89,7 +89,7 @@ static enum status answer_session(struct query_job *job, const struct engage_pag
 
 /* A page of a list that is made for it, and kept when there is more of it. */
 static enum status answer_anew(struct query_job *job, const struct engage_page *page, const struct profile_plan *plan,
-                               uint64_t question)
+                               bool as_of_given, uint64_t question)
 {
     struct profile_sessions *sessions = job->api->sessions;
     struct executor *executor = job->api->executor;
@@ -103,6 +103,7 @@ static enum status answer_anew(struct query_job *job, const struct engage_page *
         text = str_from(made, sizeof made);
     }
     if (list->count <= (uint64_t)page->page_size) {
+        if (!page->session_id.data) engage_keep_answer(job, plan, as_of_given);
         enum status status = write_page(job, page, list, text);
         profile_list_free(list);
         return status;
@@ -135,7 +136,7 @@ static enum status run_engage(struct query_job *job)
         error_hint(&job->error, "begin with page 0 again, or send as_of_timestamp with every page");
         return STATUS_INVALID;
     }
-    return answer_anew(job, &page, &plan, question);
+    return answer_anew(job, &page, &plan, as_of_given, question);
 }
 
 void api_engage_query(struct http_request *request)

@@ -35,6 +35,7 @@ static enum status run_properties(struct query_job *job)
     struct profile_plan plan;
     bool as_of_given;
     TRY(engage_read_plan(job, &plan, &as_of_given));
+    engage_keep_answer(job, &plan, as_of_given);
     TRY(executor->profiles->properties(executor, &plan, &limits, &job->error, &properties));
     query_body_init(job);
     buf_lit(&job->body, "{\"results\":{");
@@ -109,6 +110,7 @@ static enum status run_stats(struct query_job *job)
     }
     if (text.data) TRY(stats_action_parse(text, &job->error, &action));
     TRY(engage_read_plan(job, &plan, &as_of_given));
+    engage_keep_answer(job, &plan, as_of_given);
     enum status status =
         executor->profiles->numbers(executor, &plan, action.of, action.percentile, &limits, &job->error, &numbers);
     /* positions are in the parameter */
@@ -159,6 +161,7 @@ static enum status run_revenue(struct query_job *job)
     TRY(params_choice(&job->params, "unit", units, 0, &job->error, &unit));
     range.unit = unit == 0 ? UNIT_DAY : unit == 1 ? UNIT_WEEK : UNIT_MONTH;
     TRY(engage_read_plan(job, &plan, &as_of_given));
+    engage_keep_answer(job, &plan, as_of_given);
     TRY(executor->profiles->revenue(executor, &plan, &range, &limits, &job->error, &revenue));
     query_body_init(job);
     buf_byte(&job->body, '{');

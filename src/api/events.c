@@ -38,9 +38,11 @@ static enum status read_range_or_all(struct query_job *job, struct plan *plan)
         TRY(report_read_range(job, plan));
     } else {
         report_last_days(plan, 1);
+        plan->unit = UNIT_DAY;
         plan->from_day = FIRST_DAY;
         plan->to_day += 2; /* import takes times a little ahead */
     }
+    report_keep_answer(job, plan->unit);
     plan->unit = UNIT_RANGE;
     return STATUS_OK;
 }
@@ -79,6 +81,7 @@ static enum status run_events(struct query_job *job)
         plan.label_count = plan.event_count;
         plan.limit = (uint32_t)plan.event_count;
     }
+    report_keep_answer(job, plan.unit);
     TRY(report_segment(job, &plan, &result));
     enum status status = answer_wanted(job, &result, plan.events, plan.event_count, csv);
     segmentation_free(&result);
@@ -124,6 +127,7 @@ static enum status run_properties(struct query_job *job)
     TRY(report_read_range(job, &plan));
     TRY(report_read_limit(job, VALUES_DEFAULT, LABELS_MAX, &plan));
     if (plan.labels && plan.limit < plan.label_count) plan.label_count = plan.limit;
+    report_keep_answer(job, plan.unit);
     TRY(report_segment(job, &plan, &result));
     enum status status;
     if (plan.labels) {
@@ -188,7 +192,9 @@ static enum status run_names(struct query_job *job)
     TRY(report_read_type(job, &plan));
     TRY(report_read_limit(job, NAMES_DEFAULT, LABELS_MAX, &limited));
     report_last_days(&plan, NAMES_DAYS);
+    plan.unit = UNIT_DAY;
     if (report_has_range(job)) TRY(report_read_range(job, &plan));
+    report_keep_answer(job, plan.unit);
     TRY(count_names(job, &plan, &names, &count));
     query_body_init(job);
     buf_byte(&job->body, '[');
@@ -247,6 +253,7 @@ static enum status run_top(struct query_job *job)
     TRY(report_read_type(job, &plan));
     TRY(report_read_limit(job, TOP_DEFAULT, LABELS_MAX, &limited));
     report_last_days(&plan, 1);
+    query_keep_answer(job, query_next_local(job, 60000));
     TRY(count_names(job, &plan, &names, &count));
     if (count > limited.limit) count = limited.limit;
     up_to_now(&plan);

@@ -1,6 +1,7 @@
 #include "api/funnels.h"
 
 #include "api/query_job.h"
+#include "api/query_question.h"
 #include "api/saved.h"
 #include "base/civil.h"
 #include "base/csv.h"
@@ -28,6 +29,7 @@ static enum status run_list(struct query_job *job)
 {
     struct meta_saved *saved;
     size_t count;
+    query_keep_answer(job, INT64_MAX);
     TRY(meta_saved_list(job->api->meta, job->project->id, META_SAVED_FUNNEL, job->request->arena, &job->error, &saved,
                         &count));
     query_body_init(job);
@@ -67,6 +69,7 @@ static enum status read_funnel(struct query_job *job, struct question *question)
     }
     TRY(status);
     TRY(saved_funnel(&saved, arena, &job->error, &question->definition));
+    query_keep_answer(job, text_says_today(saved.definition) ? query_next_local(job, DAY_MS) : INT64_MAX);
     question->goals = arena_new_array(arena, struct str, question->definition.step_count);
     for (size_t i = 0; i < question->definition.step_count && question->goals; i++) {
         question->goals[i] = funnel_step_goal(&question->definition, i, arena);

@@ -1,22 +1,23 @@
 #include "api/query_job.h"
 
+#include "api/query_question.h"
 #include "api/rate.h"
 #include "api/response.h"
+#include "base/civil.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/number.h"
+#include "http/server.h"
 #include "os/clock.h"
 
 #include <stdio.h>
 
-struct plan_limits query_limits(const struct query_job *job)
+#define PARAMETERS_BYTES_MAX 4096 /* of a query in the list, for people */
+
+struct plan_limits query_limits(struct query_job *job)
 {
-    const struct api_query_limits *limits = &job->api->query;
-    return (struct plan_limits){
-        .memory_bytes_max = limits->memory_bytes_max,
-        .buckets_max = limits->buckets_max,
-        .deadline_ns = os_monotonic_ns() + limits->timeout_ms * 1000000,
-    };
+    return queries_limits_of(&job->entry, job->api->query.buckets_max);
 }
 
 void query_body_init(struct query_job *job)
@@ -35,12 +36,6 @@ enum status query_body_check(struct query_job *job, const char *hint)
 
 /* --- who --- */
 
-/* 401: who you are could not be told; 403: you may not. */
-static enum status fail_auth(struct query_job *job, int status)
-{
-    return job->status = status, STATUS_DENIED;
-}
-
 static enum status project_asked_for(struct query_job *job, int64_t *ret_id)
 {
     struct str in_path = http_request_param(job->request, "project_id");
@@ -50,47 +45,107 @@ static enum status project_asked_for(struct query_job *job, int64_t *ret_id)
                      STR_ARG(str_slice(in_path, 0, 64)));
 }
 
+enum status query_find_asker(struct api *api, struct meta_view *view, const struct credentials *credentials,
+                             struct error *error, struct meta_credential *ret_asker, int *ret_status)
+{
+    struct meta_credential asker = {.kind = META_CREDENTIAL_ACCOUNT};
+    if (!credentials->username.data) {
+        error_set(error, STATUS_DENIED, "Unable to authenticate request");
+        error_hint(error, "send Basic credentials: a service account's username and secret");
+        *ret_status = 401;
+        return STATUS_DENIED;
+    }
+    if (!credentials_resolve(api->meta, view, credentials, &asker)) {
+        enum status status =
+            meta_account_verify(api->meta, view, credentials->username, credentials->secret, error, &asker.account);
+        if (status == STATUS_DENIED) {
+            error_set(error, STATUS_DENIED, "Unable to authenticate request");
+            *ret_status = 401;
+        }
+        TRY(status);
+    }
+    *ret_asker = asker;
+    return STATUS_OK;
+}
+
 static enum status authorize(struct query_job *job)
 {
-    struct api *api = job->api;
     struct meta_credential credential;
     struct error *error = &job->error;
     int64_t project_id;
-    if (!job->credentials.username.data) {
-        error_set(error, STATUS_DENIED, "Unable to authenticate request");
-        error_hint(error, "send Basic credentials: a service account's username and secret");
-        return fail_auth(job, 401);
-    }
-    if (!credentials_resolve(api->meta, job->view, &job->credentials, &credential)) {
-        enum status status = meta_account_verify(api->meta, job->view, job->credentials.username,
-                                                 job->credentials.secret, error, &credential.account);
-        if (status == STATUS_DENIED) error_set(error, STATUS_DENIED, "Unable to authenticate request");
-        if (status != STATUS_OK) return status == STATUS_DENIED ? fail_auth(job, 401) : status;
-        credential.kind = META_CREDENTIAL_ACCOUNT;
-        credential.project = NULL;
-    }
+    TRY(query_find_asker(job->api, job->view, &job->credentials, error, &credential, &job->status));
+    job->entry.account =
+        credential.kind == META_CREDENTIAL_ACCOUNT ? credential.account->username : STR("project secret");
     TRY(project_asked_for(job, &project_id));
     enum status status = meta_authorize(job->view, &credential, project_id, META_PERMISSION_READ, error, &job->project);
     if (status == STATUS_INVALID) {
         error_set(error, STATUS_INVALID, "project_id is required");
         error_hint(error, "a service account may belong to several projects: say which one is asked for");
     }
-    return status == STATUS_DENIED ? fail_auth(job, 403) : status;
+    if (status == STATUS_DENIED) job->status = 403;
+    return status;
+}
+
+/* --- the cache --- */
+
+int64_t query_next_local(const struct query_job *job, int64_t unit_ms)
+{
+    int64_t local_ms = timezone_to_local_ms(job->zone, job->now_ms);
+    int64_t next_ms = job->now_ms + (floor_div(local_ms, unit_ms) + 1) * unit_ms - local_ms;
+    int64_t change_ms = timezone_next_change_ms(job->zone, job->now_ms);
+    return change_ms < next_ms ? change_ms : next_ms;
+}
+
+void query_keep_answer(struct query_job *job, int64_t until_ms)
+{
+    int64_t tomorrow_ms = question_says_today(&job->params) ? query_next_local(job, DAY_MS) : INT64_MAX;
+    if (until_ms > tomorrow_ms) until_ms = tomorrow_ms;
+    if (!job->keep_until_ms || until_ms < job->keep_until_ms) job->keep_until_ms = until_ms;
+}
+
+/* Endpoints are told apart by what runs; the route may carry what distinguishes those that share it. */
+static void write_question(struct query_job *job)
+{
+    struct buf key = BUF_INIT((size_t)16 << 20);
+    char endpoint[64];
+    int size = snprintf(endpoint, sizeof endpoint, "%p %p", (void *)(uintptr_t)job->run, job->request->route->user);
+    question_write_key(&key, str_from(endpoint, (size_t)size), job->request, &job->params);
+    if (buf_status(&key) == STATUS_OK) job->question = arena_str(job->request->arena, buf_str(&key));
+    buf_fini(&key);
+    if (job->question.data) job->entry.question = hash_bytes(job->question.data, job->question.size, job->entry.project) | 1;
+}
+
+/* The stamp is read before the query begins, so that whatever is written meanwhile makes its answer an old one. */
+static bool find_answer(struct query_job *job)
+{
+    if (!job->question.data) return false;
+    job->stamp =
+        (struct query_stamp){store_changes(job->api->store, job->entry.project), meta_view_serial(job->view)};
+    if (str_eq_nocase(http_request_field(job->request, "cache-control"), STR("no-cache"))) return false;
+    query_body_init(job);
+    if (!query_cache_get(job->api->cache, job->entry.project, job->question, &job->stamp, job->now_ms, &job->body,
+                         &job->content_type)) {
+        buf_fini(&job->body);
+        return false;
+    }
+    job->source = QUERY_HIT;
+    return true;
+}
+
+static void keep_answer(struct query_job *job)
+{
+    if (!job->keep_until_ms || !job->question.data || job->respond || (job->status && job->status != 200)) return;
+    job->source = QUERY_MISS;
+    query_cache_put(job->api->cache, job->entry.project, job->question,
+                    &(struct cached_answer){.stamp = job->stamp,
+                                            .profiles_matter = atomic_load(&job->entry.progress.profiles_read),
+                                            .from_ms = job->now_ms,
+                                            .until_ms = job->keep_until_ms,
+                                            .content_type = job->content_type},
+                    buf_str(&job->body));
 }
 
 /* --- the stages --- */
-
-static enum status run(struct query_job *job)
-{
-    TRY(params_parse(job->request, &job->error, &job->params));
-    TRY(authorize(job));
-    if (!rate_allows((uint64_t)job->project->id, job->api->query.rate_per_hour, job->now_ms)) {
-        job->status = 429;
-        return error_set(&job->error, STATUS_LIMIT, "Query rate limit exceeded");
-    }
-    TRY(timezone_load(job->project->timezone, &job->error, &job->zone));
-    return job->run(job);
-}
 
 static int status_of(enum status status)
 {
@@ -119,8 +174,15 @@ void query_refuse(struct http_request *request, int status, const struct error *
     buf_byte(&body, '}');
     if (status == 401) http_header_add(request, "WWW-Authenticate", STR("Basic realm=\"cairn\""));
     if (status == 429) http_header_add(request, "Retry-After", STR("60"));
-    if (status == 503) http_header_add(request, "Retry-After", STR(RESPONSE_RETRY_AFTER_S));
+    /* Who stops a query does not want to see it again. */
+    if (status == 503 && error->status != STATUS_CANCELLED)
+        http_header_add(request, "Retry-After", STR(RESPONSE_RETRY_AFTER_S));
     http_respond_buf(request, status, "application/json", &body);
+}
+
+static enum log_level log_level_of(enum status status)
+{
+    return status == STATUS_CANCELLED ? LOG_INFO : status == STATUS_UNAVAILABLE ? LOG_WARN : LOG_ERROR;
 }
 
 static void answer(struct http_request *request, void *arg)
@@ -131,24 +193,35 @@ static void answer(struct http_request *request, void *arg)
         return;
     }
     if (job->status == 200) {
+        if (job->source != QUERY_NOT_CACHED)
+            http_header_add(request, "X-Cairn-Cache", job->source == QUERY_HIT ? STR("hit") : STR("miss"));
         http_respond_buf(request, 200, job->content_type, &job->body);
         return;
     }
-    if (job->status >= 500) log_failure(LOG_ERROR, "query_failed", &job->error);
+    if (job->status >= 500) log_failure(log_level_of(job->error.status), "query_failed", &job->error);
     query_refuse(request, job->status, &job->error);
+}
+
+/* A query that was told to end says why instead of how. */
+static void explain_stop(struct query_job *job, enum status status)
+{
+    if (status != STATUS_CANCELLED || !atomic_load(job->entry.cancelled)) return;
+    job->status = 503;
+    error_set(&job->error, STATUS_CANCELLED,
+              atomic_load(&job->entry.stopped) ? "the query was stopped" : "the client has closed the connection");
 }
 
 void query_failed(struct query_job *job, enum status status)
 {
     job->status = status_of(status);
+    explain_stop(job, status);
     answer(job->request, job);
 }
 
-/* On a worker thread. */
-static void work(void *arg)
+/* The last thing that another thread than the loop's does. */
+static void finish(struct query_job *job, enum status status)
 {
-    struct query_job *job = arg;
-    enum status status = run(job);
+    explain_stop(job, status);
     if (status == STATUS_OK)
         job->status = 200;
     else if (!job->status)
@@ -157,7 +230,85 @@ static void work(void *arg)
     http_request_complete(job->request, answer, job);
 }
 
-void query_start(struct http_request *request, enum status (*run_query)(struct query_job *job))
+static bool is_put_back(struct query_job *job, enum status status)
+{
+    return status == STATUS_CANCELLED && atomic_load(&job->entry.turn.put_back) && !atomic_load(job->entry.cancelled);
+}
+
+static void run(struct query_entry *entry, enum status admitted)
+{
+    struct query_job *job = (struct query_job *)((char *)entry - offsetof(struct query_job, entry));
+    enum status status = admitted;
+    if (admitted == STATUS_OK) {
+        status = timezone_load(job->project->timezone, &job->error, &job->zone);
+        if (status == STATUS_OK) status = job->run(job);
+        if (is_put_back(job, status)) {
+            buf_fini(&job->body);
+            job->error = ERROR_INIT;
+            job->status = 0;
+            job->keep_until_ms = 0;
+            queries_put_back(entry);
+            return;
+        }
+        if (status == STATUS_OK && job->respond)
+            queries_stream(entry, job->streams_bytes);
+        else
+            queries_leave(entry);
+        if (status == STATUS_OK) keep_answer(job);
+    } else {
+        job->error = entry->refusal;
+    }
+    finish(job, status);
+}
+
+static void describe(struct query_job *job)
+{
+    struct buf text = BUF_INIT((size_t)64 << 10);
+    question_write_parameters(&text, &job->params, PARAMETERS_BYTES_MAX);
+    if (buf_status(&text) == STATUS_OK) job->entry.parameters = arena_str(job->request->arena, buf_str(&text));
+    if (!job->entry.parameters.data) job->entry.parameters = STR("{}");
+    job->entry.endpoint = job->request->path;
+    buf_fini(&text);
+}
+
+static enum status prepare(struct query_job *job, bool *ret_found)
+{
+    const struct api_query_limits *limits = &job->api->query;
+    struct query_entry *entry = &job->entry;
+    int64_t timeout_ms;
+    TRY(params_parse(job->request, &job->error, &job->params));
+    TRY(authorize(job));
+    TRY(params_int(&job->params, "timeout_ms", 1, INT64_MAX, limits->timeout_ms, &job->error, &timeout_ms));
+    entry->project = (uint64_t)job->project->id;
+    write_question(job);
+    if ((*ret_found = find_answer(job))) return STATUS_OK;
+    if (!rate_allows(entry->project, limits->rate_per_hour, job->now_ms)) {
+        job->status = 429;
+        return error_set(&job->error, STATUS_LIMIT, "Query rate limit exceeded");
+    }
+    describe(job);
+    entry->deadline_ns =
+        job->begun_ns + (timeout_ms < limits->timeout_ms ? timeout_ms : limits->timeout_ms) * 1000000;
+    entry->cancelled = http_request_cancelled_flag(job->request);
+    entry->run = run;
+    return STATUS_OK;
+}
+
+/* On a worker thread. */
+static void work(void *arg)
+{
+    struct query_job *job = arg;
+    bool found = false;
+    enum status status = prepare(job, &found);
+    if (status == STATUS_OK && !found) {
+        status = queries_enter(job->api->queries, &job->entry, &job->error);
+        if (status == STATUS_OK) return; /* another thread has it already */
+        if (status == STATUS_LIMIT) job->status = 429;
+    }
+    finish(job, status);
+}
+
+static void start(struct http_request *request, enum status (*run_query)(struct query_job *job), bool is_long)
 {
     struct query_job *job = arena_new_array(request->arena, struct query_job, 1);
     struct error error;
@@ -169,8 +320,11 @@ void query_start(struct http_request *request, enum status (*run_query)(struct q
     job->request = request;
     job->api = request->context;
     job->now_ms = os_now_ms();
+    job->begun_ns = os_monotonic_ns();
     job->content_type = "application/json";
     job->run = run_query;
+    job->entry.is_long = is_long;
+    job->entry.may_begin_again = true;
     if (credentials_parse(request, &job->error, &job->credentials) != STATUS_OK) {
         job->status = 401;
         answer(request, job);
@@ -182,4 +336,14 @@ void query_start(struct http_request *request, enum status (*run_query)(struct q
     job->status = 503;
     error_set(&job->error, STATUS_UNAVAILABLE, "too many queries are waiting");
     answer(request, job);
+}
+
+void query_start(struct http_request *request, enum status (*run_query)(struct query_job *job))
+{
+    start(request, run_query, false);
+}
+
+void query_start_long(struct http_request *request, enum status (*run_query)(struct query_job *job))
+{
+    start(request, run_query, true);
 }

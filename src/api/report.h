@@ -39,6 +39,10 @@ enum status report_read_format(struct query_job *job, bool *ret_csv) MUST_USE;
 /* properties["…"], as an expression for a plan. */
 enum status report_property(struct query_job *job, struct str name, struct str *ret_expression) MUST_USE;
 
+/* The answer may be given again (query_job.h): with dates always, otherwise until the next of the plan's units begins;
+ * UNIT_MINUTE stands for whoever looks at the clock. */
+void report_keep_answer(struct query_job *job, enum plan_unit unit);
+
 /* --- asking: report.c --- */
 
 /* With the lookup tables and the profiles of groups as they are now. */

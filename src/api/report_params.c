@@ -119,6 +119,13 @@ void report_last_days(struct plan *plan, int64_t days)
     plan->from_day = plan->to_day - days + 1;
 }
 
+void report_keep_answer(struct query_job *job, enum plan_unit unit)
+{
+    bool dates = params_get(&job->params, "from_date").data || params_get(&job->params, "to_date").data;
+    int64_t unit_ms = unit == UNIT_MINUTE ? 60000 : unit == UNIT_HOUR ? HOUR_MS : DAY_MS;
+    query_keep_answer(job, dates ? INT64_MAX : query_next_local(job, unit_ms));
+}
+
 bool report_has_range(const struct query_job *job)
 {
     const struct params *params = &job->params;

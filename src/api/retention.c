@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "api/report.h"
+#include "base/civil.h"
 #include "base/csv.h"
 #include "base/json.h"
 
@@ -210,6 +211,18 @@ static void write_frequency_csv(struct buf *body, const struct frequency *result
 
 /* --- running --- */
 
+/* Young cohorts grow an interval at a time: where that is, is a matter of the offsets of the project's zone, which have been
+ * quarters of hours since 1973. */
+static void keep_retention(struct query_job *job, const struct plan *plan)
+{
+    int64_t quarter_ms = INT64_C(900000), last_ms = retention_interval_ms(plan) * plan->retention.interval_count;
+    bool grown = job->now_ms > (plan->to_day + 2) * DAY_MS + last_ms;
+    if (grown)
+        query_keep_answer(job, INT64_MAX);
+    else if (plan->from_day >= civil_to_days(1973, 1, 1))
+        query_keep_answer(job, (job->now_ms / quarter_ms + 1) * quarter_ms);
+}
+
 static enum status run_retention(struct query_job *job)
 {
     struct plan plan = report_plan(job);
@@ -220,6 +233,7 @@ static enum status run_retention(struct query_job *job)
     TRY(read_births(job, &plan));
     TRY(read_intervals(&job->params, &job->error, &plan));
     TRY(read_unbounded(&job->params, &job->error, &plan.retention.unbounded));
+    keep_retention(job, &plan);
     TRY(report_retention(job, &plan, &result));
     query_body_init(job);
     if (csv) {
@@ -245,6 +259,7 @@ static enum status run_addiction(struct query_job *job)
     TRY(read_unit(&job->params, "addiction_unit", active_names, &job->error, &active));
     plan.unit = units[unit];
     plan.active_unit = active ? UNIT_DAY : UNIT_HOUR;
+    query_keep_answer(job, INT64_MAX);
     TRY(report_frequency(job, &plan, &result));
     query_body_init(job);
     if (csv) {

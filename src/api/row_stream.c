@@ -43,6 +43,7 @@ struct row_stream {
     struct deflate *deflate; /* NULL: goes out as it is */
     struct buf piece;        /* the next one */
     bool admitted, begun, gzip;
+    bool under_way; /* for the list of queries: in steps */
     bool full; /* the piece */
     bool done; /* `piece` is the last one */
     bool gone; /* nobody waits for the rest */
@@ -125,6 +126,8 @@ static void release(struct row_stream *stream)
     stream->joins = NULL;
     deflate_free(stream->deflate);
     stream->deflate = NULL;
+    if (stream->under_way) queries_leave(&stream->job->entry);
+    stream->under_way = false;
     meta_view_unref(stream->view);
     stream->view = NULL;
     leave(stream);
@@ -171,13 +174,22 @@ static enum status begin_gzip(struct row_stream *stream)
     return STATUS_OK;
 }
 
+/* Nobody waits for more. Who stops an export by the list of queries is not its client, who is told. */
+static bool is_gone(const struct row_stream *stream)
+{
+    return http_request_cancelled(stream->job->request) && !atomic_load(&stream->job->entry.stopped);
+}
+
 /* What helps an export is not what helps a query. */
 static void hint(const struct row_stream *stream, enum status status)
 {
     struct error *error = &stream->job->error;
     if (status == STATUS_LIMIT && (!error->hint[0] || strstr(error->hint, "query.memory_max")))
         error_hint(error, "use a shorter range, or raise export.memory_max");
-    if (status == STATUS_CANCELLED) error_hint(error, "use a shorter range, or raise export.time_max");
+    if (status == STATUS_CANCELLED && atomic_load(&stream->job->entry.stopped))
+        error_set(error, STATUS_CANCELLED, "the query was stopped");
+    else if (status == STATUS_CANCELLED)
+        error_hint(error, "use a shorter range, or raise export.time_max");
 }
 
 static void give(struct http_request *request, void *arg);
@@ -187,13 +199,14 @@ static void fill(void *arg)
     struct row_stream *stream = arg;
     struct query_job *job = stream->job;
     stream->piece = BUF_INIT(PIECE_BYTES_MAX);
+    queries_step_begin(&job->entry);
     do {
-        stream->gone |= http_request_cancelled(job->request);
+        stream->gone |= is_gone(stream);
         if (stream->gone) break;
         stream->status = read_piece(stream);
         if (stream->status == STATUS_OK) stream->status = begin_gzip(stream);
         hint(stream, stream->status);
-        stream->gone |= http_request_cancelled(job->request);
+        stream->gone |= is_gone(stream);
         if (stream->gone || (stream->status != STATUS_OK && !stream->begun)) break;
         if (stream->status != STATUS_OK) {
             stream->done = true;
@@ -201,6 +214,7 @@ static void fill(void *arg)
         }
         if (stream->deflate) pack(stream);
     } while (!stream->piece.size && !stream->done && !stream->piece.failed);
+    queries_step_end(&job->entry);
     if (stream->done || stream->gone || stream->status != STATUS_OK) release(stream);
     http_request_complete(job->request, give, stream);
 }
@@ -265,7 +279,9 @@ static void give(struct http_request *request, void *arg)
 
 static void start(struct http_request *request, struct query_job *job)
 {
-    go_on(request, job->later);
+    struct row_stream *stream = job->later;
+    stream->under_way = true;
+    go_on(request, stream);
 }
 
 static enum status open_rows(struct row_stream *stream)
@@ -292,14 +308,13 @@ enum status row_stream_run(struct query_job *job, const struct plan *plan, enum 
     stream->plan.rows_as_json = true;
     stream->time = time;
     stream->view = meta_view_ref(job->view);
-    stream->limits = (struct plan_limits){
-        .memory_bytes_max = streams->limits.memory_bytes_max,
-        .buckets_max = 1,
-        .deadline_ns = os_monotonic_ns() + streams->limits.time_max_ms * 1000000,
-        .cancelled = http_request_cancelled_flag(job->request),
-    };
+    stream->limits = query_limits(job);
+    stream->limits.memory_bytes_max = streams->limits.memory_bytes_max;
+    stream->limits.buckets_max = 1;
+    stream->limits.deadline_ns = os_monotonic_ns() + streams->limits.time_max_ms * 1000000;
     job->content_type = "text/plain; charset=utf-8";
     job->later = stream;
+    job->streams_bytes = streams->limits.memory_bytes_max;
     job->respond = start;
     enum status status = open_rows(stream);
     hint(stream, status);

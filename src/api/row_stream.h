@@ -8,7 +8,8 @@
  *     stream thread    reads and packs a piece
  *        loop          gives it to the server; when the client has taken it, again
  *
- * Between two pieces nothing runs. What is held then is the snapshot, the round of rows that is decoded ahead, and the
+ * Between two pieces nothing runs. The stream is in the list of queries (queries.h) until its end, and reads a piece when
+ * it is its turn there, so that many exports do not keep a dashboard waiting. What is held then is the snapshot, the round of rows that is decoded ahead, and the
  * state of gzip, all within export.memory_max; the place among export.concurrent_max of the project and within
  * export.memory. They are given back when the answer is complete, when the client is gone, and after export.time_max.
  *

@@ -24,6 +24,7 @@ static enum status read_plan(struct query_job *job, struct plan *ret_plan, bool 
     TRY(report_read_format(job, ret_csv));
     TRY(report_read_range(job, &plan));
     plan.where = params_get(&job->params, "where");
+    report_keep_answer(job, plan.unit);
     *ret_plan = plan;
     return STATUS_OK;
 }

@@ -33,6 +33,7 @@ int cmd_identity(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_lookup(int argc, char **argv);
+int cmd_queries(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_workflow(int argc, char **argv);
 

@@ -14,6 +14,7 @@ static const struct command commands[] = {
     {"lookup", cmd_lookup, "create, fill, join, list and delete lookup tables"},
     {"funnel", cmd_funnel, "create, list, show and delete saved funnels"},
     {"delete", cmd_delete, "delete events: of people, that match, or old ones"},
+    {"queries", cmd_queries, "show and stop what a server is computing"},
     {"identity", cmd_identity, "tell who an id is, undo links between ids"},
     {"workflow", cmd_workflow, "run and check Arazzo workflow documents"},
     {"inspect", cmd_inspect, "show what is on disk, and where the bytes go"},

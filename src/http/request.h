@@ -21,6 +21,8 @@
 #include "base/error.h"
 #include "base/str.h"
 
+#include <stdatomic.h>
+
 /* Bits, so that a route can allow several. */
 enum http_method {
     HTTP_METHOD_GET = 1 << 0,
@@ -78,8 +80,9 @@ bool http_request_accepts_gzip(const struct http_request *request) MUST_USE;
 /* True once the client has closed its side, so that nobody waits for the answer. Any thread; a hint to stop
  * working, the request is still to be completed and answered. */
 bool http_request_cancelled(const struct http_request *request) MUST_USE;
-/* The flag behind it, for work that looks at one. It lives as long as the request. */
-const _Atomic bool *http_request_cancelled_flag(const struct http_request *request) MUST_USE;
+/* The flag behind it, for work that looks at one. It lives as long as the request. Who else sets it, any thread, has the
+ * request count as cancelled. */
+_Atomic bool *http_request_cancelled_flag(struct http_request *request) MUST_USE;
 
 /* Adds a field to the answer. Both texts are copied; control bytes in the value become "?". The server
  * itself writes Date, Content-Length, Connection and Content-Type: do not add these. Loop thread, or the

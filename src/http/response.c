@@ -46,9 +46,9 @@ bool http_request_cancelled(const struct http_request *request)
     return atomic_load(&exchange->cancelled);
 }
 
-const _Atomic bool *http_request_cancelled_flag(const struct http_request *request)
+_Atomic bool *http_request_cancelled_flag(struct http_request *request)
 {
-    return &((const struct http_exchange *)request)->cancelled;
+    return &exchange_of(request)->cancelled;
 }
 
 void http_request_complete(struct http_request *request, void (*run)(struct http_request *request, void *arg),

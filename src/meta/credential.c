@@ -253,6 +253,7 @@ static const struct {
     [META_PERMISSION_IMPORT] = {META_ROLE_ADMIN, true, true, "import data"},
     [META_PERMISSION_SETTINGS] = {META_ROLE_ADMIN, false, false, "change the project's settings"},
     [META_PERMISSION_OWN] = {META_ROLE_OWNER, false, false, "delete the project or manage its accounts"},
+    [META_PERMISSION_WATCH] = {META_ROLE_ADMIN, true, false, "see or stop the queries of others"},
 };
 
 static const struct meta_membership *membership_find(const struct meta_account *account, int64_t project_id)

@@ -227,16 +227,16 @@ static void test_authorize(void **state)
         struct meta_credential credential;
         const char *allowed;
     } rows[] = {
-        {{.kind = META_CREDENTIAL_NONE}, "nnnnn"},
-        {{META_CREDENTIAL_ACCOUNT, meta_view_account(view, STR("owner")), NULL}, "yyyyy"},
-        {{META_CREDENTIAL_ACCOUNT, meta_view_account(view, STR("ci")), NULL}, "yyyyn"},
-        {{META_CREDENTIAL_ACCOUNT, meta_view_account(view, STR("analyst")), NULL}, "yynnn"},
-        {{META_CREDENTIAL_ACCOUNT, meta_view_account(view, STR("consumer")), NULL}, "ynnnn"},
-        {{META_CREDENTIAL_PROJECT_SECRET, NULL, one}, "yyynn"},
-        {{META_CREDENTIAL_PROJECT_TOKEN, NULL, one}, "nnynn"},
+        {{.kind = META_CREDENTIAL_NONE}, "nnnnnn"},
+        {{META_CREDENTIAL_ACCOUNT, meta_view_account(view, STR("owner")), NULL}, "yyyyyy"},
+        {{META_CREDENTIAL_ACCOUNT, meta_view_account(view, STR("ci")), NULL}, "yyyyny"},
+        {{META_CREDENTIAL_ACCOUNT, meta_view_account(view, STR("analyst")), NULL}, "yynnnn"},
+        {{META_CREDENTIAL_ACCOUNT, meta_view_account(view, STR("consumer")), NULL}, "ynnnnn"},
+        {{META_CREDENTIAL_PROJECT_SECRET, NULL, one}, "yyynny"},
+        {{META_CREDENTIAL_PROJECT_TOKEN, NULL, one}, "nnynnn"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        for (int p = META_PERMISSION_READ; p <= META_PERMISSION_OWN; p++) {
+        for (int p = META_PERMISSION_READ; p <= META_PERMISSION_WATCH; p++) {
             const struct meta_project *project = NULL;
             enum status status =
                 meta_authorize(view, &rows[i].credential, 1, (enum meta_permission)p, &fixture->error, &project);

@@ -331,6 +331,8 @@ struct meta_view *meta_reader_view(struct meta_reader *reader, struct error *err
 enum status meta_view_load(struct meta *meta, struct error *error, struct meta_view **ret_view) MUST_USE;
 struct meta_view *meta_view_ref(struct meta_view *view);
 void meta_view_unref(struct meta_view *view);
+/* Another one for every view that was loaded since the database was opened: two views with the same number are one. */
+uint64_t meta_view_serial(const struct meta_view *view);
 
 /* By id and by username, ascending. */
 const struct meta_project *meta_view_projects(const struct meta_view *view, size_t *ret_count);
@@ -374,6 +376,7 @@ enum meta_permission {
     META_PERMISSION_IMPORT,   /* send events and profiles past the limits of /track; lookup tables */
     META_PERMISSION_SETTINGS, /* change the project, its schemas and its tokens */
     META_PERMISSION_OWN,      /* delete the project or its data, manage its accounts */
+    META_PERMISSION_WATCH,    /* see and stop the queries of others */
 };
 /* Whether the credential reaches so far in this project. `project_id` 0 means that the request names none: the
  * project is then the credential's own, and INVALID for an account. DENIED with the reason; for an account, an

@@ -81,11 +81,13 @@ struct meta {
     sqlite3 *loader;        /* opened with the first load */
     int64_t loaded_version; /* the loader's PRAGMA data_version when `view` was loaded */
     struct meta_view *view; /* the newest; NULL before the first load */
+    uint64_t view_serial;   /* of the newest */
     struct credentials credentials;
 };
 
 struct meta_view {
     atomic_uint references;
+    uint64_t serial;
     struct arena *arena;
     struct meta_project *projects;
     size_t project_count;

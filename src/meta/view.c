@@ -280,6 +280,7 @@ static enum status refresh_in_transaction(struct meta *meta, struct error *error
         return status;
     }
     meta_view_unref(meta->view);
+    view->serial = ++meta->view_serial;
     meta->view = view;
     meta->loaded_version = version;
     return STATUS_OK;
@@ -298,6 +299,11 @@ enum status meta_view_load(struct meta *meta, struct error *error, struct meta_v
     if (status == STATUS_OK) *ret_view = meta_view_ref(meta->view);
     pthread_mutex_unlock(&meta->view_lock);
     return status;
+}
+
+uint64_t meta_view_serial(const struct meta_view *view)
+{
+    return view->serial;
 }
 
 /* ---- Readers ---- */

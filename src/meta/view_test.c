@@ -78,10 +78,13 @@ static void test_change_of_another_process(void **state)
     struct meta_reader *reader = open_reader(fixture, meta);
     for (int i = 1; i <= ROUNDS; i++) {
         char byte;
+        uint64_t serial = meta_view_serial(meta_reader_view(reader, &fixture->error));
         assert_null(meta_view_project(meta_reader_view(reader, &fixture->error), i));
+        assert_int_equal(meta_view_serial(meta_reader_view(reader, &fixture->error)), serial);
         assert_int_equal(write(orders[1], "x", 1), 1);
         assert_int_equal(read(answers[0], &byte, 1), 1);
         assert_non_null(meta_view_project(meta_reader_view(reader, &fixture->error), i));
+        assert_int_not_equal(meta_view_serial(meta_reader_view(reader, &fixture->error)), serial);
     }
     close(orders[1]);
     close(answers[0]);

@@ -59,6 +59,7 @@
 #include "base/timezone.h"
 
 #include <math.h>
+#include <stdatomic.h>
 
 struct expr_join;
 
@@ -137,12 +138,35 @@ struct plan {
     size_t join_count;
 };
 
+/* What a run tells about itself while it is under way; executors add to it, from any of their threads. */
+struct plan_progress {
+    _Atomic uint64_t rows_total; /* that are to be looked at, as far as is known; a run in several passes adds each */
+    _Atomic uint64_t rows_done;
+    _Atomic bool profiles_read; /* so the answer depends on profiles, not on events alone */
+};
+
+struct turn;
 struct plan_limits {
     size_t memory_bytes_max;
     uint32_t buckets_max;
-    int64_t deadline_ns;           /* os_monotonic_ns; INT64_MAX: none */
-    const _Atomic bool *cancelled; /* NULL: cannot be */
+    int64_t deadline_ns;            /* os_monotonic_ns; INT64_MAX: none */
+    const _Atomic bool *cancelled;  /* NULL: cannot be */
+    struct plan_progress *progress; /* NULL: nobody asks */
+    struct turn *turn;              /* turns.h; NULL: there is nobody else */
 };
+
+static inline void plan_expects_rows(const struct plan_limits *limits, uint64_t rows)
+{
+    if (limits->progress) atomic_fetch_add_explicit(&limits->progress->rows_total, rows, memory_order_relaxed);
+}
+static inline void plan_passed_rows(const struct plan_limits *limits, uint64_t rows)
+{
+    if (limits->progress) atomic_fetch_add_explicit(&limits->progress->rows_done, rows, memory_order_relaxed);
+}
+static inline void plan_reads_profiles(const struct plan_limits *limits)
+{
+    if (limits->progress) atomic_store_explicit(&limits->progress->profiles_read, true, memory_order_relaxed);
+}
 
 static inline bool plan_measures_numbers(enum plan_measure measure)
 {

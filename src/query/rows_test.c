@@ -337,7 +337,7 @@ static void exports(void **state)
     buf_fini(&sink.text);
     plan.where = STR("properties[\"plan\"] == \"pro\"");
     check("A@0 V#x");
-    plan.where = STR("defined(distinct_id)");
+    plan.where = STR("defined(distinct_id");
     assert_int_equal(read_all(1, &sink), STATUS_INVALID);
     assert_true(error.column > 0);
     buf_fini(&sink.text);

@@ -17,8 +17,10 @@ struct memory_shares memory_share_out(uint64_t bytes, unsigned loops, unsigned q
         .lookup_bytes = share(bytes / 20, 8 * MIB, UINT64_MAX),
         .queue_bytes = share(bytes / 32, 1 * MIB, 64 * MIB),
         .bodies_bytes = share(bytes / 16 / loops, 8 * MIB, 256 * MIB),
-        .query_bytes = share(bytes * 3 / 20 / query_threads, 16 * MIB, UINT64_MAX),
+        .query_total_bytes = share(bytes * 3 / 20, 32 * MIB, UINT64_MAX),
+        .query_bytes = share(bytes * 3 / 20 / (query_threads > 4 ? query_threads : 4), 16 * MIB, UINT64_MAX),
+        .query_cache_bytes = share(bytes / 64, 1 * MIB, 512 * MIB),
         .exports_bytes = share(bytes / 20, 16 * MIB, UINT64_MAX),
-        .sessions_bytes = share(bytes / 32, 2 * MIB, 512 * MIB),
+        .sessions_bytes = share(bytes / 64, 2 * MIB, 512 * MIB),
     };
 }

@@ -444,6 +444,23 @@ enum status options_read_environment(struct options *options, char *const *envir
 #define EXPORT_MEMORY_LEAST ((uint64_t)16 << 20)
 #define EXPORT_MEMORY_MOST  ((uint64_t)128 << 20)
 
+/* A limit that is set decides about the one that is not. */
+static enum status share_out_queries(struct options *options, const struct memory_shares *shares, unsigned threads,
+                                     struct error *error)
+{
+    uint64_t *one = &options->query_memory_max_bytes, *all = &options->query_memory_total_bytes;
+    if (*one && *all && *one > *all) {
+        error_set(error, STATUS_INVALID, "query.memory_max is more than query.memory_total");
+        error_hint(error, "one query cannot have more than all together");
+        return STATUS_INVALID;
+    }
+    if (!*all) *all = *one > shares->query_total_bytes ? *one : shares->query_total_bytes;
+    if (!*one) *one = shares->query_bytes < *all ? shares->query_bytes : *all;
+    if (!options->query_running_max) options->query_running_max = 4 * (int64_t)threads;
+    if (!options->query_cache_bytes) options->query_cache_bytes = shares->query_cache_bytes;
+    return STATUS_OK;
+}
+
 static enum status share_memory(struct options *options, struct error *error)
 {
     uint64_t bytes = options->memory_max_bytes ? options->memory_max_bytes : os_memory_bytes() / 2;
@@ -460,7 +477,7 @@ static enum status share_memory(struct options *options, struct error *error)
     if (shares.bodies_bytes < body_bytes) shares.bodies_bytes = body_bytes;
     if (shares.queue_bytes < body_bytes) shares.queue_bytes = body_bytes;
     if (!options->http_bodies_bytes_max) options->http_bodies_bytes_max = shares.bodies_bytes;
-    if (!options->query_memory_max_bytes) options->query_memory_max_bytes = shares.query_bytes;
+    TRY(share_out_queries(options, &shares, threads, error));
     if (!options->export_memory_bytes) options->export_memory_bytes = shares.exports_bytes;
     if (!options->export_memory_max_bytes) {
         uint64_t quarter = options->export_memory_bytes / 4;

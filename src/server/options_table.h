@@ -108,17 +108,27 @@ OPTION(INTEGER, record_threads, "record.threads", "2", "1..64", "threads that wr
 OPTION(INTEGER, record_queue_max, "record.queue_max", "64", "1..100000",
        "pieces that wait for one of them; more are answered with 503")
 
-OPTION(INTEGER, query_threads, "query.threads", "0", "0..1024", "threads that run queries; 0: one per core")
+OPTION(INTEGER, query_threads, "query.threads", "0", "0..1024",
+       "queries that compute at the same moment, in turns; 0: one per core")
+OPTION(INTEGER, query_running_max, "query.running_max", "0", "0..1024",
+       "queries under way at once, as far as query.memory_total allows; 0: four times query.threads")
 OPTION(INTEGER, query_queue_max, "query.queue_max", "256", "1..100000",
-       "queries that wait for a thread; more are answered with 503")
+       "queries that wait until they may run; more are answered with 503")
 OPTION(BYTES, query_memory_max_bytes, "query.memory_max", "0", "0..1024g",
-       "memory of one query; 0: a share of memory.max")
-OPTION(DURATION, query_timeout_ms, "query.timeout", "60s", "10ms..1d", "a query is given up after this")
+       "memory of one query; 0: a share of query.memory_total")
+OPTION(BYTES, query_memory_total_bytes, "query.memory_total", "0", "0..1024g",
+       "memory of all queries under way; others wait; 0: a share of memory.max")
+OPTION(DURATION, query_timeout_ms, "query.timeout", "60s", "10ms..1d",
+       "a query is given up after this, time to wait included; a request may ask for less (timeout_ms)")
 OPTION(INTEGER, query_buckets_max, "query.buckets_max", "100000", "1..10000000",
        "points on the time axis of one answer")
 OPTION(INTEGER, query_labels_max, "query.labels_max", "10000", "1..10000000", "segments in one answer")
 OPTION(INTEGER, query_rate_per_hour, "query.rate_per_hour", "0", "0..1000000000",
        "queries of one project in an hour; more are answered with 429; 0: any number")
+OPTION(INTEGER, query_project_max, "query.project_max", "0", "0..100000",
+       "queries of one project under way or waiting; more are answered with 429; 0: any number")
+OPTION(BYTES, query_cache_bytes, "query.cache_bytes", "0", "0..1024g",
+       "memory for answers that are given again; 0: a share of memory.max, 1: none are kept")
 OPTION(INTEGER, query_page_max, "query.page_max", "1000", "1..100000", "profiles in one page of an answer")
 OPTION(INTEGER, query_behaviors_max, "query.behaviors_max", "50", "1..10000",
        "selectors of behaviours in one query of profiles")

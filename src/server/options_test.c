@@ -233,8 +233,9 @@ static void test_memory(void **state)
         for (unsigned threads = 1; threads <= 4; threads *= 2) {
             struct memory_shares shares = memory_share_out(bytes, threads, threads);
             uint64_t sum = 2 * shares.events_bytes + shares.cache_bytes + 2 * shares.compact_bytes +
-                           2 * shares.queue_bytes + threads * shares.bodies_bytes + threads * shares.query_bytes +
-                           shares.lookup_bytes + shares.sessions_bytes;
+                           2 * shares.queue_bytes + threads * shares.bodies_bytes + shares.query_total_bytes +
+                           shares.lookup_bytes + shares.sessions_bytes + shares.query_cache_bytes +
+                           shares.exports_bytes;
             assert_true(sum <= bytes || bytes < (uint64_t)256 << 20);
             assert_true(shares.events_bytes >= 8 << 20 && shares.query_bytes >= 16 << 20);
         }

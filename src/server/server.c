@@ -10,6 +10,8 @@
 #include "api/import.h"
 #include "api/record.h"
 #include "api/profile_sessions.h"
+#include "api/queries.h"
+#include "api/query_cache.h"
 #include "api/row_stream.h"
 #include "api/unlink.h"
 #include "base/log.h"
@@ -44,6 +46,8 @@ struct server {
     struct workers *workers, *recorders;
     struct executor *executor;
     struct profile_sessions *sessions;
+    struct queries *queries;
+    struct query_cache *cache;
     struct row_streams *streams;
     struct lookup *lookup;
     struct ingest_limits limits, import_limits;
@@ -136,6 +140,23 @@ static enum status open_lookup(struct server *server, struct error *error)
     return STATUS_OK;
 }
 
+/* What queries ask for is found out by workers, and with them everything else that would hold up a loop. */
+static enum status open_queries(struct server *server, struct error *error)
+{
+    const struct options *o = server->options;
+    struct queries_limits limits = {.computing_max = o->query_threads ? (unsigned)o->query_threads : os_cores(),
+                                    .running_max = (unsigned)o->query_running_max,
+                                    .waiting_max = (size_t)o->query_queue_max,
+                                    .memory_each = o->query_memory_max_bytes,
+                                    .memory_total = o->query_memory_total_bytes,
+                                    .project_max = o->query_project_max};
+    TRY(queries_new(&limits, error, &server->queries));
+    server->cache = query_cache_new(o->query_cache_bytes);
+    if (workers_new(os_cores() + 1, (size_t)o->query_queue_max, &server->workers) != STATUS_OK)
+        return error_set(error, STATUS_LIMIT, "cannot start worker threads");
+    return STATUS_OK;
+}
+
 static enum status open_streams(struct server *server, struct error *error)
 {
     const struct options *o = server->options;
@@ -184,6 +205,8 @@ static void fill_api(struct server *server)
         .lookup = server->lookup,
         .lookup_file_bytes_max = o->lookup_file_bytes_max,
         .sessions = server->sessions,
+        .queries = server->queries,
+        .cache = server->cache,
         .streams = server->streams,
         .saved =
             {
@@ -461,9 +484,7 @@ static enum status start(struct server *server, struct error *error)
     server->sessions = profile_sessions_new(&(struct session_limits){.count_max = (size_t)o->query_sessions_max,
                                                                      .bytes_max = o->query_sessions_memory_bytes,
                                                                      .age_max_ms = o->query_sessions_age_ms});
-    unsigned threads = o->query_threads ? (unsigned)o->query_threads : os_cores();
-    if (workers_new(threads, (size_t)o->query_queue_max, &server->workers) != STATUS_OK)
-        return error_set(error, STATUS_LIMIT, "cannot start %u query threads", threads);
+    TRY(open_queries(server, error));
     TRY(open_streams(server, error));
     TRY(open_enrichment(server, error));
     TRY(open_replays(server, error));
@@ -500,7 +521,8 @@ static void stop(struct server *server)
     atomic_store(&server->api.stopping, true);
     if (server->deletion_thread_started) pthread_join(server->deletion_thread, NULL);
     workers_free(server->workers);
-    row_streams_free(server->streams);
+    row_streams_free(server->streams); /* which are in the list of queries */
+    queries_free(server->queries);
     workers_free(server->recorders);
     http_server_free(server->http);
     http_tls_context_free(server->tls);
@@ -511,6 +533,7 @@ static void stop(struct server *server)
     for (unsigned i = 0; server->api.readers && i < server->loops; i++) meta_reader_free(server->api.readers[i]);
     free(server->api.readers);
     profile_sessions_free(server->sessions);
+    query_cache_free(server->cache);
     executor_free(server->executor);
     lookup_free(server->lookup);
     flush_at_stop(server);

@@ -301,6 +301,7 @@ static void publish(struct store *store, struct message *message)
         bool settled =
             !project->mark_count && !project->late_count && !project->owed_count && !project_updates_bytes(project);
         if (status == STATUS_OK && settled) store_fresh_put(store, waiter->snapshot, store->changes_applied);
+        if (!settled) store_changes_note(&store->changes, message->project);
     } else {
         waiter->snapshot = calloc(1, sizeof *waiter->snapshot);
         status = waiter->snapshot ? STATUS_OK : STATUS_LIMIT;

@@ -86,6 +86,8 @@ static enum status commit(struct store *store, struct request *list, size_t size
     atomic_fetch_add(&store->stat_bytes, wal_frame_size(size));
     message->size = size;
     store_post(store, message);
+    for (struct request *request = list; request; request = request->next)
+        store_changes_note_records(&store->changes, buf_str(&request->record));
     return STATUS_OK;
 }
 

@@ -191,6 +191,7 @@ enum status store_open(const struct store_options *options, struct error *error,
     store->mail_tail = &store->mail_head;
     store->projects = U64MAP_INIT(PROJECTS_MAX);
     store->fresh = U64MAP_INIT(PROJECTS_MAX);
+    store_changes_init(&store->changes, PROJECTS_MAX);
     store->arena = arena_new((size_t)1 << 30);
     store->cache = cache_new(options->cache_bytes);
     store->last_flush_ns = os_monotonic_ns();
@@ -262,6 +263,7 @@ void store_close(struct store *store)
     row_readers_clear(&store->context.readers);
     each_project(store, at, project) project_free(project);
     u64map_fini(&store->projects);
+    store_changes_fini(&store->changes);
     frame_pool_fini(&store->frames);
     wal_free(store->wal);
     if (store->manifest.fs) manifest_fini(&store->manifest);
@@ -276,6 +278,11 @@ void store_close(struct store *store)
     for (size_t i = 0; i < sizeof locks / sizeof *locks; i++) os_mutex_destroy(locks[i]);
     for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) os_cond_destroy(conditions[i]);
     free(store);
+}
+
+struct store_changes store_changes(struct store *store, uint64_t project)
+{
+    return store_changes_get(&store->changes, project);
 }
 
 void store_stats(struct store *store, struct store_stats *ret_stats)

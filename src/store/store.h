@@ -149,6 +149,14 @@ void store_stats(struct store *store, struct store_stats *ret_stats);
 
 /* --- snapshots --- */
 
+/* Numbers for telling whether a project has changed: each differs from what it was before every write of its kind that
+ * was acknowledged since. An answer computed from snapshots that were taken after they were read is right as long as
+ * they are the same. Costs no snapshot. Numbers are of one opening of the store. */
+struct store_changes {
+    uint64_t events, profiles; /* events, ids and links; and the profiles of users and groups */
+};
+struct store_changes store_changes(struct store *store, uint64_t project);
+
 struct snapshot;
 /* A project without events gives an empty snapshot. */
 enum status store_snapshot(struct store *store, uint64_t project, struct error *error,

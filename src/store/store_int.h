@@ -4,6 +4,7 @@
  * mail.c.
  */
 #include "os/thread.h"
+#include "store/changes.h"
 #include "store/compact_job.h"
 #include "store/flush.h"
 #include "store/store.h"
@@ -87,6 +88,8 @@ struct store {
      * needed. */
     struct os_mutex fresh_lock;
     struct u64map fresh;
+
+    struct store_change_log changes;
 
     struct os_mutex wait_lock;
     struct os_cond wait_done;

@@ -120,6 +120,7 @@ enum status worker_apply_term(struct worker *worker, size_t index, uint32_t from
     case TERM_EVAL: break;
     }
     const struct vector *vectors;
+    TRY(survey_interrupted(worker->survey, &worker->error)); /* an expression may take its time */
     TRY(columns_read(worker->term_columns[index], worker->scan, bound->run.event_id, worker->rows, &worker->error,
                      &vectors));
     const char *const *names = worker->survey->term_names;
@@ -163,6 +164,7 @@ static enum status evaluate_labels(struct worker *worker, uint32_t from, uint32_
     struct survey *survey = worker->survey;
     const struct vector *vectors;
     struct vector on;
+    TRY(survey_interrupted(survey, &worker->error));
     TRY(columns_read(worker->on_columns, worker->scan, worker->open->run.event_id, worker->rows, &worker->error,
                      &vectors));
     TRY(failed(worker, "on", expr_eval_kept(worker->on_state, vectors, worker->rows, keep, &worker->error, &on)));

@@ -34,7 +34,7 @@ static enum status label_task(void *ctx, unsigned slot, uint32_t index)
 {
     struct survey *survey = ctx;
     struct worker *worker = &survey->workers[slot];
-    TRY(survey_interrupted(survey, &worker->error));
+    TRY(survey_begin_task(survey, worker, index));
     for (uint32_t s = survey->task_slices[index]; s < survey->task_slices[index + 1]; s++) {
         const struct slice *slice = &survey->slices[s];
         const struct bound *bound = &survey->runs[slice->run];
@@ -124,6 +124,7 @@ static void rank(struct survey *survey, struct ranked *ranked, uint32_t *ret_cou
 
 enum status survey_choose_labels(struct survey *survey, struct ranked **ret_ranked, uint32_t *ret_count)
 {
+    plan_expects_rows(survey->limits, survey->row_count);
     TRY(pool_run(survey->pool, survey->task_count, label_task, survey));
     for (unsigned w = 0; w < survey->worker_count; w++) {
         TRY(narrow_flush(&survey->workers[w]));

@@ -177,6 +177,7 @@ static enum status fill(struct export *e, struct worker *worker, struct export_b
         TRY(rows_vector(&worker->rows, task->vector, error, &rows));
         memset(keep, 1, rows);
         TRY(selection_keep(&worker->selection, worker->rows.scan, run, rows, error, keep, &left));
+        if (task->row == 0) plan_passed_rows(&e->selection.limits, rows);
         if (!left) continue;
         if (task->vector + 1 < run->vectors) scan_expect_vector(worker->rows.scan, task->vector + 1);
         uint32_t count = list_rows(keep, task->row, rows, picked);
@@ -392,6 +393,7 @@ static enum status prepare(struct export *e, struct native *native, const struct
     size_t run_count;
     TRY(selection_runs(&e->selection, error, &e->runs, &run_count));
     e->run_count = (uint32_t)run_count;
+    for (size_t i = 0; i < run_count; i++) plan_expects_rows(limits, e->runs[i].rows);
     TRY(selection_load_profiles(&e->selection, native, e->runs, run_count, error));
     if (run_count) qsort(e->runs, run_count, sizeof *e->runs, by_window);
     TRY(make_parts(e, error));

@@ -85,6 +85,12 @@ enum status time_table_init(struct time_table *table, const struct buckets *buck
     buckets_span(buckets, &span_from_ms, &span_to_ms);
     table->from_ms = table->edges[first].from_ms;
     table->to_ms = last + 1 < table->edge_count ? table->edges[last + 1].from_ms : span_to_ms;
+    if (table->ascends) {
+        table->ends_ms = arena_new_array(arena, int64_t, (size_t)before + 1);
+        if (!table->ends_ms) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+        for (size_t i = first; i <= last; i++)
+            table->ends_ms[table->edges[i].bucket] = i < last ? table->edges[i + 1].from_ms : table->to_ms;
+    }
     return make_table(table, arena, error);
 }
 

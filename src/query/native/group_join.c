@@ -127,6 +127,7 @@ enum status group_joins_of(struct store *store, struct plan *plan, const struct 
     *ret_joins = NULL;
     for (size_t i = 0; i < text_count; i++) any |= texts[i].data != NULL;
     if (!any) return STATUS_OK;
+    plan_reads_profiles(limits); /* also of whether there are any */
     TRY(store_snapshot(store, store_profiles_of(plan->project), error, &shadow));
     for (uint32_t i = 0; i < snapshot_event_count(shadow) && !groups; i++)
         groups = store_profiles_group_key(snapshot_event_name(shadow, i)).data != NULL;

@@ -897,6 +897,7 @@ static enum status range_task(void *ctx, unsigned slot, uint32_t index)
         if (total) TRY(visit_part(journeys, walker, slot, low, from, to, total));
         from = to;
     }
+    plan_passed_rows(journeys->survey.limits, journeys->survey.row_count / journeys->range_count);
     return STATUS_OK;
 }
 
@@ -907,6 +908,7 @@ enum status journeys_walk(struct journeys *journeys, journey_visit_fn visit, voi
     if (journeys->run_count == 0 && journeys->moved_count == 0) return STATUS_OK;
     for (unsigned w = 0; w < journeys->survey.worker_count; w++)
         journeys->survey.workers[w].error = (struct error)ERROR_INIT;
+    plan_expects_rows(journeys->survey.limits, journeys->survey.row_count);
     enum status status = pool_run(journeys->survey.pool, journeys->range_count, range_task, journeys);
     if (status != STATUS_OK) take_error(journeys, status, error);
     return status;

@@ -6,6 +6,7 @@
 #include "query/native/profile_ids.h"
 #include "query/native/profiles.h"
 #include "query/native/select.h"
+#include "query/turns.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -15,8 +16,11 @@
 
 enum status native_interrupted(const struct plan_limits *limits, struct error *error)
 {
+    turn_yield(limits->turn);
     if (limits->cancelled && atomic_load_explicit(limits->cancelled, memory_order_relaxed))
         return error_set(error, STATUS_CANCELLED, "the query was cancelled");
+    if (limits->turn && atomic_load_explicit(&limits->turn->put_back, memory_order_relaxed))
+        return error_set(error, STATUS_CANCELLED, "the query gives way to shorter ones");
     if (limits->deadline_ns != INT64_MAX && os_monotonic_ns() > limits->deadline_ns) {
         error_set(error, STATUS_CANCELLED, "the query took longer than allowed");
         error_hint(error, "use a shorter range, or raise query.timeout");

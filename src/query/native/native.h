@@ -13,7 +13,8 @@ struct native {
     struct profile_ids_cache *profile_ids;
 };
 
-/* CANCELLED when the query is to end. Cheap. `error` may be NULL. */
+/* CANCELLED when the query is to end. Cheap. `error` may be NULL. Others may compute meanwhile (turns.h): a query that
+ * holds a lock which others want has no turn in `limits`. */
 enum status native_interrupted(const struct plan_limits *limits, struct error *error) MUST_USE;
 
 enum status native_segment(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,

@@ -116,6 +116,7 @@ static enum status evaluate(struct worker *worker, const uint16_t *rows, const u
     struct vector result;
     uint8_t keep[VECTOR_ROWS_MAX] = {0};
     for (uint32_t i = 0; i < count; i++) keep[rows ? rows[i] : from + i] |= cells[i] < worker->survey->cell_count;
+    TRY(survey_interrupted(worker->survey, &worker->error));
     TRY(columns_read(worker->of_columns, worker->scan, worker->open->run.event_id, worker->rows, &worker->error,
                      &vectors));
     enum status status = expr_eval_kept(worker->of_state, vectors, worker->rows, keep, &worker->error, &result);

@@ -148,6 +148,7 @@ static enum status range_task(void *ctx, unsigned slot, uint32_t index)
         worker->users[cell] += kernels->count_bits(words, worker->words);
         memset(words, 0, worker->words * sizeof *words); /* for the next range */
     }
+    plan_passed_rows(survey->limits, survey->row_count / survey->range_count);
     return STATUS_OK;
 }
 
@@ -178,6 +179,7 @@ static enum status count_ranges(struct survey *survey)
     }
     survey->range_persons = (persons / ranges / 64 + 1) * 64;
     survey->range_count = (uint32_t)((persons + survey->range_persons - 1) / survey->range_persons);
+    plan_expects_rows(survey->limits, survey->row_count);
     return pool_run(survey->pool, survey->range_count, range_task, survey);
 }
 

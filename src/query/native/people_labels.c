@@ -230,6 +230,7 @@ static enum status range_task(void *ctx, unsigned slot, uint32_t index)
         uint32_t blocks = (uint32_t)(survey->range_persons / PAIR_BLOCK);
         labelled->kernels->take(worker->bits, blocks, labelled->row_count + 1, worker->labelled->users);
     }
+    plan_passed_rows(survey->limits, survey->row_count / survey->range_count);
     return STATUS_OK;
 }
 
@@ -292,6 +293,7 @@ enum status people_count_labelled(struct survey *survey, bool *ret_done)
     survey->range_persons = range_blocks * PAIR_BLOCK;
     survey->range_count = (uint32_t)((blocks + range_blocks - 1) / range_blocks);
     survey->labelled = labelled;
+    plan_expects_rows(survey->limits, survey->row_count);
     TRY(pool_run(survey->pool, survey->range_count, range_task, survey));
     for (unsigned w = 0; w < survey->worker_count; w++) {
         if (survey->workers[w].labelled) finish(&survey->workers[w]);

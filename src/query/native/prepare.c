@@ -89,6 +89,14 @@ static struct vector entries(const struct value *values, uint32_t left)
     return (struct vector){.kind = VECTOR_FLAT, .count = count, .values = values};
 }
 
+/* Entries are many and an expression may take its time. What is not decided here is decided by rows; who does that sees
+ * again that it is time to stop. */
+static bool is_interrupted(struct worker *worker)
+{
+    struct error ignored;
+    return survey_interrupted(worker->survey, &ignored) != STATUS_OK;
+}
+
 const uint8_t *worker_keep_values(struct worker *worker, size_t term, const struct value *values, uint32_t count)
 {
     struct error ignored = ERROR_INIT;
@@ -97,6 +105,7 @@ const uint8_t *worker_keep_values(struct worker *worker, size_t term, const stru
     memset(keep, 1, count);
     for (uint32_t from = 0; from < count; from += VECTOR_ROWS_MAX) {
         struct vector vector = entries(values + from, count - from);
+        if (is_interrupted(worker)) return NULL;
         if (expr_filter(worker->term_states[term], &vector, vector.count, &ignored, keep + from) != STATUS_OK)
             return NULL;
     }
@@ -113,6 +122,7 @@ const uint32_t *worker_label_values(struct worker *worker, struct expr_state *st
     if (!labels) return NULL;
     for (uint32_t from = 0; from < count; from += VECTOR_ROWS_MAX) {
         struct vector vector = entries(values + from, count - from);
+        if (is_interrupted(worker)) return NULL;
         if (expr_eval(state, &vector, vector.count, &ignored, &result) != STATUS_OK) return NULL;
         for (uint32_t i = 0; i < vector.count; i++) {
             found[i] = vector_at(&result, i);
@@ -137,6 +147,7 @@ const double *worker_number_values(struct worker *worker, const struct value *va
     if (!numbers) return NULL;
     for (uint32_t from = 0; from < count; from += VECTOR_ROWS_MAX) {
         struct vector vector = entries(values + from, count - from);
+        if (is_interrupted(worker)) return NULL;
         if (expr_eval(worker->of_state, &vector, vector.count, &ignored, &result) != STATUS_OK) return NULL;
         for (uint32_t i = 0; i < vector.count; i++) {
             struct value value = vector_at(&result, i);

@@ -230,7 +230,9 @@ enum status profile_ids_get(struct profile_ids_cache *cache, struct pool *pool, 
                             const struct snapshot *profiles, uint64_t project, const struct plan_limits *limits,
                             size_t bytes_max, struct error *error, struct profile_ids **ret_ids)
 {
-    struct matching matching = {.events = events, .profiles = profiles, .limits = limits};
+    struct plan_limits alone = *limits; /* the lock below is wanted by others: no turn is passed on with it */
+    alone.turn = NULL;
+    struct matching matching = {.events = events, .profiles = profiles, .limits = &alone};
     struct kept *kept = find(cache, project);
     if (!kept) return error_set(error, STATUS_LIMIT, "out of memory for the list of profiles");
     os_mutex_lock(&kept->lock);

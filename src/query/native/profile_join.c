@@ -408,6 +408,7 @@ enum status profile_join_load(struct profile_join *profiles, struct native *nati
                               .pool = native->pool,
                               .limits = limits};
     if (profiles->count == 0) return STATUS_OK;
+    plan_reads_profiles(limits);
     TRY(store_snapshot(native->store, store_profiles_of(project), error, &loading.shadow));
     enum status status = load_users(&loading, native, project, links_from, error);
     snapshot_free(loading.shadow);

@@ -280,6 +280,7 @@ enum status profile_pass_init(struct profile_pass *pass, struct native *native, 
 {
     struct plan_limits own = *limits;
     own.memory_bytes_max /= 8;
+    plan_reads_profiles(limits);
     *pass = (struct profile_pass){.native = native, .plan = plan};
     /* all rows have the same time; the day around it in any zone */
     pass->rows_plan = (struct plan){.kind = PLAN_EXPORT,
@@ -352,6 +353,7 @@ static const uint8_t *decide_entries(struct pass_worker *worker, size_t term, co
     for (uint32_t from = 0, count; from < column->value_count; from += count) {
         count = column->value_count - from < VECTOR_ROWS_MAX ? column->value_count - from : VECTOR_ROWS_MAX;
         struct vector vector = {.kind = VECTOR_FLAT, .count = count, .values = column->values + from};
+        if (selection_interrupted(&worker->pass->selection, &ignored) != STATUS_OK) return NULL; /* seen again */
         if (expr_filter(worker->states[term], &vector, count, &ignored, keep + from) != STATUS_OK) return NULL;
     }
     return keep;
@@ -438,6 +440,7 @@ static enum status apply_term(struct pass_worker *worker, size_t index, uint32_t
         return STATUS_OK;
     case TERM_EVAL: break;
     }
+    TRY(selection_interrupted(&pass->selection, &worker->error)); /* an expression may take its time */
     TRY(profile_columns_read(worker->columns[index], worker->scan, rows, keep, &worker->error, &vectors));
     return selection_evaluated(&pass->selection, pass->term_names[index],
                                expr_filter(worker->states[index], vectors, rows, &worker->error, keep), &worker->error);
@@ -538,6 +541,13 @@ size_t profile_pass_result_bytes(const struct plan_limits *limits)
     return limits->memory_bytes_max / 8 * 3;
 }
 
+static uint64_t task_rows(const struct profile_pass *pass, uint32_t index)
+{
+    const struct pass_task *task = &pass->tasks[index];
+    uint64_t end = (uint64_t)task->to * VECTOR_ROWS_MAX, rows = pass->runs[task->run].rows;
+    return (end < rows ? end : rows) - (uint64_t)task->from * VECTOR_ROWS_MAX;
+}
+
 struct running {
     struct profile_pass *pass;
     pass_fn visit;
@@ -561,6 +571,7 @@ static enum status run_task(void *ctx, unsigned slot, uint32_t index)
         TRY(keep_rows(worker, run, vector.rows, keep, &vector.ids, &vector.left));
         if (vector.left) TRY(running->visit(running->ctx, worker, index, &vector));
     }
+    plan_passed_rows(&pass->selection.limits, task_rows(pass, index));
     return STATUS_OK;
 }
 
@@ -568,6 +579,7 @@ enum status profile_pass_run(struct profile_pass *pass, pass_fn visit, void *ctx
 {
     struct running running = {pass, visit, ctx};
     for (unsigned i = 0; i < pass->worker_count; i++) pass->workers[i].error = ERROR_INIT;
+    for (uint32_t i = 0; i < pass->task_count; i++) plan_expects_rows(&pass->selection.limits, task_rows(pass, i));
     enum status status = pool_run(pass->native->pool, pass->task_count, run_task, &running);
     /* of several failures the first one's status is returned; any of its kind tells why */
     for (unsigned i = 0; i < pass->worker_count && status != STATUS_OK; i++) {
@@ -582,6 +594,7 @@ enum status profile_pass_values(struct pass_worker *worker, const struct pass_ve
 {
     const struct profile_pass *pass = worker->pass;
     const struct vector *vectors;
+    TRY(selection_interrupted(&pass->selection, &worker->error));
     TRY(profile_columns_read(worker->value_columns, worker->scan, vector->rows, vector->keep, &worker->error,
                              &vectors));
     return selection_evaluated(

@@ -35,6 +35,19 @@ enum status survey_interrupted(struct survey *survey, struct error *error)
     return native_interrupted(survey->limits, error);
 }
 
+enum status survey_begin_task(struct survey *survey, struct worker *worker, uint32_t index)
+{
+    uint64_t rows = 0;
+    TRY(survey_interrupted(survey, &worker->error));
+    for (uint32_t s = survey->task_slices[index]; s < survey->task_slices[index + 1]; s++) {
+        const struct slice *slice = &survey->slices[s];
+        uint64_t end = (uint64_t)slice->to_vector * VECTOR_ROWS_MAX, run_rows = survey->runs[slice->run].run.rows;
+        rows += (end < run_rows ? end : run_rows) - (uint64_t)slice->from_vector * VECTOR_ROWS_MAX;
+    }
+    plan_passed_rows(survey->limits, rows);
+    return STATUS_OK;
+}
+
 /* --- workers --- */
 
 static enum status make_worker(struct survey *survey, struct worker *worker)
@@ -162,7 +175,7 @@ static enum status count_task(void *ctx, unsigned slot, uint32_t index)
 {
     struct survey *survey = ctx;
     struct worker *worker = &survey->workers[slot];
-    TRY(survey_interrupted(survey, &worker->error));
+    TRY(survey_begin_task(survey, worker, index));
     for (uint32_t s = survey->task_slices[index]; s < survey->task_slices[index + 1]; s++) {
         const struct slice *slice = &survey->slices[s];
         const struct bound *bound = &survey->runs[slice->run];
@@ -203,6 +216,7 @@ static enum status count_rows(struct survey *survey)
     unsigned before = survey->worker_count;
     TRY(survey_make_workers(survey, pool_slots(survey->pool)));
     for (unsigned w = before; w < survey->worker_count; w++) TRY(make_counts(survey, &survey->workers[w]));
+    plan_expects_rows(survey->limits, survey->row_count);
     return pool_run(survey->pool, survey->task_count, count_task, survey);
 }
 

@@ -234,6 +234,7 @@ enum status selection_keep(struct selection *s, struct scan *scan, const struct 
     if (!selection_covers(s, run)) TRY(keep_in_range(s, scan, run, rows, error, keep));
     for (uint32_t i = 0; i < rows; i++) left += keep[i];
     if (s->where && left) {
+        TRY(selection_interrupted(s, error)); /* an expression may take its time */
         TRY(columns_read(s->where_columns, scan, run->event_id, rows, error, &vectors));
         TRY(selection_evaluated(s, "where", expr_filter(s->where_state, vectors, rows, error, keep), error));
         left = 0;

@@ -43,6 +43,8 @@ struct bound_labels {
     const struct joined_column *profile; /* as in bound_term */
     bool binned;                         /* TABLE: codes of ranges of the numbers of the property: bin_codes.c */
     const struct bound_labels *paired;   /* TABLE: of two expressions; their codes make one: crossed.c */
+    const uint16_t *folded;              /* of those: code -> label, which are fewer; NULL: the codes themselves */
+    uint32_t folded_count;               /* labels, and one more for all others */
     uint32_t label;                      /* ONE */
     const uint32_t *labels;              /* TABLE: by code */
     const uint32_t *all_rows;            /* TABLE: rows per code, NULL: not known */
@@ -239,6 +241,8 @@ enum status survey_run(struct native *native, struct snapshot *snapshot, const s
 enum status survey_out_of_memory(struct survey *survey, struct error *error);
 /* CANCELLED when the query is to end. Cheap. */
 enum status survey_interrupted(struct survey *survey, struct error *error) MUST_USE;
+/* The same at the beginning of a task, which counts as progress. */
+enum status survey_begin_task(struct survey *survey, struct worker *worker, uint32_t index) MUST_USE;
 
 /* --- prepare.c --- */
 enum status survey_prepare(struct survey *survey) MUST_USE;
