@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { Cairn, Database, cairnBinary } from './engines.mjs';
-import { personSql, plan, queries } from './queries.mjs';
+import { groups, mergedSql, personSql, plan, queries } from './queries.mjs';
 import { report } from './report.mjs';
 import { sameAnswer, normal } from './compare.mjs';
 
@@ -20,12 +20,15 @@ const help = `bench/engine/run measures Cairn beside ClickHouse and DuckDB: load
 
   --events N       how many events; default 1000000
   --dir DIR        where data and results go; default build/bench/EVENTS
+  --linked PERCENT of the users, who are anonymous until they log in, if they come that often; default 30. With 40
+                   30 % of the users that occur are merged in the course of the days
   --threads LIST   questions are asked with so many threads; default 1,2
   --repeat N       each question so often in a round, of which the first is not counted; default 6
   --rounds N       rounds, in each of which the engines take turns; default 2
   --piece N        events are made and loaded in pieces of about so many, so that the text of all of them need not
                    fit on the disk; default 10000000
-  --only TEXT      only questions with TEXT in their name
+  --only TEXT      only questions with TEXT in their name, or of a group: ${Object.keys(groups).join(', ')};
+                   may be repeated
   --engines LIST   default ${engineNames.join(',')}; the first answers are what the others are compared with
   --no-cold        do not measure with empty caches (which needs root)
   --redo WHAT      forget what is there: an engine's name, or questions; may be repeated
@@ -35,6 +38,7 @@ It takes up again where it was stopped. A machine that does nothing else gives f
 Disk: about 360 bytes for each event of a piece, and 200 for each event.
 Examples:
   bench/engine/run --events 10000000
+  bench/engine/run --events 10000000 --linked 40 --only behavioural --no-cold
   bench/engine/run --events 100000000 --piece 10000000
 `;
 
@@ -42,11 +46,12 @@ const { values: args } = parseArgs({
   options: {
     events: { type: 'string', default: '1000000' },
     dir: { type: 'string' },
+    linked: { type: 'string', default: '30' },
     threads: { type: 'string', default: '1,2' },
     repeat: { type: 'string', default: '6' },
     rounds: { type: 'string', default: '2' },
     piece: { type: 'string', default: '10000000' },
-    only: { type: 'string', default: '' },
+    only: { type: 'string', multiple: true, default: [] },
     engines: { type: 'string', default: engineNames.join(',') },
     'no-cold': { type: 'boolean', default: false },
     redo: { type: 'string', multiple: true, default: [] },
@@ -69,7 +74,10 @@ const repeat = number('repeat');
 const rounds = number('rounds');
 const threadCounts = args.threads.split(',').map(Number);
 const engines = args.engines.split(',');
-const directory = path.resolve(args.dir ?? path.join(repository, 'build/bench', String(events)));
+const linked = number('linked');
+const directory = path.resolve(
+  args.dir ?? path.join(repository, 'build/bench', linked === 30 ? String(events) : `${events}-${linked}`),
+);
 const loadThreads = Math.max(...threadCounts);
 const seed = 1;
 const SAMPLE_EVENTS = 2000000;
@@ -83,7 +91,8 @@ fs.mkdirSync(directory, { recursive: true });
 const stateFile = path.join(directory, 'state.json');
 let state = { loads: {}, results: {}, cold: {} };
 if (fs.existsSync(stateFile)) state = JSON.parse(fs.readFileSync(stateFile, 'utf8'));
-const settings = JSON.stringify({ events, seed, piece: number('piece') });
+// 30 is left out: directories of before there was a choice hold it.
+const settings = JSON.stringify({ events, seed, piece: number('piece'), ...(linked !== 30 && { linked }) });
 if (state.settings && state.settings !== settings) {
   console.error(`bench/engine/run: ${directory} holds other data: ${state.settings}. Give another --dir.`);
   process.exit(2);
@@ -132,8 +141,8 @@ function generate(from, to, events, file) {
   say(`making up events of days ${from} to ${to - 1}`);
   const result = spawnSync(
     cairnBinary,
-    ['bench', 'generate', '--events', events, '--days', plan.days, '--seed', seed, '--user-numbers', '--from', from,
-      '--to', to, '--out', `${file}.new`].map(String),
+    ['bench', 'generate', '--events', events, '--days', plan.days, '--seed', seed, '--linked', linked, '--user-numbers',
+      '--from', from, '--to', to, '--out', `${file}.new`].map(String),
     { stdio: ['ignore', 'inherit', 'inherit'] },
   );
   if (result.status !== 0) throw new Error('cairn bench generate failed');
@@ -224,19 +233,45 @@ async function findUser() {
   save();
 }
 
+async function countUsers() {
+  if (state.users) return;
+  const at = start('clickhouse', loadThreads);
+  const [row] = await at.rows(mergedSql.clickhouse);
+  await at.close();
+  state.users = { all: Number(row[0]), merged: Number(row[1]) };
+  save();
+}
+
 const statistics = (list) => {
   const sorted = [...list].sort((a, b) => a - b);
   return { median: sorted[sorted.length >> 1], min: sorted[0], max: sorted.at(-1) };
 };
 
+// Of several formulations, those that may turn out to be the fastest: each is tried twice, and its answer compared.
+const CLEARLY_SLOWER = 1.5;
+async function promising(query, engine, running) {
+  const forms = [query[engine]].flat();
+  if (forms.length === 1) return [0];
+  const times = [];
+  for (const form of forms) {
+    const run = await running[engine].time(form, 2);
+    check(query, engine, run.rows);
+    times.push(run.wall_ms[1]);
+  }
+  const best = Math.min(...times);
+  return forms.map((_, i) => i).filter((i) => times[i] <= CLEARLY_SLOWER * best);
+}
+
 // One question, all engines in turn. Of several formulations the one with the fastest median is kept.
 async function ask(query, threads, running) {
   const found = {};
+  const tried = {};
   for (let round = 0; round < rounds; round++) {
     for (const engine of engines) {
       if (state.results[query.name]?.[threads]?.[engine]) continue;
       const forms = [query[engine]].flat();
-      for (let form = 0; form < forms.length; form++) {
+      tried[engine] ??= await promising(query, engine, running);
+      for (const form of tried[engine]) {
         const run = await running[engine].time(forms[form], repeat);
         if (run.unsupported) {
           found[engine] = { unsupported: run.unsupported };
@@ -256,8 +291,9 @@ async function ask(query, threads, running) {
       state.results[query.name][threads][engine] = { unsupported };
       continue;
     }
-    for (const form of forms) check(query, engine, form.rows);
-    const best = forms.reduce((a, b) => (statistics(a.wall).median <= statistics(b.wall).median ? a : b));
+    for (const form of tried[engine]) check(query, engine, forms[form].rows);
+    const measured = tried[engine].map((form) => forms[form]);
+    const best = measured.reduce((a, b) => (statistics(a.wall).median <= statistics(b.wall).median ? a : b));
     state.results[query.name][threads][engine] = {
       form: forms.indexOf(best),
       wall_ms: statistics(best.wall),
@@ -365,7 +401,14 @@ function machine() {
 state.differences = [];
 await load();
 await findUser();
-const list = queries(state.user).filter((query) => query.name.includes(args.only));
+await countUsers();
+const list = queries(state.user).filter(
+  (query) => args.only.length === 0 || args.only.some((text) => groups[text]?.(query) ?? query.name.includes(text)),
+);
+if (list.length === 0) {
+  console.error(`bench/engine/run: no question is meant by --only ${args.only.join(' --only ')}`);
+  process.exit(2);
+}
 await askAll(list);
 if (!args['no-cold']) await askCold(list);
 measureOpening();

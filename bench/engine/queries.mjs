@@ -10,6 +10,7 @@ const days = 90;
 const from = '2024-01-01';
 const to = '2024-03-30';
 const exportDay = '2024-02-14';
+const lastMonth = '2024-02-29'; // 31 days
 const property = (name) => `properties["${name}"]`;
 const range = { from, to };
 
@@ -130,6 +131,70 @@ const top10 = {
   clickhouse: 'SELECT event FROM events GROUP BY event ORDER BY count() DESC, toString(event) LIMIT 10',
   duckdb: 'SELECT event FROM events GROUP BY event ORDER BY count(*) DESC, event::VARCHAR LIMIT 10',
 };
+
+// Funnels. What has reached a step, for each step: rows of [bucket, step, number]. Times are whole seconds, so steps of
+// the same second count in their order; without the two seconds of grace, which SQL could say but nobody would.
+const steps = ['View Item', 'Add to Cart', 'Start Checkout', 'Purchase'];
+const funnel = { ...range, kind: 'funnel', steps, no_grace: true };
+const windowSeconds = 7 * 86400;
+const isOneOf = (events) => `event IN (${events.map((event) => `'${event}'`).join(', ')})`;
+const ofSteps = isOneOf(steps);
+// [bucket, level] of each person, or person and day -> the rows.
+const reached = {
+  clickhouse: (levels) =>
+    `SELECT b, toString(k), countIf(l >= k) AS c FROM (${levels}) ARRAY JOIN [1, 2, 3, 4] AS k WHERE l > 0 GROUP BY b, k`,
+  duckdb: (levels) =>
+    `SELECT b::VARCHAR, k::VARCHAR, count(*) FROM (${levels}) JOIN (VALUES (1), (2), (3), (4)) AS n(k) ON l >= k GROUP BY b, k`,
+};
+// ClickHouse: from arrays of times, what an entry at t1 reaches.
+const times = (step) => `arraySort(groupArrayIf(toUInt32(time), event = '${steps[step - 1]}'))`;
+const lists = (entries, table, settings) =>
+  `SELECT uid AS u, ${entries} AS a1, ${times(2)} AS a2, ${times(3)} AS a3, ${times(4)} AS a4 FROM ${table} WHERE ${ofSteps} GROUP BY uid${settings}`;
+const levelOf = (bucket, entries, table, settings) =>
+  `SELECT ${bucket} AS b, max(if(t2 = 0 OR t2 > w, 1, if(t3 = 0 OR t3 > w, 2, if(t4 = 0 OR t4 > w, 3, 4)))) AS l FROM ` +
+  `(SELECT u, t1, t1 + ${windowSeconds} AS w, t2, t3, if(t3 = 0, 0, arrayFirst(x -> x >= t3, a4)) AS t4 FROM ` +
+  `(SELECT u, t1, a4, t2, if(t2 = 0, 0, arrayFirst(x -> x >= t2, a3)) AS t3 FROM ` +
+  `(SELECT u, t1, a3, a4, arrayFirst(x -> x >= t1, a2) AS t2 FROM (${lists(entries, table, settings)}) ARRAY JOIN a1 AS t1))) GROUP BY u, b`;
+const inOrder = ' SETTINGS optimize_aggregation_in_order = 1';
+const levelsFrom = (bucket, entries) =>
+  [
+    ['events', ''],
+    ['events_by_user', inOrder],
+  ].map(([table, settings]) => reached.clickhouse(levelOf(bucket, entries, table, settings)));
+const windowFunnel = [
+  ['events', ''],
+  ['events_by_user', inOrder],
+].map(([table, settings]) =>
+  reached.clickhouse(
+    `SELECT '${from}' AS b, windowFunnel(${windowSeconds})(time, ${steps.map((step) => `event = '${step}'`).join(', ')}) AS l ` +
+      `FROM ${table} WHERE ${ofSteps} GROUP BY uid${settings}`,
+  ),
+);
+// DuckDB: a chain of joins to the next event, or windows that carry the next events along.
+const chain = (bucket, entries) =>
+  `WITH e AS (SELECT uid AS u, event, epoch(time)::UINTEGER AS t FROM events WHERE ${ofSteps}), s1 AS (${entries}), ` +
+  [2, 3, 4].map((k) => `s${k} AS (SELECT u, t AS t${k} FROM e WHERE event = '${steps[k - 1]}')`).join(', ') +
+  `, j2 AS (SELECT s1.u, t1, t2 FROM s1 ASOF JOIN s2 ON s1.u = s2.u AND s1.t1 <= s2.t2 WHERE t2 <= t1 + ${windowSeconds}), ` +
+  `j3 AS (SELECT j2.u, t1, t3 FROM j2 ASOF JOIN s3 ON j2.u = s3.u AND j2.t2 <= s3.t3 WHERE t3 <= t1 + ${windowSeconds}), ` +
+  `j4 AS (SELECT j3.u, t1, t4 FROM j3 ASOF JOIN s4 ON j3.u = s4.u AND j3.t3 <= s4.t4 WHERE t4 <= t1 + ${windowSeconds}), ` +
+  `x AS (SELECT u, t1, 1 AS level FROM s1 UNION ALL SELECT u, t1, 2 FROM j2 UNION ALL SELECT u, t1, 3 FROM j3 UNION ALL ` +
+  `SELECT u, t1, 4 FROM j4) SELECT ${bucket} AS b, max(level) AS l FROM x GROUP BY u, b`;
+const carried = (bucket) => {
+  const next = (step, value) => `min(CASE WHEN event = ${step} THEN ${value} END) OVER w`;
+  const over =
+    `WINDOW w AS (PARTITION BY u ORDER BY t, event ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)`;
+  return (
+    `WITH e AS (SELECT uid AS u, list_position([${steps.map((step) => `'${step}'`).join(', ')}], event::VARCHAR) AS event, ` +
+    `epoch(time)::UINTEGER AS t FROM events WHERE ${ofSteps}), w1 AS (SELECT u, event, t, ${next(4, 't')} AS n4 FROM e ${over}), ` +
+    `w2 AS (SELECT u, event, t, n4, ${next(3, "{'t': t, 'n': n4}")} AS n3 FROM w1 ${over}), ` +
+    `w3 AS (SELECT u, event, t, ${next(2, "{'t': t, 'n': n3}")} AS n2 FROM w2 ${over}) ` +
+    `SELECT ${bucket.replaceAll('t1', 't')} AS b, max(CASE WHEN n2.n.n <= t + ${windowSeconds} THEN 4 WHEN n2.n.t <= t + ${windowSeconds} THEN 3 ` +
+    `WHEN n2.t <= t + ${windowSeconds} THEN 2 ELSE 1 END) AS l FROM w3 WHERE event = 1 GROUP BY u, b`
+  );
+};
+const everyEntry = `SELECT u, t AS t1 FROM e WHERE event = '${steps[0]}'`;
+const firstEntry = `SELECT u, min(t) AS t1 FROM e WHERE event = '${steps[0]}' GROUP BY u`;
+const dayOf = { clickhouse: 'toString(toDate(t1))', duckdb: "(DATE '1970-01-01' + (t1 // 86400)::INTEGER)" };
 
 // `user`: {number, id} of the person whose feed is asked for.
 export function queries(user) {
@@ -345,6 +410,36 @@ export function queries(user) {
       duckdb: `SELECT day::VARCHAR, event::VARCHAR, count(DISTINCT uid) FROM events WHERE event IN (${top10.duckdb}) GROUP BY day, event`,
     },
     {
+      name: 'events by name, 31 days',
+      cairn: { from: lastMonth, to, unit: 'range', on: property('$event_name') },
+      clickhouse: `SELECT '${lastMonth}', toString(event), count() FROM events WHERE toDate(time) >= '${lastMonth}' GROUP BY event`,
+      duckdb: `SELECT '${lastMonth}', event::VARCHAR, count(*) FROM events WHERE day >= DATE '${lastMonth}' GROUP BY event`,
+    },
+    {
+      name: 'daily count of 3 events',
+      cairn: { ...range, events: steps.slice(0, 3), on: property('$event_name'), labels: steps.slice(0, 3) },
+      clickhouse: `SELECT ${day}, toString(event), count() FROM events WHERE ${isOneOf(steps.slice(0, 3))} GROUP BY toDate(time), event`,
+      duckdb: `SELECT day::VARCHAR, event::VARCHAR, count(*) FROM events WHERE ${isOneOf(steps.slice(0, 3))} GROUP BY day, event`,
+    },
+    {
+      name: 'daily uniques of 3 events',
+      cairn: { ...range, events: steps.slice(0, 3), measure: 'unique', on: property('$event_name'), labels: steps.slice(0, 3) },
+      clickhouse: ['uniqExact', 'groupBitmap'].map(
+        (f) => `SELECT ${day}, toString(event), ${f}(uid) FROM events WHERE ${isOneOf(steps.slice(0, 3))} GROUP BY toDate(time), event`,
+      ),
+      duckdb: [
+        `SELECT day::VARCHAR, event::VARCHAR, count(DISTINCT uid) FROM events WHERE ${isOneOf(steps.slice(0, 3))} GROUP BY day, event`,
+        `SELECT day::VARCHAR, event::VARCHAR, count(*) FROM (SELECT DISTINCT day, event, uid FROM events WHERE ` +
+          `${isOneOf(steps.slice(0, 3))}) GROUP BY day, event`,
+      ],
+    },
+    {
+      name: 'daily events for each person',
+      cairn: { ...range, events: [frequent], measure: 'average' },
+      clickhouse: ['uniqExact', 'groupBitmap'].map((f) => everyDay(`count() / ${f}(uid)`, is(frequent)).clickhouse),
+      duckdb: everyDay('count(*) / count(DISTINCT uid)', is(frequent)).duckdb,
+    },
+    {
       name: 'day x screen width',
       cairn: { ...range, events: [frequent], on: property('screen_w') },
       clickhouse: `SELECT ${day}, toString(screen_w), count() FROM events WHERE ${is(frequent)} GROUP BY toDate(time), screen_w`,
@@ -385,6 +480,27 @@ export function queries(user) {
       ...frequency('true'),
     },
     {
+      // Whoever gets furthest from any entry.
+      name: '4-step funnel within 7 days',
+      cairn: { ...funnel, reentry: 'optimized' },
+      clickhouse: windowFunnel,
+      duckdb: [chain(`'${from}'`, everyEntry), carried(`'${from}'`)].map(reached.duckdb),
+    },
+    {
+      name: '4-step funnel from the first entry',
+      cairn: funnel,
+      clickhouse: levelsFrom(`'${from}'`, `[minIf(toUInt32(time), event = '${steps[0]}')]`).map((sql) =>
+        sql.replaceAll('GROUP BY uid', `GROUP BY uid HAVING countIf(event = '${steps[0]}') > 0`),
+      ),
+      duckdb: reached.duckdb(chain(`'${from}'`, firstEntry)),
+    },
+    {
+      name: 'funnel as daily cohorts',
+      cairn: { ...funnel, reentry: 'optimized', unit: 'day', trend: true },
+      clickhouse: levelsFrom(dayOf.clickhouse, `groupArrayIf(toUInt32(time), event = '${steps[0]}')`),
+      duckdb: [chain(dayOf.duckdb, everyEntry), carried(dayOf.duckdb)].map(reached.duckdb),
+    },
+    {
       name: "one user's feed",
       feed: true,
       cairn: { ...range, kind: 'feed', distinct_ids: [user.id], limit: 1000 },
@@ -416,6 +532,18 @@ export const personSql = {
     "SELECT uid, anyIf(distinct_id, NOT startsWith(distinct_id, '$device:')) FROM events GROUP BY uid " +
     "HAVING countIf(startsWith(distinct_id, '$device:')) > 0 AND countIf(NOT startsWith(distinct_id, '$device:')) > 0 " +
     'ORDER BY abs(toInt64(count()) - 100), uid LIMIT 1',
+};
+
+// Users, and those of them who were anonymous first, so that ids had to be merged.
+export const mergedSql = {
+  clickhouse:
+    "SELECT count(), countIf(a AND b) FROM (SELECT countIf(startsWith(distinct_id, '$device:')) > 0 AS a, " +
+    "countIf(NOT startsWith(distinct_id, '$device:')) > 0 AS b FROM events GROUP BY uid)",
+};
+
+// What --only knows besides names.
+export const groups = {
+  behavioural: (query) => ['funnel', 'retention', 'frequency'].includes(query.cairn.kind),
 };
 
 export const plan = { days, from, to };

@@ -62,6 +62,29 @@ function questions({ state, list, engines, threadCounts }, kind, unit) {
   return table(rows);
 }
 
+// The factors of the table in one number each.
+function summary({ state, list, engines, threadCounts }) {
+  const peers = engines.filter((engine) => engine !== 'cairn');
+  return threadCounts
+    .map((threads) => {
+      const factors = list
+        .map((query) => {
+          const value = (engine) => state.results[query.name]?.[threads]?.[engine]?.wall_ms?.median;
+          return [Math.min(...peers.map(value).filter((x) => x !== undefined)) / value('cairn'), query.name];
+        })
+        .filter(([x]) => Number.isFinite(x))
+        .sort(([a], [b]) => a - b);
+      if (factors.length === 0) return '';
+      const mean = Math.exp(factors.reduce((total, [x]) => total + Math.log(x), 0) / factors.length);
+      return (
+        `${threads} thread${threads > 1 ? 's' : ''}: geometric mean of the ${factors.length} factors ${mean.toFixed(1)}; ` +
+        `least ${factors[0][0].toFixed(1)} (${factors[0][1]}).`
+      );
+    })
+    .filter(Boolean)
+    .join(' ');
+}
+
 function spread({ state, list, engines, threadCounts }) {
   const threads = Math.max(...threadCounts);
   const rows = [[`wall ms with ${threads} threads: least to most`, ...engines.map((engine) => titles[engine]), ...engines.map((engine) => `${titles[engine]}, cold`)]];
@@ -83,12 +106,14 @@ export function report(run) {
   const { state, engines, events } = run;
   const { machine } = state;
   const versions = engines.map((engine) => `${titles[engine]} ${state.loads[engine].version}`).join(', ');
+  const users = state.users ? ` of ${count(state.users.all)} users, of whom ${Math.round((state.users.merged / state.users.all) * 100)} % were merged` : '';
   const parts = [
-    `${count(events)} events, ${machine.date}, commit ${machine.commit}. ${versions}. ${machine.cores} cores of ${machine.cpu}, ` +
+    `${count(events)} events${users}, ${machine.date}, commit ${machine.commit}. ${versions}. ${machine.cores} cores of ${machine.cpu}, ` +
       `${Math.round(machine.memory_bytes / 2 ** 30)} GiB, ${machine.kernel}.`,
     loading(run),
     'Wall time, median of warm runs. The factor is that of the faster of the two databases to Cairn.',
     questions(run, 'wall_ms', 'wall ms'),
+    summary(run),
     'CPU time of the same runs, all threads together.',
     questions(run, 'cpu_ms', 'CPU ms'),
     'Fastest and slowest warm run, and one run with empty caches.',

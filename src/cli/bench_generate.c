@@ -203,8 +203,8 @@ static struct user user_make(const struct world *world, uint32_t number)
     /* User 0 is there from the beginning to the end: somebody always is. */
     user.first = old || number == 0 ? 0 : (uint16_t)first;
     if (leaves && number > 0) user.keeps = (float)(1 - 1 / stays);
-    double kind = draw_unit(&chance);
-    user.kind = kind < 0.30 ? KIND_LINKED : kind < 0.45 ? KIND_ANONYMOUS : KIND_KNOWN;
+    double kind = draw_unit(&chance), linked = world->data->linked / 100.0;
+    user.kind = kind < linked ? KIND_LINKED : kind < linked + 0.15 ? KIND_ANONYMOUS : KIND_KNOWN;
     bool at_once = draw_true(&chance, 0.55), twice = draw_true(&chance, 0.12);
     uint32_t later = draw_below(&chance, 30), again = 1 + draw_below(&chance, 40);
     if (user.kind != KIND_LINKED) return user;
@@ -524,6 +524,8 @@ static enum status data_check(const struct bench_data *data, struct error *error
                          (unsigned long long)BENCH_EVENTS_MAX);
     if (data->days < 1 || data->days > BENCH_DAYS_MAX)
         return error_set(error, STATUS_INVALID, "the number of days must be 1 to %d", BENCH_DAYS_MAX);
+    if (data->linked > BENCH_LINKED_MAX)
+        return error_set(error, STATUS_INVALID, "at most %d %% of the users can be linked", BENCH_LINKED_MAX);
     if (data->users > data->events) return error_set(error, STATUS_INVALID, "there cannot be more users than events");
     if (data->from > data->to || data->to > data->days)
         return error_set(error, STATUS_INVALID, "there are no days %u to %u of %u", data->from, data->to, data->days);

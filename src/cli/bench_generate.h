@@ -6,9 +6,10 @@
  * time; sessions whose events follow from each other (view, add to cart, check out, purchase); days and weeks with
  * their tides; 25 event names from 26 % down to 0.02 % of the events, cities, pages and prices with long tails.
  *
- * Who: users are numbered from 0. 55 % are known from their first event on, 15 % stay anonymous for ever, and 30 % are
- * anonymous on a device until an event `Log In` with both ids links it to them; some of these come back on a second
- * device. An anonymous event carries the device id as its distinct_id, so who it belongs to is not in it.
+ * Who: users are numbered from 0. 15 % stay anonymous for ever, `linked` % are anonymous on a device until an event
+ * `Log In` with both ids links it to them, if they come that often; some of these come back on a second device. The
+ * others are known from their first event on. An anonymous event carries the device id as its distinct_id, so who it
+ * belongs to is not in it.
  *
  * Events come in the order of time. Every day is made by itself, from the seed and the numbers of user and day, so
  * memory holds one day of events (about 32 bytes each) and 16 bytes a user, and a part of the days gives exactly the
@@ -19,6 +20,7 @@
 
 #define BENCH_EVENTS_MAX UINT64_C(4000000000)
 #define BENCH_DAYS_MAX   400
+#define BENCH_LINKED_MAX 85
 #define BENCH_FIRST_DAY  INT64_C(19723) /* 2024-01-01, a Monday: day 0 */
 
 enum bench_profile {
@@ -33,9 +35,10 @@ struct bench_data {
     uint64_t seed;
     enum bench_profile profile;
     bool user_numbers; /* a member `user` beside `event` and `properties`: whose it turns out to be. Cairn ignores it */
+    unsigned linked;   /* percent of the users, at most BENCH_LINKED_MAX */
     uint32_t from, to; /* only these days, [from, to); 0, 0: all */
 };
-#define BENCH_DATA_DEFAULT ((struct bench_data){.events = 1000000, .days = 90, .seed = 1})
+#define BENCH_DATA_DEFAULT ((struct bench_data){.events = 1000000, .days = 90, .seed = 1, .linked = 30})
 
 /* Where the bytes go: whole lines, some hundred KiB at a time. */
 struct bench_sink {

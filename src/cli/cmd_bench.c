@@ -55,6 +55,7 @@ static const char generate_help[] =
     "  --seed N          the same seed and numbers give the same bytes, on every machine; default 1\n"
     "  --profile NAME    shop: 12 properties an event (the default); web: 25, as the SDK for web pages sends\n"
     "  --user-numbers    adds the member \"user\": who it turned out to be. For databases that cannot find out\n"
+    "  --linked PERCENT  of the people, who are anonymous until they log in, if they come that often; default 30\n"
     "  --from N, --to N  only the days from N until before N, counted from 0: these bytes, of the whole\n"
     "  --out FILE        instead of standard output\n"
     "  --links FILE      also writes a line `device id, user id, user number` for each link of the two\n"
@@ -79,7 +80,7 @@ struct generate_arguments {
     const char *out, *links;
     bool help;
 };
-enum { DATA = 1000, JSON, EVENTS, USERS, DAYS, SEED, PROFILE, USER_NUMBERS, FROM, TO, OUT, LINKS };
+enum { DATA = 1000, JSON, EVENTS, USERS, DAYS, SEED, PROFILE, USER_NUMBERS, LINKED, FROM, TO, OUT, LINKS };
 
 static int take_number(const char *command, const char *name, uint64_t max, uint64_t *ret_number)
 {
@@ -102,6 +103,10 @@ static int generate_take(const char *command, int flag, struct generate_argument
     case DAYS:
         code = take_number(command, "days", BENCH_DAYS_MAX, &number);
         data->days = (uint32_t)number;
+        return code;
+    case LINKED:
+        code = take_number(command, "linked", BENCH_LINKED_MAX, &number);
+        data->linked = (unsigned)number;
         return code;
     case FROM:
         code = take_number(command, "from", BENCH_DAYS_MAX, &number);
@@ -162,6 +167,7 @@ int bench_generate_run(int argc, char **argv)
         {"seed", required_argument, NULL, SEED},
         {"profile", required_argument, NULL, PROFILE},
         {"user-numbers", no_argument, NULL, USER_NUMBERS},
+        {"linked", required_argument, NULL, LINKED},
         {"from", required_argument, NULL, FROM},
         {"to", required_argument, NULL, TO},
         {"out", required_argument, NULL, OUT},

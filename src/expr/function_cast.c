@@ -47,7 +47,11 @@ struct value expr_run_number(struct expr_call *call, const struct value *args, u
     case VALUE_STRING: {
         enum status status = expr_number_text(call->context->arena, str_trim(value_text(args[0])), &number);
         if (status == STATUS_LIMIT) expr_out_of_budget(call, "memory");
-        return status == STATUS_OK ? number : value_absent();
+        if (status == STATUS_OK) return number;
+        /* A formula's date is a number, too; events carry dates as texts (decision 54). */
+        double seconds;
+        bool date = call->context->formula && expr_seconds(call->context, args[0], &seconds);
+        return date ? expr_number(seconds) : value_absent();
     }
     default: return args[0];
     }

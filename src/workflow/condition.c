@@ -214,6 +214,11 @@ static enum status evaluate_with_context(struct arena *arena, const struct condi
     }
     if (c->embeds) {
         TRY(expression_string(arena, context, c->text, error, &written));
+        if (!written) { /* the condition is nothing but an expression */
+            buf_str_add(message, c->text);
+            buf_lit(message, " has no value");
+            return STATUS_OK;
+        }
         text = text_of(arena, written);
         if (!text.data) return error_set(error, STATUS_LIMIT, "a condition exceeds the memory budget");
     }

@@ -2,6 +2,7 @@
 
 #include "base/number.h"
 #include "base/utf8.h"
+#include "workflow/parameter.h"
 
 #define TEXT_SIZE_MAX ((size_t)64 << 20) /* of one interpolated string */
 #define SHOWN_MAX     120                /* bytes of the text in a message */
@@ -139,7 +140,10 @@ static enum status parse_message(struct cursor *c, bool request, struct error *e
         return fail(c, error,
                     request ? "expected header.NAME, query.NAME, path.NAME or body" : "expected header.NAME or body");
     }
-    return e->name.size ? STATUS_OK : fail(c, error, "a name is missing");
+    if (!e->name.size) return fail(c, error, "a name is missing");
+    bool header = e->root == EXPRESSION_REQUEST_HEADER || e->root == EXPRESSION_RESPONSE_HEADER;
+    if (header && !parameter_header_name_fits(e->name)) return fail(c, error, "no header has such a name");
+    return STATUS_OK;
 }
 
 static enum status parse_named(struct cursor *c, struct error *error, struct expression *e)
@@ -294,7 +298,8 @@ static enum status response_body(const struct expression_context *context, const
 static enum status source_field(struct arena *arena, const struct expression_context *context,
                                 const struct expression *e, struct error *error, const struct json **ret_value)
 {
-    const struct workflow_source *source = workflow_document_source(context->document, e->id);
+    const struct workflow_source *source =
+        context->document ? workflow_document_source(context->document, e->id) : NULL;
     *ret_value = NULL;
     if (!source) return STATUS_OK;
     if (str_is(e->name, "url")) return new_value(arena, json_string(source->url), error, ret_value);

@@ -129,14 +129,17 @@ static void resolve_id(struct step_work *w)
     choose(w, at, NULL, text);
 }
 
-/* OP-4: {$sourceDescriptions.NAME.url}#/paths/~1a~1b/get, with or without the braces, or with the URL itself.
- */
+/* OP-4: {$sourceDescriptions.NAME.url}#/paths/~1a~1b/get, with or without the braces and the .url (the specification's
+ * own examples leave either out), or with the URL itself. */
 static struct openapi_source *path_source(struct step_work *w, const struct json *at, struct str text)
 {
     struct str prefix = STR("$sourceDescriptions."), suffix = STR(".url");
     if (str_starts(text, STR("{")) && str_ends(text, STR("}"))) text = str_slice(text, 1, text.size - 1);
-    if (str_starts(text, prefix) && str_ends(text, suffix) && text.size > prefix.size + suffix.size)
-        return usable_source(w, at, str_slice(text, prefix.size, text.size - suffix.size));
+    if (str_starts(text, prefix) && text.size > prefix.size) {
+        struct str name = str_slice(text, prefix.size, text.size);
+        if (str_ends(name, suffix)) name = str_slice(name, 0, name.size - suffix.size);
+        return usable_source(w, at, name);
+    }
     for (size_t i = 0; i < w->p->sources.source_count; i++) {
         struct openapi_source *source = &w->p->sources.sources[i];
         if (source->file && (str_eq(source->description->url, text) || str_eq(source->file->location, text)))

@@ -132,7 +132,11 @@ static enum status run_reference(struct run *run, struct workflow_state *state, 
     }
     struct json inputs, shown = JSON_OBJECT_EMPTY;
     struct workflow_outcome outcome;
-    if (state->depth + 1 >= run->depth_max) return STATUS_OK;
+    if (state->depth + 1 >= run->depth_max) {
+        struct str text = arena_printf(run->arena, "workflows are called more than %u deep, \"" STR_FMT "\" is left out",
+                                       run->depth_max, STR_ARG(action->workflow->workflow->id));
+        return text.data ? run_warn(run, state, text) : STATUS_LIMIT;
+    }
     TRY(run_arguments(run, &step->context, action->parameters, action->parameter_count, error, &inputs));
     TRY(run_called(run, action->workflow, true, &inputs, state->depth + 1, error, &outcome));
     TRY(run_put_str(run->arena, &shown, "stepId", step->prepared->step->id));

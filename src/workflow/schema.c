@@ -35,6 +35,15 @@ struct property_search {
     bool open;
 };
 
+/* Keywords by which a schema may allow properties that only an instance shows: it alone decides then. */
+static bool has_branches(const struct json *schema)
+{
+    static const char *const keywords[] = {"anyOf", "oneOf", "then", "else", "dependentSchemas", "unevaluatedProperties"};
+    for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
+        if (json_get(schema, str_of(keywords[i]))) return true;
+    return false;
+}
+
 static void search_properties(struct jsonschema base, const struct json *schema, struct property_search *search,
                               unsigned depth)
 {
@@ -44,7 +53,7 @@ static void search_properties(struct jsonschema base, const struct json *schema,
                       *patterns = json_member(schema, "patternProperties");
     for (size_t i = 0; properties && properties->type == JSON_OBJECT && i < properties->object.count; i++)
         search->found(search->ctx, properties->object.members[i].key, &properties->object.members[i].value);
-    if ((more && !(more->type == JSON_BOOL && !more->boolean)) || patterns) search->open = true;
+    if ((more && !(more->type == JSON_BOOL && !more->boolean)) || patterns || has_branches(schema)) search->open = true;
     struct str reference = jsonschema_reference(schema);
     if (reference.data) search_properties(base, jsonschema_resolve(base, schema, reference), search, depth + 1);
     for (size_t i = 0; all && all->type == JSON_ARRAY && i < all->array.count && i < 16; i++)

@@ -43,8 +43,8 @@ enum status jsonschema_validate(struct arena *arena, struct jsonschema schema, c
                                 struct error *error) MUST_USE;
 
 /* What a property's schema is, looking through $ref and allOf; NULL when it is not declared. *ret_open
- * becomes true when the object schema expressly allows properties that it does not declare. Either output
- * pointer may be NULL. */
+ * becomes true when the object schema allows properties that it does not declare, or chooses among schemas that may
+ * (anyOf, oneOf, then, else, dependentSchemas, unevaluatedProperties). Either output pointer may be NULL. */
 const struct json *jsonschema_property(struct jsonschema schema, struct str name, bool *ret_open);
 /* Calls found() for each declared property, $ref and allOf included. */
 void jsonschema_each_property(struct jsonschema schema,

@@ -99,6 +99,20 @@ static void complain(struct check *c, const struct json *at, const char *before,
     workflow_problem_rule(c->problems, "schema-invalid");
 }
 
+/* A $ref that leads back to itself through others, and so says nothing. A circle that it only leads into is found from
+ * a schema within. */
+static bool leads_in_circles(const struct check *c, const struct json *schema)
+{
+    const struct json *target = schema;
+    for (unsigned i = 0; target && target->type == JSON_OBJECT && i < JSONSCHEMA_DEPTH_MAX; i++) {
+        struct str reference = jsonschema_reference(target);
+        if (!reference.data) return false;
+        target = jsonschema_resolve(c->base, target, reference);
+        if (target == schema) return true;
+    }
+    return false;
+}
+
 static void check_reference(struct check *c, const struct json *schema)
 {
     struct str reference = jsonschema_reference(schema);
@@ -108,6 +122,7 @@ static void check_reference(struct check *c, const struct json *schema)
         check_schema(c, target);
     else if (!target)
         complain(c, at, "$ref \"", reference, "\" leads nowhere");
+    if (target && leads_in_circles(c, schema)) complain(c, at, "$ref \"", reference, "\" leads in circles");
 }
 
 static void check_keyword_of(struct check *c, const struct json_member *member)

@@ -224,6 +224,10 @@ static void test_properties(void **state)
     const struct json *loose = yaml("{additionalProperties: true}");
     assert_null(jsonschema_property((struct jsonschema){.root = loose, .schema = loose}, STR("c"), &open));
     assert_true(open);
+    open = false;
+    loose = yaml("{properties: {a: {}}, oneOf: [{properties: {c: {}}}, {properties: {d: {}}}]}");
+    assert_null(jsonschema_property((struct jsonschema){.root = loose, .schema = loose}, STR("c"), &open));
+    assert_true(open);
 }
 
 /* What is wrong with a schema is found before anything is validated with it. */
@@ -243,6 +247,7 @@ static void test_check(void **state)
         {"$ref: other.yml", "leads nowhere", 1},
         {"items:\n  minLength: -1", "\"minLength\"", 2},
         {"{$ref: '#/$defs/x', $defs: {x: {minimum: a}}}", "\"minimum\"", 1},
+        {"$ref: '#'", "\"#\" leads in circles", 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct json *schema = yaml(cases[i].schema);
@@ -254,7 +259,7 @@ static void test_check(void **state)
             fail_msg("%s: %.*s", cases[i].schema, (int)problems.items[0].text.size, problems.items[0].text.data);
         assert_int_equal(problems.items[0].line, cases[i].line);
     }
-    const struct json *odd = yaml("{x-any: [1], nullable: true, $ref: '#'}");
+    const struct json *odd = yaml("{x-any: [1], nullable: true, properties: {a: {$ref: '#'}}}");
     struct workflow_problems problems;
     workflow_problems_init(&problems, arena);
     jsonschema_check((struct jsonschema){.root = odd, .schema = odd}, STR("f"), &problems);

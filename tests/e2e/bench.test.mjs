@@ -61,6 +61,19 @@ test('every link that is listed stands in the events', () => {
   assert.equal(readFileSync(links, 'utf8'), lines.join(''));
 });
 
+test('as many users are linked as was asked for', () => {
+  const usersOf = (linked) => {
+    const directory = temporaryDirectory('bench-linked');
+    const links = path.join(directory, 'links.tsv');
+    generate('--events', 5000, '--linked', linked, '--links', links);
+    return new Set(readFileSync(links, 'utf8').split('\n').filter(Boolean).map((line) => line.split('\t')[2])).size;
+  };
+  assert.equal(usersOf(0), 0);
+  const some = usersOf(30);
+  assert.ok(some > 10);
+  assert.ok(usersOf(60) > 1.5 * some);
+});
+
 for (const profile of ['shop', 'web']) {
   test(`what was loaded is what is answered: ${profile}`, () => {
     const { list, ask, report } = loaded(20000, '--profile', profile);
@@ -122,6 +135,7 @@ test('what cannot be is said', () => {
   };
   refuse(['generate', '--events', '0'], 2, /number of events must be 1 to/);
   refuse(['generate', '--days', '10', '--from', '8', '--to', '11'], 2, /no days 8 to 11 of 10/);
+  refuse(['generate', '--linked', '86'], 2, /--linked 86 is no number from 0 to 85/);
   refuse(['generate', '--profile', 'car'], 2, /no profile "car"/);
   refuse(['profiles', '--profiles', '0'], 2, /--profiles 0 is no number of profiles/);
   refuse(['load'], 2, /--data DIR is missing/);

@@ -1,7 +1,8 @@
 // What every end-to-end test needs: a data directory, a project, an account, a real server, and plain HTTP.
 //
 // CAIRN_BIN names the binary (default: build/cairn of this repository), CAIRN_SERVE_ARGS further arguments for
-// every server, separated by blanks. Nothing here depends on npm packages or on a fixed port. Everything a test
+// every server, separated by blanks, CAIRN_SEEDS the folder of the workflows that the project began with (default: one
+// beside the repository, or else workflows/). Nothing here depends on npm packages or on a fixed port. Everything a test
 // starts is killed and everything it creates is deleted when its process ends, in whatever way. Works with Node 18.
 
 import { spawn, spawnSync } from 'node:child_process';
@@ -19,6 +20,10 @@ if (!existsSync(binary)) {
   console.error(`no server to test: "${binary}" does not exist; build it, or name another in CAIRN_BIN`);
   process.exit(1);
 }
+
+const besideRepository = path.join(repository, '../shared/seeds');
+export const seedsFolder =
+  process.env.CAIRN_SEEDS ?? (existsSync(besideRepository) ? besideRepository : path.join(repository, 'workflows'));
 
 const serveArgs = (process.env.CAIRN_SERVE_ARGS ?? '').split(' ').filter(Boolean);
 const directories = new Set();

@@ -1,4 +1,4 @@
-// The public workflow runner of @redocly/cli, `respect`, runs the seeds against the server, unchanged. It sends no
+// The public workflow runner of @redocly/cli, `respect`, runs the seeds and workflows/ against the server, unchanged. It sends no
 // credentials by itself, so a small proxy of this test adds the Basic header on the way to the query API. The
 // descriptions of openapi/ are checked too: that they are well formed, that they name every route of the server and no
 // other, and that what the deletion API answers is what its schemas say.
@@ -7,12 +7,12 @@
 // The runner wants a newer Node than Debian 12 has: the package node-linux-… of tests/clients brings one.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { day, freshName, repository, temporaryDirectory, World } from './harness.mjs';
+import { day, freshName, repository, seedsFolder, temporaryDirectory, World } from './harness.mjs';
 
 const modules = path.join(repository, 'tests/clients/node_modules');
 const cli = path.join(modules, '@redocly/cli/bin/cli.js');
@@ -48,15 +48,20 @@ before(async () => {
 
   root = temporaryDirectory('respect');
   cpSync(path.join(repository, 'openapi'), path.join(root, 'openapi'), { recursive: true });
-  mkdirSync(path.join(root, 'arazzo'));
-  const seeds = path.join(repository, '../shared/seeds');
-  const source = existsSync(seeds) ? seeds : path.join(repository, 'workflows');
   files = {};
-  for (const name of readdirSync(source)) {
-    const file = path.join(root, 'arazzo', name);
-    writeFileSync(file, readFileSync(path.join(source, name)));
-    if (name.includes('identity')) files.identity = file;
-    if (name.includes('track-and-segment')) files.segment = file;
+  for (const [which, source] of [
+    ['seeds', seedsFolder],
+    ['own', path.join(repository, 'workflows')],
+  ]) {
+    mkdirSync(path.join(root, which));
+    files[which] = {};
+    for (const name of readdirSync(source)) {
+      const file = path.join(root, which, name);
+      writeFileSync(file, readFileSync(path.join(source, name)));
+      if (name.includes('identity')) files[which].identity = file;
+      if (name.includes('track-and-segment')) files[which].segment = file;
+      if (name === 'segment.yml') files[which].count = file;
+    }
   }
 });
 after(async () => {
@@ -105,52 +110,62 @@ function redocly(args) {
   });
 }
 
-test('track and segment', { skip }, async () => {
-  const eventName = freshName();
-  const inputs = {
-    projectToken: world.token,
-    projectId: world.project.project_id,
-    distinctId: 'ann',
-    eventName,
-    fromDate: day(-1),
-    toDate: day(1),
-  };
-  const run = await respect(files.segment, inputs, ['ingestionApi', 'queryApi']);
-  assert.equal(run.code, 0, run.output);
-  assert.equal(await world.count(eventName), 1);
-});
+for (const which of ['seeds', 'own']) {
+  test(`${which}: track and segment`, { skip }, async () => {
+    const eventName = freshName();
+    const inputs = {
+      projectToken: world.token,
+      projectId: world.project.project_id,
+      distinctId: 'ann',
+      eventName,
+      fromDate: day(-1),
+      toDate: day(1),
+    };
+    const run = await respect(files[which].segment, inputs, ['ingestionApi', 'queryApi']);
+    assert.equal(run.code, 0, run.output);
+    assert.equal(await world.count(eventName), 1);
+  });
 
-test('track and segment, with a split', { skip }, async () => {
-  const eventName = freshName();
-  const inputs = {
-    projectToken: world.token,
-    projectId: world.project.project_id,
-    distinctId: 'ann',
-    eventName,
-    fromDate: day(-1),
-    toDate: day(1),
-    segmentOn: 'properties["$distinct_id"]',
-  };
-  const run = await respect(files.segment, inputs, ['ingestionApi', 'queryApi']);
-  assert.equal(run.code, 0, run.output);
-});
+  test(`${which}: track and segment, with a split`, { skip }, async () => {
+    const eventName = freshName();
+    const inputs = {
+      projectToken: world.token,
+      projectId: world.project.project_id,
+      distinctId: 'ann',
+      eventName,
+      fromDate: day(-1),
+      toDate: day(1),
+      segmentOn: 'properties["$distinct_id"]',
+    };
+    const run = await respect(files[which].segment, inputs, ['ingestionApi', 'queryApi']);
+    assert.equal(run.code, 0, run.output);
+  });
 
-test('resolve an identity and track', { skip }, async () => {
+  test(`${which}: resolve an identity and track`, { skip }, async () => {
+    const eventName = freshName();
+    await world.send(world.event(eventName, { $device_id: `respect-device-${which}` }));
+    const inputs = {
+      projectToken: world.token,
+      projectId: world.project.project_id,
+      identifiedId: `respect-user-${which}`,
+      anonId: `respect-device-${which}`,
+      eventName,
+      fromDate: day(-1),
+      toDate: day(1),
+    };
+    const run = await respect(files[which].identity, inputs, ['identityApi', 'ingestionApi', 'queryApi']);
+    assert.equal(run.code, 0, run.output);
+    assert.equal(await world.count(eventName), 2);
+    assert.equal(await world.uniques(eventName), 1);
+  });
+}
+
+test('own: count an event', { skip }, async () => {
   const eventName = freshName();
-  await world.send(world.event(eventName, { $device_id: 'respect-device' }));
-  const inputs = {
-    projectToken: world.token,
-    projectId: world.project.project_id,
-    identifiedId: 'respect-user',
-    anonId: 'respect-device',
-    eventName,
-    fromDate: day(-1),
-    toDate: day(1),
-  };
-  const run = await respect(files.identity, inputs, ['identityApi', 'ingestionApi', 'queryApi']);
+  await world.send(world.event(eventName));
+  const inputs = { projectId: world.project.project_id, eventName, fromDate: day(-1), toDate: day(1) };
+  const run = await respect(files.own.count, inputs, ['queryApi']);
   assert.equal(run.code, 0, run.output);
-  assert.equal(await world.count(eventName), 2);
-  assert.equal(await world.uniques(eventName), 1);
 });
 
 test('descriptions are well formed', { skip }, async () => {
@@ -161,13 +176,17 @@ test('descriptions are well formed', { skip }, async () => {
 });
 
 test('descriptions name every route and no other', () => {
-  const source = readFileSync(path.join(repository, 'src/api/api.c'), 'utf8');
-  const methods = { GET_POST: ['get', 'post'], HTTP_METHOD_GET: ['get'], HTTP_METHOD_POST: ['post'], HTTP_METHOD_PUT: ['put'], HTTP_METHOD_DELETE: ['delete'] };
+  // The table of routes as the compiler sees it, with the macros that write several of them.
+  const cc = spawnSync(process.env.CC ?? 'cc', ['-E', '-P', '-Isrc', 'src/api/api.c'], { cwd: repository, encoding: 'utf8' });
+  assert.equal(cc.status, 0, cc.stderr);
   const served = new Set();
-  for (const [, name, target] of source.matchAll(/\.methods = (\w+),\s*\.path = "([^"]+)"/g)) {
-    if (name === 'HTTP_METHOD_OPTIONS') continue; // what browsers ask before they send
+  for (const [, names, strings] of cc.stdout.matchAll(/\.methods = ([^,]+),\s*\.path = ((?:"[^"]+"\s*)+)/g)) {
+    const target = strings.replaceAll(/"\s*"/g, '').trim().slice(1, -1);
+    const methods = [...names.matchAll(/HTTP_METHOD_(\w+)/g)].map(([, name]) => name.toLowerCase());
+    if (methods.includes('options')) continue; // what browsers ask before they send
     if (target.startsWith('/api/query/')) continue; // the same as /api/2.0, as the description says
-    const only = target.startsWith('/api/2.0/') ? ['get'] : methods[name]; // a POST carries the same, as it says too
+    if (served.has(`get /api/2.0${target}`)) continue; // the same without a base
+    const only = target.startsWith('/api/2.0/') ? ['get'] : methods; // a POST carries the same, as it says too
     for (const method of only) served.add(`${method} ${target}`);
   }
   assert.ok(served.size >= 10);
@@ -178,7 +197,7 @@ test('descriptions name every route and no other', () => {
     for (const line of readFileSync(path.join(repository, 'openapi', name), 'utf8').split('\n')) {
       prefix = /^- url: http:\/\/[^/]+(\/.*)$/.exec(line)?.[1] ?? prefix;
       target = /^ {2}(\/\S*):$/.exec(line)?.[1] ?? (/^\S/.test(line) ? undefined : target);
-      const method = /^ {4}(get|post|put|delete):$/.exec(line)?.[1];
+      const method = /^ {4}(get|post|put|patch|delete):$/.exec(line)?.[1];
       if (target && method) described.add(`${method} ${prefix}${target}`);
     }
   }
@@ -250,7 +269,7 @@ workflows:
 
 test('deletions are answered as described', { skip }, async () => {
   const eventName = freshName(),
-    file = path.join(root, 'arazzo', 'deletions.yml');
+    file = path.join(root, 'seeds', 'deletions.yml');
   writeFileSync(file, deletions);
   await world.send(
     world.event(eventName, { distinct_id: 'gone' }),
@@ -272,6 +291,6 @@ test('it notices when something is wrong', { skip }, async () => {
     fromDate: day(-1),
     toDate: day(1),
   };
-  const run = await respect(files.segment, inputs, ['ingestionApi', 'queryApi']);
+  const run = await respect(files.seeds.segment, inputs, ['ingestionApi', 'queryApi']);
   assert.notEqual(run.code, 0, 'otherwise the tests above mean nothing');
 });

@@ -3,20 +3,18 @@
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { cairn, day, freshName, repository, temporaryDirectory, World } from './harness.mjs';
+import { cairn, day, freshName, repository, seedsFolder, temporaryDirectory, World } from './harness.mjs';
 
 // The documents are looked for beside openapi/, as their relative addresses say.
 function place() {
   const root = temporaryDirectory('workflows');
-  const seeds = path.join(repository, '../shared/seeds');
-  const source = existsSync(seeds) ? seeds : path.join(repository, 'workflows');
   cpSync(path.join(repository, 'openapi'), path.join(root, 'openapi'), { recursive: true });
   mkdirSync(path.join(root, 'arazzo'));
-  const name = readdirSync(source).find((file) => file.includes('identity-resolve'));
-  writeFileSync(path.join(root, 'arazzo', name), readFileSync(path.join(source, name)));
+  const name = readdirSync(seedsFolder).find((file) => file.includes('identity-resolve'));
+  writeFileSync(path.join(root, 'arazzo', name), readFileSync(path.join(seedsFolder, name)));
   return path.join(root, 'arazzo', name);
 }
 

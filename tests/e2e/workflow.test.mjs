@@ -4,10 +4,11 @@
 
 import assert from 'node:assert/strict';
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { cairn, cairnAsync, day, freshName, repository, temporaryDirectory, World } from './harness.mjs';
+import { binary, cairn, cairnAsync, day, freshName, repository, seedsFolder, temporaryDirectory, World } from './harness.mjs';
 
 let world, seeds, own;
 
@@ -30,8 +31,7 @@ function place(source) {
 before(async () => {
   world = await World.start();
   own = place(path.join(repository, 'workflows'));
-  const folder = path.join(repository, '../shared/seeds');
-  seeds = existsSync(folder) ? place(folder) : own;
+  seeds = place(seedsFolder);
 });
 after(() => world?.end());
 
@@ -180,6 +180,33 @@ for (const which of ['seeds', 'own']) {
     }
   });
 }
+
+test('own: count an event', async () => {
+  const eventName = freshName();
+  await world.send(world.event(eventName), world.event(eventName));
+  const file = path.join(own.root, 'arazzo', 'segment.yml');
+  const { projectId, fromDate, toDate } = segmentInputs();
+  const run = cairn([
+    'workflow',
+    'run',
+    file,
+    '--server',
+    `queryApi=${world.url}/api/2.0`,
+    ...auth(),
+    '--json',
+    ...inputs({ projectId, fromDate, toDate, eventName }),
+  ]);
+  assert.equal(run.code, 0, run.stdout + run.stderr);
+  assert.equal(total(JSON.parse(run.stdout).outputs.values[eventName]), 2);
+});
+
+test('own: every document is good without a remark', () => {
+  for (const name of readdirSync(path.join(repository, 'workflows'))) {
+    const run = cairn(['workflow', 'check', path.join(own.root, 'arazzo', name)]);
+    assert.equal(run.code, 0, name);
+    assert.equal(run.stderr, '', name);
+  }
+});
 
 // ---- inputs and credentials -------------------------------------------------------------------------------
 
@@ -651,6 +678,28 @@ test('limits of a run', async () => {
   }
 });
 
+const script = ['/usr/bin/script', '/bin/script'].find(existsSync);
+test('a live line on a terminal, colours unless NO_COLOR is set, plain lines on a dumb one', { skip: !script && 'no script' }, () => {
+  const args = [binary, 'workflow', 'run', own.segment, ...servers(), ...auth(), ...inputs(segmentInputs({ eventName: freshName() }))];
+  const command = args.map((arg) => `'${arg.replaceAll("'", "'\\''")}'`).join(' ');
+  const shown = (env) => {
+    const run = spawnSync(script, ['-qec', command, '/dev/null'], {
+      env: { ...process.env, NO_COLOR: '', TERM: 'xterm', ...env },
+      encoding: 'utf8',
+      input: '',
+    });
+    assert.equal(run.status, 0, run.stdout + run.stderr);
+    return run.stdout.replaceAll('\r\n', '\n');
+  };
+  const live = shown({});
+  assert.match(live, /POST http:\S+\/track[^\n]*\r\x1b\[2K/, 'what is being sent, and then it is wiped away');
+  assert.match(live, /\x1b\[3\dm|\x1b\[\d*;?3\dm/, 'colours');
+  const plain = shown({ NO_COLOR: '1' });
+  assert.match(plain, /\r\x1b\[2K/);
+  assert.doesNotMatch(plain.replaceAll('\r\x1b[2K', ''), /\x1b/);
+  assert.doesNotMatch(shown({ TERM: 'dumb' }), /\x1b|\r/);
+});
+
 test('wrong usage: exit 2 and a message', () => {
   for (const args of [
     [],
@@ -686,7 +735,7 @@ test('nobody there: exit 1, the step and why', () => {
       ...extra,
     ]);
     assert.equal(run.code, 1, run.stdout + run.stderr);
-    const step = seeds === own ? 'send' : 'trackEvent';
+    const step = path.basename(seeds.segment) === path.basename(own.segment) ? 'send' : 'trackEvent';
     if (extra.length === 0) {
       assert.match(run.stdout + run.stderr, new RegExp(step));
       assert.match(run.stdout + run.stderr, /refused|connect/i);

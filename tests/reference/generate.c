@@ -446,7 +446,8 @@ static void hard_number(struct generator *g, struct buf *out)
 
 static void leaf(struct generator *g, struct buf *out, char kind)
 {
-    static const char *const words[] = {"true", "false", "null", "undefined", "True", "NULL", "Undefined"};
+    static const char *const words[] = {"true", "false",     "null", "undefined", "True",
+                                        "NULL", "Undefined", "plan", "len",       "group"};
     if (g->bound_count && generate_once_in(g, 2)) {
         buf_str_add(out, str_of(g->bound[generate_below(g, (unsigned)g->bound_count)]));
         return;

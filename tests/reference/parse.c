@@ -339,7 +339,9 @@ static struct ref_node *parse_word(struct parser *p, struct str word)
         for (size_t i = 0; i < p->name_count; i++) {
             if (str_eq(p->names[i], word)) return node;
         }
-        return str_eq_nocase(word, STR("group")) ? parse_root(p, word) : fail(p);
+        if (str_eq_nocase(word, STR("group")) && peek(p, 0) == '[') return parse_root(p, word);
+        node->kind = REF_LITERAL; /* an unknown name */
+        node->value.type = REF_UNDEFINED;
     }
     return node;
 }

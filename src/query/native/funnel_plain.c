@@ -76,23 +76,37 @@ static void keep_best(const struct funneling *f, const struct funnel_slot *slot,
     memcpy(walk->best_from_start_ms, slot->from_start_ms, f->step_count * sizeof(uint64_t));
 }
 
-static void walk_uniques(struct funneling *f, struct funnel_slot *slot, const struct journey *journey,
-                         struct walk *walk)
+/* The first attempt of each funnel. */
+static void walk_first(struct funneling *f, struct funnel_slot *slot, const struct journey *journey, struct walk *walk)
 {
-    uint32_t current = BUCKET_NONE, enough = f->optimized ? f->step_count : 1;
+    uint32_t current = BUCKET_NONE;
+    for (uint32_t e = 0; e < walk->end[0]; e++) {
+        uint64_t start = walk->keys[e];
+        uint32_t bucket = bucket_of(f, journey, start);
+        if (bucket == BUCKET_NONE || bucket == current) continue;
+        current = bucket;
+        uint32_t reached = go(f, slot, walk, start, UINT64_MAX, false);
+        funnel_count_cells(slot->overall + (size_t)bucket * f->step_count, reached, slot->from_previous_ms,
+                           slot->from_start_ms);
+        if (!f->plan->trend) break;
+    }
+}
+
+static void walk_optimized(struct funneling *f, struct funnel_slot *slot, const struct journey *journey,
+                           struct walk *walk)
+{
+    uint32_t current = BUCKET_NONE, behind = bucket_of(f, journey, walk->keys[0]);
     bool trend = f->plan->trend;
     for (uint32_t e = 0; e < walk->end[0]; e++) {
         uint64_t start = walk->keys[e], next = UINT64_MAX;
-        uint32_t bucket = bucket_of(f, journey, start);
+        uint32_t bucket = behind;
+        behind = e + 1 < walk->end[0] ? bucket_of(f, journey, walk->keys[e + 1]) : BUCKET_NONE;
         if (bucket == BUCKET_NONE) continue;
         if (trend && bucket != current) count_best(f, slot, walk);
         current = bucket;
-        if (walk->best >= enough && trend) continue;
-        if (walk->best >= enough) break;
-        if (f->optimized && e + 1 < walk->end[0]) {
-            uint32_t behind = bucket_of(f, journey, walk->keys[e + 1]);
-            if (behind != BUCKET_NONE && (!trend || behind == bucket)) next = walk->keys[e + 1];
-        }
+        if (walk->best == f->step_count && trend) continue;
+        if (walk->best == f->step_count) break;
+        if (behind != BUCKET_NONE && (!trend || behind == bucket)) next = walk->keys[e + 1];
         keep_best(f, slot, walk, go(f, slot, walk, start, next, false), bucket);
     }
     count_best(f, slot, walk);
@@ -107,7 +121,7 @@ static void walk_totals(struct funneling *f, struct funnel_slot *slot, const str
         uint32_t bucket = bucket_of(f, journey, start);
         if (bucket == BUCKET_NONE) continue;
         if (f->plan->trend && bucket != current) { /* a funnel of its own: nothing is used up */
-            memcpy(walk->at, walk->begin, sizeof walk->at);
+            memcpy(walk->at, walk->begin, f->step_count * sizeof *walk->at);
             from = 0;
         }
         current = bucket;
@@ -127,18 +141,22 @@ enum status funnel_visit_plain(void *ctx, unsigned slot_number, const struct jou
 {
     struct funneling *f = ctx;
     struct funnel_slot *slot = &f->slots[slot_number];
-    struct walk walk = {.keys = journey->keys};
+    struct walk walk; /* most of it is not needed for few steps */
     uint32_t at = 0;
+    walk.keys = journey->keys;
+    walk.best = 0;
     for (uint32_t k = 0; k < f->step_count; k++) {
         uint64_t behind = (uint64_t)(k + 1) << JOURNEY_TIME_BITS;
         walk.begin[k] = walk.at[k] = at;
         while (at < journey->count && journey->keys[at] < behind) at++;
         walk.end[k] = at;
     }
-    if (f->one_counts)
-        walk_uniques(f, slot, journey, &walk);
-    else
+    if (!f->one_counts)
         walk_totals(f, slot, journey, &walk);
+    else if (f->optimized)
+        walk_optimized(f, slot, journey, &walk);
+    else
+        walk_first(f, slot, journey, &walk);
     slot->work += journey->count;
     if (slot->work < FUNNEL_WORK_BETWEEN_LOOKS) return STATUS_OK;
     slot->work = 0;

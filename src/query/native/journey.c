@@ -22,10 +22,10 @@
  */
 #include "query/native/journey.h"
 
+#include <stdlib.h>
+
 #include "query/native/journey_int.h"
 #include "query/native/journey_kernels.h"
-
-#include <stdlib.h>
 
 #define RANGE_ROWS        ((uint64_t)1 << 17)
 #define RANGE_ROWS_RUN    2048 /* of a run, on average: opening it costs as much as some rows */

@@ -1,7 +1,8 @@
 /*
  * Rows whose persons were merged into others after their run was sorted: they stand under numbers that are nobody's
- * now. A pass over the runs that hold such rows (which is seen in their lists of persons) collects what those rows
- * match, by the person whose they are; ranges of persons take them from there, and pass over the rows themselves.
+ * now, or whose ids were taken out of a cluster, so that a number is that of several persons. A pass over the runs that
+ * hold such rows (which is seen in their lists of persons) collects what those rows match, by the person whose they
+ * are; ranges of persons take them from there, and pass over the rows themselves.
  */
 #include "query/native/journey_int.h"
 #include "query/native/kernels.h"

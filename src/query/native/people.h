@@ -8,11 +8,15 @@ static inline bool is_moved(const struct survey *survey, uint32_t person)
     return survey->moved_bits[person / 64] >> (person % 64) & 1;
 }
 /* Once they are looked for. Whoever marks people by bits need not care: bits of numbers that are nobody's any more are
- * cleared before they are counted. */
+ * cleared before they are counted (people_clear_moved). */
 static inline bool may_hold_moved(const struct survey *survey, const struct bound *bound)
 {
     return survey->moved_bits && bound->holds_moved;
 }
+
+/* --- people.c --- */
+/* Of `words` words of bits that begin with person `low`, a multiple of 64. */
+void people_clear_moved(const struct survey *survey, uint64_t low, uint64_t *bits, size_t words);
 
 /* --- people_moved.c --- */
 /* Fills survey->moved_bits, and the runs' holds_moved. */
