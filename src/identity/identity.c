@@ -199,7 +199,7 @@ static bool is_device(const struct id_graph *graph, uint32_t id)
     return identity_is_device(id_graph_text(graph, id, room));
 }
 
-/* Only memory can refuse a link. It is in the log, and is made when that is read the next time. */
+/* Only memory can refuse a link. The graph is torn then, which its owner sees. */
 static unsigned make(struct id_graph *graph, const struct link_request *request, uint32_t shown,
                      enum id_link_kind kind)
 {
@@ -275,7 +275,7 @@ static unsigned link_legacy(struct id_graph *graph, const struct link_request *r
     /* An alias of somebody who was deleted is free. */
     if (target && id_graph_person(graph, target)) return IDENTITY_REASON_NONE;
     enum status status = id_graph_name(graph, request->device, request->user, request->received_ms);
-    (void)status; /* as in make() */
+    (void)status; /* as for make() */
     return IDENTITY_REASON_NONE;
 }
 

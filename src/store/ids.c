@@ -264,6 +264,17 @@ enum status id_relabel(struct id_graph *graph, struct link link)
     return STATUS_OK;
 }
 
+bool id_graph_is_torn(const struct id_graph *graph)
+{
+    return graph->torn;
+}
+
+enum status id_torn_unless(struct id_graph *graph, enum status status)
+{
+    graph->torn |= status != STATUS_OK;
+    return status;
+}
+
 static enum status apply_link(struct id_graph *graph, struct link link, const struct id_source *source)
 {
     if (link.moved) {
@@ -302,12 +313,13 @@ enum status id_graph_link(struct id_graph *graph, uint32_t a, uint32_t b, uint32
     uint32_t x = id_graph_person(graph, a), y = id_graph_person(graph, b);
     if (x == y) {
         if (id_graph_shown(graph, x) == shown && !is_news(graph, source)) return STATUS_OK;
-        return apply_link(graph, (struct link){x, 0, shown}, source);
+        return id_torn_unless(graph, apply_link(graph, (struct link){x, 0, shown}, source));
     }
     int more = graph->weight[x] != graph->weight[y] ? (graph->weight[x] > graph->weight[y] ? 1 : -1)
                                                     : compare_members(graph, x, y);
     bool x_heavier = more ? more > 0 : x < y;
-    return apply_link(graph, (struct link){x_heavier ? x : y, x_heavier ? y : x, shown}, source);
+    struct link link = {x_heavier ? x : y, x_heavier ? y : x, shown};
+    return id_torn_unless(graph, apply_link(graph, link, source));
 }
 
 enum status id_forgotten_grow(struct id_graph *graph, uint32_t count)

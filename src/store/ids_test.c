@@ -503,8 +503,8 @@ static void splits_part_people(void **state)
                 uint32_t stays = 0, fresh = 1;
                 for (uint32_t i = 1; i <= FEW; i++) stays = i != a && cluster[i] == cluster[a] ? i : stays;
                 enum status status = id_graph_split(graph, &ids[a], 1, ids[stays], 0);
-                refused += status == STATUS_LIMIT;
-                if (status == STATUS_LIMIT) continue;
+                refused += status == STATUS_CONFLICT;
+                if (status == STATUS_CONFLICT) continue;
                 for (bool used = true; used; fresh += used) {
                     used = false;
                     for (uint32_t i = 1; i <= FEW; i++) used |= i != a && cluster[i] == fresh;
@@ -557,7 +557,7 @@ static void splits_have_an_end(void **state)
         assert_int_equal(id_graph_link(graph, a, b, b, NULL), STATUS_OK);
         status = id_graph_split(graph, &a, 1, b, 0);
     }
-    assert_int_equal(status, STATUS_LIMIT);
+    assert_int_equal(status, STATUS_CONFLICT);
     assert_true(rounds > 50);
     assert_int_equal(id_graph_person(graph, a), id_graph_person(graph, b));
     assert_int_equal(id_graph_members(graph, id_graph_person(graph, a)), 2);

@@ -37,8 +37,8 @@ struct link_request {
     int64_t received_ms;
 };
 typedef unsigned (*identity_link_fn)(struct id_graph *graph, const struct link_request *request);
-/* Takes an id out of its person's ids. NOT_FOUND when it is not linked, LIMIT when it was too often: both without
- * effect. */
+/* Takes an id out of its person's ids. NOT_FOUND when it is not linked, CONFLICT when it was too often: both
+ * without effect. LIMIT: out of memory. */
 typedef enum status (*identity_unlink_fn)(struct id_graph *graph, enum identity_mode mode, uint32_t id,
                                           int64_t received_ms);
 /* The properties that say of an event why its link was not made; texts are static or in `room`. */
