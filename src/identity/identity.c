@@ -200,8 +200,7 @@ static bool is_device(const struct id_graph *graph, uint32_t id)
 }
 
 /* Only memory can refuse a link. The graph is torn then, which its owner sees. */
-static unsigned make(struct id_graph *graph, const struct link_request *request, uint32_t shown,
-                     enum id_link_kind kind)
+static unsigned make(struct id_graph *graph, const struct link_request *request, uint32_t shown, enum id_link_kind kind)
 {
     struct id_source source = {kind, request->device, request->user, request->received_ms, request->event};
     enum status status = id_graph_link(graph, request->device, request->user, shown, &source);
@@ -325,7 +324,8 @@ size_t identity_explain(const struct id_graph *graph, const struct link_request 
     }
     struct buf text = BUF_INIT(LINK_TEXT_ROOM);
     describe(&text, graph, request, reason);
-    size_t size = buf_status(&text) == STATUS_OK ? utf8_cut(text.data ? text.data : "", text.size, IDENTITY_ID_BYTES_MAX) : 0;
+    size_t size =
+        buf_status(&text) == STATUS_OK ? utf8_cut(text.data ? text.data : "", text.size, IDENTITY_ID_BYTES_MAX) : 0;
     if (size) memcpy(room, text.data, size);
     buf_fini(&text);
     ret_properties[0] = (struct link_property){STR(ORIGINAL_REASON), name};

@@ -125,8 +125,9 @@ struct id_mark {
     uint32_t ids, links, forgotten;
 };
 struct id_mark id_graph_mark(const struct id_graph *graph);
-/* Appends, as blocks of `project`, the ids, links (with their sources) and forgotten ones after `from`, and what those persons weigh whose
- * weight has changed; from the very beginning, all. Followed by one of the next two, before it is called again. */
+/* Appends, as blocks of `project`, the ids, links (with their sources) and forgotten ones after `from`, and what those
+ * persons weigh whose weight has changed; from the very beginning, all. Followed by one of the next two, before it is
+ * called again. */
 void id_graph_save(struct id_graph *graph, struct id_mark from, uint64_t project, struct catalog_out *out);
 /* It counts: what came before `mark`, which was taken with it, needs not be saved again. */
 void id_graph_saved(struct id_graph *graph, struct id_mark mark);

@@ -64,7 +64,7 @@ struct id_graph {
     struct cow32 left, right, made; /* index link: its source, packed (ids_source.c) ... */
     struct cow32 named;             /* ... but for the name of the event */
     struct cow32 alias; /* index id, as far as there are any: whose alias it is, with NAME_BIT when not linked; or 0 */
-    struct cow32 mixed;             /* bits by number, 32 a word, as far as there are any */
+    struct cow32 mixed; /* bits by number, 32 a word, as far as there are any */
     uint32_t *next;
     /* of a person: rows; of a number that was taken away: by which one, or SPLIT_BIT and the split; of a forgotten
      * person: itself */

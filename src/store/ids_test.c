@@ -406,7 +406,8 @@ static void many_ids(void **state)
         if (i % 4 == 2) size = (uint32_t)snprintf(text, 48, "$device:%08x-0000-0000-0000-%012u", i, i);
         assert_int_equal(id_graph_intern(graph, str_from(text, size), &id), STATUS_OK);
         assert_int_equal(id, i);
-        if (i % 3 == 0) assert_int_equal(id_graph_link(graph, id, 1 + (uint32_t)(hash_u64(i, 1) % i), id, NULL), STATUS_OK);
+        if (i % 3 == 0)
+            assert_int_equal(id_graph_link(graph, id, 1 + (uint32_t)(hash_u64(i, 1) % i), id, NULL), STATUS_OK);
         if (i % 150000 == 0) save(graph, &saves, &mark);
     }
     save(graph, &saves, &mark);

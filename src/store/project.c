@@ -384,8 +384,8 @@ static enum status make_link(struct project *project, const struct project_conte
         TRY(copy_text(arena, id_graph_text(ids, shown, room), &merge.to));
         if (merges->count == merges->capacity) {
             size_t capacity = merges->capacity ? merges->capacity * 2 : 16;
-            struct profile_merge *grown = arena_realloc(arena, merges->items, merges->capacity * sizeof *grown,
-                                                        capacity * sizeof *grown);
+            struct profile_merge *grown =
+                arena_realloc(arena, merges->items, merges->capacity * sizeof *grown, capacity * sizeof *grown);
             if (!grown) return STATUS_LIMIT;
             merges->items = grown;
             merges->capacity = capacity;
