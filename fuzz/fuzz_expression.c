@@ -4,8 +4,10 @@
 
 #include <stdlib.h>
 
-static const char inputs_text[] = "{\"a\":{\"b\":[1,2,{\"c\":\"x\"}]},\"a.b\":5,\"s\":\"text\",\"n\":-1.5,\"nil\":null}";
-static const char body_text[] = "{\"items\":[{\"id\":3,\"name\":\"it's\"},{\"id\":4}],\"ok\":true,\"xml\":\"<a><b n='1'/></a>\"}";
+static const char inputs_text[] =
+    "{\"a\":{\"b\":[1,2,{\"c\":\"x\"}]},\"a.b\":5,\"s\":\"text\",\"n\":-1.5,\"nil\":null}";
+static const char body_text[] =
+    "{\"items\":[{\"id\":3,\"name\":\"it's\"},{\"id\":4}],\"ok\":true,\"xml\":\"<a><b n='1'/></a>\"}";
 
 static void count(void *ctx, const struct expression *expression)
 {

@@ -19,14 +19,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct json root, instance;
     struct error error = ERROR_INIT;
     if (json_parse(arena, str_slice(input, 0, end), NULL, NULL, &root) == STATUS_OK &&
-        json_parse(arena, str_slice(input, end == SIZE_MAX ? size : end + 1, size), NULL, NULL, &instance) == STATUS_OK) {
+        json_parse(arena, str_slice(input, end == SIZE_MAX ? size : end + 1, size), NULL, NULL, &instance) ==
+            STATUS_OK) {
         struct jsonschema schema = {.root = &root, .schema = &root, .formats = size % 2 == 0};
         struct workflow_problems problems;
         workflow_problems_init(&problems, arena);
         if (jsonschema_index(arena, &schema, STR("fuzz:"), NULL) == STATUS_OK) {
             jsonschema_check(schema, STR("schema"), &problems);
-            enum status status =
-                jsonschema_validate(arena, schema, &instance, STR("v"), note, &violations, &error);
+            enum status status = jsonschema_validate(arena, schema, &instance, STR("v"), note, &violations, &error);
             if (status != STATUS_OK && status != STATUS_LIMIT) abort();
             if (root.type == JSON_BOOL && (violations == 0) != root.boolean) abort();
             bool open;

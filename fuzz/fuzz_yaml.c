@@ -1,5 +1,5 @@
-/* YAML and JSON documents: reading must end within its limits. What was read is written as JSON and must come back as the
- * same value from both readers, unless it holds a number that JSON has no text for. */
+/* YAML and JSON documents: reading must end within its limits. What was read is written as JSON and must come back as
+ * the same value from both readers, unless it holds a number that JSON has no text for. */
 #include "base/yaml.h"
 
 #include <stdlib.h>

@@ -1,7 +1,8 @@
 /*
  * Who is who, in all three identity modes, against the reference (tests/reference/identity.c): random links, verbs,
  * unlinks, deletes and events, in requests of one event or many, from /track and from /import; in between the store is
- * flushed, compacted, reopened, and loses its power. After every few steps each id must be who the reference says, and
+ * flushed, compacted, reopened, and loses its power, also while several requests are under way: then the store must have
+ * a beginning of them, with all that were answered. After every few steps each id must be who the reference says, and
  * each stored row somebody's: the person of its id.
  *
  * And where the rules say that order does not matter, it must not: the same events and links in several orders, in
@@ -19,6 +20,7 @@
 #include "identity/identity.h"
 #include "ingest/ingest.h"
 #include "os/sim.h"
+#include "os/thread.h"
 #include "profile/update.h"
 #include "reference/reference.h"
 #include "store/delete_record.h"
@@ -26,6 +28,7 @@
 #include "store/store.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -51,6 +54,7 @@ struct world {
         bool gone;
     } * sent;
     size_t sent_count;
+    unsigned made; /* events, which have numbers */
 };
 
 static uint64_t draw(struct world *w, uint64_t below)
@@ -167,66 +171,113 @@ static void write_event(struct world *w, struct buf *out, unsigned number)
     buf_lit(out, "}}");
 }
 
-static void track(struct world *w, unsigned count)
+struct events {
+    struct arena *arena;
+    struct json *list;
+    unsigned count;
+    size_t bytes;
+};
+
+static struct events make_events(struct world *w, unsigned count)
 {
-    struct arena *arena = arena_new(MEMORY);
     struct error error = ERROR_INIT;
-    struct ingest_limits limits = INGEST_LIMITS_DEFAULT;
-    struct json *events = arena_new_array(arena, struct json, count);
+    struct events events = {.arena = arena_new(MEMORY), .count = count};
     struct buf text = BUF_INIT(1 << 20);
-    limits.age_max_ms = INT64_C(1) << 50;
-    limits.cluster_ids_max = w->cluster_max;
-    size_t bytes = 0;
+    events.list = arena_new_array(events.arena, struct json, count);
     for (unsigned i = 0; i < count; i++) {
         buf_reset(&text);
-        write_event(w, &text, (unsigned)w->sent_count + i);
-        bytes += text.size;
-        if (json_parse(arena, arena_str(arena, buf_str(&text)), NULL, &error, &events[i]) != STATUS_OK)
+        write_event(w, &text, w->made++);
+        events.bytes += text.size;
+        if (json_parse(events.arena, arena_str(events.arena, buf_str(&text)), NULL, &error, &events.list[i]) !=
+            STATUS_OK)
             fail_in(w, error.primary);
     }
-    for (unsigned i = 0; i < count; i++) {
+    buf_fini(&text);
+    return events;
+}
+
+static void tell_reference(struct world *w, const struct events *events)
+{
+    for (unsigned i = 0; i < events->count; i++) {
         assert_true(w->sent_count < SENT_MAX);
-        struct str id = reference_track(w->reference, &events[i], T0);
+        struct str id = reference_track(w->reference, &events->list[i], T0);
         snprintf(w->sent[w->sent_count++].id, 40, STR_FMT, STR_ARG(id));
     }
-    struct ingest_request request = {
-        .records = {events, count, bytes}, .received_ms = T0, .project_of = project_of, .context = w};
-    struct ingest_outcome outcome;
-    if (ingest_run(arena, &limits, &request, &error, &outcome) != STATUS_OK) fail_in(w, error.primary);
-    if (outcome.refused) fail_in(w, "an event is refused");
-    for (size_t i = 0; i < outcome.output_count; i++) append(w, &outcome.outputs[i].record);
-    ingest_outcome_fini(&outcome);
-    buf_fini(&text);
-    arena_free(arena);
 }
 
-static void link_by_itself(struct world *w)
+static struct buf record_of(struct world *w, const struct events *events)
 {
+    struct error error = ERROR_INIT;
+    struct ingest_limits limits = INGEST_LIMITS_DEFAULT;
+    limits.age_max_ms = INT64_C(1) << 50;
+    limits.cluster_ids_max = w->cluster_max;
+    struct ingest_request request = {.records = {events->list, events->count, events->bytes},
+                                     .received_ms = T0,
+                                     .project_of = project_of,
+                                     .context = w};
+    struct ingest_outcome outcome;
+    if (ingest_run(events->arena, &limits, &request, &error, &outcome) != STATUS_OK) fail_in(w, error.primary);
+    if (outcome.refused || outcome.output_count != 1) fail_in(w, "an event is refused");
+    struct buf record = outcome.outputs[0].record;
+    buf_init(&outcome.outputs[0].record, 0);
+    ingest_outcome_fini(&outcome);
+    return record;
+}
+
+static void track(struct world *w, unsigned count)
+{
+    struct events events = make_events(w, count);
+    tell_reference(w, &events);
+    struct buf record = record_of(w, &events);
+    append(w, &record);
+    arena_free(events.arena);
+}
+
+/* A link that is asked for, or (operation 0) taking `a` out of its person's ids. */
+struct change {
+    unsigned operation;
     char a[40], b[40];
+};
+
+static struct change any_change(struct world *w)
+{
+    struct change change = {.operation = (unsigned)draw(w, 4)};
+    id_text(w, (unsigned)draw(w, IDS), change.a);
+    id_text(w, (unsigned)draw(w, IDS), change.b);
+    return change;
+}
+
+static void tell_reference_of(struct world *w, const struct change *change)
+{
+    if (change->operation)
+        reference_link(w->reference, (enum reference_operation)(change->operation - LINK_CREATE), str_of(change->a),
+                       str_of(change->b));
+    else
+        reference_unlink(w->reference, str_of(change->a));
+}
+
+static struct buf record_of_change(struct world *w, const struct change *change)
+{
     struct buf record = BUF_INIT(4096);
-    unsigned operation = LINK_CREATE + (unsigned)draw(w, 3);
-    id_text(w, (unsigned)draw(w, IDS), a);
-    id_text(w, (unsigned)draw(w, IDS), b);
     struct link_view link = {.received_ms = T0,
                              .mode = (uint8_t)w->mode,
-                             .operation = (uint8_t)operation,
+                             .operation = (uint8_t)change->operation,
                              .cluster_max = w->cluster_max,
-                             .device = str_of(a),
-                             .user = str_of(b)};
-    assert_int_equal(record_link_view(&record, PROJECT, &link), STATUS_OK);
-    append(w, &record);
-    reference_link(w->reference, (enum reference_operation)(operation - LINK_CREATE), str_of(a), str_of(b));
+                             .device = str_of(change->a),
+                             .user = str_of(change->b)};
+    struct unlink_view unlink = {T0, (uint8_t)w->mode, str_of(change->a)};
+    enum status status =
+        change->operation ? record_link_view(&record, PROJECT, &link) : record_unlink(&record, PROJECT, &unlink);
+    assert_int_equal(status, STATUS_OK);
+    return record;
 }
 
-static void unlink_one(struct world *w)
+static void change_one(struct world *w)
 {
-    char id[40];
-    struct buf record = BUF_INIT(4096);
-    id_text(w, (unsigned)draw(w, IDS), id);
-    assert_int_equal(record_unlink(&record, PROJECT, &(struct unlink_view){T0, (uint8_t)w->mode, str_of(id)}),
-                     STATUS_OK);
+    struct change change = any_change(w);
+    struct buf record = record_of_change(w, &change);
+    tell_reference_of(w, &change);
     append(w, &record);
-    reference_unlink(w->reference, str_of(id));
 }
 
 static void delete_one(struct world *w)
@@ -346,6 +397,89 @@ static void check(struct world *w)
     snapshot_free(snapshot);
 }
 
+/* --- a crash while requests are under way --- */
+
+#define FLIGHT_MAX 8
+
+struct flight {
+    bool is_change;
+    struct change change;
+    struct events events;
+    _Atomic int answer; /* 0: none, 1: stored, 2: not */
+};
+
+static void answered(void *arg, enum status status)
+{
+    struct flight *flight = arg;
+    if (flight->answer) abort();
+    flight->answer = status == STATUS_OK ? 1 : 2;
+}
+
+static uint64_t rows_in(struct world *w)
+{
+    struct error error = ERROR_INIT;
+    struct snapshot *snapshot;
+    struct scan_options options = {.from_ms = INT64_MIN, .to_ms = INT64_MAX};
+    struct scan *scan;
+    struct scan_run run;
+    uint64_t rows = 0;
+    if (store_snapshot(w->store, PROJECT, &error, &snapshot) != STATUS_OK) fail_in(w, error.primary);
+    if (scan_new(snapshot, &options, &error, &scan) != STATUS_OK) fail_in(w, error.primary);
+    while (scan_next(scan, &error, &run) == STATUS_OK) rows += run.rows - run.deleted;
+    scan_free(scan);
+    snapshot_free(snapshot);
+    return rows;
+}
+
+/* Requests are in the log up to some place. Which, tells the number of rows; a change behind the last events that are
+ * there may be or not, so it is sent once more, which does no harm. */
+static void crash_under_way(struct world *w)
+{
+    struct flight flights[FLIGHT_MAX] = {0};
+    unsigned count = 1 + (unsigned)draw(w, FLIGHT_MAX), there = 0, stored = 0;
+    uint64_t before = rows_in(w), rows = 0;
+    sim_halt(w->sim, 1 + draw(w, 12));
+    for (unsigned i = 0; i < count; i++) {
+        struct flight *flight = &flights[i];
+        struct buf record;
+        flight->is_change = draw(w, 3) == 0;
+        if (flight->is_change) {
+            flight->change = any_change(w);
+            record = record_of_change(w, &flight->change);
+        } else {
+            flight->events = make_events(w, 1 + (unsigned)draw(w, 5));
+            record = record_of(w, &flight->events);
+        }
+        store_append(w->store, &record, answered, flight);
+    }
+    for (unsigned i = (unsigned)draw(w, count + 1); i--;) { /* so many are past it, or refused */
+        while (!flights[i].answer) os_sleep_ns(100000);
+    }
+    crash(w);
+    for (unsigned i = 0; i < count; i++) {
+        if (!flights[i].answer) fail_in(w, "a request was never answered");
+        if (flights[i].answer == 1) stored = i + 1;
+    }
+    uint64_t found = rows_in(w) - before;
+    while (there < count && (flights[there].is_change || rows + flights[there].events.count <= found))
+        rows += flights[there++].events.count;
+    if (rows != found) fail_in(w, "a part of a request is there");
+    if (there < stored) fail_in(w, "a request that was answered is not there");
+    unsigned certain = there;
+    while (certain && flights[certain - 1].is_change) certain--;
+    for (unsigned i = 0; i < there; i++) {
+        if (!flights[i].is_change) {
+            tell_reference(w, &flights[i].events);
+            continue;
+        }
+        tell_reference_of(w, &flights[i].change);
+        if (i < certain) continue;
+        struct buf record = record_of_change(w, &flights[i].change);
+        append(w, &record);
+    }
+    for (unsigned i = 0; i < count; i++) arena_free(flights[i].events.arena);
+}
+
 static struct world world_of(uint64_t seed, enum identity_mode mode, unsigned cluster_max)
 {
     static const enum reference_mode modes[] = {[IDENTITY_SIMPLIFIED] = REFERENCE_SIMPLIFIED,
@@ -382,11 +516,12 @@ static void random_lives(enum identity_mode mode)
         struct world w = world_of(seed, mode, seed % 3 ? 500 : 2 + (unsigned)(seed % 5));
         for (unsigned step = 0; step < STEPS; step++) {
             switch (draw(&w, 8)) {
-            case 0: link_by_itself(&w); break;
-            case 1: unlink_one(&w); break;
+            case 0:
+            case 1: change_one(&w); break;
             case 2: disturb(&w); break;
             case 3:
                 if (draw(&w, 8) == 0) delete_one(&w);
+                if (draw(&w, 4) == 0) crash_under_way(&w);
                 break;
             default: track(&w, draw(&w, 4) ? 1 + (unsigned)draw(&w, 3) : 40);
             }

@@ -189,18 +189,16 @@ static void row_begin(struct buf *answer, bool *first)
     *first = false;
 }
 
-/* `outer / inner` with two expressions. */
-static void write_label(struct buf *answer, const struct segmentation *result, uint32_t series)
+/* `outer / inner` with two expressions: once, not in each bucket. */
+static enum status join_labels(struct segmentation *result, struct error *error)
 {
-    struct buf both = BUF_INIT((size_t)1 << 24);
-    struct str label = result->series[series].label;
-    if (result->by_count) {
-        struct str inner = result->by[series % result->by_count];
-        buf_printf(&both, STR_FMT " / " STR_FMT, STR_ARG(label), STR_ARG(inner));
-        label = buf_str(&both);
+    for (uint32_t s = 0; result->by_count && s < result->series_count; s++) {
+        struct series *series = &result->series[s];
+        struct str inner = result->by[s % result->by_count];
+        series->label = arena_printf(result->arena, STR_FMT " / " STR_FMT, STR_ARG(series->label), STR_ARG(inner));
+        if (!series->label.data) return error_set(error, STATUS_LIMIT, "out of memory");
     }
-    json_write_str(answer, label);
-    buf_fini(&both);
+    return STATUS_OK;
 }
 
 static enum status answer_segment(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
@@ -209,7 +207,8 @@ static enum status answer_segment(struct executor *executor, const struct plan *
     struct segmentation result;
     bool first = true;
     TRY(executor->segment(executor, plan, limits, error, &result));
-    for (uint32_t b = 0; b < result.bucket_count; b++) {
+    enum status status = join_labels(&result, error);
+    for (uint32_t b = 0; status == STATUS_OK && b < result.bucket_count; b++) {
         for (uint32_t s = 0; s < result.series_count; s++) {
             double number;
             if (!series_number(&result.series[s], b, &number) || number == 0) continue;
@@ -217,7 +216,7 @@ static enum status answer_segment(struct executor *executor, const struct plan *
             json_write_str(answer, result.buckets[b]);
             if (plan->on.data) {
                 buf_byte(answer, ',');
-                write_label(answer, &result, s);
+                json_write_str(answer, result.series[s].label);
             }
             buf_byte(answer, ',');
             json_write_double(answer, number);
@@ -225,7 +224,7 @@ static enum status answer_segment(struct executor *executor, const struct plan *
         }
     }
     segmentation_free(&result);
-    return STATUS_OK;
+    return status;
 }
 
 static enum status answer_top_values(struct executor *executor, const struct plan *plan,

@@ -7,6 +7,9 @@
 
 const char workflow_command[] = "cairn workflow";
 
+#define ARGUMENT_BYTES_MAX ((size_t)16 << 20) /* of what options and credential files say */
+#define MEMORY_BYTES_MIN   ((size_t)1 << 20)
+
 static const double timeout_seconds_max = 86400;
 
 static const char help_text[] =
@@ -35,6 +38,8 @@ static const char help_text[] =
     "  --max-steps NUMBER        executions of steps in the whole run, repetitions included (default 2000)\n"
     "  --max-depth NUMBER        workflows called within workflows (default 16)\n"
     "  --max-body BYTES          of one response (default 10485760)\n"
+    "  --max-memory BYTES        for documents, answers and results (default 268435456); for each workflow\n"
+    "                            with --parallel\n"
     "  --parallel NUMBER         workflows at the same time, those that depend on each other one after the other\n"
     "  --dry-run                 shows the requests and sends none\n"
     "  --trace FILE              writes every exchange to FILE as an HTTP archive (HAR), secrets masked\n"
@@ -87,13 +92,15 @@ static int parse_timeout(const char *option, const char *text, uint32_t *ret_ms)
     return EXIT_DONE;
 }
 
-static int parse_count(const char *option, const char *text, unsigned long max, unsigned long *ret_count)
+static int parse_count(const char *option, const char *text, unsigned long min, unsigned long max,
+                       unsigned long *ret_count)
 {
     char *end;
     errno = 0;
     unsigned long count = strtoul(text, &end, 10);
-    if (end == text || *end || errno || *text == '-' || count < 1 || count > max)
-        return command_usage(workflow_command, "%s \"%s\": give a whole number from 1 to %lu", option, text, max);
+    if (end == text || *end || errno || *text == '-' || count < min || count > max)
+        return command_usage(workflow_command, "%s \"%s\": give a whole number from %lu to %lu", option, text, min,
+                             max);
     *ret_count = count;
     return EXIT_DONE;
 }
@@ -110,6 +117,7 @@ enum {
     MAX_STEPS,
     MAX_DEPTH,
     MAX_BODY,
+    MAX_MEMORY,
     PARALLEL,
     DRY_RUN,
     TRACE,
@@ -139,19 +147,23 @@ static int take_number(int option, struct workflow_arguments *args)
     case TIMEOUT: return parse_timeout("--timeout", optarg, &options->request_timeout_ms);
     case TOTAL_TIMEOUT: return parse_timeout("--total-timeout", optarg, &options->total_timeout_ms);
     case MAX_STEPS:
-        code = parse_count("--max-steps", optarg, 1000000, &count);
+        code = parse_count("--max-steps", optarg, 1, 1000000, &count);
         options->steps_max = (unsigned)count;
         break;
     case MAX_DEPTH:
-        code = parse_count("--max-depth", optarg, 64, &count);
+        code = parse_count("--max-depth", optarg, 1, 64, &count);
         options->depth_max = (unsigned)count;
         break;
     case MAX_BODY:
-        code = parse_count("--max-body", optarg, (unsigned long)128 << 20, &count);
+        code = parse_count("--max-body", optarg, 1, (unsigned long)128 << 20, &count);
         options->body_size_max = count;
         break;
+    case MAX_MEMORY:
+        code = parse_count("--max-memory", optarg, MEMORY_BYTES_MIN, (unsigned long)64 << 30, &count);
+        args->memory_bytes_max = count;
+        break;
     default:
-        code = parse_count("--parallel", optarg, WORKFLOW_JOBS_MAX, &count);
+        code = parse_count("--parallel", optarg, 1, WORKFLOW_JOBS_MAX, &count);
         args->parallel = (unsigned)count;
         break;
     }
@@ -195,6 +207,7 @@ static int take(int option, struct workflow_arguments *args)
     case MAX_STEPS:
     case MAX_DEPTH:
     case MAX_BODY:
+    case MAX_MEMORY:
     case PARALLEL: return take_number(option, args);
     default: return EXIT_USAGE;
     }
@@ -212,6 +225,7 @@ static const struct option longs[] = {
     {"max-steps", required_argument, NULL, MAX_STEPS},
     {"max-depth", required_argument, NULL, MAX_DEPTH},
     {"max-body", required_argument, NULL, MAX_BODY},
+    {"max-memory", required_argument, NULL, MAX_MEMORY},
     {"parallel", required_argument, NULL, PARALLEL},
     {"dry-run", no_argument, NULL, DRY_RUN},
     {"trace", required_argument, NULL, TRACE},
@@ -233,6 +247,7 @@ static bool is_run_only(int option)
     case MAX_STEPS:
     case MAX_DEPTH:
     case MAX_BODY:
+    case MAX_MEMORY:
     case PARALLEL:
     case DRY_RUN:
     case TRACE:
@@ -302,8 +317,8 @@ static int parse_arguments(struct arena *arena, int argc, char **argv, struct wo
 
 int cmd_workflow(int argc, char **argv)
 {
-    struct arena *arena = arena_new(WORKFLOW_ARENA_BYTES_MAX);
-    struct workflow_arguments args = {.format = FORMAT_TEXT};
+    struct arena *arena = arena_new(ARGUMENT_BYTES_MAX);
+    struct workflow_arguments args = {.format = FORMAT_TEXT, .memory_bytes_max = WORKFLOW_ARENA_BYTES_DEFAULT};
     const struct verb *verb = NULL;
     int code = parse_arguments(arena, argc, argv, &args, &verb);
     if (code == EXIT_DONE && args.help) {
@@ -314,7 +329,11 @@ int cmd_workflow(int argc, char **argv)
         args.options.inputs = args.inputs;
         args.options.servers = args.servers;
         args.options.auths = args.auths;
-        if (code == EXIT_DONE) code = verb->run(arena, &args);
+        if (code == EXIT_DONE) {
+            struct arena *work = arena_new(args.memory_bytes_max);
+            code = verb->run(work, &args);
+            arena_free(work);
+        }
     }
     arena_free(arena);
     return code;

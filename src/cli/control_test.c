@@ -168,8 +168,8 @@ static void test_project(void **state)
     assert_true(str_starts(str_of(fixture->out), STR("PROJECT_ID  TOKEN ")));
     assert_non_null(strstr(fixture->out, "\n42          0123456789abcdef0123456789abcdef  Europe/Berlin  original"));
     assert_run(EXIT_DONE, cmd_project, "project create --data DIR --name Third");
-    assert_true(str_starts(str_of(fixture->out), STR("project_id   2\nname         Third\ntoken        ")));
-    assert_non_null(strstr(fixture->out, "\nsecret       "));
+    assert_true(str_starts(str_of(fixture->out), STR("project_id  2\nname        Third\ntoken       ")));
+    assert_non_null(strstr(fixture->out, "\nsecret      "));
     assert_non_null(strstr(fixture->err, "not be shown again"));
 }
 

@@ -4,8 +4,8 @@
 #include "cli/command.h"
 #include "workflow/runner.h"
 
-#define WORKFLOW_ARENA_BYTES_MAX ((size_t)256 << 20)
-#define WORKFLOW_JOBS_MAX        64
+#define WORKFLOW_ARENA_BYTES_DEFAULT ((size_t)256 << 20) /* documents, answers and results of one run */
+#define WORKFLOW_JOBS_MAX            64
 
 enum workflow_format { FORMAT_TEXT, FORMAT_JSON, FORMAT_SARIF, FORMAT_SVG, FORMAT_MERMAID };
 
@@ -17,7 +17,8 @@ struct workflow_arguments {
     struct workflow_auth *auths;
     enum workflow_format format;
     bool has_format, json, help;
-    unsigned parallel; /* workflows at the same time; 0: one after the other */
+    size_t memory_bytes_max; /* of the run, or of each job of a parallel one */
+    unsigned parallel;       /* workflows at the same time; 0: one after the other */
 };
 
 extern const char workflow_command[]; /* "cairn workflow" */

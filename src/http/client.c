@@ -199,7 +199,7 @@ static enum status field_list(const struct http_client_request *request, const s
                              STR_ARG(field->name));
         }
         bool type = str_eq_nocase(field->name, STR("content-type"));
-        if (type && !hop->body.data) continue;
+        if (type && request->body.data && !hop->body.data) continue; /* a redirect took the body away */
         if (type) has_type = true;
         if (field_secret(field) && !hop->same_origin) continue;
         /* libcurl sends a field with an empty value only when it is written with a semicolon. */

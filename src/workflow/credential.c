@@ -61,7 +61,6 @@ static struct prepared_parameter *step_sets(const struct prepared_step *step, co
     return NULL;
 }
 
-/* A credential is given for a scheme's name, plain or as source.scheme. */
 /* "https://api.test:8443/v1" is of host "api.test". */
 static bool is_at_host(struct str url, struct str host)
 {

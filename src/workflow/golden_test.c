@@ -43,8 +43,7 @@ static void check_expression(struct golden *g)
 {
     struct expression e;
     size_t size;
-    bool is =
-        expression_parse(json_at(&g->parts, 0)->string, EXPRESSION_WHOLE, NULL, &e, &size) == STATUS_OK;
+    bool is = expression_parse(json_at(&g->parts, 0)->string, EXPRESSION_WHOLE, NULL, &e, &size) == STATUS_OK;
     if (is != json_at(&g->parts, 1)->boolean) complain(g, is ? "is one" : "is none", STR(""));
 }
 
@@ -70,7 +69,8 @@ static void check_condition(struct golden *g)
     struct buf message = BUF_INIT(FILE_BYTES);
     assert_int_equal(json_put(g->arena, &node, STR("type"), *json_at(&g->parts, 0)), STATUS_OK);
     assert_int_equal(json_put(g->arena, &node, STR("condition"), *json_at(&g->parts, 1)), STATUS_OK);
-    if (!simple) assert_int_equal(json_put(g->arena, &node, STR("context"), json_string(STR("$response.body"))), STATUS_OK);
+    if (!simple)
+        assert_int_equal(json_put(g->arena, &node, STR("context"), json_string(STR("$response.body"))), STATUS_OK);
     enum status status = condition_compile(g->arena, &node, &error, &remark, &condition);
     struct str text = json_at(&g->parts, 1)->string;
     if ((status == STATUS_OK) != (wanted->type != JSON_NULL)) {

@@ -308,6 +308,23 @@ static void read_parameter(const struct json *node, struct openapi_parameter *pa
     };
 }
 
+/* What is no declaration: a parameter without name or place, and the headers that OpenAPI describes elsewhere. A step
+ * may set these all the same. */
+static bool is_void(const struct openapi_parameter *parameter)
+{
+    static const char *const headers[] = {"Accept", "Content-Type", "Authorization"};
+    if (!parameter->name.data || !parameter->in.data) return true;
+    for (size_t i = 0; str_is(parameter->in, "header") && i < sizeof headers / sizeof *headers; i++)
+        if (str_eq_nocase(parameter->name, str_of(headers[i]))) return true;
+    return false;
+}
+
+static bool same_parameter(const struct openapi_parameter *a, const struct openapi_parameter *b)
+{
+    if (!str_eq(a->in, b->in)) return false;
+    return str_is(a->in, "header") ? str_eq_nocase(a->name, b->name) : str_eq(a->name, b->name);
+}
+
 enum status openapi_parameters(struct openapi_set *set, const struct openapi_operation *operation, struct error *error,
                                struct openapi_parameter **ret_parameters, size_t *ret_count)
 {
@@ -328,10 +345,9 @@ enum status openapi_parameters(struct openapi_set *set, const struct openapi_ope
             struct openapi_parameter *parameter = &parameters[count];
             TRY(openapi_follow(set, item, error, &item));
             read_parameter(item.value, parameter);
-            bool known = !parameter->name.data || !parameter->in.data;
-            for (size_t k = 0; k < count && !known; k++)
-                known = str_eq(parameters[k].name, parameter->name) && str_eq(parameters[k].in, parameter->in);
-            if (!known) count++;
+            bool left_out = is_void(parameter);
+            for (size_t k = 0; k < count && !left_out; k++) left_out = same_parameter(&parameters[k], parameter);
+            if (!left_out) count++;
         }
     }
     *ret_parameters = parameters;

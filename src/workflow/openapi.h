@@ -82,7 +82,8 @@ struct openapi_source *openapi_find_source(const struct openapi_set *set, struct
 /* Up to three known operationIds that look like `id`, joined by commas; empty when nothing is near. */
 struct str openapi_similar(const struct openapi_set *set, struct str id);
 
-/* The declared parameters: those of the operation, then those of its path item that it does not redefine. */
+/* The declared parameters: those of the operation, then those of its path item that it does not redefine; without the
+ * headers Accept, Content-Type and Authorization, which OpenAPI declares elsewhere. */
 enum status openapi_parameters(struct openapi_set *set, const struct openapi_operation *operation, struct error *error,
                                struct openapi_parameter **ret_parameters, size_t *ret_count) MUST_USE;
 /* The first media type of the operation's request body; empty when it declares none. */

@@ -133,8 +133,9 @@ static enum status run_reference(struct run *run, struct workflow_state *state, 
     struct json inputs, shown = JSON_OBJECT_EMPTY;
     struct workflow_outcome outcome;
     if (state->depth + 1 >= run->depth_max) {
-        struct str text = arena_printf(run->arena, "workflows are called more than %u deep, \"" STR_FMT "\" is left out",
-                                       run->depth_max, STR_ARG(action->workflow->workflow->id));
+        struct str text =
+            arena_printf(run->arena, "workflows are called more than %u deep, \"" STR_FMT "\" is left out",
+                         run->depth_max, STR_ARG(action->workflow->workflow->id));
         return text.data ? run_warn(run, state, text) : STATUS_LIMIT;
     }
     TRY(run_arguments(run, &step->context, action->parameters, action->parameter_count, error, &inputs));

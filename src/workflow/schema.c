@@ -38,7 +38,8 @@ struct property_search {
 /* Keywords by which a schema may allow properties that only an instance shows: it alone decides then. */
 static bool has_branches(const struct json *schema)
 {
-    static const char *const keywords[] = {"anyOf", "oneOf", "then", "else", "dependentSchemas", "unevaluatedProperties"};
+    static const char *const keywords[] = {
+        "anyOf", "oneOf", "then", "else", "dependentSchemas", "unevaluatedProperties"};
     for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
         if (json_get(schema, str_of(keywords[i]))) return true;
     return false;

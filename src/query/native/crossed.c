@@ -4,8 +4,10 @@
  * look at the same snapshot.
  *
  * Where a run's dictionaries decide both expressions, two codes make one, and a table says which pair that is; so such
- * runs are read like those of one dictionary. Others are read row by row.
+ * runs are read like those of one dictionary. Codes that would be too many are made labels first. Others are read row
+ * by row.
  */
+#include "query/native/mask_kernels.h"
 #include "query/native/survey.h"
 
 #include <stdlib.h>
@@ -16,12 +18,12 @@
 
 static uint32_t codes_of(const struct bound_labels *side)
 {
-    return side->form == SOURCE_ONE ? 1 : side->code_count;
+    return side->form == SOURCE_ONE ? 1 : side->folded ? side->folded_count : side->code_count;
 }
 
 static uint32_t label_at(const struct bound_labels *side, uint32_t code)
 {
-    return side->form == SOURCE_ONE ? side->label : side->labels[code];
+    return side->form == SOURCE_ONE ? side->label : side->folded ? code : side->labels[code];
 }
 
 /* LABEL_NONE is above all others. */
@@ -31,9 +33,28 @@ static uint32_t pair_of(const struct survey *survey, uint32_t outer, uint32_t in
     return outer * survey->by_labels.count + inner;
 }
 
+/* A dictionary may have thousands of values of which few are labels. */
+static enum status fold(struct arena *arena, uint32_t label_count, struct bound_labels *side)
+{
+    if (side->form != SOURCE_TABLE || side->code_count > UINT16_MAX || side->code_count <= label_count + 1)
+        return STATUS_OK;
+    uint16_t *table = arena_calloc(arena, side->code_count + LOOKUP_PAD, sizeof *table);
+    if (!table) return STATUS_LIMIT;
+    for (uint32_t i = 0; i < side->code_count; i++)
+        table[i] = (uint16_t)(side->labels[i] < label_count ? side->labels[i] : label_count);
+    side->folded = table;
+    side->folded_count = label_count + 1;
+    return STATUS_OK;
+}
+
+static bool fit(const struct bound_labels sides[2])
+{
+    return (uint64_t)codes_of(&sides[0]) * codes_of(&sides[1]) <= CODES_MAX;
+}
+
 enum status crossed_bind(const struct survey *survey, struct arena *arena, struct bound *bound)
 {
-    const struct bound_labels *outer = &bound->sides[0], *inner = &bound->sides[1];
+    struct bound_labels *outer = &bound->sides[0], *inner = &bound->sides[1];
     bound->labels = (struct bound_labels){.form = SOURCE_PAIR};
     if (outer->form > SOURCE_TABLE || inner->form > SOURCE_TABLE) return STATUS_OK;
     if (outer->form == SOURCE_ONE && inner->form == SOURCE_ONE) {
@@ -41,24 +62,31 @@ enum status crossed_bind(const struct survey *survey, struct arena *arena, struc
         bound->labels.label = pair_of(survey, outer->label, inner->label);
         return STATUS_OK;
     }
-    uint64_t count = (uint64_t)codes_of(outer) * codes_of(inner);
-    if (count > CODES_MAX) return STATUS_OK;
+    if (!fit(bound->sides)) {
+        TRY(fold(arena, survey->labels.count, outer));
+        TRY(fold(arena, survey->by_labels.count, inner));
+        if (!fit(bound->sides)) return STATUS_OK;
+    }
+    uint32_t count = codes_of(outer) * codes_of(inner);
     uint32_t *table = arena_alloc(arena, count * sizeof *table);
     if (!table) return STATUS_LIMIT;
     for (uint32_t o = 0, at = 0; o < codes_of(outer); o++) {
         for (uint32_t i = 0; i < codes_of(inner); i++)
             table[at++] = pair_of(survey, label_at(outer, o), label_at(inner, i));
     }
-    bound->labels = (struct bound_labels){
-        .form = SOURCE_TABLE, .paired = bound->sides, .labels = table, .code_count = (uint32_t)count};
+    bound->labels =
+        (struct bound_labels){.form = SOURCE_TABLE, .paired = bound->sides, .labels = table, .code_count = count};
     return STATUS_OK;
 }
 
 static enum status read_codes(struct worker *worker, const struct bound_labels *side, uint16_t codes[VECTOR_ROWS_MAX])
 {
-    if (side->form == SOURCE_TABLE)
-        return worker_codes16(worker, side->property, side->profile, side->code_count, codes);
-    memset(codes, 0, VECTOR_ROWS_MAX * sizeof *codes);
+    if (side->form != SOURCE_TABLE) {
+        memset(codes, 0, VECTOR_ROWS_MAX * sizeof *codes);
+        return STATUS_OK;
+    }
+    TRY(worker_codes16(worker, side->property, side->profile, side->code_count, codes));
+    if (side->folded) CPU_SELECT(mask_kernels)->lookup(codes, worker->rows, side->folded, side->code_count, codes);
     return STATUS_OK;
 }
 
@@ -98,9 +126,7 @@ static enum status read_side(struct worker *worker, struct side *side, struct ex
     }
     TRY(columns_read(columns, worker->scan, worker->open->run.event_id, worker->rows, &worker->error, &vectors));
     enum status status = expr_eval_kept(state, vectors, worker->rows, keep, &worker->error, &side->values);
-    if (status == STATUS_LIMIT) return survey_out_of_memory(worker->survey, &worker->error);
-    if (status == STATUS_INVALID) error_prefix(&worker->error, "%s", parameter);
-    return status;
+    return native_expression(parameter, status, &worker->error);
 }
 
 /* The labels of a row, of which the first one is in *one when there is one at most. */
@@ -192,7 +218,7 @@ static const struct str *texts_of(const struct segmentation *top)
 /* A mistake in `by` is one of `by`, also where it stands for `on`. */
 static enum status rename_parameter(enum status status, struct error *error)
 {
-    if (status == STATUS_INVALID && strncmp(error->primary, "on: ", 4) == 0) memcpy(error->primary, "by", 2);
+    if (status != STATUS_OK && strncmp(error->primary, "on: ", 4) == 0) memcpy(error->primary, "by", 2);
     return status;
 }
 

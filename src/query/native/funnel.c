@@ -85,6 +85,12 @@ enum status time_table_init(struct time_table *table, const struct buckets *buck
     buckets_span(buckets, &span_from_ms, &span_to_ms);
     table->from_ms = table->edges[first].from_ms;
     table->to_ms = last + 1 < table->edge_count ? table->edges[last + 1].from_ms : span_to_ms;
+    if (table->ascends) {
+        table->ends_ms = arena_new_array(arena, int64_t, (size_t)before + 1);
+        if (!table->ends_ms) return error_set(error, STATUS_LIMIT, "memory budget exceeded");
+        for (size_t i = first; i <= last; i++)
+            table->ends_ms[table->edges[i].bucket] = i < last ? table->edges[i + 1].from_ms : table->to_ms;
+    }
     return make_table(table, arena, error);
 }
 
@@ -209,6 +215,11 @@ static enum status make_plan(struct funneling *f)
     f->journey_plan.to_ms = f->entries.to_ms + ahead_ms;
     f->journey_plan.required = f->entry_mask;
     f->journey_plan.by_selector = funnel_is_plain(f);
+    if (f->one_counts && f->bucket_count == 1) { /* who has no step 2 counts as one who began, whenever that was */
+        f->journey_plan.followed = (uint64_t)1 << 1;
+        f->journey_plan.counted_from_ms = f->entries.from_ms;
+        f->journey_plan.counted_to_ms = f->entries.to_ms;
+    }
     f->journey_plan.where = plan->where;
     f->journey_plan.where_selectors = f->step_mask;
     return STATUS_OK;
@@ -342,7 +353,9 @@ static enum status add_series(struct funneling *f, const struct ranked_label *ra
 static enum status walk(struct funneling *f)
 {
     journey_visit_fn visit = journeys_are_by_selector(f->journeys) ? funnel_visit_plain : funnel_visit;
-    return journeys_walk(f->journeys, visit, f, f->error);
+    TRY(journeys_walk(f->journeys, visit, f, f->error));
+    f->slots[0].overall[0].count += journeys_left_out(f->journeys);
+    return STATUS_OK;
 }
 
 /* Two walks instead of one: see above. */

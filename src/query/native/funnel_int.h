@@ -14,7 +14,8 @@ struct time_table {
     int64_t from_ms, to_ms; /* what the table covers; outside there is BUCKET_NONE */
     uint64_t inverse;       /* of the table's unit: offset · inverse / 2^64 */
     uint32_t *table;        /* NULL: by searching the edges */
-    bool ascends;           /* no bucket returns */
+    bool ascends;           /* no bucket returns, and there is no gap between them ... */
+    int64_t *ends_ms;       /* ... so each has one end */
 };
 enum status time_table_init(struct time_table *table, const struct buckets *buckets, struct arena *arena,
                             struct error *error) MUST_USE;

@@ -5,7 +5,8 @@
  * on, because a later entry's step k is never earlier than an earlier one's; so a person costs a look at each event.
  *
  * Totals use events up: the place moves behind them. Uniques do not need to, since of a funnel one attempt counts: the
- * first, or with optimized re-entry the first that converts, before which nothing is used up.
+ * first, or with optimized re-entry the first that converts, before which nothing is used up. Most people lack a step:
+ * who has come as far as that is not looked at further.
  */
 #include "query/native/funnel_int.h"
 
@@ -16,15 +17,16 @@ bool funnel_is_plain(const struct funneling *f)
     const struct funnel_plan *plan = f->plan;
     bool optimized_totals = f->optimized && plan->count == FUNNEL_TOTALS;
     return !plan->exclusion_count && !plan->any_order && !plan->on.data && !plan->hold_count && !f->window_sessions &&
-           !optimized_totals && f->step_count <= JOURNEY_SELECTORS_SHORT && (!plan->trend || f->entries.ascends);
+           !optimized_totals && f->step_count <= JOURNEY_SELECTORS_SHORT && f->entries.ascends;
 }
 
 /* A person on the way through. Times are from the base of the journey. */
 struct walk {
     const uint64_t *keys;
     uint32_t begin[JOURNEY_SELECTORS_SHORT], at[JOURNEY_SELECTORS_SHORT], end[JOURNEY_SELECTORS_SHORT];
+    uint32_t possible;          /* steps up to the first one that has no event: nobody gets further */
     uint64_t last;              /* of the attempt: the latest time of a step behind the first; 0: none */
-    uint32_t best, best_bucket; /* steps and bucket of the best attempt of the funnel at hand; 0: none yet */
+    uint32_t best, best_bucket; /* steps and bucket of the best attempt of the funnel at hand */
     uint64_t best_from_previous_ms[JOURNEY_SELECTORS_SHORT], best_from_start_ms[JOURNEY_SELECTORS_SHORT];
 };
 
@@ -33,22 +35,22 @@ static inline uint32_t bucket_of(const struct funneling *f, const struct journey
     return time_table_at(&f->entries, journey->base_ms + (int64_t)time);
 }
 
-/* Steps reached from an entry. `next`: the time of the entry behind it that would restart, or UINT64_MAX. */
+/* Steps reached from an entry. */
 static inline uint32_t go(const struct funneling *f, struct funnel_slot *slot, struct walk *walk, uint64_t start,
-                          uint64_t next, bool uses_up)
+                          bool uses_up)
 {
     const uint64_t *keys = walk->keys, grace = (uint64_t)f->grace_ms, deadline = start + (uint64_t)f->window_ms;
     uint64_t last = start;
     uint32_t reached = 1;
     walk->last = 0;
-    for (; reached < f->step_count; reached++) {
+    for (; reached < walk->possible; reached++) {
         uint64_t first = last < grace ? 0 : last - grace;
         uint32_t at = walk->at[reached], end = walk->end[reached];
         while (at < end && (keys[at] & TIME_MASK) < first) at++;
         walk->at[reached] = at;
         if (at == end) break;
         uint64_t time = keys[at] & TIME_MASK;
-        if (time > deadline || (reached == 1 && next <= time)) break;
+        if (time > deadline) break;
         slot->from_previous_ms[reached] = time > last ? time - last : 0;
         slot->from_start_ms[reached] = time > start ? time - start : 0;
         walk->at[reached] += uses_up;
@@ -58,12 +60,10 @@ static inline uint32_t go(const struct funneling *f, struct funnel_slot *slot, s
     return reached;
 }
 
-static void count_best(const struct funneling *f, struct funnel_slot *slot, struct walk *walk)
+static inline void count_best(const struct funneling *f, struct funnel_slot *slot, struct walk *walk)
 {
-    if (walk->best)
-        funnel_count_cells(slot->overall + (size_t)walk->best_bucket * f->step_count, walk->best,
-                           walk->best_from_previous_ms, walk->best_from_start_ms);
-    walk->best = 0;
+    funnel_count_cells(slot->overall + (size_t)walk->best_bucket * f->step_count, walk->best,
+                       walk->best_from_previous_ms, walk->best_from_start_ms);
 }
 
 static void keep_best(const struct funneling *f, const struct funnel_slot *slot, struct walk *walk, uint32_t reached,
@@ -85,31 +85,51 @@ static void walk_first(struct funneling *f, struct funnel_slot *slot, const stru
         uint32_t bucket = bucket_of(f, journey, start);
         if (bucket == BUCKET_NONE || bucket == current) continue;
         current = bucket;
-        uint32_t reached = go(f, slot, walk, start, UINT64_MAX, false);
+        uint32_t reached = go(f, slot, walk, start, false);
         funnel_count_cells(slot->overall + (size_t)bucket * f->step_count, reached, slot->from_previous_ms,
                            slot->from_start_ms);
         if (!f->plan->trend) break;
     }
 }
 
+/* The entries from `e` on until before `end`, which are one funnel's. Of those that are followed by another one before
+ * step 2 only the last goes on: the one before the step 2 that the first of them would take. */
+static void walk_best(const struct funneling *f, struct funnel_slot *slot, const struct journey *journey,
+                      struct walk *walk, uint32_t e, uint32_t end)
+{
+    const uint64_t *keys = walk->keys, grace = (uint64_t)f->grace_ms;
+    uint32_t at = walk->at[1], last = walk->end[1];
+    while (e < end) {
+        uint64_t first = keys[e] < grace ? 0 : keys[e] - grace, step;
+        while (at < last && (keys[at] & TIME_MASK) < first) at++;
+        if (at == last) break;
+        step = keys[at] & TIME_MASK;
+        while (e + 1 < end && keys[e + 1] <= step) e++;
+        walk->at[1] = at;
+        uint64_t start = keys[e++];
+        if (step > start + (uint64_t)f->window_ms) continue;
+        keep_best(f, slot, walk, go(f, slot, walk, start, false), bucket_of(f, journey, start));
+        if (walk->best == walk->possible) break;
+    }
+}
+
+/* The best attempt of each funnel. */
 static void walk_optimized(struct funneling *f, struct funnel_slot *slot, const struct journey *journey,
                            struct walk *walk)
 {
-    uint32_t current = BUCKET_NONE, behind = bucket_of(f, journey, walk->keys[0]);
-    bool trend = f->plan->trend;
-    for (uint32_t e = 0; e < walk->end[0]; e++) {
-        uint64_t start = walk->keys[e], next = UINT64_MAX;
-        uint32_t bucket = behind;
-        behind = e + 1 < walk->end[0] ? bucket_of(f, journey, walk->keys[e + 1]) : BUCKET_NONE;
-        if (bucket == BUCKET_NONE) continue;
-        if (trend && bucket != current) count_best(f, slot, walk);
-        current = bucket;
-        if (walk->best == f->step_count && trend) continue;
-        if (walk->best == f->step_count) break;
-        if (behind != BUCKET_NONE && (!trend || behind == bucket)) next = walk->keys[e + 1];
-        keep_best(f, slot, walk, go(f, slot, walk, start, next, false), bucket);
+    const struct time_table *entries = &f->entries;
+    uint64_t from = (uint64_t)(entries->from_ms - journey->base_ms), to = (uint64_t)(entries->to_ms - journey->base_ms);
+    uint32_t e = 0, end;
+    while (e < walk->end[0] && walk->keys[e] < from) e++;
+    for (; e < walk->end[0] && walk->keys[e] < to; e = end) {
+        walk->best_bucket = bucket_of(f, journey, walk->keys[e]);
+        walk->best = 1; /* the first entry, in any case */
+        uint64_t until = f->plan->trend ? (uint64_t)(entries->ends_ms[walk->best_bucket] - journey->base_ms) : to;
+        end = e + 1;
+        while (end < walk->end[0] && walk->keys[end] < until) end++;
+        if (walk->possible > 1) walk_best(f, slot, journey, walk, e, end);
+        count_best(f, slot, walk);
     }
-    count_best(f, slot, walk);
 }
 
 static void walk_totals(struct funneling *f, struct funnel_slot *slot, const struct journey *journey, struct walk *walk)
@@ -121,12 +141,12 @@ static void walk_totals(struct funneling *f, struct funnel_slot *slot, const str
         uint32_t bucket = bucket_of(f, journey, start);
         if (bucket == BUCKET_NONE) continue;
         if (f->plan->trend && bucket != current) { /* a funnel of its own: nothing is used up */
-            memcpy(walk->at, walk->begin, f->step_count * sizeof *walk->at);
+            memcpy(walk->at, walk->begin, walk->possible * sizeof *walk->at);
             from = 0;
         }
         current = bucket;
         if (start < from) continue;
-        uint32_t reached = go(f, slot, walk, start, UINT64_MAX, true);
+        uint32_t reached = go(f, slot, walk, start, true);
         funnel_count_cells(slot->overall + (size_t)bucket * f->step_count, reached, slot->from_previous_ms,
                            slot->from_start_ms);
         /* an entry of the same millisecond as a later step comes before it in order */
@@ -137,20 +157,35 @@ static void walk_totals(struct funneling *f, struct funnel_slot *slot, const str
     }
 }
 
+/* Where in the journey the events of the steps are. */
+static inline void find_steps(const struct funneling *f, const struct journey *journey, struct walk *walk)
+{
+    const uint64_t *keys = journey->keys;
+    uint32_t at = 0, count = journey->count, last = (uint32_t)(keys[count - 1] >> JOURNEY_TIME_BITS);
+    if (last == 0) { /* somebody who only began */
+        walk->begin[0] = walk->at[0] = 0;
+        walk->end[0] = count;
+        walk->possible = 1;
+        return;
+    }
+    walk->possible = 0;
+    for (uint32_t k = 0; k < f->step_count; k++) {
+        uint64_t behind = (uint64_t)(k + 1) << JOURNEY_TIME_BITS;
+        walk->begin[k] = walk->at[k] = at;
+        while (at < count && keys[at] < behind) at++;
+        walk->end[k] = at;
+        if (at == walk->begin[k]) return;
+        walk->possible++;
+    }
+}
+
 enum status funnel_visit_plain(void *ctx, unsigned slot_number, const struct journey *journey, struct error *error)
 {
     struct funneling *f = ctx;
     struct funnel_slot *slot = &f->slots[slot_number];
     struct walk walk; /* most of it is not needed for few steps */
-    uint32_t at = 0;
     walk.keys = journey->keys;
-    walk.best = 0;
-    for (uint32_t k = 0; k < f->step_count; k++) {
-        uint64_t behind = (uint64_t)(k + 1) << JOURNEY_TIME_BITS;
-        walk.begin[k] = walk.at[k] = at;
-        while (at < journey->count && journey->keys[at] < behind) at++;
-        walk.end[k] = at;
-    }
+    find_steps(f, journey, &walk);
     if (!f->one_counts)
         walk_totals(f, slot, journey, &walk);
     else if (f->optimized)

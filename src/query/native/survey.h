@@ -43,6 +43,8 @@ struct bound_labels {
     const struct joined_column *profile; /* as in bound_term */
     bool binned;                         /* TABLE: codes of ranges of the numbers of the property: bin_codes.c */
     const struct bound_labels *paired;   /* TABLE: of two expressions; their codes make one: crossed.c */
+    const uint16_t *folded;              /* of those: code -> label, which are fewer; NULL: the codes themselves */
+    uint32_t folded_count;               /* labels, and one more for all others */
     uint32_t label;                      /* ONE */
     const uint32_t *labels;              /* TABLE: by code */
     const uint32_t *all_rows;            /* TABLE: rows per code, NULL: not known */
