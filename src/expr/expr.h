@@ -101,6 +101,10 @@ bool expr_constant(const struct expr *expr, struct value *ret_value);
  * is the least. One state per thread. Never NULL. */
 struct expr_state *expr_state_new(const struct expr *expr, size_t budget_bytes);
 void expr_state_free(struct expr_state *state);
+/* Has evaluations ask every few milliseconds whether they are to go on: what `look` returns other than OK, they end
+ * with. A pattern that backtracks takes its time for a single vector. `arg` lives as long as the state. */
+typedef enum status expr_look_fn(const void *arg, struct error *error);
+void expr_state_watch(struct expr_state *state, expr_look_fn *look, const void *arg);
 
 /* Evaluates `rows` rows (at most VECTOR_ROWS_MAX). columns[i] belongs to expr_columns()[i] and has at least `rows`
  * rows.
