@@ -61,7 +61,8 @@ static enum status read_funnel(struct query_job *job, struct question *question)
         error_hint(&job->error, "/funnels/list lists the funnels");
         return STATUS_INVALID;
     }
-    enum status status = meta_saved(job->api->meta, job->project->id, META_SAVED_FUNNEL, id, arena, &job->error, &saved);
+    enum status status =
+        meta_saved(job->api->meta, job->project->id, META_SAVED_FUNNEL, id, arena, &job->error, &saved);
     if (status == STATUS_NOT_FOUND) {
         error_set(&job->error, STATUS_INVALID, "Error in funnel_id: the project has no funnel %lld", (long long)id);
         error_hint(&job->error, "/funnels/list lists the funnels");

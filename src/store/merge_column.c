@@ -330,7 +330,7 @@ static enum status list_entries(struct merge *m, size_t input, struct run_column
         for (uint32_t i = 0; i < n; i++) entries[count++] = (struct entry){values[i], (uint32_t)input, i + 1};
         qsort(entries, count, sizeof *entries, entry_cmp);
     } else {
-        TRY(failed(m, input, run_prepare(&in->run, column, m->error)));
+        TRY(failed(m, input, run_prepare_dictionary(&in->run, column, m->error)));
         bool constant = column->chunk.encoding == CHUNK_CONST;
         uint32_t n = constant ? 1 : column->dict_count;
         if (n > entry_max + !constant) /* the descriptor says otherwise */
