@@ -22,7 +22,7 @@ static enum status problem_json(struct arena *arena, const struct workflow_probl
     if (problem->file.size > 0) TRY(json_put(arena, &json, STR("file"), json_string(problem->file)));
     if (problem->line > 0) TRY(json_put(arena, &json, STR("line"), json_int(problem->line)));
     if (problem->column > 0) TRY(json_put(arena, &json, STR("column"), json_int(problem->column)));
-    if (problem->hint.size > 0) TRY(json_put(arena, &json, STR("hint"), json_string(problem->hint)));
+    TRY(json_put(arena, &json, STR("hint"), json_string(workflow_problem_advice(problem))));
     *ret_json = json;
     return STATUS_OK;
 }
@@ -53,6 +53,18 @@ enum status workflow_findings(struct arena *arena, const struct workflow_documen
     return STATUS_OK;
 }
 
+/* What to do, once for each rule, where the problems themselves do not say it. */
+static void print_advice(const struct workflow_problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct workflow_problem *problem = &problems->items[i];
+        bool said = problem->hint.size > 0;
+        for (size_t k = 0; k < i && !said; k++)
+            said = !problems->items[k].hint.size && problems->items[k].rule == problem->rule;
+        if (!said) fprintf(stderr, "%s: " STR_FMT "\n", problem->rule, STR_ARG(workflow_problem_advice(problem)));
+    }
+}
+
 static int print(struct arena *arena, const struct workflow_arguments *args, const struct workflow_document *document,
                  const struct workflow_problems *problems)
 {
@@ -67,6 +79,7 @@ static int print(struct arena *arena, const struct workflow_arguments *args, con
         if (workflow_findings(arena, document, problems, &json) != STATUS_OK) return workflow_no_memory();
         return command_print_json(&json);
     }
+    print_advice(problems);
     for (size_t i = 0; valid && i < document->workflow_count; i++)
         printf("%s: workflow " STR_FMT " is good (%zu step%s)\n", args->file, STR_ARG(document->workflows[i].id),
                document->workflows[i].step_count, document->workflows[i].step_count == 1 ? "" : "s");

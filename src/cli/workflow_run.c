@@ -130,8 +130,12 @@ static int verdict_exit_code(enum workflow_verdict verdict)
 /* A dry run has no other result than the requests. */
 static void print_requests(const struct json *result, struct buf *buf)
 {
-    const struct json *steps = json_member(result, "steps"), *workflows = json_member(result, "workflows");
-    for (size_t i = 0; workflows && i < workflows->array.count; i++) print_requests(&workflows->array.items[i], buf);
+    static const char *const before[] = {"workflows", "dependencies"};
+    const struct json *steps = json_member(result, "steps");
+    for (size_t k = 0; k < sizeof before / sizeof *before; k++) {
+        const struct json *list = json_get(result, str_of(before[k]));
+        for (size_t i = 0; list && i < list->array.count; i++) print_requests(&list->array.items[i], buf);
+    }
     for (size_t i = 0; steps && i < steps->array.count; i++) {
         const struct json *step = &steps->array.items[i], *request = json_member(step, "request");
         const struct json *called = json_member(step, "workflow");

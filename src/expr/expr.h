@@ -54,6 +54,7 @@ struct expr_options {
 
     bool bare_name_is_property; /* a text that is one name alone means properties["name"], for `on=plan` */
     bool profiles;              /* rows are profiles: user["p"] is properties["p"], event["p"] is undefined */
+    bool unknown_names_refused; /* a name that nothing binds is an error, as in formulas; else it is undefined */
     bool formula; /* custom-property formulas: == and != (and so `in` a list) ignore the case of strings */
     const struct expr_input *inputs;
     size_t input_count;

@@ -42,10 +42,17 @@ static double time_s(const struct json *step)
     return sum;
 }
 
+/* An execution that is repeated, or that an action leads away from, is no failure yet: what comes then decides. */
+static bool goes_on(const struct json *step)
+{
+    struct str type = string_member(json_member(step, "action"), "type");
+    return str_is(type, "retry") || str_is(type, "goto");
+}
+
 static void add_case(struct buf *buf, struct str workflow, const struct json *step)
 {
     const struct json *passed = json_member(step, "passed"), *criteria = json_member(step, "criteria");
-    const struct json *attempt = json_member(step, "attempt"), *action = json_member(step, "action");
+    const struct json *attempt = json_member(step, "attempt");
     buf_lit(buf, "    <testcase classname=\"");
     add_text(buf, workflow);
     buf_lit(buf, "\" name=\"");
@@ -56,8 +63,7 @@ static void add_case(struct buf *buf, struct str workflow, const struct json *st
         buf_lit(buf, "/>\n");
         return;
     }
-    /* An execution that is repeated is no failure yet. */
-    bool again = str_is(string_member(action, "type"), "retry");
+    bool again = goes_on(step);
     buf_lit(buf, ">\n      ");
     buf_str_add(buf, again ? STR("<skipped message=\"") : STR("<failure message=\""));
     add_text(buf, string_member(step, "error"));
@@ -77,11 +83,14 @@ static void add_case(struct buf *buf, struct str workflow, const struct json *st
 static bool fails(const struct json *step)
 {
     const struct json *passed = json_member(step, "passed");
-    return !(passed && passed->boolean) && !str_is(string_member(json_member(step, "action"), "type"), "retry");
+    return !(passed && passed->boolean) && !goes_on(step);
 }
 
 static void add_suite(struct buf *buf, const struct json *workflow)
 {
+    const struct json *dependencies = json_member(workflow, "dependencies");
+    for (size_t i = 0; dependencies && i < dependencies->array.count; i++)
+        add_suite(buf, &dependencies->array.items[i]); /* as deep as the run allowed */
     const struct json *steps = json_member(workflow, "steps"), *continued = json_member(workflow, "continued");
     struct str id = string_member(workflow, "workflowId"), error = string_member(workflow, "error");
     size_t count = steps ? steps->array.count : 0, failures = 0;

@@ -308,8 +308,8 @@ static void read_parameter(const struct json *node, struct openapi_parameter *pa
     };
 }
 
-/* What is no declaration: a parameter without name or place, and the headers that OpenAPI describes elsewhere. A step may
- * set these all the same. */
+/* What is no declaration: a parameter without name or place, and the headers that OpenAPI describes elsewhere. A step
+ * may set these all the same. */
 static bool is_void(const struct openapi_parameter *parameter)
 {
     static const char *const headers[] = {"Accept", "Content-Type", "Authorization"};

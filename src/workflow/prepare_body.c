@@ -129,6 +129,15 @@ static enum status prepare_replacements(struct preparation *p, struct prepared_s
     return STATUS_OK;
 }
 
+/* body.h: is there a way to write such a value, as far as it is known before its expressions are? */
+static bool can_be_written(const struct json *payload, struct str type)
+{
+    if (payload->type == JSON_ARRAY) return media_is_json(type) || media_is(type, "text/csv");
+    if (payload->type != JSON_OBJECT) return true;
+    return media_is_json(type) || media_is(type, "application/x-www-form-urlencoded") ||
+           media_is(type, "multipart/form-data");
+}
+
 enum status prepare_body(struct preparation *p, struct prepared_step *step, struct error *error)
 {
     const struct json *body = step->step->request_body, *reference = json_member(body, "reference");
@@ -145,12 +154,11 @@ enum status prepare_body(struct preparation *p, struct prepared_step *step, stru
               STR_ARG(step->step->id));
         return STATUS_OK;
     }
-    bool compound = step->payload->type == JSON_OBJECT || step->payload->type == JSON_ARRAY;
-    if (compound && media_is_xml(step->content_type)) {
+    if (!can_be_written(step->payload, step->content_type)) {
         ERROR(p, step->payload, "body-invalid",
               "step \"" STR_FMT "\": a payload of type %s cannot be written as " STR_FMT, STR_ARG(step->step->id),
               json_type_name(step->payload), STR_ARG(step->content_type));
-        workflow_problem_hint(p->problems, "write the XML as a text");
+        workflow_problem_hint(p->problems, "write it as a text");
     }
     return prepare_replacements(p, step, json_member(body, "replacements"), error);
 }

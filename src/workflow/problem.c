@@ -98,6 +98,12 @@ void workflow_error_take(struct workflow_problems *problems, struct str file, co
                   });
 }
 
+struct str workflow_problem_advice(const struct workflow_problem *problem)
+{
+    if (problem->hint.size) return problem->hint;
+    return str_of(workflow_rules[workflow_rule_index(problem->rule)].advice);
+}
+
 void workflow_problem_write(struct buf *buf, const struct workflow_problem *problem)
 {
     if (problem->file.size) {
@@ -114,4 +120,5 @@ void workflow_problem_write(struct buf *buf, const struct workflow_problem *prob
         buf_lit(buf, "; ");
         buf_str_add(buf, problem->hint);
     }
+    buf_printf(buf, " [%s]", problem->rule);
 }

@@ -41,5 +41,7 @@ void workflow_problem_rule(struct workflow_problems *problems, const char *rule)
 /* Takes over an error as it stands, with its own position where it has one, otherwise that of `at`. */
 void workflow_error_take(struct workflow_problems *problems, struct str file, const struct json *at,
                          const struct error *error);
-/* "FILE:LINE:COLUMN: error: TEXT; HINT", without the parts that are unknown. No line break. */
+/* The hint, or else what its rule advises. Never empty. */
+struct str workflow_problem_advice(const struct workflow_problem *problem);
+/* "FILE:LINE:COLUMN: error: TEXT; HINT [RULE]", without the parts that are unknown. No line break. */
 void workflow_problem_write(struct buf *buf, const struct workflow_problem *problem);

@@ -103,7 +103,8 @@ static void test_bodies(void **unused)
     (void)unused;
     static const char document[] =
         HEAD "workflows:\n- workflowId: w\n"
-             "  inputs: {type: object, properties: {e: {type: array}, s: {type: string}, nothing: {}}}\n"
+             "  inputs: {type: object, properties: {e: {type: array}, s: {type: string}, o: {default: {a: 1}}, "
+             "nothing: {}}}\n"
              "  steps:\n"
              "  - {stepId: a, operationId: trackEvent, requestBody: {payload: "
              "'{\"s\":\"{$inputs.s}\",\"e\":{$inputs.e}}'}}\n"
@@ -111,7 +112,7 @@ static void test_bodies(void **unused)
              "  - {stepId: c, operationId: trackEvent, requestBody: {contentType: "
              "application/x-www-form-urlencoded,"
              " payload: {data: $inputs.e, s: 'a {$inputs.s}', gone: $inputs.nothing}}}\n"
-             "  - {stepId: d, operationId: trackEvent, requestBody: {contentType: text/csv, payload: {a: 1}}}\n";
+             "  - {stepId: d, operationId: trackEvent, requestBody: {contentType: text/csv, payload: $inputs.o}}\n";
     static const struct workflow_input inputs[] = {{STR("e"), STR("[{\"x\":1}]")}, {STR("s"), STR("q&r")}};
     struct fixture f;
     fixture_init(&f, files, good_answers, 1);

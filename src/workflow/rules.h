@@ -4,6 +4,7 @@
 
 struct workflow_rule {
     const char *name, *summary;
+    const char *advice; /* what to do about it, where a problem has no hint of its own */
 };
 
 /* Ends with a NULL name. */

@@ -9,6 +9,7 @@ struct run {
     const struct workflow_options *options;
     uint64_t started_ms, total_timeout_ms;
     unsigned steps, steps_max, depth_max;
+    unsigned nesting;       /* workflows under way at the same time */
     struct json warnings;   /* strings found while running: {"text"} */
     struct json *workflows; /* by document of the plan: workflowId -> {"inputs", "outputs"} */
     enum { NOT_RUN, RUN_PASSED, RUN_FAILED } * verdicts; /* by workflow of the plan, of roots and dependencies */
@@ -30,6 +31,7 @@ struct workflow_state {
     struct json inputs, inputs_masked;
     struct json steps, outputs; /* outputs by step id; outputs of the workflow */
     struct json shown_steps;    /* for the result */
+    struct json shown_dependencies;
     unsigned depth;
     struct expression_context last;
     struct workflow_event event;

@@ -6,6 +6,8 @@
  */
 #include "workflow/run_int.h"
 
+#define NESTING_MAX 200 /* workflows under way at the same time */
+
 struct expression_context run_context(const struct run *run, const struct workflow_state *state)
 {
     return (struct expression_context){
@@ -83,6 +85,7 @@ static enum status run_dependencies(struct run *run, struct workflow_state *stat
             else
                 TRY(run_called(run, dependency, true, NULL, state->depth, error, &outcome));
             run->verdicts[dependency->index] = outcome.passed ? RUN_PASSED : RUN_FAILED;
+            TRY(json_push(run->arena, &state->shown_dependencies, outcome.shown));
         }
         if (run->verdicts[dependency->index] == RUN_PASSED) continue;
         *ret_reason = arena_printf(run->arena, "it depends on workflow \"" STR_FMT "\", which failed",
@@ -152,6 +155,8 @@ static enum status show_workflow(struct run *run, struct workflow_state *state, 
     TRY(run_put_str(arena, &shown, "workflowId", state->prepared->workflow->id));
     TRY(run_put_str(arena, &shown, "status", str_of(workflow_verdict_name(verdict))));
     TRY(json_put(arena, &shown, STR("inputs"), inputs));
+    if (state->shown_dependencies.array.count)
+        TRY(json_put(arena, &shown, STR("dependencies"), state->shown_dependencies));
     TRY(json_put(arena, &shown, STR("steps"), state->shown_steps));
     TRY(json_put(arena, &shown, STR("outputs"), *outputs));
     if (!outcome->passed) TRY(run_put_str(arena, &shown, "error", outcome->reason));
@@ -159,9 +164,22 @@ static enum status show_workflow(struct run *run, struct workflow_state *state, 
     return STATUS_OK;
 }
 
-static enum status run_one(struct run *run, const struct prepared_workflow *prepared, const struct json *inputs,
-                           const struct json *inputs_masked, unsigned depth, struct error *error,
+static enum status refused(struct run *run, const struct prepared_workflow *prepared, struct str reason,
                            struct workflow_outcome *ret_outcome)
+{
+    struct workflow_outcome outcome = {.reason = arena_str(run->arena, reason), .outputs = JSON_OBJECT_EMPTY};
+    if (!outcome.reason.data) return STATUS_LIMIT;
+    outcome.shown = JSON_OBJECT_EMPTY;
+    TRY(run_put_str(run->arena, &outcome.shown, "workflowId", prepared->workflow->id));
+    TRY(run_put_str(run->arena, &outcome.shown, "status", str_of(workflow_verdict_name(WORKFLOW_FAILED))));
+    TRY(run_put_str(run->arena, &outcome.shown, "error", outcome.reason));
+    *ret_outcome = outcome;
+    return STATUS_OK;
+}
+
+static enum status run_inside(struct run *run, const struct prepared_workflow *prepared, const struct json *inputs,
+                              const struct json *inputs_masked, unsigned depth, struct error *error,
+                              struct workflow_outcome *ret_outcome)
 {
     struct workflow_state state = {
         .prepared = prepared,
@@ -170,6 +188,7 @@ static enum status run_one(struct run *run, const struct prepared_workflow *prep
         .steps = JSON_OBJECT_EMPTY,
         .outputs = JSON_OBJECT_EMPTY,
         .shown_steps = JSON_ARRAY_EMPTY,
+        .shown_dependencies = JSON_ARRAY_EMPTY,
         .depth = depth,
         .event = {.workflow_id = prepared->workflow->id,
                   .summary = prepared->workflow->summary,
@@ -194,6 +213,22 @@ static enum status run_one(struct run *run, const struct prepared_workflow *prep
     outcome.last = state.last;
     *ret_outcome = outcome;
     return STATUS_OK;
+}
+
+/* Dependencies of dependencies do not count as calls, and use the stack all the same. */
+static enum status run_one(struct run *run, const struct prepared_workflow *prepared, const struct json *inputs,
+                           const struct json *inputs_masked, unsigned depth, struct error *error,
+                           struct workflow_outcome *ret_outcome)
+{
+    if (run->nesting == NESTING_MAX) {
+        struct str reason = arena_printf(
+            run->arena, "workflows depend on each other and call each other more than %d deep", NESTING_MAX);
+        return reason.data ? refused(run, prepared, reason, ret_outcome) : STATUS_LIMIT;
+    }
+    run->nesting++;
+    enum status status = run_inside(run, prepared, inputs, inputs_masked, depth, error, ret_outcome);
+    run->nesting--;
+    return status;
 }
 
 static enum status start(struct run *run, const struct prepared_workflow *prepared, bool offer_user,
@@ -242,19 +277,6 @@ static void complain(void *ctx, struct str where, struct str what)
     buf_str_add(&c->text, where);
     buf_lit(&c->text, "\" ");
     buf_str_add(&c->text, masked.data ? masked : STR("is not valid"));
-}
-
-static enum status refused(struct run *run, const struct prepared_workflow *prepared, struct str reason,
-                           struct workflow_outcome *ret_outcome)
-{
-    struct workflow_outcome outcome = {.reason = arena_str(run->arena, reason), .outputs = JSON_OBJECT_EMPTY};
-    if (!outcome.reason.data) return STATUS_LIMIT;
-    outcome.shown = JSON_OBJECT_EMPTY;
-    TRY(run_put_str(run->arena, &outcome.shown, "workflowId", prepared->workflow->id));
-    TRY(run_put_str(run->arena, &outcome.shown, "status", str_of(workflow_verdict_name(WORKFLOW_FAILED))));
-    TRY(run_put_str(run->arena, &outcome.shown, "error", outcome.reason));
-    *ret_outcome = outcome;
-    return STATUS_OK;
 }
 
 /* With `follow` the workflows that actions go to are run as well, otherwise only the first one. */

@@ -117,6 +117,7 @@ const char *workflow_verdict_name(enum workflow_verdict verdict);
  * The result for programs. For one workflow:
  *
  *   {"workflowId", "status": "passed"|"failed"|"invalid", "inputs": {...},
+ *    "dependencies"?: [{...}],                                  the workflows that ran before it, in this form
  *    "steps": [{"stepId", "operation", "attempt"?,              from the second one on
  *               "request": {"method", "url", "headers": {...}, "body"?},
  *               "status", "time_ms", "redirected_to"?,          when there was a response

@@ -22,6 +22,7 @@ static enum status rules(struct arena *arena, struct json *ret_list)
         struct json entry = JSON_OBJECT_EMPTY;
         TRY(put_str(arena, &entry, "id", str_of(rule->name)));
         TRY(put_message(arena, &entry, "shortDescription", str_of(rule->summary)));
+        TRY(put_message(arena, &entry, "help", str_of(rule->advice)));
         TRY(json_push(arena, ret_list, entry));
     }
     return STATUS_OK;

@@ -517,8 +517,10 @@ test('check: text, JSON and SARIF say the same', () => {
     assert.equal(run.tool.driver.rules[result.ruleIndex].id, result.ruleId);
     assert.ok(['error', 'warning'].includes(result.level));
     assert.ok(result.locations[0].physicalLocation.region.startLine >= 1);
-    assert.ok(text.stderr.includes(result.message.text), result.message.text);
+    assert.ok(text.stderr.includes(`${result.message.text} [${result.ruleId}]`), result.message.text);
   }
+  assert.match(text.stderr, /^field-unknown: correct its name, or begin it with x-$/m);
+  for (const problem of [...found.errors, ...found.warnings]) assert.ok(problem.rule && problem.hint && problem.line);
   assert.equal(cairn(['workflow', 'check', own.segment, '--format', 'sarif']).code, 0);
 });
 
@@ -602,6 +604,28 @@ test('a trace and a JUnit report of a run with a retry, secrets masked', async (
     assert.match(xml, /name="one \(attempt 2\)" time="[0-9.]+"\/>/);
     assert.match(xml, /1 &lt; 2/);
     for (const text of [readFileSync(trace, 'utf8'), xml, run.stdout, run.stderr]) assert.ok(!/s3cret|k3yk3y/.test(text));
+  } finally {
+    server.close();
+  }
+});
+
+test('JUnit: a failure that an action leads on from is none, dependencies are suites', async () => {
+  const server = await mock((request) => (request.url === '/a' ? { status: 500 } : {}));
+  const { root, file } = flow([
+    {
+      workflowId: 'w',
+      dependsOn: ['base'],
+      steps: [step('one', 'a', { onFailure: [{ name: 'on', type: 'goto', stepId: 'two' }] }), step('two', 'b')],
+    },
+    { workflowId: 'base', steps: [step('s', 'b')] },
+  ]);
+  const report = path.join(root, 'junit.xml');
+  try {
+    const run = await cairnAsync(['workflow', 'run', file, '--workflow', 'w', '--server', `api=${server.url}`, '--junit', report]);
+    assert.equal(run.code, 0, run.stdout + run.stderr);
+    const xml = readFileSync(report, 'utf8');
+    assert.match(xml, /<testsuite name="base" tests="1" failures="0"[^]*<testsuite name="w" tests="2" failures="0" errors="0"/);
+    assert.match(xml, /name="one" [^>]*>\s*<skipped/);
   } finally {
     server.close();
   }

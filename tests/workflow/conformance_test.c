@@ -12,6 +12,7 @@
 #include "base/yaml.h"
 #include "cli/transport.h"
 #include "workflow/report.h"
+#include "workflow/rules.h"
 #include "workflow/runner.h"
 
 #include <setjmp.h>
@@ -28,6 +29,7 @@
 #define ANSWERS_MAX 40
 #define OPTIONS_MAX 8
 #define POINTS_MAX  200
+#define RULES_MAX   100
 #define CASES_SHOWN 6
 
 struct sent {
@@ -56,7 +58,8 @@ struct point {
 
 static struct point points[POINTS_MAX];
 static size_t point_count, case_count, failures;
-static struct arena *names; /* of points and cases */
+static unsigned rules_seen[RULES_MAX]; /* problems of each rule in all cases */
+static struct arena *names;            /* of points and cases */
 
 static struct json read_yaml(struct arena *arena, const char *path)
 {
@@ -349,7 +352,8 @@ static void check_texts(const struct bench *b, const struct workflow_problems *p
     struct buf all = BUF_INIT(FILE_BYTES);
     for (size_t i = 0; i < problems->count; i++) {
         workflow_problem_write(&all, &problems->items[i]);
-        buf_printf(&all, " [%s]\n", problems->items[i].rule);
+        rules_seen[workflow_rule_index(problems->items[i].rule)]++;
+        buf_byte(&all, '\n');
     }
     buf_add(&all, report->data, report->size);
     json_write(&all, result);
@@ -657,6 +661,18 @@ static void every_case_comes_out_as_it_says(void **state)
     print_message("%zu cases\n", case_count);
 }
 
+static void every_rule_is_broken_somewhere(void **state)
+{
+    size_t unbroken = 0;
+    (void)state;
+    for (size_t i = 0; workflow_rules[i].name; i++) {
+        assert_true(i < RULES_MAX);
+        if (!rules_seen[i]) print_error("no case breaks the rule %s\n", workflow_rules[i].name);
+        unbroken += !rules_seen[i];
+    }
+    assert_int_equal(unbroken, 0);
+}
+
 static void the_table_is_up_to_date(void **state)
 {
     struct buf table = BUF_INIT(FILE_BYTES), old = BUF_INIT(FILE_BYTES);
@@ -685,6 +701,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_case_comes_out_as_it_says),
+        cmocka_unit_test(every_rule_is_broken_somewhere),
         cmocka_unit_test(the_table_is_up_to_date),
     };
     names = arena_new((size_t)8 << 20);

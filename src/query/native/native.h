@@ -16,6 +16,8 @@ struct native {
 /* CANCELLED when the query is to end. Cheap. `error` may be NULL. Others may compute meanwhile (turns.h): a query that
  * holds a lock which others want has no turn in `limits`. */
 enum status native_interrupted(const struct plan_limits *limits, struct error *error) MUST_USE;
+/* Makes what an expression failed with an error of the parameter that holds it; OK stays as it is. */
+enum status native_expression(const char *parameter, enum status status, struct error *error) MUST_USE;
 
 enum status native_segment(struct executor *executor, const struct plan *plan, const struct plan_limits *limits,
                            struct error *error, struct segmentation *ret_result);

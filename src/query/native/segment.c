@@ -383,9 +383,7 @@ static enum status answer(struct survey *survey, struct segmentation *result)
 
 static enum status checked(struct survey *survey, const char *parameter, enum status status)
 {
-    if (status == STATUS_LIMIT) return survey_out_of_memory(survey, survey->error);
-    if (status == STATUS_INVALID) error_prefix(survey->error, "%s", parameter);
-    return status;
+    return native_expression(parameter, status, survey->error);
 }
 
 static enum status compile(struct survey *survey)
