@@ -94,6 +94,9 @@ const struct expr_column *expr_columns(const struct expr *expr, size_t *ret_coun
 enum expr_type expr_result_type(const struct expr *expr);
 /* True when the expression is its only column, as it comes. */
 bool expr_is_column(const struct expr *expr);
+/* True when in rows in which its only column has a number or nothing the expression is that column: the column itself, or
+ * number() of it, which is how clients write it. */
+bool expr_keeps_numbers(const struct expr *expr);
 /* True, and the value, when the expression needs no row: `on=undefined`, `true`, 1 + 1. */
 bool expr_constant(const struct expr *expr, struct value *ret_value);
 

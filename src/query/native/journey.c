@@ -40,7 +40,7 @@
 enum status journeys_out_of_memory(const struct journeys *journeys, struct error *error)
 {
     error_set(error, STATUS_LIMIT, "the query needs more than %zu bytes of memory", journeys->limits.memory_bytes_max);
-    error_hint(error, "use a shorter range, fewer labels, or raise query.memory_max");
+    error_hint(error, "use a shorter range, an \"on\" of fewer values, or raise query.memory_max");
     return STATUS_LIMIT;
 }
 

@@ -26,7 +26,7 @@
 enum status survey_out_of_memory(struct survey *survey, struct error *error)
 {
     error_set(error, STATUS_LIMIT, "the query needs more than %zu bytes of memory", survey->limits->memory_bytes_max);
-    error_hint(error, "use a shorter range, a larger unit, fewer labels, or raise query.memory_max");
+    error_hint(error, "use a shorter range, a larger unit, an \"on\" of fewer values, or raise query.memory_max");
     return STATUS_LIMIT;
 }
 
