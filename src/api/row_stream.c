@@ -59,8 +59,8 @@ static size_t least(const struct row_streams *streams)
     return streams->limits.memory_bytes_max < MEMORY_LEAST ? streams->limits.memory_bytes_max : MEMORY_LEAST;
 }
 
-/* Who comes first may have much; but what as many as are allowed need at least is kept for them, up to half of all. 0:
- * nothing is left. */
+/* Who comes first may have much; but what as many as are allowed need at least is kept for them, up to three
+ * quarters of all. 0: nothing is left. */
 static size_t memory_for_next(const struct row_streams *streams)
 {
     const struct row_stream_limits *limits = &streams->limits;
@@ -68,8 +68,8 @@ static size_t memory_for_next(const struct row_streams *streams)
     if (left < some) return 0;
     size_t others =
         streams->count + 1 < (size_t)limits->concurrent_max ? (size_t)limits->concurrent_max - streams->count - 1 : 0;
-    size_t kept = others < limits->all_bytes_max / 2 / some ? others * some : limits->all_bytes_max / 2;
-    size_t most = limits->memory_bytes_max;
+    size_t kept = limits->all_bytes_max / 4 * 3, most = limits->memory_bytes_max;
+    if (others < kept / some) kept = others * some;
     return left < kept + some ? some : left - kept < most ? left - kept : most;
 }
 
