@@ -162,6 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                    .formula = data[0] & 1,
                                    .bare_name_is_property = data[0] & 2,
                                    .profiles = data[0] & 4,
+                                   .unknown_names_refused = data[0] & 8,
                                    .inputs = &input,
                                    .input_count = 1,
                                    .joins = joins,

@@ -35,6 +35,32 @@ static void write_source(struct buf *to, const struct cluster_link *link)
     json_write_str(to, link->event);
 }
 
+static void write_link(struct buf *to, const struct snapshot *snapshot, const struct cluster_link *link)
+{
+    buf_lit(to, "{\"ids\":[");
+    write_id(to, snapshot, link->a);
+    buf_byte(to, ',');
+    write_id(to, snapshot, link->b);
+    buf_lit(to, "],");
+    write_source(to, link);
+    buf_byte(to, ',');
+    write_time(to, "at", link->received_ms);
+    buf_byte(to, '}');
+}
+
+/* In the legacy mode: whose the events are that come under it. */
+static void write_alias(struct buf *to, const struct snapshot *snapshot, uint32_t id, uint32_t target)
+{
+    struct cluster_link link = {
+        .a = id, .b = target, .received_ms = snapshot_stands_since_ms(snapshot, id), .kind = ID_LINK_NAME};
+    write_id(to, snapshot, target);
+    buf_byte(to, ',');
+    write_time(to, "since", link.received_ms);
+    buf_lit(to, ",\"links\":[");
+    write_link(to, snapshot, &link);
+    buf_byte(to, ']');
+}
+
 static void write_path(struct buf *to, const struct snapshot *snapshot, const struct cluster *cluster)
 {
     int64_t since_ms = 0;
@@ -42,20 +68,12 @@ static void write_path(struct buf *to, const struct snapshot *snapshot, const st
         const struct cluster_link *link = &cluster->links[cluster->path[i]];
         if (link->received_ms > since_ms) since_ms = link->received_ms;
     }
-    buf_byte(to, ',');
+    buf_lit(to, "null,");
     write_time(to, "since", since_ms);
     buf_lit(to, ",\"links\":[");
     for (uint32_t i = 0; i < cluster->path_count; i++) {
-        const struct cluster_link *link = &cluster->links[cluster->path[i]];
-        buf_str_add(to, i ? STR(",{\"ids\":[") : STR("{\"ids\":["));
-        write_id(to, snapshot, link->a);
-        buf_byte(to, ',');
-        write_id(to, snapshot, link->b);
-        buf_lit(to, "],");
-        write_source(to, link);
-        buf_byte(to, ',');
-        write_time(to, "at", link->received_ms);
-        buf_byte(to, '}');
+        if (i) buf_byte(to, ',');
+        write_link(to, snapshot, &cluster->links[cluster->path[i]]);
     }
     buf_byte(to, ']');
 }
@@ -102,10 +120,9 @@ enum status cluster_write_json(struct buf *to, const struct snapshot *snapshot, 
     buf_lit(to, ",\"alias_of\":");
     uint32_t target = snapshot_stands_for(snapshot, number);
     if (target)
-        write_id(to, snapshot, target);
+        write_alias(to, snapshot, number, target);
     else
-        buf_lit(to, "null");
-    write_path(to, snapshot, &cluster);
+        write_path(to, snapshot, &cluster);
     buf_printf(to, ",\"id_count\":%u,\"offset\":%llu,\"limit\":%u,\"ids\":[", cluster.member_count,
                (unsigned long long)page.offset, page.limit);
     uint64_t end = page.offset + page.limit < cluster.member_count ? page.offset + page.limit : cluster.member_count;

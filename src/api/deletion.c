@@ -231,6 +231,7 @@ static enum status find_events(struct finder *finder, const struct request *requ
                         .events = request->events,
                         .event_count = request->event_count,
                         .where = request->where,
+                        .unknown_names_refused = true,
                         .distinct_ids = request->ids,
                         .distinct_id_count = request->id_count,
                         .now_ms = finder->deletion->requested_ms};

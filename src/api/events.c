@@ -24,13 +24,6 @@ static enum status out_of_memory(struct query_job *job)
     return error_set(&job->error, STATUS_LIMIT, "request needs too much memory");
 }
 
-static enum status read_name(struct query_job *job, struct str *ret_on)
-{
-    struct str name = params_get(&job->params, "name");
-    if (!name.data) return error_set(&job->error, STATUS_INVALID, "name is required");
-    return report_property(job, name, ret_on);
-}
-
 /* Without dates or an interval: all of time. */
 static enum status read_range_or_all(struct query_job *job, struct plan *plan)
 {
@@ -120,7 +113,7 @@ static enum status run_properties(struct query_job *job)
     struct report_table table;
     bool csv;
     TRY(report_read_event(job, &plan));
-    TRY(read_name(job, &plan.on));
+    TRY(report_read_property(job, "name", &plan.on));
     TRY(read_values(job, &plan));
     TRY(report_read_type(job, &plan));
     TRY(report_read_format(job, &csv));
@@ -313,7 +306,7 @@ static enum status run_properties_values(struct query_job *job)
     struct plan plan = report_plan(job);
     struct top_values result;
     TRY(report_read_events(job, false, &plan));
-    TRY(read_name(job, &plan.on));
+    TRY(report_read_property(job, "name", &plan.on));
     TRY(report_read_limit(job, VALUES_DEFAULT, LABELS_MAX, &plan));
     TRY(read_range_or_all(job, &plan));
     plan.kind = PLAN_TOP_VALUES;

@@ -61,7 +61,8 @@ static enum status read_funnel(struct query_job *job, struct question *question)
         error_hint(&job->error, "/funnels/list lists the funnels");
         return STATUS_INVALID;
     }
-    enum status status = meta_saved(job->api->meta, job->project->id, META_SAVED_FUNNEL, id, arena, &job->error, &saved);
+    enum status status =
+        meta_saved(job->api->meta, job->project->id, META_SAVED_FUNNEL, id, arena, &job->error, &saved);
     if (status == STATUS_NOT_FOUND) {
         error_set(&job->error, STATUS_INVALID, "Error in funnel_id: the project has no funnel %lld", (long long)id);
         error_hint(&job->error, "/funnels/list lists the funnels");
@@ -328,7 +329,7 @@ static enum status run(struct query_job *job)
         write_json(&job->body, &question, &result, plan.on.data != NULL);
     }
     funnel_result_free(&result);
-    return query_body_check(job, "use a larger interval or fewer labels");
+    return query_body_check(job, "use a larger interval or a lower limit");
 }
 
 void api_funnels(struct http_request *request)

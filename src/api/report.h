@@ -36,8 +36,12 @@ enum status report_read_type(struct query_job *job, struct plan *plan) MUST_USE;
 enum status report_read_limit(struct query_job *job, int64_t initial, int64_t max, struct plan *plan) MUST_USE;
 /* `format`: json or csv. */
 enum status report_read_format(struct query_job *job, bool *ret_csv) MUST_USE;
-/* properties["…"], as an expression for a plan. */
-enum status report_property(struct query_job *job, struct str name, struct str *ret_expression) MUST_USE;
+/* The name of a property that a parameter gives, which must be given: properties["…"], as an expression for a plan. */
+enum status report_read_property(struct query_job *job, const char *parameter, struct str *ret_expression) MUST_USE;
+/* Plans call their expressions by their own names, which are not always the parameters': what failed because of
+ * `plan_name` failed because of `parameter`. */
+enum status report_named(struct query_job *job, enum status status, const char *plan_name,
+                         const char *parameter) MUST_USE;
 
 /* The answer may be given again (query_job.h): with dates always, otherwise until the next of the plan's units begins;
  * UNIT_MINUTE stands for whoever looks at the clock. */

@@ -2,6 +2,8 @@
 
 #include "base/civil.h"
 #include "base/json.h"
+#include "base/utf8.h"
+#include "expr/expr.h"
 
 #define INTERVAL_MAX 100000
 #define CUSTOM_EVENT "$custom_event:"
@@ -187,18 +189,35 @@ enum status report_read_format(struct query_job *job, bool *ret_csv)
     return STATUS_OK;
 }
 
-enum status report_property(struct query_job *job, struct str name, struct str *ret_expression)
+enum status report_read_property(struct query_job *job, const char *parameter, struct str *ret_expression)
 {
-    struct buf text = BUF_INIT((size_t)1 << 21);
+    struct str name = params_get(&job->params, parameter);
+    struct buf text = BUF_INIT(EXPR_TEXT_MAX);
+    if (!name.data) return error_set(&job->error, STATUS_INVALID, "%s is required", parameter);
+    if (!utf8_valid(name.data, name.size))
+        return error_set(&job->error, STATUS_INVALID, "Error in %s: not valid UTF-8", parameter);
     buf_lit(&text, "properties[\"");
     for (size_t i = 0; i < name.size; i++) {
         if (name.data[i] == '"' || name.data[i] == '\\') buf_byte(&text, '\\');
         buf_byte(&text, name.data[i]);
     }
     buf_lit(&text, "\"]");
-    struct str expression = buf_status(&text) == STATUS_OK ? arena_str(job->request->arena, buf_str(&text)) : STR_NULL;
+    bool fits = buf_status(&text) == STATUS_OK;
+    struct str expression = fits ? arena_str(job->request->arena, buf_str(&text)) : STR_NULL;
     buf_fini(&text);
+    if (!fits) return error_set(&job->error, STATUS_INVALID, "Error in %s: no property has a name so long", parameter);
     if (!expression.data) return out_of_memory(job);
     *ret_expression = expression;
     return STATUS_OK;
+}
+
+enum status report_named(struct query_job *job, enum status status, const char *plan_name, const char *parameter)
+{
+    struct error *error = &job->error;
+    size_t size = strlen(plan_name);
+    if (status == STATUS_OK || strncmp(error->primary, plan_name, size) != 0 || error->primary[size] != ':')
+        return status;
+    memmove(error->primary, error->primary + size + 2, sizeof error->primary - size - 2);
+    error_prefix(error, "%s", parameter);
+    return status;
 }

@@ -16,6 +16,7 @@
 
 #define PIECE_BYTES      ((size_t)256 << 10) /* of JSON, packed less: a thread's turn is some milliseconds */
 #define PIECE_BYTES_MAX  ((size_t)64 << 20)  /* one line may be long */
+#define MEMORY_LEAST     ((size_t)4 << 20)   /* of one export: enough for most */
 #define PROJECTS_MAX     100000
 #define GZIP_LEVEL       1
 #define TERMINATED_EARLY "terminated early\n"
@@ -25,7 +26,7 @@ struct row_streams {
     struct workers *workers;
     pthread_mutex_t lock; /* of what follows */
     struct u64map by_project;
-    size_t bytes;
+    size_t count, bytes; /* under way, and given out to them */
 };
 
 /* In the request's arena. */
@@ -42,15 +43,35 @@ struct row_stream {
     struct event_rows *rows;
     struct deflate *deflate; /* NULL: goes out as it is */
     struct buf piece;        /* the next one */
+    size_t memory_bytes;     /* that it was given */
     bool admitted, begun, gzip;
     bool under_way; /* for the list of queries: in steps */
-    bool full; /* the piece */
-    bool done; /* `piece` is the last one */
-    bool gone; /* nobody waits for the rest */
+    bool full;      /* the piece */
+    bool done;      /* `piece` is the last one */
+    bool gone;      /* nobody waits for the rest */
     enum status status;
 };
 
 /* --- places --- */
+
+static size_t least(const struct row_streams *streams)
+{
+    return streams->limits.memory_bytes_max < MEMORY_LEAST ? streams->limits.memory_bytes_max : MEMORY_LEAST;
+}
+
+/* Who comes first may have much; but what as many as are allowed need at least is kept for them, up to three
+ * quarters of all. 0: nothing is left. */
+static size_t memory_for_next(const struct row_streams *streams)
+{
+    const struct row_stream_limits *limits = &streams->limits;
+    size_t left = limits->all_bytes_max - streams->bytes, some = least(streams);
+    if (left < some) return 0;
+    size_t others =
+        streams->count + 1 < (size_t)limits->concurrent_max ? (size_t)limits->concurrent_max - streams->count - 1 : 0;
+    size_t kept = limits->all_bytes_max / 4 * 3, most = limits->memory_bytes_max;
+    if (others < kept / some) kept = others * some;
+    return left < kept + some ? some : left - kept < most ? left - kept : most;
+}
 
 enum status row_streams_new(const struct row_stream_limits *limits, struct error *error,
                             struct row_streams **ret_streams)
@@ -61,7 +82,7 @@ enum status row_streams_new(const struct row_stream_limits *limits, struct error
     streams->by_project = U64MAP_INIT(PROJECTS_MAX);
     pthread_mutex_init(&streams->lock, NULL);
     /* One piece of each waits at most, so there is always room for it. */
-    size_t waiting_max = limits->all_bytes_max / limits->memory_bytes_max + 1;
+    size_t waiting_max = limits->all_bytes_max / least(streams) + 1;
     if (workers_new(limits->threads, waiting_max, &streams->workers) == STATUS_OK) {
         *ret_streams = streams;
         return STATUS_OK;
@@ -86,17 +107,20 @@ static enum status admit(struct row_stream *stream)
     enum status status = STATUS_OK;
     pthread_mutex_lock(&streams->lock);
     uint64_t *count = u64map_at(&streams->by_project, stream->plan.project, 0, NULL);
+    size_t bytes = memory_for_next(streams);
     if (!count || *count >= (uint64_t)streams->limits.concurrent_max) {
         job->status = 429;
         status = error_set(&job->error, STATUS_LIMIT, "Query rate limit exceeded");
         error_hint(&job->error, "%lld exports of this project are under way, which is the most; wait for one",
                    (long long)streams->limits.concurrent_max);
-    } else if (streams->bytes + streams->limits.memory_bytes_max > streams->limits.all_bytes_max) {
+    } else if (!bytes) {
         status = error_set(&job->error, STATUS_UNAVAILABLE, "too many exports are under way");
         error_hint(&job->error, "wait for one, or raise export.memory");
     } else {
         (*count)++;
-        streams->bytes += streams->limits.memory_bytes_max;
+        streams->count++;
+        streams->bytes += bytes;
+        stream->memory_bytes = bytes;
         stream->admitted = true;
     }
     pthread_mutex_unlock(&streams->lock);
@@ -111,7 +135,8 @@ static void leave(struct row_stream *stream)
     pthread_mutex_lock(&streams->lock);
     uint64_t *count = u64map_at(&streams->by_project, stream->plan.project, 0, NULL);
     if (count && *count) (*count)--;
-    streams->bytes -= streams->limits.memory_bytes_max;
+    streams->count--;
+    streams->bytes -= stream->memory_bytes;
     pthread_mutex_unlock(&streams->lock);
 }
 
@@ -180,16 +205,25 @@ static bool is_gone(const struct row_stream *stream)
     return http_request_cancelled(stream->job->request) && !atomic_load(&stream->job->entry.stopped);
 }
 
-/* What helps an export is not what helps a query. */
-static void hint(const struct row_stream *stream, enum status status)
+/* What helps an export is not what helps a query. Too little memory, while others have some of it, is no fault of the
+ * question: returns UNAVAILABLE. */
+static enum status explain(struct row_stream *stream, enum status status)
 {
+    struct row_streams *streams = stream->streams;
     struct error *error = &stream->job->error;
-    if (status == STATUS_LIMIT && (!error->hint[0] || strstr(error->hint, "query.memory_max")))
-        error_hint(error, "use a shorter range, or raise export.memory_max");
     if (status == STATUS_CANCELLED && atomic_load(&stream->job->entry.stopped))
         error_set(error, STATUS_CANCELLED, "the query was stopped");
     else if (status == STATUS_CANCELLED)
         error_hint(error, "use a shorter range, or raise export.time_max");
+    if (status != STATUS_LIMIT || (error->hint[0] && !strstr(error->hint, "query.memory_max"))) return status;
+    error_hint(error, "use a shorter range, or raise export.memory_max");
+    pthread_mutex_lock(&streams->lock);
+    bool others = stream->admitted && streams->count > 1;
+    pthread_mutex_unlock(&streams->lock);
+    if (!others || stream->memory_bytes == streams->limits.memory_bytes_max) return status;
+    error_set(error, STATUS_UNAVAILABLE, "too many exports are under way for one of such wide events");
+    error_hint(error, "wait for one, or raise export.memory");
+    return STATUS_UNAVAILABLE;
 }
 
 static void give(struct http_request *request, void *arg);
@@ -205,7 +239,7 @@ static void fill(void *arg)
         if (stream->gone) break;
         stream->status = read_piece(stream);
         if (stream->status == STATUS_OK) stream->status = begin_gzip(stream);
-        hint(stream, stream->status);
+        stream->status = explain(stream, stream->status);
         stream->gone |= is_gone(stream);
         if (stream->gone || (stream->status != STATUS_OK && !stream->begun)) break;
         if (stream->status != STATUS_OK) {
@@ -290,6 +324,7 @@ static enum status open_rows(struct row_stream *stream)
     struct api *api = job->api;
     struct plan *plan = &stream->plan;
     TRY(admit(stream));
+    stream->limits.memory_bytes_max = job->streams_bytes = stream->memory_bytes;
     TRY(lookup_joins_new(api->lookup, stream->view, job->project->id, &job->error, &stream->joins));
     plan->joins = lookup_joins_list(stream->joins, &plan->join_count);
     TRY(group_joins_new(api->store, plan, &stream->limits, &job->error, &stream->groups));
@@ -309,15 +344,12 @@ enum status row_stream_run(struct query_job *job, const struct plan *plan, enum 
     stream->time = time;
     stream->view = meta_view_ref(job->view);
     stream->limits = query_limits(job);
-    stream->limits.memory_bytes_max = streams->limits.memory_bytes_max;
     stream->limits.buckets_max = 1;
     stream->limits.deadline_ns = os_monotonic_ns() + streams->limits.time_max_ms * 1000000;
     job->content_type = "text/plain; charset=utf-8";
     job->later = stream;
-    job->streams_bytes = streams->limits.memory_bytes_max;
     job->respond = start;
-    enum status status = open_rows(stream);
-    hint(stream, status);
+    enum status status = explain(stream, open_rows(stream));
     if (status != STATUS_OK) release(stream);
     return status;
 }

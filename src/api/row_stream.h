@@ -3,15 +3,17 @@
  * Events that go out as they are read, as JSON lines, one piece at a time: the life of a long answer between the loop,
  * which has the socket, and the threads for streams, which read.
  *
- *     query worker     row_stream_open: the plan is checked, its snapshot taken, its place among the others found
- *        loop          row_stream_start
+ *     query worker     row_stream_run: the plan is checked, its snapshot taken, its place among the others found
+ *        loop          lets a thread begin
  *     stream thread    reads and packs a piece
  *        loop          gives it to the server; when the client has taken it, again
  *
- * Between two pieces nothing runs. The stream is in the list of queries (queries.h) until its end, and reads a piece when
- * it is its turn there, so that many exports do not keep a dashboard waiting. What is held then is the snapshot, the round of rows that is decoded ahead, and the
- * state of gzip, all within export.memory_max; the place among export.concurrent_max of the project and within
- * export.memory. They are given back when the answer is complete, when the client is gone, and after export.time_max.
+ * Between two pieces nothing runs. The stream is in the list of queries (queries.h) until its end, and reads a piece
+ * when it is its turn there, so that many exports do not keep a dashboard waiting. What is held meanwhile is the
+ * snapshot, the round of rows that is decoded ahead, and the state of gzip, all within the memory that was given to it
+ * (export.memory_max, or less when many are under way), and the place among export.concurrent_max of the project and
+ * within export.memory. They are given back when the answer is complete, when the client is gone, and after
+ * export.time_max.
  *
  * An answer that fits into one piece is an ordinary one, with its length. One that breaks after its first piece ends
  * with the line `terminated early`, which is what Mixpanel's clients look for.

@@ -29,18 +29,6 @@ static enum status read_plan(struct query_job *job, struct plan *ret_plan, bool 
     return STATUS_OK;
 }
 
-/* The plan's names of expressions are not always the parameters'. */
-static enum status named(struct query_job *job, enum status status, const char *plan_name, const char *parameter)
-{
-    struct error *error = &job->error;
-    size_t size = strlen(plan_name);
-    if (status != STATUS_INVALID || strncmp(error->primary, plan_name, size) != 0 || error->primary[size] != ':')
-        return status;
-    memmove(error->primary, error->primary + size + 2, sizeof error->primary - size - 2);
-    error_prefix(error, "%s", parameter);
-    return status;
-}
-
 static enum status answer_table(struct query_job *job, const struct plan *plan, bool csv, bool sparse)
 {
     struct segmentation result;
@@ -120,7 +108,7 @@ static enum status run_measured(struct query_job *job, enum plan_measure measure
     TRY(read_plan(job, &plan, &csv));
     TRY(required(job, "on", &plan.of));
     plan.measure = measure;
-    TRY(named(job, report_segment(job, &plan, &result), "of", "on"));
+    TRY(report_named(job, report_segment(job, &plan, &result), "of", "on"));
     enum status status = STATUS_OK;
     if (csv) {
         status = report_table(job, &result, &table);
@@ -210,12 +198,12 @@ static enum status run_multiseg(struct query_job *job)
     if (action >= 0) { /* the inner expression is what is added up */
         plan.measure = action == 0 ? MEASURE_SUM : MEASURE_MEAN;
         plan.of = inner;
-        enum status status = named(job, answer_table(job, &plan, csv, false), "on", "outer");
-        return named(job, status, "of", "inner");
+        enum status status = report_named(job, answer_table(job, &plan, csv, false), "on", "outer");
+        return report_named(job, status, "of", "inner");
     }
     plan.by = inner;
-    enum status status = named(job, report_segment(job, &plan, &result), "on", "outer");
-    TRY(named(job, status, "by", "inner"));
+    enum status status = report_named(job, report_segment(job, &plan, &result), "on", "outer");
+    TRY(report_named(job, status, "by", "inner"));
     if (csv) {
         status = write_crossed_csv(job, &result);
     } else {

@@ -16,7 +16,7 @@
 /* One at a time: two requests about one id, of which one comes too late, are told apart. */
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 
-/* The person that the id is to leave. */
+/* The person that the id is to leave; of an alias of the legacy mode, the id that it stands for. */
 static enum status find_person(const struct snapshot *snapshot, struct meta_unlink *unlink, struct arena *arena,
                                struct error *error)
 {
@@ -27,12 +27,38 @@ static enum status find_person(const struct snapshot *snapshot, struct meta_unli
         return error_set(error, STATUS_NOT_FOUND, "no event has the id \"" STR_FMT "\"",
                          STR_ARG(str_slice(unlink->distinct_id, 0, 255)));
     TRY(snapshot_cluster(snapshot, id, arena, error, &cluster));
-    if (cluster.member_count == 1 && !snapshot_stands_for(snapshot, id))
+    uint32_t target = snapshot_stands_for(snapshot, id);
+    if (cluster.member_count == 1 && !target)
         return error_set(error, STATUS_CONFLICT, "the id \"" STR_FMT "\" is not linked to any other",
                          STR_ARG(str_slice(unlink->distinct_id, 0, 255)));
-    unlink->taken_from = arena_str(arena, snapshot_id_text(snapshot, cluster.shown, room));
+    unlink->taken_from = arena_str(arena, snapshot_id_text(snapshot, target ? target : cluster.shown, room));
     unlink->id_count = cluster.member_count;
     return unlink->taken_from.data ? STATUS_OK : error_set(error, STATUS_LIMIT, "out of memory");
+}
+
+/* What a split changes, whatever else comes in between. */
+struct standing {
+    uint32_t person, target;
+};
+
+static struct standing standing_of(const struct snapshot *snapshot, struct str distinct_id)
+{
+    uint32_t id = snapshot_id(snapshot, distinct_id);
+    return (struct standing){snapshot_person(snapshot, id), snapshot_stands_for(snapshot, id)};
+}
+
+/* The graph refuses to take out again what was taken out very often (store/ids.h). */
+static enum status look_again(struct store *store, const struct meta_unlink *unlink, struct standing before,
+                              struct error *error)
+{
+    struct snapshot *snapshot;
+    TRY(store_snapshot(store, (uint64_t)unlink->project_id, error, &snapshot));
+    struct standing now = standing_of(snapshot, unlink->distinct_id);
+    snapshot_free(snapshot);
+    if (now.person != before.person || now.target != before.target) return STATUS_OK;
+    return error_set(error, STATUS_CONFLICT,
+                     "the ids of \"" STR_FMT "\" were linked and taken out too often for another time",
+                     STR_ARG(str_slice(unlink->taken_from, 0, 255)));
 }
 
 static enum status carry_out(struct store *store, const struct meta_project *project, struct meta_unlink *unlink,
@@ -43,6 +69,7 @@ static enum status carry_out(struct store *store, const struct meta_project *pro
     uint64_t number = (uint64_t)unlink->project_id;
     TRY(store_snapshot(store, number, error, &snapshot));
     enum status status = find_person(snapshot, unlink, arena, error);
+    struct standing before = standing_of(snapshot, unlink->distinct_id);
     snapshot_free(snapshot);
     TRY(status);
     const struct unlink_view view = {os_now_ms(), (uint8_t)api_identity_mode(project->identity), unlink->distinct_id};
@@ -52,7 +79,8 @@ static enum status carry_out(struct store *store, const struct meta_project *pro
         return error_set(error, status, "the request does not fit into a log record");
     }
     status = store_append_wait(store, &record);
-    return status == STATUS_OK ? STATUS_OK : error_set(error, status, "the log cannot be written at the moment");
+    if (status != STATUS_OK) return error_set(error, status, "the log cannot be written at the moment");
+    return look_again(store, unlink, before, error);
 }
 
 static void judge(struct meta_unlink *unlink, enum status status, struct arena *arena, const struct error *error)

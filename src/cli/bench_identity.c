@@ -161,7 +161,18 @@ struct question {
     const char *text, *json;
 };
 /* What is asked about everybody, and what about one. */
-enum { PEOPLE_BY_DAY, PEOPLE, PEOPLE_OF_ONE, PEOPLE_BY_BROWSER, EVENTS_BY_DAY, FEED_UNLINKED, FEED_LINKED, QUESTIONS };
+enum {
+    PEOPLE_BY_DAY,
+    PEOPLE,
+    PEOPLE_OF_ONE,
+    PEOPLE_BY_BROWSER,
+    FUNNEL,
+    RETENTION,
+    EVENTS_BY_DAY,
+    FEED_UNLINKED,
+    FEED_LINKED,
+    QUESTIONS
+};
 static const struct question questions[QUESTIONS] = {
     [PEOPLE_BY_DAY] = {"people by day", "{" RANGE ",\"measure\":\"unique\"}"},
     [PEOPLE] = {"people", "{" RANGE ",\"measure\":\"unique\",\"unit\":\"range\"}"},
@@ -169,6 +180,11 @@ static const struct question questions[QUESTIONS] = {
                        "{" RANGE ",\"measure\":\"unique\",\"unit\":\"week\",\"events\":[\"Purchase\"]}"},
     [PEOPLE_BY_BROWSER] = {"people by browser", "{" RANGE ",\"measure\":\"unique\",\"unit\":\"range\","
                                                 "\"on\":\"properties[\\\"$browser\\\"]\"}"},
+    [FUNNEL] = {"funnel of three steps",
+                "{" RANGE ",\"kind\":\"funnel\",\"steps\":[\"View Item\",\"Add To Cart\",\"Purchase\"],"
+                "\"window_days\":30}"},
+    [RETENTION] = {"retention by week", "{" RANGE ",\"kind\":\"retention\",\"unit\":\"week\",\"intervals\":8,"
+                                        "\"born_events\":[\"Search\"]}"},
     [EVENTS_BY_DAY] = {"events by day", "{" RANGE "}"},
     [FEED_UNLINKED] = {"feed of one who is not linked at 30 %",
                        "{" RANGE ",\"kind\":\"feed\",\"distinct_ids\":[\"user-000000009\"],\"limit\":100}"},
@@ -176,12 +192,30 @@ static const struct question questions[QUESTIONS] = {
                      "{" RANGE ",\"kind\":\"feed\",\"distinct_ids\":[\"user-000000010\"],\"limit\":100}"},
 };
 
-static enum status ask_once(struct executor *executor, const struct plan *plan, struct buf *answer, struct error *error,
-                            double *ret_ms, double *ret_cpu_ms)
+struct asked {
+    bool is_funnel;
+    struct plan plan;
+    struct funnel_plan funnel;
+};
+
+static enum status parse_question(struct arena *arena, size_t index, struct error *error, struct asked *ret_asked)
+{
+    struct json question;
+    TRY(json_parse(arena, str_of(questions[index].json), NULL, error, &question));
+    ret_asked->is_funnel = bench_is_funnel(&question);
+    if (ret_asked->is_funnel) return bench_funnel_plan(arena, &question, error, &ret_asked->funnel);
+    return bench_plan(arena, &question, error, &ret_asked->plan);
+}
+
+static enum status ask_once(struct executor *executor, const struct asked *asked, struct buf *answer,
+                            struct error *error, double *ret_ms, double *ret_cpu_ms)
 {
     buf_reset(answer);
     struct bench_clock start = bench_clock();
-    TRY(bench_answer(executor, plan, error, answer));
+    if (asked->is_funnel)
+        TRY(bench_funnel_answer(executor, &asked->funnel, error, answer));
+    else
+        TRY(bench_answer(executor, &asked->plan, error, answer));
     *ret_ms = bench_wall(&start) * 1e3;
     *ret_cpu_ms = bench_cpu(&start) * 1e3;
     return STATUS_OK;
@@ -191,13 +225,11 @@ static enum status ask(struct executor *executor, size_t index, struct error *er
 {
     struct arena *arena = arena_new((size_t)16 << 20);
     struct buf answer = BUF_INIT(ANSWER_BYTES_MAX);
-    struct json question;
-    struct plan plan;
+    struct asked asked;
     double ms[REPEAT], cpu_ms[REPEAT];
-    enum status status = json_parse(arena, str_of(questions[index].json), NULL, error, &question);
-    if (status == STATUS_OK) status = bench_plan(arena, &question, error, &plan);
+    enum status status = parse_question(arena, index, error, &asked);
     for (int i = 0; i < REPEAT && status == STATUS_OK; i++)
-        status = ask_once(executor, &plan, &answer, error, &ms[i], &cpu_ms[i]);
+        status = ask_once(executor, &asked, &answer, error, &ms[i], &cpu_ms[i]);
     buf_fini(&answer);
     arena_free(arena);
     if (status == STATUS_OK) *ret_timing = timing_of(ms, cpu_ms, REPEAT);
@@ -558,14 +590,12 @@ static enum status ask_meanwhile(struct executor *executor, size_t index, struct
 {
     struct arena *arena = arena_new((size_t)16 << 20);
     struct buf answer = BUF_INIT(ANSWER_BYTES_MAX);
-    struct json question;
-    struct plan plan;
+    struct asked asked;
     double ms[SAMPLES_MAX], cpu_ms[SAMPLES_MAX];
     size_t count = 0;
-    enum status status = json_parse(arena, str_of(questions[index].json), NULL, error, &question);
-    if (status == STATUS_OK) status = bench_plan(arena, &question, error, &plan);
+    enum status status = parse_question(arena, index, error, &asked);
     while (status == STATUS_OK && (count == 0 || (count < SAMPLES_MAX && !atomic_load(&storm->over)))) {
-        status = ask_once(executor, &plan, &answer, error, &ms[count], &cpu_ms[count]);
+        status = ask_once(executor, &asked, &answer, error, &ms[count], &cpu_ms[count]);
         count++;
     }
     buf_fini(&answer);

@@ -266,7 +266,11 @@ static int print_show(struct arena *arena, const struct json *who)
     struct str id = text_of(arena, who, "distinct_id"), shown = text_of(arena, who, "canonical_id");
     struct str count = text_of(arena, who, "id_count");
     if (!links || links->type != JSON_ARRAY || !ids || ids->type != JSON_ARRAY) return EXIT_FAILED;
-    if (str_eq(id, shown))
+    const struct json *target = json_member(who, "alias_of");
+    if (target && target->type == JSON_STRING)
+        printf("\"" STR_FMT "\" stands for \"" STR_FMT "\": what comes under it since " STR_FMT " UTC is that one's.\n",
+               STR_ARG(id), STR_ARG(target->string), STR_ARG(text_of(arena, who, "since")));
+    else if (str_eq(id, shown))
         printf("\"" STR_FMT "\" is what its person is shown as, who has " STR_FMT " id%s.\n", STR_ARG(id),
                STR_ARG(count), str_is(count, "1") ? "" : "s");
     else
@@ -296,7 +300,10 @@ static int print_show(struct arena *arena, const struct json *who)
 
 static int print_unlink(struct arena *arena, const struct json *unlink)
 {
-    if (str_is(text_of(arena, unlink, "status"), "done"))
+    if (str_is(text_of(arena, unlink, "status"), "done") && str_is(text_of(arena, unlink, "id_count"), "1"))
+        printf("\"" STR_FMT "\" stands for itself from now on; it was an alias of \"" STR_FMT "\".\n",
+               STR_ARG(text_of(arena, unlink, "distinct_id")), STR_ARG(text_of(arena, unlink, "taken_from")));
+    else if (str_is(text_of(arena, unlink, "status"), "done"))
         printf("\"" STR_FMT "\" is a person of its own now; it was one of the " STR_FMT " ids of \"" STR_FMT "\".\n",
                STR_ARG(text_of(arena, unlink, "distinct_id")), STR_ARG(text_of(arena, unlink, "id_count")),
                STR_ARG(text_of(arena, unlink, "taken_from")));

@@ -172,27 +172,55 @@ static void small_arenas(void **unused)
     assert_true(succeeded);
 }
 
+static void keeps_numbers(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *text;
+        bool keeps;
+    } cases[] = {
+        {"properties['a']", true},
+        {"number(properties['a'])", true},
+        {"NUMBER(number(user['a']))", true},
+        {"number(properties['a'], 0)", false},
+        {"-properties['a']", false},
+        {"round(properties['a'])", false},
+        {"string(number(properties['a']))", false},
+        {"number(5)", false},
+        {"number(properties['a']['b'])", false},
+        {"if(true, properties['a'], properties['b'])", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct expr *expr;
+        struct error error = ERROR_INIT;
+        assert_int_equal(expr_compile(arena, str_of(cases[i].text), NULL, &error, &expr), STATUS_OK);
+        assert_int_equal(expr_keeps_numbers(expr), cases[i].keeps);
+    }
+}
+
 /* Errors name what they found and propose something. */
 static void hints(void **unused)
 {
     (void)unused;
     static const struct {
         const char *text, *hint;
-        bool formula;
+        bool formula, known;
     } cases[] = {
-        {"lenn('a')", "did you mean \"len\"?", false},
-        {"plan == 'x'", "a name is a letter of the formula, or bound by let, map or the like; a text is \"plan\"",
-         true},
-        {"len", "a function needs its arguments in parentheses", true},
-        {"properties", "write properties[\"name\"]", false},
-        {"1 < 2 < 3", "comparisons cannot be chained: join them with \"and\"", false},
-        {"1 == not 2", "put the \"not\" part into parentheses", false},
-        {"'abc", "add a ' at its end", false},
+        {"lenn('a')", "did you mean \"len\"?", false, false},
+        {"plan == 'x'", "a name is a letter of the formula, or bound by let, map or the like; a text is \"plan\"", true,
+         false},
+        {"plan == 'x'", "write properties[\"plan\"], or \"plan\" for a text", false, true},
+        {"len", "a function needs its arguments in parentheses", true, false},
+        {"len", "a function needs its arguments in parentheses", false, true},
+        {"properties", "write properties[\"name\"]", false, false},
+        {"1 < 2 < 3", "comparisons cannot be chained: join them with \"and\"", false, false},
+        {"1 == not 2", "put the \"not\" part into parentheses", false, false},
+        {"'abc", "add a ' at its end", false, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct expr *expr;
         struct error error = ERROR_INIT;
-        struct expr_options options = {.formula = cases[i].formula};
+        struct expr_options options = {.formula = cases[i].formula, .unknown_names_refused = cases[i].known};
         assert_int_equal(expr_compile(arena, str_of(cases[i].text), &options, &error, &expr), STATUS_INVALID);
         assert_string_equal(error.hint, cases[i].hint);
     }
@@ -222,6 +250,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(costly_constants, setup, teardown),
         cmocka_unit_test_setup_teardown(invalid_utf8, setup, teardown),
         cmocka_unit_test_setup_teardown(small_arenas, setup, teardown),
+        cmocka_unit_test_setup_teardown(keeps_numbers, setup, teardown),
         cmocka_unit_test_setup_teardown(hints, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

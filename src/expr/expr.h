@@ -54,6 +54,7 @@ struct expr_options {
 
     bool bare_name_is_property; /* a text that is one name alone means properties["name"], for `on=plan` */
     bool profiles;              /* rows are profiles: user["p"] is properties["p"], event["p"] is undefined */
+    bool unknown_names_refused; /* a name that nothing binds is an error, as in formulas; else it is undefined */
     bool formula; /* custom-property formulas: == and != (and so `in` a list) ignore the case of strings */
     const struct expr_input *inputs;
     size_t input_count;
@@ -93,6 +94,9 @@ const struct expr_column *expr_columns(const struct expr *expr, size_t *ret_coun
 enum expr_type expr_result_type(const struct expr *expr);
 /* True when the expression is its only column, as it comes. */
 bool expr_is_column(const struct expr *expr);
+/* True when in rows in which its only column has a number or nothing the expression is that column: the column itself, or
+ * number() of it, which is how clients write it. */
+bool expr_keeps_numbers(const struct expr *expr);
 /* True, and the value, when the expression needs no row: `on=undefined`, `true`, 1 + 1. */
 bool expr_constant(const struct expr *expr, struct value *ret_value);
 
@@ -100,6 +104,10 @@ bool expr_constant(const struct expr *expr, struct value *ret_value);
  * is the least. One state per thread. Never NULL. */
 struct expr_state *expr_state_new(const struct expr *expr, size_t budget_bytes);
 void expr_state_free(struct expr_state *state);
+/* Has evaluations ask every few milliseconds whether they are to go on: what `look` returns other than OK, they end
+ * with. A pattern that backtracks takes its time for a single vector. `arg` lives as long as the state. */
+typedef enum status expr_look_fn(const void *arg, struct error *error);
+void expr_state_watch(struct expr_state *state, expr_look_fn *look, const void *arg);
 
 /* Evaluates `rows` rows (at most VECTOR_ROWS_MAX). columns[i] belongs to expr_columns()[i] and has at least `rows`
  * rows.

@@ -174,6 +174,8 @@ static void set_option(struct str line)
         options = (struct expr_options){.now_ms = NOW_MS};
     else if (str_is(line, "%bare"))
         options.bare_name_is_property = true;
+    else if (str_is(line, "%known"))
+        options.unknown_names_refused = true;
     else if (str_is(line, "%profiles"))
         options.profiles = true;
     else if (str_starts(line, STR("%join ")))

@@ -358,10 +358,14 @@ static enum status parse_word(struct parser *parser, struct node **ret_node)
     if (parser->token.kind == TOKEN_LBRACKET && str_eq_nocase(name, STR("group")))
         return parse_root(parser, word, ret_node);
     /* Clients in the wild send names of inputs that they never set. A formula's author mistook a letter. */
-    if (!parser->options->formula) return constant_new(parser, word.at, value_absent(), ret_node);
+    bool refused = parser->options->formula || parser->options->unknown_names_refused;
+    if (!refused) return constant_new(parser, word.at, value_absent(), ret_node);
     expr_error_at(parser->error, word.at, "unknown name \"%.*s\"", quote_size(name), name.data);
     if (expr_function(name, false))
         error_hint(parser->error, "a function needs its arguments in parentheses");
+    else if (!parser->options->formula)
+        error_hint(parser->error, "write properties[\"%.*s\"], or \"%.*s\" for a text", quote_size(name), name.data,
+                   quote_size(name), name.data);
     else
         error_hint(parser->error,
                    "a name is a letter of the formula, or bound by let, map or the like; a text is \"%.*s\"",

@@ -92,6 +92,13 @@ static void mark_cells(struct buckets *b, unsigned char *exists)
     }
 }
 
+static enum status too_many(struct error *error, uint32_t buckets_max)
+{
+    error_set(error, STATUS_LIMIT, "from_date to to_date: the range has more than %u buckets", buckets_max);
+    error_hint(error, "choose a larger unit or a shorter range");
+    return STATUS_LIMIT;
+}
+
 enum status buckets_new(struct arena *arena, const struct plan *plan, uint32_t buckets_max, struct error *error,
                         struct buckets **ret_buckets)
 {
@@ -110,11 +117,8 @@ enum status buckets_new(struct arena *arena, const struct plan *plan, uint32_t b
     b->span_to_ms = (plan->to_day + 2) * DAY_MS;
     b->piece_from_ms = b->piece_to_ms = INT64_MIN;
     bool fine = plan->unit <= UNIT_DAY;
-    if ((fine && b->cell_count > buckets_max) || days > DAYS_MAX || b->cell_count > CELLS_MAX) {
-        error_set(error, STATUS_LIMIT, "the range has more than %u buckets", buckets_max);
-        error_hint(error, "choose a larger unit or a shorter range");
-        return STATUS_LIMIT;
-    }
+    if ((fine && b->cell_count > buckets_max) || days > DAYS_MAX || b->cell_count > CELLS_MAX)
+        return too_many(error, buckets_max);
     unsigned char *exists = arena_calloc(arena, (size_t)b->cell_count, 1);
     b->table = arena_alloc(arena, (size_t)b->cell_count * sizeof *b->table);
     b->label_size = b->cell_ms == DAY_MS || narrowed_range ? DATE_SIZE : DATETIME_SIZE;
@@ -137,8 +141,7 @@ enum status buckets_new(struct arena *arena, const struct plan *plan, uint32_t b
         }
         b->table[i] = b->count - 1;
     }
-    if (b->count > buckets_max)
-        return error_set(error, STATUS_LIMIT, "the range has more than %u buckets", buckets_max);
+    if (b->count > buckets_max) return too_many(error, buckets_max);
     *ret_buckets = b;
     return STATUS_OK;
 }

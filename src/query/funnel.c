@@ -45,7 +45,7 @@ enum status funnel_check(const struct funnel_plan *plan, struct error *error)
 {
     if (plan->from_day > plan->to_day) return error_set(error, STATUS_INVALID, "from_date is later than to_date");
     if (plan->to_day - plan->from_day > FUNNEL_DAYS_MAX)
-        return error_set(error, STATUS_INVALID, "from_date: the range is longer than a hundred years");
+        return error_set(error, STATUS_INVALID, "from_date to to_date: the range is longer than a hundred years");
     if (plan->unit == UNIT_DAYS && plan->interval_days == 0)
         return error_set(error, STATUS_INVALID, "interval must be at least one day");
     TRY(check_steps(plan, error));

@@ -118,6 +118,7 @@ struct plan {
     const struct str *events;
     size_t event_count;             /* 0: any event */
     struct str where, on;           /* expressions; NULL data: none */
+    bool unknown_names_refused;     /* FEED, EXPORT: in `where`, when a slip of the pen must not select more */
     struct str of;                  /* expression: what SUM, MEAN, MIN, MAX and PERCENTILE are of */
     struct str by;                  /* SEGMENT with `on`: a second expression; NULL data: none */
     const struct str *labels;       /* SEGMENT with `on`: the only ones */

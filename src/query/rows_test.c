@@ -337,10 +337,13 @@ static void exports(void **state)
     buf_fini(&sink.text);
     plan.where = STR("properties[\"plan\"] == \"pro\"");
     check("A@0 V#x");
-    plan.where = STR("defined(distinct_id");
+    plan.where = STR("defined(distinct_id)"); /* of nothing */
+    check("");
+    plan.unknown_names_refused = true;
     assert_int_equal(read_all(1, &sink), STATUS_INVALID);
     assert_true(error.column > 0);
     buf_fini(&sink.text);
+    plan.unknown_names_refused = false;
     plan.where = STR_NULL;
     plan.limit = 2;
     assert_int_equal(read_all(5, &sink), STATUS_OK);

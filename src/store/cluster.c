@@ -217,3 +217,13 @@ enum status snapshot_cluster(const struct snapshot *snapshot, uint32_t id, struc
     *ret_cluster = cluster;
     return STATUS_OK;
 }
+
+int64_t snapshot_stands_since_ms(const struct snapshot *snapshot, uint32_t id)
+{
+    const struct id_view *view = snapshot->ids;
+    for (uint32_t link = snapshot_stands_for(snapshot, id) ? id_view_link_count(view) : 0; link--;) {
+        struct id_source source = id_view_source(view, link);
+        if (source.kind == ID_LINK_NAME && source.a == id) return source.time_ms;
+    }
+    return 0;
+}

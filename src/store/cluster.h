@@ -29,3 +29,6 @@ struct cluster {
 /* `id` is one of the snapshot's, and not forgotten. LIMIT when the arena is full: some 40 bytes an id. */
 enum status snapshot_cluster(const struct snapshot *snapshot, uint32_t id, struct arena *arena, struct error *error,
                              struct cluster *ret_cluster) MUST_USE;
+/* In the legacy mode, when it was received that the id stands for another one, in whole seconds; 0: unknown, or it does
+ * not. Looks through the project's links. */
+int64_t snapshot_stands_since_ms(const struct snapshot *snapshot, uint32_t id);

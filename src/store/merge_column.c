@@ -205,7 +205,7 @@ static enum status begin_runs(struct batch *b, uint32_t event_id)
             if (core.inserts[i].type != VALUE_STRING && core.inserts[i].type != VALUE_INT)
                 return error_set(m->error, STATUS_CORRUPT, "a column chunk is malformed");
         }
-        struct section_rows part = {unit->to - unit->from, core.persons + at, core.ids + at,  core.times + at,
+        struct section_rows part = {unit->to - unit->from, core.persons + at, core.ids + at,   core.times + at,
                                     core.received + at,    core.inserts + at, core.flags + at, NULL};
         enum status status = section_builder_run(m->windows[unit->window].builder, event_id, &part);
         if (status == STATUS_LIMIT) return merge_no_memory(m->error);
@@ -330,7 +330,7 @@ static enum status list_entries(struct merge *m, size_t input, struct run_column
         for (uint32_t i = 0; i < n; i++) entries[count++] = (struct entry){values[i], (uint32_t)input, i + 1};
         qsort(entries, count, sizeof *entries, entry_cmp);
     } else {
-        TRY(failed(m, input, run_prepare(&in->run, column, m->error)));
+        TRY(failed(m, input, run_prepare_dictionary(&in->run, column, m->error)));
         bool constant = column->chunk.encoding == CHUNK_CONST;
         uint32_t n = constant ? 1 : column->dict_count;
         if (n > entry_max + !constant) /* the descriptor says otherwise */

@@ -107,28 +107,31 @@ enum status run_pin_block(struct run *run, struct run_column *column, uint32_t v
     return STATUS_OK;
 }
 
-enum status run_prepare(struct run *run, struct run_column *column, struct error *error)
+enum status run_prepare_dictionary(struct run *run, struct run_column *column, struct error *error)
 {
     uint8_t encoding = column->chunk.encoding;
-    if (column->values) return STATUS_OK;
-    if (encoding == CHUNK_CONST || encoding == CHUNK_DICT || encoding == CHUNK_SPARSE) {
-        struct value *values;
-        TRY(section_fetch(run->section, column->chunk.dictionary, error, &column->dictionary));
-        enum status status = chunk_dictionary(&column->chunk, column->dictionary.bytes, run->arena, &values,
-                                              &column->dict_count, &column->sparse_items);
-        if (status != STATUS_OK) return run_damaged(run, status, error);
-        column->dict_id = atomic_fetch_add(&next_dict_id, 1);
-        if (encoding == CHUNK_DICT) {
-            column->codes = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *column->codes);
-            if (!column->codes) return run_damaged(run, STATUS_LIMIT, error);
-        }
-        if (encoding != CHUNK_SPARSE) {
-            column->values = values;
-            return STATUS_OK;
-        }
-        column->sparse_values = values;
+    struct value *values;
+    if (column->dict_id) return STATUS_OK;
+    if (encoding != CHUNK_CONST && encoding != CHUNK_DICT && encoding != CHUNK_SPARSE) return STATUS_OK;
+    pinned_release(&column->dictionary); /* of an attempt that failed */
+    TRY(section_fetch(run->section, column->chunk.dictionary, error, &column->dictionary));
+    TRY(run_damaged(run,
+                    chunk_dictionary(&column->chunk, column->dictionary.bytes, run->arena, &values, &column->dict_count,
+                                     &column->sparse_items),
+                    error));
+    *(encoding == CHUNK_SPARSE ? &column->sparse_values : &column->values) = values;
+    column->dict_id = atomic_fetch_add(&next_dict_id, 1);
+    return STATUS_OK;
+}
+
+enum status run_prepare(struct run *run, struct run_column *column, struct error *error)
+{
+    TRY(run_prepare_dictionary(run, column, error));
+    if (column->chunk.encoding == CHUNK_DICT) {
+        if (!column->codes) column->codes = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *column->codes);
+        return column->codes ? STATUS_OK : run_damaged(run, STATUS_LIMIT, error);
     }
-    column->values = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *column->values);
+    if (!column->values) column->values = arena_alloc(run->arena, VECTOR_ROWS_MAX * sizeof *column->values);
     return column->values ? STATUS_OK : run_damaged(run, STATUS_LIMIT, error);
 }
 
@@ -151,7 +154,7 @@ enum status run_read_sparse(struct run *run, struct run_column *column, struct e
 {
     *ret_sparse = column->chunk.encoding == CHUNK_SPARSE;
     if (!*ret_sparse) return STATUS_OK;
-    TRY(run_prepare(run, column, error));
+    TRY(run_prepare_dictionary(run, column, error));
     *ret_items = column->sparse_items;
     *ret_values = column->sparse_values;
     *ret_count = column->dict_count;

@@ -14,7 +14,7 @@ enum status run_describe(struct run *run, struct run_column *column, struct erro
     switch (column->chunk.encoding) {
     case CHUNK_CONST:
     case CHUNK_DICT:
-        TRY(run_prepare(run, column, error));
+        TRY(run_prepare_dictionary(run, column, error));
         ret->form = column->chunk.encoding == CHUNK_CONST ? SCAN_CONST : SCAN_CODES;
         ret->values = column->values;
         ret->value_count = column->chunk.encoding == CHUNK_CONST ? 1 : column->dict_count;
@@ -30,7 +30,7 @@ enum status run_describe(struct run *run, struct run_column *column, struct erro
 enum status run_value_rows(struct run *run, struct run_column *column, struct error *error, const uint32_t **ret_rows)
 {
     uint32_t *rows, count;
-    TRY(run_prepare(run, column, error));
+    TRY(run_prepare_dictionary(run, column, error));
     enum status status =
         chunk_dictionary_counts(&column->chunk, column->dictionary.bytes, run->event->rows, run->arena, &rows, &count);
     *ret_rows = rows;
@@ -40,7 +40,7 @@ enum status run_value_rows(struct run *run, struct run_column *column, struct er
 enum status run_read_codes(struct run *run, struct run_column *column, uint32_t vector, struct error *error,
                            uint32_t *ret_codes)
 {
-    TRY(run_prepare(run, column, error));
+    TRY(run_prepare_dictionary(run, column, error));
     if (column->chunk.encoding != CHUNK_DICT) return error_set(error, STATUS_INTERNAL, "the column has no codes");
     if (column->chunk.per_person) return run_shared_codes(run, column, vector, error, ret_codes);
     TRY(run_pin_block(run, column, vector, error));

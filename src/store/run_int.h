@@ -6,7 +6,9 @@
 enum status run_damaged(struct run *run, enum status status, struct error *error);
 /* Pins the block that holds the column's vector. */
 enum status run_pin_block(struct run *run, struct run_column *column, uint32_t vector, struct error *error) MUST_USE;
-/* Loads the dictionary, and makes room for what a vector decodes to. */
+/* Loads the dictionary, if the column has one: all that single items of it take. */
+enum status run_prepare_dictionary(struct run *run, struct run_column *column, struct error *error) MUST_USE;
+/* And makes room for what a vector decodes to. */
 enum status run_prepare(struct run *run, struct run_column *column, struct error *error) MUST_USE;
 
 /* run->lengths becomes that of the vector of the list of persons in which this one stands: each at least 1, and at most

@@ -142,21 +142,31 @@ static enum status pick_items(struct run *run, struct run_column *column, uint32
     return STATUS_OK;
 }
 
+/* The first entry from `low` on that is of this item or a later one. */
+static uint32_t sparse_from(const struct run_column *column, uint32_t low, uint32_t item)
+{
+    uint32_t high = column->dict_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (column->sparse_items[middle] < item)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 static void pick_sparse(const struct scan *scan, const struct run_column *column, struct value *ret_values)
 {
-    uint32_t first = scan->vector * VECTOR_ROWS_MAX, from = 0;
-    for (uint32_t i = 0; i < scan->picked_count; i++) {
-        uint32_t low = from, high = column->dict_count, item = first + scan->picked[i];
-        while (low < high) {
-            uint32_t middle = low + (high - low) / 2;
-            if (column->sparse_items[middle] < item)
-                low = middle + 1;
-            else
-                high = middle;
+    uint32_t first = scan->vector * VECTOR_ROWS_MAX, count = scan->picked_count, at = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        at = sparse_from(column, at, first + scan->picked[i]);
+        if (at == column->dict_count || column->sparse_items[at] > first + scan->picked[count - 1]) {
+            for (; i < count; i++) ret_values[i] = value_absent(); /* the rest of them, and of a rare property all */
+            return;
         }
-        bool found = low < column->dict_count && column->sparse_items[low] == item;
-        ret_values[i] = found ? column->sparse_values[low] : value_absent();
-        from = low;
+        bool found = column->sparse_items[at] == first + scan->picked[i];
+        ret_values[i] = found ? column->sparse_values[at] : value_absent();
     }
 }
 
@@ -222,8 +232,7 @@ static enum status pick_column(struct scan *scan, struct run_column *column, str
         if (column->chunk.per_person) return pick_shared(scan, column, arena, text, error, ret_values);
         return pick_items(run, column, scan->vector, picks_of(scan), text, error, ret_values);
     }
-    if (encoding == CHUNK_CONST || encoding == CHUNK_DICT || encoding == CHUNK_SPARSE)
-        TRY(run_prepare(run, column, error));
+    TRY(run_prepare_dictionary(run, column, error));
     if (encoding == CHUNK_CONST)
         for (uint32_t i = 0; i < scan->picked_count; i++) ret_values[i] = column->values[0];
     else if (encoding == CHUNK_SPARSE)
@@ -266,7 +275,7 @@ enum status scan_pick_codes(struct scan *scan, size_t place, struct error *error
     const struct chunk *chunk = &column->chunk;
     *ret_any = chunk->encoding == CHUNK_DICT;
     if (!*ret_any) return STATUS_OK;
-    TRY(run_prepare(run, column, error));
+    TRY(run_prepare_dictionary(run, column, error));
     *ret_values = column->values;
     *ret_value_count = column->dict_count;
     uint32_t items[SCAN_PICKS_MAX], count = scan->picked_count;

@@ -224,9 +224,11 @@ test('who may not, and what is wrong', async () => {
     assert.equal(answer.json().status, 'error');
   }
   assert.equal((await call('POST', `${mixpanel}?token=${world.token}`, { event: name })).status, 400);
-  const broken = await ask({ event: name, where: 'properties[' });
-  assert.equal(broken.status, 'failed');
-  assert.ok(broken.error);
+  for (const where of ['properties[', 'not plan', 'not defined(plan)']) {
+    const broken = await ask({ event: name, where });
+    assert.equal(broken.status, 'failed', where);
+    assert.match(broken.error, /^where: /);
+  }
   assert.equal((await call('GET', `${own()}/999999`)).status, 404);
   assert.equal((await call('GET', `${own()}/x`)).status, 404);
   assert.equal(await world.count(name), 1);

@@ -173,17 +173,28 @@ test('a long answer: pieces, every event once, day after day; gzip where it is t
 });
 
 // An answer that nobody reads on: resolves with the socket once the first bytes are there.
-function begin(params) {
+function begin(params, of = world) {
   return new Promise((resolve, reject) => {
     const outgoing = http.get(
-      `${world.url}/export?${query({ project_id: world.project.project_id, ...params })}`,
-      { headers: { Authorization: world.authorization }, agent: false },
+      `${of.url}/export?${query({ project_id: of.project.project_id, ...params })}`,
+      { headers: { Authorization: of.authorization }, agent: false },
       (incoming) => {
         incoming.once('readable', () => resolve({ incoming, outgoing }));
         incoming.on('error', () => {});
       },
     );
     outgoing.on('error', reject);
+  });
+}
+
+// How many events are left of it.
+function readAll(incoming) {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    incoming.setEncoding('utf8');
+    incoming.on('data', (part) => (text += part));
+    incoming.on('end', () => resolve(lines(text).length));
+    incoming.on('error', reject);
   });
 }
 
@@ -225,18 +236,7 @@ test('slow clients hold no thread, and those that go give back their place', asy
     assert.ok(Date.now() < patience, 'the place of a client that is gone is given back');
   }
   // The others read on, and get everything.
-  const counts = await Promise.all(
-    slow.slice(1).map(
-      ({ incoming }) =>
-        new Promise((resolve, reject) => {
-          let text = '';
-          incoming.setEncoding('utf8');
-          incoming.on('data', (part) => (text += part));
-          incoming.on('end', () => resolve(lines(text).length));
-          incoming.on('error', reject);
-        }),
-    ),
-  );
+  const counts = await Promise.all(slow.slice(1).map(({ incoming }) => readAll(incoming)));
   assert.deepEqual(counts, [DAYS * PER_DAY + 1500, DAYS * PER_DAY + 1500, DAYS * PER_DAY + 1500]);
 });
 
@@ -309,6 +309,73 @@ test('days are of UTC, or of the zone where the project says so', async () => {
   assert.equal(JSON.parse(set.stdout).export_days, 'local');
   assert.deepEqual(await offsets(), [-3600, 3600], 'Auckland is 12 or 13 hours ahead');
   assert.equal(cairn(['project', 'set', '--data', world.data, project.project_id, '--export-days', 'x']).code, 2);
+});
+
+test('events that have thousands of properties together', async () => {
+  const name = freshName('odd');
+  const start = (Math.floor(Date.now() / 86_400_000) - 500) * 86400;
+  const properties = (i) => ({ [`p_${name}_${i % 4000}`]: i, [`q_${i % 3}`]: 'x'.repeat(i % 50), all: i });
+  for (let first = 0; first < 8000; first += 2000) {
+    const body = Array.from({ length: 2000 }, (_, k) => first + k).map((i) =>
+      JSON.stringify({
+        event: name,
+        properties: { time: start + i, distinct_id: `u${i % 9}`, $insert_id: `odd-${i}`, ...properties(i) },
+      }),
+    );
+    const answer = await world.server.request(`/import?strict=1&project_id=${world.project.project_id}`, {
+      method: 'POST',
+      headers: { Authorization: world.authorization, 'Content-Type': 'application/x-ndjson' },
+      body: body.join('\n'),
+    });
+    assert.equal(answer.status, 200, answer.text);
+  }
+  const range = { from_date: day(-500), to_date: day(-499), event: name };
+  for (const stored of ['as they came', 'after a restart']) {
+    if (stored === 'after a restart') await world.restart();
+    const rows = await exported(range);
+    assert.equal(rows.length, 8000, stored);
+    for (const { properties: has } of rows) {
+      const { time, distinct_id, $insert_id, $import, mp_processing_time_ms, ...own } = has;
+      assert.deepEqual(own, properties(own.all));
+    }
+  }
+});
+
+test('as many as are allowed at once, if each can have the least', async () => {
+  const options = ['export.concurrent_max=25', 'export.memory_max=16m', 'export.memory=200m'];
+  const busy = await World.start({ server: { args: options.flatMap((option) => ['--set', option]) } });
+  try {
+    const body = [];
+    for (let i = 0; i < 1800; i++)
+      body.push(
+        JSON.stringify({
+          event: 'wide',
+          properties: {
+            time: (Math.floor(Date.now() / 86_400_000) - 9) * 86400 + i,
+            distinct_id: 'w',
+            $insert_id: `wide-${i}`,
+            ...Object.fromEntries(Array.from({ length: 100 }, (_, k) => [`p${k}`, 'y'.repeat(240)])),
+          },
+        }),
+      );
+    for (let i = 0; i < body.length; i += 300) {
+      const answer = await busy.server.request(`/import?strict=1&project_id=${busy.project.project_id}`, {
+        method: 'POST',
+        headers: { Authorization: busy.authorization, 'Content-Type': 'application/x-ndjson' },
+        body: body.slice(i, i + 300).join('\n'),
+      });
+      assert.equal(answer.status, 200, answer.text);
+    }
+    const range = { from_date: day(-9), to_date: day(-9) };
+    const all = await Promise.all(Array.from({ length: 25 }, () => begin(range, busy)));
+    assert.deepEqual(new Set(all.map(({ incoming }) => incoming.statusCode)), new Set([200]));
+    const refused = await begin(range, busy);
+    assert.equal(refused.incoming.statusCode, 429);
+    const counts = await Promise.all(all.map(({ incoming }) => readAll(incoming)));
+    assert.deepEqual(new Set(counts), new Set([1800]));
+  } finally {
+    await busy.end();
+  }
 });
 
 test('what makes no sense is refused, by name', async () => {

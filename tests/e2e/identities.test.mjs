@@ -134,6 +134,23 @@ test('unlink: at once and backwards; the id is free again; it is on record', asy
   assert.match(first.done, time);
 });
 
+test('an id that was linked and taken out some hundred times is taken out no more, and that is told', async () => {
+  const [device, user] = [fresh('d'), fresh('u')];
+  let rounds = 0,
+    answer;
+  do {
+    await world.send(world.event('Log In', { $device_id: device, $user_id: user }));
+    answer = await ask(place(`$device:${device}`), { method: 'DELETE' });
+    rounds++;
+  } while (answer.status === 200 && rounds < 300);
+  assert.equal(answer.status, 409, answer.text);
+  assert.match(answer.json().error, /too often/);
+  assert.ok(rounds > 50 && rounds < 300, String(rounds));
+  assert.equal((await show(`$device:${device}`)).canonical_id, user);
+  const list = await ask(`/api/app/projects/${world.project.project_id}/identity-unlinks?limit=1`);
+  assert.equal(list.json().results[0].status, 'failed');
+});
+
 test('who may: readers show, admins and owners unlink, others nothing; projects do not see each other', async () => {
   const [device, user] = [fresh('d'), fresh('u')];
   await world.send(world.event('Log In', { $device_id: device, $user_id: user }));

@@ -271,9 +271,16 @@ test('legacy: once, one step, no circle; taken back, it counts from then on', as
   assert.deepEqual(await byPerson(world, name), { [b]: 1, [c]: 1, [a]: 1 }, 'a circle');
   const place = `/api/app/projects/${world.project.project_id}/identities/${a}`;
   const shown = await world.server.request(place, { headers: { Authorization: world.authorization } });
-  assert.equal(shown.json().results.alias_of, b);
+  const who = shown.json().results;
+  assert.equal(who.alias_of, b);
+  assert.equal(who.canonical_id, a);
+  assert.match(who.since, /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/);
+  assert.deepEqual(who.links, [{ ids: [a, b], by: 'alias', at: who.since }]);
+  const said = cairn(['identity', 'show', '--url', world.url, '--credentials', `${world.account.username}:${world.account.secret}`, '--project', world.project.project_id, a]);
+  assert.ok(said.stdout.startsWith(`"${a}" stands for "${b}": what comes under it since ${who.since} UTC`), said.stdout + said.stderr);
   const undone = await world.server.request(place, { method: 'DELETE', headers: { Authorization: world.authorization } });
   assert.equal(undone.status, 200, undone.text);
+  assert.equal(undone.json().results.taken_from, b);
   await send(a);
   assert.deepEqual(await byPerson(world, name), { [b]: 1, [c]: 1, [a]: 2 });
   const again = await world.server.request(place, { method: 'DELETE', headers: { Authorization: world.authorization } });

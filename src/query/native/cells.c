@@ -53,9 +53,7 @@ static enum status read_buckets(struct worker *worker, const struct bound *bound
 
 static enum status failed(struct worker *worker, const char *parameter, enum status status)
 {
-    if (status == STATUS_LIMIT) return survey_out_of_memory(worker->survey, &worker->error);
-    if (status == STATUS_INVALID) error_prefix(&worker->error, "%s", parameter);
-    return status;
+    return native_expression(parameter, status, &worker->error);
 }
 
 static void compare(enum expr_comparison comparison, const double *numbers, double bound, uint8_t *keep, uint32_t from,

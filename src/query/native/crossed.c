@@ -126,9 +126,7 @@ static enum status read_side(struct worker *worker, struct side *side, struct ex
     }
     TRY(columns_read(columns, worker->scan, worker->open->run.event_id, worker->rows, &worker->error, &vectors));
     enum status status = expr_eval_kept(state, vectors, worker->rows, keep, &worker->error, &side->values);
-    if (status == STATUS_LIMIT) return survey_out_of_memory(worker->survey, &worker->error);
-    if (status == STATUS_INVALID) error_prefix(&worker->error, "%s", parameter);
-    return status;
+    return native_expression(parameter, status, &worker->error);
 }
 
 /* The labels of a row, of which the first one is in *one when there is one at most. */
@@ -220,7 +218,7 @@ static const struct str *texts_of(const struct segmentation *top)
 /* A mistake in `by` is one of `by`, also where it stands for `on`. */
 static enum status rename_parameter(enum status status, struct error *error)
 {
-    if (status == STATUS_INVALID && strncmp(error->primary, "on: ", 4) == 0) memcpy(error->primary, "by", 2);
+    if (status != STATUS_OK && strncmp(error->primary, "on: ", 4) == 0) memcpy(error->primary, "by", 2);
     return status;
 }
 

@@ -11,11 +11,13 @@
  * anybody as long as there is work, and between two reads, at most one round is decoded ahead. The first rounds are
  * small: who stops after a few events has not paid for many.
  *
- * Days. With by_day the runs are gone through once for each day that they have a part of, for its instants alone. Runs of
- * one day, the usual ones of new events, cost nothing more by that; of wider ones the times are read once a day.
+ * Days. With by_day the runs are gone through once for each day that they have a part of, for its instants alone. Runs
+ * of one day, the usual ones of new events, cost nothing more by that; of wider ones the times are read once a day.
  *
- * Memory: a scan for each thread, and the batches. A batch that is full (wide rows, or more of them than expected) ends
- * its task early; the reader then goes on with the rest of that task itself, before the next batch, so the order stays.
+ * Memory: half of it for the reader's decoder, a quarter for those of the helpers together, a quarter for the batches.
+ * A batch that is full (wide rows, or more of them than expected) ends its task early; the reader then goes on with the
+ * rest of that task itself, before the next batch, so the order stays. A task for which a helper has not enough (a run
+ * with thousands of properties) the reader carries out itself, from its beginning.
  */
 #include "query/native/rows.h"
 
@@ -28,7 +30,7 @@
 #define BATCH_ROWS_MAX    1024
 #define BATCH_BYTES_MAX   ((size_t)2 << 20)
 #define TASK_VECTORS_MAX  256
-#define WORKER_BYTES_MIN  ((size_t)32 << 20) /* with less for each, fewer threads take part */
+#define WORKER_BYTES_MIN  ((size_t)8 << 20) /* with less for each, fewer threads take part */
 #define BATCHES_PER_SLOT  2
 #define ROUND_BATCHES_MAX 64
 
@@ -44,10 +46,10 @@ struct task {
     uint32_t row;
 };
 
-enum batch_state { BATCH_EMPTY, BATCH_FILLED, BATCH_FAILED };
+enum batch_state { BATCH_EMPTY, BATCH_FILLED, BATCH_TOO_LARGE /* for a helper */, BATCH_FAILED };
 
 struct export_batch {
-    struct task task;
+    struct task task, whole; /* what is left of it, and all of it */
     enum batch_state state;
     enum status status; /* FAILED */
     struct error error;
@@ -83,6 +85,7 @@ struct export
     uint64_t left;                   /* until the plan's limit */
     struct worker *workers;          /* one a slot, and the last one for the reader */
     unsigned slots;
+    size_t reader_bytes_max; /* for decoding; the selection has those of a helper */
     size_t batch_bytes_max;
     uint32_t round_batches, round_batches_max;
     struct round rounds[2], *giving; /* the other one is being filled */
@@ -104,6 +107,7 @@ static enum status worker_ready(struct export *e, struct worker *worker, struct 
 {
     if (worker->ready) return STATUS_OK;
     TRY(selection_fork(&e->selection, error, &worker->selection));
+    if (worker == &e->workers[e->slots]) worker->selection.share_bytes_max = e->reader_bytes_max;
     enum status status = rows_init(&worker->rows, &worker->selection, error);
     if (status != STATUS_OK) selection_fini(&worker->selection);
     worker->ready = status == STATUS_OK;
@@ -130,6 +134,21 @@ static uint32_t list_rows(const uint8_t *keep, uint32_t row, uint32_t rows, uint
     return count;
 }
 
+/* Decodes the first *some of the rows, or fewer where the batch lacks room; none, when it has others already. */
+static enum status fill_some(struct worker *worker, struct export_batch *batch, const uint32_t *picked, uint32_t *some,
+                             struct error *error)
+{
+    struct arena_mark mark = arena_mark_set(batch->arena);
+    for (;; *some /= 2) {
+        enum status status = rows_pick(&worker->rows, picked, *some, batch->arena, error, batch->rows + batch->count);
+        if (status != STATUS_LIMIT || (*some == 1 && !batch->count)) return status;
+        arena_rewind(batch->arena, mark);
+        if (!batch->count) continue;
+        *some = 0;
+        return STATUS_OK;
+    }
+}
+
 /* Adds rows of the worker's current vector; false in *ret_all when the batch is full before. */
 static enum status fill_rows(const struct export *e, struct worker *worker, struct export_batch *batch,
                              const uint32_t *picked, uint32_t count, struct error *error, bool *ret_all)
@@ -144,9 +163,13 @@ static enum status fill_rows(const struct export *e, struct worker *worker, stru
         }
         if (some > left) some = left;
         if (some > SCAN_PICKS_MAX) some = SCAN_PICKS_MAX;
-        TRY(rows_pick(&worker->rows, picked + i, some, batch->arena, error, batch->rows + batch->count));
+        TRY(fill_some(worker, batch, picked + i, &some, error));
         batch->count += some;
         i += some;
+        if (some) continue;
+        batch->task.row = picked[i];
+        *ret_all = false;
+        return STATUS_OK;
     }
     return STATUS_OK;
 }
@@ -192,7 +215,11 @@ static enum status fill_batch(struct export *e, struct worker *worker, struct ex
     enum status status = fill(e, worker, batch, &batch->error);
     batch->status = status;
     batch->state = status == STATUS_OK ? BATCH_FILLED : BATCH_FAILED;
-    return status;
+    if (status != STATUS_LIMIT || worker == &e->workers[e->slots]) return status;
+    batch->state = BATCH_TOO_LARGE;
+    batch->task = batch->whole;
+    batch->count = 0;
+    return STATUS_OK;
 }
 
 static enum status fill_task(void *ctx, unsigned slot, uint32_t index)
@@ -233,8 +260,7 @@ static bool next_task(struct export *e, struct task *ret)
             if (e->vector >= run->vectors || time_inside(part, run) == 0) continue;
             uint32_t count = task_vectors(part, run), left = run->vectors - e->vector;
             if (count > left) count = left;
-            *ret = (struct task){
-                .part = part, .run = e->run, .vector = e->vector, .vector_end = e->vector + count};
+            *ret = (struct task){.part = part, .run = e->run, .vector = e->vector, .vector_end = e->vector + count};
             e->vector += count;
             return true;
         }
@@ -249,6 +275,7 @@ static void start_round(struct export *e, struct round *round)
         batch->state = BATCH_EMPTY;
         batch->count = 0;
         if (!next_task(e, &batch->task)) break;
+        batch->whole = batch->task;
     }
     if (e->round_batches < e->round_batches_max) e->round_batches *= 2;
     if (e->round_batches > e->round_batches_max) e->round_batches = e->round_batches_max;
@@ -286,6 +313,7 @@ static enum status advance(struct export *e, struct error *error, bool *ret_foun
         struct export_batch *batch = &e->giving->batches[e->batch];
         if (e->row == 0) {
             TRY(selection_interrupted(&e->selection, error));
+            if (batch->state == BATCH_TOO_LARGE) (void)!fill_batch(e, &e->workers[e->slots], batch);
             if (batch->state == BATCH_FAILED) *error = batch->error;
             if (batch->state != BATCH_FILLED)
                 return batch->state == BATCH_FAILED ? batch->status : STATUS_CANCELLED; /* behind a failed one */
@@ -350,7 +378,7 @@ static enum status make_batches(struct export *e, size_t memory_bytes_max, struc
         e->rounds[i].batches = calloc(e->round_batches_max, sizeof *e->rounds[i].batches);
         if (!e->rounds[i].batches) return selection_out_of_memory(&e->selection, error);
         for (uint32_t b = 0; b < e->round_batches_max; b++)
-            e->rounds[i].batches[b].arena = arena_new(memory_bytes_max / 4);
+            e->rounds[i].batches[b].arena = arena_new(memory_bytes_max / 4); /* for a single large row */
     }
     e->giving = &e->rounds[0];
     return STATUS_OK;
@@ -397,7 +425,9 @@ static enum status prepare(struct export *e, struct native *native, const struct
     TRY(selection_load_profiles(&e->selection, native, e->runs, run_count, error));
     if (run_count) qsort(e->runs, run_count, sizeof *e->runs, by_window);
     TRY(make_parts(e, error));
-    e->selection.share_bytes_max = limits->memory_bytes_max / e->slots; /* of each worker */
+    /* A decoder takes its share, and half of it again for texts that it has written. */
+    e->reader_bytes_max = limits->memory_bytes_max / 3;
+    e->selection.share_bytes_max = limits->memory_bytes_max / 6 / e->slots;
     start_round(e, other(e));
     return STATUS_OK;
 }

@@ -55,7 +55,7 @@ enum status survey_run_binned(struct native *native, struct snapshot *snapshot, 
     numbers.bin_count = 0;
     enum status status = survey_run(native, snapshot, &numbers, limits, NULL, error, NULL, &extent);
     /* what is wrong with `of` here is wrong with `on` */
-    if (status == STATUS_INVALID && strncmp(error->primary, "of: ", 4) == 0) memcpy(error->primary, "on", 2);
+    if (status != STATUS_OK && strncmp(error->primary, "of: ", 4) == 0) memcpy(error->primary, "on", 2);
     TRY(status);
     struct arena *arena = arena_new(limits->memory_bytes_max);
     status = bins_new(arena, &extent, plan->bin_count, error, &bins);

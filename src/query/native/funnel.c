@@ -22,7 +22,7 @@
 enum status funnel_out_of_memory(const struct funneling *f, struct error *error)
 {
     error_set(error, STATUS_LIMIT, "the funnel needs more than %zu bytes of memory", f->limits->memory_bytes_max);
-    error_hint(error, "use a shorter range, a larger unit, fewer labels, or raise query.memory_max");
+    error_hint(error, "use a shorter range, a larger unit, an \"on\" of fewer values, or raise query.memory_max");
     return STATUS_LIMIT;
 }
 
@@ -215,6 +215,11 @@ static enum status make_plan(struct funneling *f)
     f->journey_plan.to_ms = f->entries.to_ms + ahead_ms;
     f->journey_plan.required = f->entry_mask;
     f->journey_plan.by_selector = funnel_is_plain(f);
+    if (f->one_counts && f->bucket_count == 1) { /* who has no step 2 counts as one who began, whenever that was */
+        f->journey_plan.followed = (uint64_t)1 << 1;
+        f->journey_plan.counted_from_ms = f->entries.from_ms;
+        f->journey_plan.counted_to_ms = f->entries.to_ms;
+    }
     f->journey_plan.where = plan->where;
     f->journey_plan.where_selectors = f->step_mask;
     return STATUS_OK;
@@ -348,7 +353,9 @@ static enum status add_series(struct funneling *f, const struct ranked_label *ra
 static enum status walk(struct funneling *f)
 {
     journey_visit_fn visit = journeys_are_by_selector(f->journeys) ? funnel_visit_plain : funnel_visit;
-    return journeys_walk(f->journeys, visit, f, f->error);
+    TRY(journeys_walk(f->journeys, visit, f, f->error));
+    f->slots[0].overall[0].count += journeys_left_out(f->journeys);
+    return STATUS_OK;
 }
 
 /* Two walks instead of one: see above. */

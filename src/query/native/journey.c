@@ -11,6 +11,9 @@
  *      Only vectors that hold somebody who counts are decoded: minutes and milliseconds, and the columns of filters.
  *   3. Visit: sort the events of each person (nearly sorted already) and hand them to the visitor.
  *
+ * Of those who only began something, many questions want to know no more than how many they are: they are left out
+ * after the first step.
+ *
  * No hashing, no merging of cursors; a range's memory is known before it is filled. When it would be too much, the
  * range is filled and visited in parts; when one person alone is too much, the answer is LIMIT.
  *
@@ -37,7 +40,7 @@
 enum status journeys_out_of_memory(const struct journeys *journeys, struct error *error)
 {
     error_set(error, STATUS_LIMIT, "the query needs more than %zu bytes of memory", journeys->limits.memory_bytes_max);
-    error_hint(error, "use a shorter range, fewer labels, or raise query.memory_max");
+    error_hint(error, "use a shorter range, an \"on\" of fewer values, or raise query.memory_max");
     return STATUS_LIMIT;
 }
 
@@ -45,9 +48,7 @@ enum status journeys_out_of_memory(const struct journeys *journeys, struct error
 
 static enum status named(struct journeys *journeys, const char *parameter, enum status status)
 {
-    if (status == STATUS_LIMIT) return journeys_out_of_memory(journeys, journeys->survey.error);
-    if (status == STATUS_INVALID) error_prefix(journeys->survey.error, "%s", parameter);
-    return status;
+    return native_expression(parameter, status, journeys->survey.error);
 }
 
 /* The terms of all filters stand one behind the other; two of the same text are there once. */
@@ -117,6 +118,7 @@ static enum status make_walkers(struct journeys *journeys)
         buf_init(&walker->text, (size_t)1 << 24);
         for (size_t v = 0; v < journeys->plan->value_count; v++) {
             walker->value_states[v] = expr_state_new(journeys->value_exprs[v], share);
+            native_watch(walker->value_states[v], survey->limits);
             TRY(columns_new(walker->worker->arena, journeys->value_exprs[v], survey->snapshot, &survey->profiles,
                             survey->error, &walker->value_columns[v]));
         }
@@ -297,6 +299,8 @@ static enum status bind_task(void *ctx, unsigned slot, uint32_t index)
         values = true;
     }
     run->plain = !run->tried && !run->where && !values && bound->in_range && bound->run.deleted == 0;
+    run->counted = run->plain && run->always & plan->required && bound->run.time_min_ms >= plan->counted_from_ms &&
+                   bound->run.time_max_ms < plan->counted_to_ms;
     return STATUS_OK;
 }
 
@@ -349,6 +353,7 @@ static enum status order_runs(struct journeys *journeys)
     }
     qsort(placed, count, sizeof *placed, by_place);
     for (size_t i = 0; i < count; i++) journeys->order[i] = placed[i].index;
+    journeys->leaves_out = journeys->by_selector && journeys->plan->followed;
     if (journeys->required_runs) journeys->run_count = (uint32_t)count; /* else nobody can be there */
     return STATUS_OK;
 }
@@ -447,6 +452,7 @@ void journeys_free(struct journeys *journeys)
         buf_fini(&walker->text);
         free(walker->counts);
         free(walker->cursors);
+        free(walker->marks);
         free(walker->keys);
         free(walker->events);
         free(walker->spare);
@@ -541,9 +547,7 @@ static enum status evaluate_value(struct journeys *journeys, struct walker *walk
                      &vectors));
     enum status status =
         expr_eval_kept(walker->value_states[v], vectors, worker->rows, walker->tried, &worker->error, &result);
-    if (status == STATUS_LIMIT) return journeys_out_of_memory(journeys, &worker->error);
-    if (status == STATUS_INVALID) error_prefix(&worker->error, "%s", journeys->plan->values[v].parameter);
-    TRY(status);
+    TRY(native_expression(journeys->plan->values[v].parameter, status, &worker->error));
     /* what expr_eval makes itself may differ from call to call: only a column as it comes is remembered */
     if (result.kind == VECTOR_DICT && result.dict_count <= MEMO_CODES_MAX && expr_is_column(journeys->value_exprs[v]))
         return number_codes(journeys, walker, v, &result, selectors);
@@ -654,7 +658,9 @@ static enum status count_run(struct journeys *journeys, struct walker *walker, c
 {
     struct worker *worker = walker->worker;
     uint32_t *counts = walker->counts, vector = 0, rows;
+    uint8_t *marks = walker->marks;
     bool moved = bound->holds_moved;
+    bool follows = marks && journeys->runs[bound - journeys->survey.runs].possible & journeys->plan->followed;
     TRY(worker_open_run(worker, bound));
     if (low > 1) TRY(scan_seek_vector(worker->scan, (uint32_t)low, &worker->error, &vector));
     for (bool more = true; more && vector < bound->run.vectors; vector++) {
@@ -671,12 +677,25 @@ static enum status count_run(struct journeys *journeys, struct walker *walker, c
             row = segments.ends[s];
             if (place >= high - low) return error_set(&worker->error, STATUS_CORRUPT, "persons are not in order");
             if (moved && journeys_is_moved(journeys, segments.persons[s])) continue;
+            if (only_counted && !counts[place]) continue;
             /* a sum that does not fit is more than there is memory for, in any case */
-            if (!only_counted || counts[place])
-                counts[place] = counts[place] + count < count ? UINT32_MAX : counts[place] + count;
+            counts[place] = counts[place] + count < count ? UINT32_MAX : counts[place] + count;
+            if (follows) marks[place] |= MARK_FOLLOWED;
         }
     }
     return STATUS_OK;
+}
+
+/* Those who are to be counted only have no rows any more. */
+static void leave_out(const struct walker *walker, uint64_t persons, uint64_t *ret_count)
+{
+    uint64_t count = 0;
+    for (uint64_t p = 0; p < persons; p++) {
+        bool out = walker->marks[p] == MARK_COUNTED;
+        count += out;
+        walker->counts[p] = out ? 0 : walker->counts[p];
+    }
+    *ret_count += count;
 }
 
 static enum status count_range(struct journeys *journeys, struct walker *walker, uint64_t low, uint64_t high)
@@ -684,17 +703,27 @@ static enum status count_range(struct journeys *journeys, struct walker *walker,
     uint64_t required = journeys->plan->required;
     size_t first = journeys_first_moved(journeys, low);
     memset(walker->counts, 0, (high - low) * sizeof *walker->counts);
-    for (uint32_t i = 0; i < journeys->required_runs; i++)
-        TRY(count_run(journeys, walker, &journeys->survey.runs[journeys->order[i]], low, high, false));
+    for (uint32_t i = 0; walker->marks && i < journeys->required_runs; i++) {
+        if (journeys->runs[journeys->order[i]].counted)
+            TRY(count_run(journeys, walker, &journeys->survey.runs[journeys->order[i]], low, high, false));
+    }
+    for (uint64_t p = 0; walker->marks && p < high - low; p++) walker->marks[p] = walker->counts[p] ? MARK_COUNTED : 0;
+    for (uint32_t i = 0; i < journeys->required_runs; i++) {
+        if (!walker->marks || !journeys->runs[journeys->order[i]].counted)
+            TRY(count_run(journeys, walker, &journeys->survey.runs[journeys->order[i]], low, high, false));
+    }
     for (size_t m = first; m < journeys->moved_count && journeys->moved[m].person < high; m++) {
         if (!required || journeys->moved[m].event.mask & required) walker->counts[journeys->moved[m].person - low]++;
     }
     for (uint32_t i = journeys->required_runs; i < journeys->run_count; i++)
         TRY(count_run(journeys, walker, &journeys->survey.runs[journeys->order[i]], low, high, true));
     for (size_t m = first; required && m < journeys->moved_count && journeys->moved[m].person < high; m++) {
-        uint32_t *count = &walker->counts[journeys->moved[m].person - low];
-        if (*count && !(journeys->moved[m].event.mask & required)) ++*count;
+        uint64_t place = journeys->moved[m].person - low, mask = journeys->moved[m].event.mask;
+        if (!walker->counts[place]) continue;
+        if (!(mask & required)) walker->counts[place]++;
+        if (walker->marks && mask & journeys->plan->followed) walker->marks[place] |= MARK_FOLLOWED;
     }
+    if (walker->marks) leave_out(walker, high - low, &walker->left_out);
     return STATUS_OK;
 }
 
@@ -733,6 +762,20 @@ static void place_rows(struct journeys *journeys, struct walker *walker, const s
     }
 }
 
+/* Most people have a few events: setting up anything faster would take longer. */
+static inline void copy_few(uint64_t *restrict to, const uint64_t *restrict from, uint32_t count)
+{
+    if (count > 16) {
+        memcpy(to, from, count * sizeof *to);
+        return;
+    }
+#pragma GCC unroll 1
+    for (uint32_t i = 0; i < count; i++) {
+        to[i] = from[i];
+        __asm__("" : : : "memory"); /* no vectors */
+    }
+}
+
 static enum status fill_vector(struct journeys *journeys, struct walker *walker, const struct bound *bound,
                                const struct scan_segments *segments, uint32_t from, uint32_t to, uint64_t low)
 {
@@ -751,7 +794,7 @@ static enum status fill_vector(struct journeys *journeys, struct walker *walker,
             if (counts[place] && !(moved && journeys_is_moved(journeys, segments->persons[s]))) {
                 uint64_t *put = walker->keys + walker->cursors[place];
                 walker->cursors[place] += end - row;
-                for (; row < end; row++) *put++ = walker->times[row];
+                copy_few(put, walker->times + row, end - row);
             }
             row = end;
         }
@@ -838,6 +881,11 @@ static enum status visit_person(struct journeys *journeys, struct walker *walker
     else
         journey.events = walker->events + start;
     if (journeys->may_lack && lacks_required(journeys, &journey)) return STATUS_OK;
+    if (journeys->short_form) {
+        bool ascending = true;
+        for (uint32_t i = 1; i < count; i++) ascending &= journey.keys[i - 1] <= journey.keys[i];
+        if (ascending) return journeys->visit(journeys->visit_ctx, slot, &journey, &walker->worker->error);
+    }
     TRY(need_spare(journeys, walker, count));
     if (journeys->short_form)
         journey_sort_keys(journey.keys, count, walker->spare);
@@ -882,6 +930,10 @@ static enum status range_task(void *ctx, unsigned slot, uint32_t index)
     if (!walker->counts) walker->counts = malloc(journeys->range_persons * sizeof *walker->counts);
     if (!walker->cursors) walker->cursors = malloc(journeys->range_persons * sizeof *walker->cursors);
     if (!walker->counts || !walker->cursors) return journeys_out_of_memory(journeys, &worker->error);
+    if (journeys->leaves_out && !walker->marks) {
+        walker->marks = malloc(journeys->range_persons);
+        if (!walker->marks) return journeys_out_of_memory(journeys, &worker->error);
+    }
     TRY(count_range(journeys, walker, low, high));
     for (uint64_t from = low; from < high;) {
         size_t total = 0;
@@ -909,7 +961,15 @@ enum status journeys_walk(struct journeys *journeys, journey_visit_fn visit, voi
     for (unsigned w = 0; w < journeys->survey.worker_count; w++)
         journeys->survey.workers[w].error = (struct error)ERROR_INIT;
     plan_expects_rows(journeys->survey.limits, journeys->survey.row_count);
+    for (unsigned w = 0; w < journeys->survey.worker_count; w++) journeys->walkers[w].left_out = 0;
     enum status status = pool_run(journeys->survey.pool, journeys->range_count, range_task, journeys);
     if (status != STATUS_OK) take_error(journeys, status, error);
     return status;
+}
+
+uint64_t journeys_left_out(const struct journeys *journeys)
+{
+    uint64_t count = 0;
+    for (unsigned w = 0; w < journeys->survey.worker_count; w++) count += journeys->walkers[w].left_out;
+    return count;
 }

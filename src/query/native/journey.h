@@ -64,6 +64,8 @@ struct journey_plan {
     struct str where;         /* has to be true as well, for some of the selectors; NULL data: none */
     uint64_t where_selectors; /* bits of those */
     bool by_selector;
+    uint64_t followed; /* bits of selectors: see journeys_left_out; 0: everybody is visited */
+    int64_t counted_from_ms, counted_to_ms;
     const struct journey_expression *values;
     size_t value_count;
     const struct expr_join *const *joins; /* as in struct plan */
@@ -114,6 +116,10 @@ size_t journeys_slot_bytes(const struct journeys *journeys);
  * Anything but OK ends the walk, which returns it. */
 typedef enum status (*journey_visit_fn)(void *ctx, unsigned slot, const struct journey *journey, struct error *error);
 enum status journeys_walk(struct journeys *journeys, journey_visit_fn visit, void *ctx, struct error *error) MUST_USE;
+
+/* Who has an event of a required selector in [counted_from_ms, counted_to_ms), and none that matches one of `followed`,
+ * may be left out by a walk; this says how many the last walk has left out. Only where journeys are by selector. */
+uint64_t journeys_left_out(const struct journeys *journeys);
 
 /* Of values that a visitor has been given; may be called by several threads, also during a walk.
  *

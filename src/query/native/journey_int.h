@@ -52,6 +52,7 @@ struct journey_run {
     uint64_t tried;    /* those with terms to be tried row by row */
     bool where;        /* the plan's filter is to be tried row by row */
     bool plain;        /* rows need no look, save at persons and times */
+    bool counted;      /* and whoever has one may be left out: journeys_left_out */
     struct journey_source sources[JOURNEY_VALUES_MAX];
 };
 
@@ -68,11 +69,15 @@ struct journey_moved {
     struct journey_event event;
 };
 
+enum { MARK_COUNTED = 1, MARK_FOLLOWED = 2 };
+
 /* What a participant has to itself, besides the survey's worker. */
 struct walker {
     struct worker *worker;
     struct buf text;
     uint32_t *counts, *cursors; /* by person of the range */
+    uint8_t *marks;             /* MARK_*, the same */
+    uint64_t left_out;
     uint64_t *keys;
     struct journey_event *events;
     void *spare;
@@ -104,7 +109,7 @@ struct journeys {
     struct journey_run *runs;
     uint32_t *order, required_runs, run_count; /* runs that matter: those with required selectors first */
     bool short_form, may_lack;                 /* may_lack: counted rows may turn out to match nothing required */
-    bool by_selector;
+    bool by_selector, leaves_out;
     unsigned mask_bits;
     uint64_t span; /* of the range */
     size_t entry_bytes, entries_max;

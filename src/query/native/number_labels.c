@@ -244,9 +244,7 @@ static enum status add_totals(struct worker *worker, const struct value *values,
     struct value last = value_absent();
     bool known = false;
     enum status status = expr_eval(worker->on_state, &input, count, &worker->error, &result);
-    if (status == STATUS_LIMIT) return survey_out_of_memory(survey, &worker->error);
-    if (status == STATUS_INVALID) error_prefix(&worker->error, "on");
-    TRY(status);
+    TRY(native_expression("on", status, &worker->error));
     for (uint32_t i = 0; i < count; i++) {
         struct value value = vector_at(&result, i);
         bool same = known && value_is_number(value) && value.type == last.type && value.integer == last.integer;

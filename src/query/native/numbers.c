@@ -120,9 +120,7 @@ static enum status evaluate(struct worker *worker, const uint16_t *rows, const u
     TRY(columns_read(worker->of_columns, worker->scan, worker->open->run.event_id, worker->rows, &worker->error,
                      &vectors));
     enum status status = expr_eval_kept(worker->of_state, vectors, worker->rows, keep, &worker->error, &result);
-    if (status == STATUS_LIMIT) return survey_out_of_memory(worker->survey, &worker->error);
-    if (status == STATUS_INVALID) error_prefix(&worker->error, "of");
-    TRY(status);
+    TRY(native_expression("of", status, &worker->error));
     for (uint32_t i = 0; i < worker->rows; i++) {
         double number = NAN;
         struct value value = keep[i] ? vector_at(&result, i) : value_absent();

@@ -58,8 +58,8 @@ static enum status add_terms(struct profile_pass *pass, const char *parameter, s
     const struct expr_term *terms;
     size_t count;
     if (!text.data) return STATUS_OK;
-    TRY(selection_evaluated(&pass->selection, parameter,
-                            expr_compile_terms(pass->selection.arena, text, &options, error, &terms, &count), error));
+    TRY(native_expression(parameter, expr_compile_terms(pass->selection.arena, text, &options, error, &terms, &count),
+                          error));
     size_t all = pass->term_count + count;
     struct expr_term *joined = arena_new_array(pass->selection.arena, struct expr_term, all + 1);
     const char **names = arena_new_array(pass->selection.arena, const char *, all + 1);
@@ -100,8 +100,8 @@ enum status profile_pass_want(struct profile_pass *pass, const char *parameter, 
     struct expr_options options = options_of(pass);
     options.bare_name_is_property = true;
     pass->value_name = parameter;
-    return selection_evaluated(&pass->selection, parameter,
-                               expr_compile(pass->selection.arena, text, &options, error, &pass->value), error);
+    return native_expression(parameter, expr_compile(pass->selection.arena, text, &options, error, &pass->value),
+                             error);
 }
 
 /* --- which ids --- */
@@ -334,11 +334,13 @@ static enum status worker_ready(struct profile_pass *pass, struct pass_worker *w
         TRY(profile_columns_new(worker->arena, pass->terms[i].expr, pass->selection.snapshot, pass->plan,
                                 pass->behaviors, error, &worker->columns[i]));
         worker->states[i] = expr_state_new(pass->terms[i].expr, budget);
+        native_watch(worker->states[i], &pass->selection.limits);
     }
     if (pass->value) {
         TRY(profile_columns_new(worker->arena, pass->value, pass->selection.snapshot, pass->plan, pass->behaviors,
                                 error, &worker->value_columns));
         worker->value_state = expr_state_new(pass->value, budget);
+        native_watch(worker->value_state, &pass->selection.limits);
     }
     return selection_scan(&pass->selection, error, &worker->scan);
 }
@@ -442,8 +444,8 @@ static enum status apply_term(struct pass_worker *worker, size_t index, uint32_t
     }
     TRY(selection_interrupted(&pass->selection, &worker->error)); /* an expression may take its time */
     TRY(profile_columns_read(worker->columns[index], worker->scan, rows, keep, &worker->error, &vectors));
-    return selection_evaluated(&pass->selection, pass->term_names[index],
-                               expr_filter(worker->states[index], vectors, rows, &worker->error, keep), &worker->error);
+    return native_expression(pass->term_names[index],
+                             expr_filter(worker->states[index], vectors, rows, &worker->error, keep), &worker->error);
 }
 
 static uint32_t count_kept(const uint8_t *keep, uint32_t rows)
@@ -597,8 +599,8 @@ enum status profile_pass_values(struct pass_worker *worker, const struct pass_ve
     TRY(selection_interrupted(&pass->selection, &worker->error));
     TRY(profile_columns_read(worker->value_columns, worker->scan, vector->rows, vector->keep, &worker->error,
                              &vectors));
-    return selection_evaluated(
-        &pass->selection, pass->value_name,
+    return native_expression(
+        pass->value_name,
         expr_eval_kept(worker->value_state, vectors, vector->rows, vector->keep, &worker->error, ret_values),
         &worker->error);
 }

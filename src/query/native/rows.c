@@ -6,14 +6,15 @@
 
 #include "base/json.h"
 
-#define GROUP_VALUES_MAX 8192
-#define LINE_BYTES_MAX   ((size_t)64 << 20)
+#define GROUP_VALUES   8192 /* that are decoded at a time, or more where a run has many properties */
+#define LINE_BYTES_MAX ((size_t)64 << 20)
 
-/* A property as JSON: where it has codes, `,"name":value` of each value that was met, else its values. */
+/* A property as JSON: where it has codes, `,"name":value` of each value that was met, else its values. Texts are kept
+ * while there is room for them; a run of very many values is written value by value. */
 struct texts {
     bool codes;
-    uint32_t picked[SCAN_PICKS_MAX]; /* codes of the rows at hand */
-    struct str *by_code;             /* NULL data: not met yet */
+    uint32_t *picked;    /* codes of the rows at hand */
+    struct str *by_code; /* NULL data: not met yet */
 };
 
 enum status rows_init(struct rows *rows, const struct selection *selection, struct error *error)
@@ -65,14 +66,17 @@ enum status rows_run(struct rows *rows, const struct scan_run *run, struct error
     TRY(scan_open(rows->scan, run, error));
     TRY(scan_properties(rows->scan, error, &properties, &rows->property_count));
     arena_reset(rows->arena);
-    size_t count = rows->property_count ? rows->property_count : 1, group = GROUP_VALUES_MAX / count;
+    size_t count = rows->property_count ? rows->property_count : 1;
+    size_t share = rows->selection->share_bytes_max / 8 / sizeof(struct value);
+    size_t group = (share > GROUP_VALUES ? share : GROUP_VALUES) / count;
     rows->group_rows = group < 1 ? 1 : group > SCAN_PICKS_MAX ? SCAN_PICKS_MAX : (uint32_t)group;
     rows->names = arena_new_array(rows->arena, const struct row_name *, count);
     rows->values = arena_new_array(rows->arena, struct value, count * rows->group_rows);
     rows->texts = NULL;
     if (rows->selection->plan->rows_as_json) {
         rows->texts = arena_new_array(rows->arena, struct texts, count);
-        if (!rows->texts) return selection_out_of_memory(rows->selection, error);
+        rows->here = arena_new_array(rows->arena, uint32_t, count);
+        if (!rows->texts || !rows->here) return selection_out_of_memory(rows->selection, error);
     }
     if (!rows->names || !rows->values) return selection_out_of_memory(rows->selection, error);
     for (size_t i = 0; i < rows->property_count; i++) {
@@ -150,35 +154,62 @@ static void write_property(struct buf *to, const struct row_name *name, struct v
     value_write_json(to, value);
 }
 
-/* The codes of the rows at hand, and the texts of those that were not met before. */
+/* What the texts of a run may take. */
+static bool has_room(const struct rows *rows, size_t bytes)
+{
+    return arena_used(rows->arena) + bytes <= rows->selection->share_bytes_max / 2;
+}
+
+/* The codes of the rows at hand, and the texts of those that were not met before; or values, where texts would take too
+ * much. */
 static enum status pick_texts(struct rows *rows, size_t p, uint32_t count, struct arena *arena, struct error *error)
 {
     struct texts *texts = &rows->texts[p];
+    uint32_t picked[SCAN_PICKS_MAX];
     const struct value *values;
     uint32_t value_count;
-    TRY(scan_pick_codes(rows->scan, p, error, &texts->codes, texts->picked, &values, &value_count));
-    if (!texts->codes) return scan_pick_property(rows->scan, p, arena, error, &rows->values[p * rows->group_rows]);
-    if (!texts->by_code) texts->by_code = arena_new_array(rows->arena, struct str, value_count);
-    if (!texts->by_code) return selection_out_of_memory(rows->selection, error);
-    for (uint32_t i = 0; i < count; i++) {
-        struct str *text = &texts->by_code[texts->picked[i]];
+    TRY(scan_pick_codes(rows->scan, p, error, &texts->codes, picked, &values, &value_count));
+    if (texts->codes && !texts->by_code && has_room(rows, value_count * sizeof *texts->by_code + sizeof picked)) {
+        texts->by_code = arena_new_array(rows->arena, struct str, value_count);
+        texts->picked = arena_alloc(rows->arena, rows->group_rows * sizeof *texts->picked);
+    }
+    texts->codes &= texts->by_code && texts->picked;
+    for (uint32_t i = 0; i < count && texts->codes; i++) {
+        struct str *text = &texts->by_code[texts->picked[i] = picked[i]];
         if (text->data) continue;
         buf_reset(&rows->line);
-        write_property(&rows->line, rows->names[p], values[texts->picked[i]]);
-        if (buf_status(&rows->line) == STATUS_OK) *text = arena_str(rows->arena, buf_str(&rows->line));
-        if (!text->data) return selection_out_of_memory(rows->selection, error);
+        write_property(&rows->line, rows->names[p], values[picked[i]]);
+        if (buf_status(&rows->line) == STATUS_OK && has_room(rows, rows->line.size))
+            *text = arena_str(rows->arena, buf_str(&rows->line));
+        texts->codes = text->data != NULL;
     }
-    return STATUS_OK;
+    if (texts->codes) return STATUS_OK;
+    return scan_pick_property(rows->scan, p, arena, error, &rows->values[p * rows->group_rows]);
+}
+
+/* Most rows have few of the properties of a run with thousands of them. */
+static bool has_any(const struct rows *rows, size_t p, uint32_t count)
+{
+    const struct value *values = &rows->values[p * rows->group_rows];
+    for (uint32_t i = 0; i < count && !rows->texts[p].codes; i++) {
+        if (values[i].type != VALUE_ABSENT) return true;
+    }
+    return rows->texts[p].codes;
 }
 
 static enum status pick_json(struct rows *rows, uint32_t count, struct arena *arena, struct error *error,
                              struct event_row *ret_rows)
 {
     struct buf *line = &rows->line;
-    for (size_t p = 0; p < rows->property_count; p++) TRY(pick_texts(rows, p, count, arena, error));
+    size_t here = 0;
+    for (size_t p = 0; p < rows->property_count; p++) {
+        TRY(pick_texts(rows, p, count, arena, error));
+        if (has_any(rows, p, count)) rows->here[here++] = (uint32_t)p;
+    }
     for (uint32_t i = 0; i < count; i++) {
         buf_reset(line);
-        for (size_t p = 0; p < rows->property_count; p++) {
+        for (size_t h = 0; h < here; h++) {
+            size_t p = rows->here[h];
             const struct texts *texts = &rows->texts[p];
             if (!texts->codes) {
                 write_property(line, rows->names[p], rows->values[p * rows->group_rows + i]);

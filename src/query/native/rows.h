@@ -17,6 +17,7 @@ struct rows {
     size_t property_count;
     struct value *values; /* group_rows of each property */
     struct texts *texts;  /* of each property, for rows as JSON; see rows.c */
+    uint32_t *here;       /* likewise: which of them the rows at hand have */
     struct buf line;
     uint32_t group_rows; /* that are decoded at a time */
 };

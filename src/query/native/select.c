@@ -17,14 +17,6 @@ enum status selection_interrupted(const struct selection *s, struct error *error
     return native_interrupted(&s->limits, error);
 }
 
-enum status selection_evaluated(const struct selection *s, const char *parameter, enum status status,
-                                struct error *error)
-{
-    if (status == STATUS_LIMIT) return selection_out_of_memory(s, error);
-    if (status == STATUS_INVALID) error_prefix(error, "%s", parameter);
-    return status;
-}
-
 /* --- making one --- */
 
 /* Names that no event has are left out. */
@@ -85,17 +77,17 @@ enum status selection_compile(struct selection *s, const char *parameter, struct
     struct expr_options options = {.zone = s->plan->zone,
                                    .now_ms = s->plan->now_ms,
                                    .bare_name_is_property = strcmp(parameter, "where") != 0,
+                                   .unknown_names_refused = s->plan->unknown_names_refused,
                                    .joins = s->plan->joins,
                                    .join_count = s->plan->join_count};
     const struct expr *expr;
     struct columns *columns;
-    enum status status = expr_compile(s->arena, text, &options, error, &expr);
-    if (status != STATUS_OK) error_prefix(error, "%s", parameter);
-    TRY(status);
+    TRY(native_expression(parameter, expr_compile(s->arena, text, &options, error, &expr), error));
     if (!s->forked && profile_join_want(s->profiles, expr) != STATUS_OK) return selection_out_of_memory(s, error);
     TRY(columns_new(s->arena, expr, s->snapshot, s->profiles, error, &columns));
     size_t budget = s->share_bytes_max / 4;
     *ret_state = expr_state_new(expr, budget > EXPR_BUDGET_MIN ? budget : EXPR_BUDGET_MIN);
+    native_watch(*ret_state, &s->limits);
     *ret_columns = columns;
     *ret_expr = expr;
     return STATUS_OK;
@@ -236,7 +228,7 @@ enum status selection_keep(struct selection *s, struct scan *scan, const struct 
     if (s->where && left) {
         TRY(selection_interrupted(s, error)); /* an expression may take its time */
         TRY(columns_read(s->where_columns, scan, run->event_id, rows, error, &vectors));
-        TRY(selection_evaluated(s, "where", expr_filter(s->where_state, vectors, rows, error, keep), error));
+        TRY(native_expression("where", expr_filter(s->where_state, vectors, rows, error, keep), error));
         left = 0;
         for (uint32_t i = 0; i < rows; i++) left += keep[i];
     }

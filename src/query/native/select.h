@@ -40,9 +40,6 @@ void selection_fini(struct selection *selection);
 enum status selection_compile(struct selection *selection, const char *parameter, struct str text, struct error *error,
                               const struct expr **ret_expr, struct expr_state **ret_state,
                               struct columns **ret_columns) MUST_USE;
-/* Makes an evaluator's failure one of the parameter. */
-enum status selection_evaluated(const struct selection *selection, const char *parameter, enum status status,
-                                struct error *error) MUST_USE;
 /* The runs that may hold rows, in the order of the store. In the arena. */
 enum status selection_runs(struct selection *selection, struct error *error, struct scan_run **ret_runs,
                            size_t *ret_count) MUST_USE;
