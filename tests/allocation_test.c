@@ -1,6 +1,7 @@
 /*
  * Memory runs out at every allocation in turn: ingestion, appending, snapshots, scans and every kind of question give a
- * clear error or a right answer, leak nothing, and work again when there is memory.
+ * clear error or a right answer, leak nothing, and work again when there is memory. A graph of ids that is left between
+ * two states says so.
  *
  * malloc, calloc and realloc of our own code are wrapped by the linker (tests/CMakeLists.txt). They fail in this thread
  * and in the query threads; what the applier, the log and the maintenance thread need for records that were
@@ -194,6 +195,64 @@ static void ingestion_refuses_clearly(void **state)
 {
     (void)state;
     at_every_allocation(ingest_step, NULL);
+}
+
+/* --- who is who --- */
+
+/* A life of a graph, up to the first refusal: what is not whole then says so, and everything else is as it was. */
+static enum status live(struct id_graph *graph, uint32_t ids[48], struct id_view *views[48])
+{
+    struct id_source source = {.kind = ID_LINK_IDENTIFY, .time_ms = RECEIVED};
+    for (unsigned i = 0; i < 48; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "id-%u", i);
+        TRY(id_graph_intern(graph, str_of(text), &ids[i]));
+    }
+    for (unsigned i = 0; i + 1 < 48; i++) {
+        source.a = ids[i];
+        source.b = ids[i / 8 * 8 + 7];
+        if (i % 8 < 7) TRY(id_graph_link(graph, source.a, source.b, source.b, &source));
+        if (i % 12 == 11) TRY(id_graph_name(graph, ids[i], ids[0], RECEIVED));
+        sheltered++;
+        views[i] = id_graph_view(graph); /* so that pages are shared, and have to be copied */
+        sheltered--;
+    }
+    for (unsigned i = 0; i < 48; i += 8) TRY(id_graph_split(graph, &ids[i + 2], 3, ids[i], RECEIVED));
+    return STATUS_OK;
+}
+
+static bool graph_step(void *arg)
+{
+    (void)arg;
+    uint32_t ids[48] = {0};
+    struct id_view *views[48] = {NULL};
+    sheltered++; /* these two end the process, too */
+    struct id_graph *graph = id_graph_new();
+    sheltered--;
+    enum status status = live(graph, ids, views);
+    if (status != STATUS_OK) check_refusal(status);
+    /* An id that could not be added tears nothing: the graph goes on without it. */
+    for (unsigned i = 0; i < 48 && ids[i] && !id_graph_is_torn(graph); i++) {
+        uint32_t person = id_graph_person(graph, ids[i]), shown = id_graph_shown(graph, person);
+        assert_int_equal(id_graph_person(graph, shown), person);
+        uint32_t steps = 0, id = ids[i];
+        do {
+            assert_int_equal(id_graph_person(graph, id), person);
+            id = id_graph_next_member(graph, id);
+        } while (id != ids[i] && ++steps < 200);
+        assert_int_equal(id, ids[i]);
+    }
+    assert_true(status != STATUS_OK || !id_graph_is_torn(graph));
+    if (ids[47]) assert_true(status == STATUS_OK || id_graph_is_torn(graph));
+    for (unsigned i = 0; i < 48; i++) id_view_unref(views[i]);
+    id_graph_free(graph);
+    return status == STATUS_OK;
+}
+
+static void graphs_say_when_they_are_torn(void **state)
+{
+    (void)state;
+    at_every_allocation(graph_step, NULL);
 }
 
 /* --- messages about profiles, and what they do --- */
@@ -544,6 +603,7 @@ int main(void)
     atomic_store(&left, -1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ingestion_refuses_clearly),
+        cmocka_unit_test(graphs_say_when_they_are_torn),
         cmocka_unit_test(messages_refuse_clearly),
         cmocka_unit_test_setup_teardown(appending_refuses_clearly, world_init, world_fini),
         cmocka_unit_test_setup_teardown(snapshots_and_scans_refuse_clearly, world_init, world_fini),

@@ -1,9 +1,9 @@
 /*
  * Who is who, in all three identity modes, against the reference (tests/reference/identity.c): random links, verbs,
  * unlinks, deletes and events, in requests of one event or many, from /track and from /import; in between the store is
- * flushed, compacted, reopened, and loses its power, also while several requests are under way: then the store must have
- * a beginning of them, with all that were answered. After every few steps each id must be who the reference says, and
- * each stored row somebody's: the person of its id.
+ * flushed, compacted, reopened, and loses its power, also while several requests are under way: then the store must
+ * have a beginning of them, with all that were answered. After every few steps each id must be who the reference says,
+ * and each stored row somebody's: the person of its id.
  *
  * And where the rules say that order does not matter, it must not: the same events and links in several orders, in
  * requests of several sizes, and from two threads at once, give one result.
@@ -368,7 +368,8 @@ static void check(struct world *w)
         id_text(w, i, text);
         uint32_t id = snapshot_id(snapshot, str_of(text));
         if (!id) continue; /* or it was forgotten */
-        struct str shown = snapshot_id_text(snapshot, snapshot_person_id(snapshot, snapshot_person(snapshot, id)), room);
+        struct str shown =
+            snapshot_id_text(snapshot, snapshot_person_id(snapshot, snapshot_person(snapshot, id)), room);
         struct str person = reference_person(w->reference, str_of(text));
         snprintf(what, sizeof what, "%s is shown as " STR_FMT " instead of " STR_FMT, text, STR_ARG(shown),
                  STR_ARG(person));

@@ -27,7 +27,7 @@ static enum status write_row(struct row_sink *base, const struct event_row *row,
     json_write_str(body, row->user);
     buf_lit(body, "}}");
     if (buf_status(body) == STATUS_OK) return STATUS_OK;
-    error_set(error, STATUS_LIMIT, "the answer is larger than %zu bytes", QUERY_ANSWER_BYTES_MAX);
+    error_set(error, STATUS_LIMIT, "the answer is larger than %zu bytes", body->size_max);
     error_hint(error, "use a shorter range or a lower limit");
     return STATUS_LIMIT;
 }

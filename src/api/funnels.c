@@ -329,7 +329,7 @@ static enum status run(struct query_job *job)
         write_json(&job->body, &question, &result, plan.on.data != NULL);
     }
     funnel_result_free(&result);
-    return query_body_check(job, "use a larger interval or fewer labels");
+    return query_body_check(job, "use a larger interval or a lower limit");
 }
 
 void api_funnels(struct http_request *request)

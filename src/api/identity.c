@@ -92,7 +92,9 @@ static void device_and_user(struct str a, struct str b, struct str *ret_device, 
 static enum status ids_of(struct identity_job *job, struct error *error, struct str *ret_a, struct str *ret_b)
 {
     switch (job->operation) {
-    case LINK_CREATE: TRY(id_field(job, "$identified_id", error, ret_a)); return id_field(job, "$anon_id", error, ret_b);
+    case LINK_CREATE:
+        TRY(id_field(job, "$identified_id", error, ret_a));
+        return id_field(job, "$anon_id", error, ret_b);
     case LINK_ALIAS: TRY(id_field(job, "alias", error, ret_a)); return id_field(job, "distinct_id", error, ret_b);
     case LINK_MERGE: break;
     }

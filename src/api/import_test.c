@@ -153,11 +153,10 @@ static void test_other_methods(void **state)
 static void test_verbs(void **state)
 {
     (void)state;
-#define VERB(name) "{\"event\":\"" name "\",\"properties\":{\"time\":1500000000,\"$insert_id\":\"v\"}}"
-#define NAMES(name, ids)                                                                                               \
-    "{\"event\":\"" name "\",\"properties\":{\"time\":1500000000,\"$insert_id\":\"v\"," ids "}}"
-#define MISSING(field) "'properties." field "' is invalid: must not be missing"
-#define TEXT           "\"identity events are not allowed when project is using simplified identity management\""
+#define VERB(name)       "{\"event\":\"" name "\",\"properties\":{\"time\":1500000000,\"$insert_id\":\"v\"}}"
+#define NAMES(name, ids) "{\"event\":\"" name "\",\"properties\":{\"time\":1500000000,\"$insert_id\":\"v\"," ids "}}"
+#define MISSING(field)   "'properties." field "' is invalid: must not be missing"
+#define TEXT             "\"identity events are not allowed when project is using simplified identity management\""
     send("strict=1", JSON, TOKEN, "[" GOOD "," VERB("$identify") ",{}," VERB("$merge") "]");
     fake_answered(400, JSON, BAD(TEXT "," TEXT, "0"));
     assert_int_equal(fake.record_count, 0);
@@ -173,24 +172,26 @@ static void test_verbs(void **state)
     /* In the other modes they are events, which must name the ids that they need. */
     send("strict=1", JSON, "Basic bzo=", /* o: */
          "[" VERB("$identify") "," VERB("$merge") "," VERB("$create_alias") "]");
-    fake_answered(400, JSON,
-                  BAD(RECORD("0", "v", "properties.$identified_id", MISSING("$identified_id")) "," RECORD(
-                          "1", "v", "properties.$distinct_ids",
-                          "'properties.$distinct_ids' is invalid: must be a list of two ids") ","
-                          RECORD("2", "v", "properties.distinct_id", MISSING("distinct_id")),
-                      "0"));
+    fake_answered(
+        400, JSON,
+        BAD(RECORD("0", "v", "properties.$identified_id", MISSING("$identified_id")) "," RECORD(
+                "1", "v", "properties.$distinct_ids",
+                "'properties.$distinct_ids' is invalid: must be a list of two ids") "," RECORD("2", "v",
+                                                                                               "properties.distinct_id",
+                                                                                               MISSING("distinct_id")),
+            "0"));
     assert_int_equal(fake.record_count, 0);
     fake_request_fini();
     send("strict=1", JSON, "Basic bzo=",
-         "[" NAMES("$identify", "\"$identified_id\":\"U\",\"$anon_id\":\"a-b\"") ","
-         NAMES("$merge", "\"$distinct_ids\":[\"U\",\"V\"]") ","
-         NAMES("$create_alias", "\"distinct_id\":\"U\",\"alias\":\"W\"") "]");
+         "[" NAMES("$identify", "\"$identified_id\":\"U\",\"$anon_id\":\"a-b\"") "," NAMES(
+             "$merge", "\"$distinct_ids\":[\"U\",\"V\"]") "," NAMES("$create_alias",
+                                                                    "\"distinct_id\":\"U\",\"alias\":\"W\"") "]");
     fake_answered(200, JSON, OK("3"));
     assert_int_equal(stored_events(3), 3);
     fake_request_fini();
     /* A merge of three is refused in any case. */
-    send("strict=0&verbose=1", JSON, "Basic bzo=",
-         "[" NAMES("$merge", "\"$distinct_ids\":[\"U\",\"V\",\"W\"]") "," GOOD "]");
+    send("strict=0&verbose=1", JSON,
+         "Basic bzo=", "[" NAMES("$merge", "\"$distinct_ids\":[\"U\",\"V\",\"W\"]") "," GOOD "]");
     fake_answered(200, JSON, BAD_VERBOSE("1"));
     assert_int_equal(stored_events(3), 1);
 }

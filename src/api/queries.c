@@ -10,6 +10,7 @@
 #define LOOK_NS          INT64_C(50000000) /* between looks at those who wait */
 #define PROJECTS_MAX     100000
 #define SHORT_PLACES_MAX 2                 /* for each that may compute */
+#define SMALL_ANSWERS    8                 /* the part of the memory that answers may have for nothing */
 
 struct queries {
     struct os_mutex lock;
@@ -19,7 +20,7 @@ struct queries {
     struct query_entry *first, *last;  /* all, by arrival */
     struct query_entry *ready, **ready_tail;
     struct turns *turns;
-    uint64_t last_id, memory_reserved;
+    uint64_t last_id, memory_reserved, memory_answers;
     unsigned running, running_long, streaming;
     size_t waiting;
     struct u64map last_admitted; /* project -> when one of its queries was let in, as a number */
@@ -100,9 +101,10 @@ static void give_memory_back(struct queries *queries, struct query_entry *entry)
 
 static bool memory_suffices(const struct queries *queries, const struct query_entry *entry)
 {
-    uint64_t total = queries->limits.memory_total;
-    if (entry->holds_memory || queries->memory_reserved == 0) return true;
-    return queries->memory_reserved + entry->memory_bytes <= total;
+    uint64_t total = queries->limits.memory_total, answers = queries->memory_answers, few = total / SMALL_ANSWERS;
+    if (entry->holds_memory) return true;
+    if (queries->memory_reserved == 0) return answers <= total / 2; /* one that wants more than there is runs alone */
+    return queries->memory_reserved + entry->memory_bytes + (answers > few ? answers - few : 0) <= total;
 }
 
 static void release_place(struct queries *queries, struct query_entry *entry)
@@ -450,6 +452,23 @@ void queries_step_end(struct query_entry *entry)
     turn_end(&entry->turn);
 }
 
+bool queries_answer_begin(struct queries *queries, uint64_t bytes, bool optional)
+{
+    os_mutex_lock(&queries->lock);
+    bool fits = !optional || queries->memory_answers + bytes <= queries->limits.memory_total / 2;
+    if (fits) queries->memory_answers += bytes;
+    os_mutex_unlock(&queries->lock);
+    return fits;
+}
+
+void queries_answer_end(struct queries *queries, uint64_t bytes)
+{
+    os_mutex_lock(&queries->lock);
+    queries->memory_answers -= bytes;
+    admit(queries);
+    os_mutex_unlock(&queries->lock);
+}
+
 struct plan_limits queries_limits_of(struct query_entry *entry, uint32_t buckets_max)
 {
     return (struct plan_limits){.memory_bytes_max = entry->memory_bytes,
@@ -549,6 +568,7 @@ void queries_stats(struct queries *queries, struct queries_stats *ret_stats)
                                         .waiting_max = queries->limits.waiting_max,
                                         .memory_reserved = queries->memory_reserved,
                                         .memory_total = queries->limits.memory_total,
+                                        .memory_answers = queries->memory_answers,
                                         .entered = queries->entered,
                                         .refused = queries->refused,
                                         .expired = queries->expired,

@@ -89,6 +89,11 @@ void queries_put_back(struct query_entry *entry);
 void queries_stream(struct query_entry *entry, uint64_t memory_bytes);
 void queries_step_begin(struct query_entry *entry);
 void queries_step_end(struct query_entry *entry);
+/* An answer of so many bytes waits until its client has taken it: it counts with what queries have reserved, so that
+ * clients who ask for much and read slowly keep further queries waiting instead of filling the memory. Begin is false,
+ * without effect, when it need not be (`optional`) and those that wait have half of the memory already. */
+bool queries_answer_begin(struct queries *queries, uint64_t bytes, bool optional);
+void queries_answer_end(struct queries *queries, uint64_t bytes);
 /* What a plan of this query may cost. */
 struct plan_limits queries_limits_of(struct query_entry *entry, uint32_t buckets_max);
 
@@ -112,7 +117,7 @@ enum status queries_stop(struct queries *queries, uint64_t id, struct error *err
 struct queries_stats {
     unsigned running, running_long, running_max, streaming;
     size_t waiting, waiting_max;
-    uint64_t memory_reserved, memory_total;
+    uint64_t memory_reserved, memory_total, memory_answers;
     uint64_t entered, refused, expired, stopped, put_back; /* since the start */
 };
 void queries_stats(struct queries *queries, struct queries_stats *ret_stats);

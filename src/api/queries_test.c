@@ -395,6 +395,46 @@ static void streams_hold_no_place(void **state)
     arena_free(arena);
 }
 
+static void eight_enter(void)
+{
+    memset(fakes, 0, sizeof fakes);
+    for (unsigned i = 0; i < 8; i++) {
+        fakes[i].entry.is_long = i % 2; /* half of the places are for short ones */
+        enters(i, 1);
+    }
+}
+
+/* What clients do not take keeps others from beginning, before it fills the memory; a little never does. */
+static void answers_count_until_they_are_taken(void **state)
+{
+    (void)state;
+    begin(4, 8, 8, 100, 800, 0);
+    assert_true(queries_answer_begin(queries, 100, false));
+    eight_enter();
+    assert_int_equal(stats().running, 8);
+    for (unsigned i = 0; i < 8; i++) finish(i);
+    assert_true(queries_answer_begin(queries, 250, true));
+    assert_int_equal(stats().memory_answers, 350);
+    assert_false(queries_answer_begin(queries, 51, true));
+    assert_int_equal(stats().memory_answers, 350);
+    eight_enter();
+    assert_int_equal(stats().running, 5);
+    assert_true(queries_answer_begin(queries, 400, false)); /* one that was computed is not thrown away */
+    queries_answer_end(queries, 750);
+    assert_int_equal(stats().running, 8);
+    for (unsigned i = 0; i < 8; i++) finish(i);
+    /* alone it begins while they have no more than half */
+    memset(fakes, 0, sizeof fakes);
+    assert_true(queries_answer_begin(queries, 401, false));
+    enters(0, 1);
+    assert_int_equal(stats().running, 0);
+    queries_answer_end(queries, 1);
+    assert_int_equal(stats().running, 1);
+    finish(0);
+    queries_answer_end(queries, 400);
+    end();
+}
+
 static void lists_tell_what_there_is(void **state)
 {
     (void)state;
@@ -450,6 +490,7 @@ int main(void)
         cmocka_unit_test(queries_are_stopped),
         cmocka_unit_test(who_waits_too_long_is_turned_away),
         cmocka_unit_test(streams_hold_no_place),
+        cmocka_unit_test(answers_count_until_they_are_taken),
         cmocka_unit_test(lists_tell_what_there_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

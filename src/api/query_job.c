@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 
+#define CONTENT_TYPE         "application/json"
 #define PARAMETERS_BYTES_MAX 4096 /* of a query in the list, for people */
 
 struct plan_limits query_limits(struct query_job *job)
@@ -22,14 +23,15 @@ struct plan_limits query_limits(struct query_job *job)
 
 void query_body_init(struct query_job *job)
 {
-    job->body = BUF_INIT(QUERY_ANSWER_BYTES_MAX);
+    size_t own = job->api->query.memory_bytes_max;
+    job->body = BUF_INIT(own < QUERY_ANSWER_BYTES_MAX ? own : QUERY_ANSWER_BYTES_MAX);
 }
 
 enum status query_body_check(struct query_job *job, const char *hint)
 {
     if (buf_status(&job->body) == STATUS_OK) return STATUS_OK;
+    error_set(&job->error, STATUS_LIMIT, "the answer is larger than %zu bytes", job->body.size_max);
     buf_fini(&job->body);
-    error_set(&job->error, STATUS_LIMIT, "the answer is larger than %zu bytes", QUERY_ANSWER_BYTES_MAX);
     error_hint(&job->error, "%s", hint);
     return STATUS_LIMIT;
 }
@@ -86,6 +88,24 @@ static enum status authorize(struct query_job *job)
     return status;
 }
 
+/* --- answers that wait for their clients --- */
+
+static void answer_gone(void *arg)
+{
+    struct query_job *job = arg;
+    queries_answer_end(job->api->queries, job->held_bytes);
+}
+
+/* False: nothing is held. */
+static bool hold_answer(struct query_job *job, bool optional)
+{
+    if (!queries_answer_begin(job->api->queries, job->body.size, optional)) return false;
+    job->held_bytes = job->body.size;
+    if (arena_on_reset(job->request->arena, answer_gone, job)) return true;
+    queries_answer_end(job->api->queries, job->held_bytes);
+    return false;
+}
+
 /* --- the cache --- */
 
 int64_t query_next_local(const struct query_job *job, int64_t unit_ms)
@@ -124,8 +144,10 @@ static bool find_answer(struct query_job *job)
     if (str_eq_nocase(http_request_field(job->request, "cache-control"), STR("no-cache"))) return false;
     query_body_init(job);
     if (!query_cache_get(job->api->cache, job->entry.project, job->question, &job->stamp, job->now_ms, &job->body,
-                         &job->content_type)) {
+                         &job->content_type) ||
+        !hold_answer(job, true)) {
         buf_fini(&job->body);
+        job->content_type = CONTENT_TYPE;
         return false;
     }
     job->source = QUERY_HIT;
@@ -250,6 +272,10 @@ static void run(struct query_entry *entry, enum status admitted)
             queries_put_back(entry);
             return;
         }
+        if (status == STATUS_OK && !job->respond && !hold_answer(job, false)) {
+            buf_fini(&job->body);
+            status = error_set(&job->error, STATUS_LIMIT, "request needs too much memory");
+        }
         if (status == STATUS_OK && job->respond)
             queries_stream(entry, job->streams_bytes);
         else
@@ -321,7 +347,7 @@ static void start(struct http_request *request, enum status (*run_query)(struct 
     job->api = request->context;
     job->now_ms = os_now_ms();
     job->begun_ns = os_monotonic_ns();
-    job->content_type = "application/json";
+    job->content_type = CONTENT_TYPE;
     job->run = run_query;
     job->entry.is_long = is_long;
     job->entry.may_begin_again = true;

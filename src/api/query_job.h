@@ -47,6 +47,7 @@ struct query_job {
     struct credentials credentials;
     struct query_entry entry;
     int64_t begun_ns;
+    size_t held_bytes; /* of the answer, which counts until the request is over */
     /* the cache */
     struct str question; /* endpoint and parameters; NULL data: could not be made */
     struct query_stamp stamp;
@@ -85,6 +86,7 @@ void query_failed(struct query_job *job, enum status status);
 void query_refuse(struct http_request *request, int status, const struct error *error);
 
 #define QUERY_ANSWER_BYTES_MAX ((size_t)512 << 20)
-/* An empty body, before it is written; and after: LIMIT, and the hint, when it grew too large. */
+/* An empty body, before it is written, of at most that or query.memory_max; and after: LIMIT, and the hint, when it grew
+ * too large. */
 void query_body_init(struct query_job *job);
 enum status query_body_check(struct query_job *job, const char *hint) MUST_USE;

@@ -98,8 +98,9 @@ static void write_server(struct buf *body, const struct api *api)
     query_cache_stats(api->cache, &cache);
     buf_printf(body, "{\"running\":%u,\"running_long\":%u,\"running_max\":%u,\"streaming\":%u,\"waiting\":%zu", queries.running,
                queries.running_long, queries.running_max, queries.streaming, queries.waiting);
-    buf_printf(body, ",\"waiting_max\":%zu,\"memory_bytes\":%llu,\"memory_total_bytes\":%llu", queries.waiting_max,
-               (unsigned long long)queries.memory_reserved, (unsigned long long)queries.memory_total);
+    buf_printf(body, ",\"waiting_max\":%zu,\"memory_bytes\":%llu,\"answers_bytes\":%llu,\"memory_total_bytes\":%llu",
+               queries.waiting_max, (unsigned long long)queries.memory_reserved,
+               (unsigned long long)queries.memory_answers, (unsigned long long)queries.memory_total);
     buf_printf(body, ",\"entered\":%llu,\"refused\":%llu,\"expired\":%llu,\"stopped\":%llu,\"put_back\":%llu",
                (unsigned long long)queries.entered, (unsigned long long)queries.refused,
                (unsigned long long)queries.expired, (unsigned long long)queries.stopped,

@@ -105,7 +105,7 @@ enum status report_write(struct query_job *job, const struct report_table *table
         report_write_csv(job, table);
     else
         write_json(&job->body, table);
-    return query_body_check(job, "use a larger unit or fewer labels");
+    return query_body_check(job, "use a larger unit or a lower limit");
 }
 
 void report_write_time(struct buf *body, int64_t utc_ms)

@@ -12,7 +12,8 @@ static const char help[] =
     "                       [--identity simplified|original|legacy] [--json]\n"
     "  cairn project list   --data DIR [--json]\n"
     "  cairn project show   --data DIR PROJECT [--json]\n"
-    "  cairn project set    --data DIR PROJECT [--retention DAYS] [--export-days utc|local] [--identity MODE] [--json]\n"
+    "  cairn project set    --data DIR PROJECT [--retention DAYS] [--export-days utc|local] [--identity MODE] "
+    "[--json]\n"
     "  cairn project delete --data DIR PROJECT --yes\n"
     "\n"
     "  --data DIR       the data directory; create makes it when it is missing\n"
@@ -389,9 +390,12 @@ static int run_delete(int argc, char **argv)
 int cmd_project(int argc, char **argv)
 {
     static const struct command commands[] = {
-        {"create", run_create, "make a project"},   {"list", run_list, "show all projects"},
-        {"show", run_show, "show one project"},     {"set", run_set, "change how long a project keeps events, or how it joins ids"},
-        {"delete", run_delete, "delete a project"}, {0},
+        {"create", run_create, "make a project"},
+        {"list", run_list, "show all projects"},
+        {"show", run_show, "show one project"},
+        {"set", run_set, "change how long a project keeps events, or how it joins ids"},
+        {"delete", run_delete, "delete a project"},
+        {0},
     };
     return command_dispatch("cairn project", help, commands, argc, argv);
 }

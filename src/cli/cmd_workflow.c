@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 const char workflow_command[] = "cairn workflow";
 
@@ -27,6 +28,7 @@ static const char help_text[] =
     "  --auth SCHEME=CREDENTIAL  for a security scheme of the OpenAPI sources (SCHEME or SOURCE.SCHEME):\n"
     "                            user:secret for http basic, otherwise the token or the key\n"
     "  --credentials FILE        credentials by scheme and host, in a file that only you can read\n"
+    "  --ca-file FILE            PEM certificates to trust in place of the system's, for https\n"
     "  --json                    one JSON object on standard output instead of the progress\n"
     "  --help                    this text\n"
     "\n"
@@ -112,6 +114,7 @@ enum {
     SERVER,
     AUTH,
     CREDENTIALS,
+    CA_FILE,
     TIMEOUT,
     TOTAL_TIMEOUT,
     MAX_STEPS,
@@ -197,6 +200,7 @@ static int take(int option, struct workflow_arguments *args)
             args->auths[options->auth_count++] = (struct workflow_auth){.scheme = name, .credential = value};
         return code;
     case CREDENTIALS: args->credentials_file = optarg; return EXIT_DONE;
+    case CA_FILE: args->ca_file = optarg; return EXIT_DONE;
     case DRY_RUN: options->dry_run = true; return EXIT_DONE;
     case TRACE: args->trace_file = optarg; return EXIT_DONE;
     case JUNIT: args->junit_file = optarg; return EXIT_DONE;
@@ -220,6 +224,7 @@ static const struct option longs[] = {
     {"server", required_argument, NULL, SERVER},
     {"auth", required_argument, NULL, AUTH},
     {"credentials", required_argument, NULL, CREDENTIALS},
+    {"ca-file", required_argument, NULL, CA_FILE},
     {"timeout", required_argument, NULL, TIMEOUT},
     {"total-timeout", required_argument, NULL, TOTAL_TIMEOUT},
     {"max-steps", required_argument, NULL, MAX_STEPS},
@@ -315,6 +320,14 @@ static int parse_arguments(struct arena *arena, int argc, char **argv, struct wo
     return EXIT_DONE;
 }
 
+/* Before the first request, which would fail with the same for every one of them. */
+static int check_ca_file(const struct workflow_arguments *args)
+{
+    if (!args->ca_file || access(args->ca_file, R_OK) == 0) return EXIT_DONE;
+    fprintf(stderr, "%s: cannot read \"%s\": %s\n", workflow_command, args->ca_file, strerror(errno));
+    return EXIT_USAGE;
+}
+
 int cmd_workflow(int argc, char **argv)
 {
     struct arena *arena = arena_new(ARGUMENT_BYTES_MAX);
@@ -325,7 +338,8 @@ int cmd_workflow(int argc, char **argv)
         fputs(help_text, stdout);
         code = command_finish_output();
     } else if (code == EXIT_DONE) {
-        code = workflow_credentials(arena, &args);
+        code = check_ca_file(&args);
+        if (code == EXIT_DONE) code = workflow_credentials(arena, &args);
         args.options.inputs = args.inputs;
         args.options.servers = args.servers;
         args.options.auths = args.auths;

@@ -6,6 +6,16 @@
 #include "workflow/report.h"
 #include "workflow/sarif.h"
 
+struct http_client *workflow_client(const struct workflow_arguments *args)
+{
+    struct http_client *client = http_client_new();
+    if (client)
+        http_client_trust(client, args->ca_file);
+    else
+        fprintf(stderr, "%s: the HTTP library cannot be initialised\n", workflow_command);
+    return client;
+}
+
 void workflow_print_problems(const struct workflow_problems *problems)
 {
     struct buf text = BUF_INIT(1 << 20);
@@ -91,12 +101,9 @@ int workflow_verb_check(struct arena *arena, struct workflow_arguments *args)
     struct error error = ERROR_INIT;
     struct workflow_problems problems;
     struct workflow_document *document = NULL;
-    struct http_client *client = http_client_new();
+    struct http_client *client = workflow_client(args);
+    if (!client) return EXIT_FAILED;
     workflow_problems_init(&problems, arena);
-    if (!client) {
-        fprintf(stderr, "%s: the HTTP library cannot be initialised\n", workflow_command);
-        return EXIT_FAILED;
-    }
     args->options.transport = transport_over(client);
     enum status status = workflow_document_load(arena, args->file, &problems, &error, &document);
     if (status == STATUS_OK) status = workflow_check(arena, document, &args->options, &problems, &error);

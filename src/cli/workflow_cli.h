@@ -10,7 +10,7 @@
 enum workflow_format { FORMAT_TEXT, FORMAT_JSON, FORMAT_SARIF, FORMAT_SVG, FORMAT_MERMAID };
 
 struct workflow_arguments {
-    const char *verb, *file, *inputs_file, *credentials_file, *trace_file, *junit_file;
+    const char *verb, *file, *inputs_file, *credentials_file, *ca_file, *trace_file, *junit_file;
     struct workflow_options options; /* what can be taken over as it stands */
     struct workflow_input *inputs;
     struct workflow_server *servers;
@@ -24,6 +24,9 @@ struct workflow_arguments {
 extern const char workflow_command[]; /* "cairn workflow" */
 
 int workflow_no_memory(void);
+struct http_client;
+/* That trusts whom the arguments say. NULL, and that has been said, when there can be none. */
+struct http_client *workflow_client(const struct workflow_arguments *args) MUST_USE;
 void workflow_print_problems(const struct workflow_problems *problems);
 /* {"status", "workflows"?, "errors", "warnings"}: what is known without a run, of a document or of why there is none.
  */

@@ -196,11 +196,8 @@ static int run_all(struct arena *arena, struct workflow_arguments *args, const s
     struct progress progress;
     struct workflow_har har;
     struct workflow_result result;
-    struct http_client *client = http_client_new();
-    if (!client) {
-        fprintf(stderr, "%s: the HTTP library cannot be initialised\n", workflow_command);
-        return EXIT_FAILED;
-    }
+    struct http_client *client = workflow_client(args);
+    if (!client) return EXIT_FAILED;
     progress_init(&progress, stdout);
     workflow_har_init(&har, arena);
     bool shown = !args->json && !args->options.dry_run;
@@ -247,7 +244,7 @@ static void run_job(struct queue *queue, struct job *job)
     struct workflow_options options = queue->args->options;
     struct workflow_problems problems;
     struct workflow_document *document;
-    struct http_client *client = http_client_new();
+    struct http_client *client = workflow_client(queue->args);
     struct buf lines = BUF_INIT(OUTPUT_BYTES_MAX);
     job->arena = arena_new(queue->args->memory_bytes_max);
     workflow_problems_init(&problems, job->arena);

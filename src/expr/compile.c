@@ -420,6 +420,7 @@ static enum status compile(struct compiler *c, struct str text, const uint32_t *
     expr->columns = columns;
     expr->column_count = ast.column_count;
     expr->types = ast.root->types;
+    expr->keeps_numbers = ast.column_count == 1 && expr_column_of_numbers(ast.root);
     expr->register_count = c->column_count + c->temps_max;
     expr->unit_count = c->unit_count;
     expr->args_max = c->args_max;
@@ -480,6 +481,11 @@ enum expr_type expr_result_type(const struct expr *expr)
 bool expr_is_column(const struct expr *expr)
 {
     return expr->column_count == 1 && expr->program.step_count == 0 && expr->result == 0;
+}
+
+bool expr_keeps_numbers(const struct expr *expr)
+{
+    return expr->keeps_numbers;
 }
 
 bool expr_constant(const struct expr *expr, struct value *ret_value)

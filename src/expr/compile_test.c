@@ -172,6 +172,32 @@ static void small_arenas(void **unused)
     assert_true(succeeded);
 }
 
+static void keeps_numbers(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *text;
+        bool keeps;
+    } cases[] = {
+        {"properties['a']", true},
+        {"number(properties['a'])", true},
+        {"NUMBER(number(user['a']))", true},
+        {"number(properties['a'], 0)", false},
+        {"-properties['a']", false},
+        {"round(properties['a'])", false},
+        {"string(number(properties['a']))", false},
+        {"number(5)", false},
+        {"number(properties['a']['b'])", false},
+        {"if(true, properties['a'], properties['b'])", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct expr *expr;
+        struct error error = ERROR_INIT;
+        assert_int_equal(expr_compile(arena, str_of(cases[i].text), NULL, &error, &expr), STATUS_OK);
+        assert_int_equal(expr_keeps_numbers(expr), cases[i].keeps);
+    }
+}
+
 /* Errors name what they found and propose something. */
 static void hints(void **unused)
 {
@@ -224,6 +250,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(costly_constants, setup, teardown),
         cmocka_unit_test_setup_teardown(invalid_utf8, setup, teardown),
         cmocka_unit_test_setup_teardown(small_arenas, setup, teardown),
+        cmocka_unit_test_setup_teardown(keeps_numbers, setup, teardown),
         cmocka_unit_test_setup_teardown(hints, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,6 +84,12 @@ struct expr_state *expr_state_new(const struct expr *expr, size_t budget_bytes)
     return state;
 }
 
+void expr_state_watch(struct expr_state *state, expr_look_fn *look, const void *arg)
+{
+    state->context.look = look;
+    state->context.look_arg = arg;
+}
+
 void expr_state_free(struct expr_state *state)
 {
     if (!state) return;
@@ -345,6 +351,7 @@ static enum status run(struct expr_state *state, const struct vector *columns, s
     state->context.arena = state->scratch;
     state->context.status = STATUS_OK;
     state->context.work_left = EXPR_WORK_MAX;
+    state->context.look_at = EXPR_WORK_MAX - EXPR_LOOK_WORK;
     state->selection = &state->first;
     arena_reset(state->scratch);
     for (size_t i = 0; i < expr->column_count; i++) state->registers[i].vector = columns[i];

@@ -306,6 +306,58 @@ struct worker {
     unsigned wrong;
 };
 
+struct watcher {
+    unsigned looks, patience;
+};
+
+static enum status look(const void *arg, struct error *error)
+{
+    struct watcher *watcher = *(struct watcher *const *)arg;
+    if (watcher->looks++ < watcher->patience) return STATUS_OK;
+    return error_set(error, STATUS_CANCELLED, "enough");
+}
+
+/* What takes long asks whether to go on, many times in one vector, and ends when it is not to. */
+static void evaluations_are_watched(void **unused)
+{
+    (void)unused;
+    static const char *const slow[] = {"regex_match(properties[\"a\"], \"^.*a.*a.*a.*x$\")",
+                                       "regex_replace(properties[\"a\"], \"a.*a.*x\", \"b\") == \"c\""};
+    static struct value long_texts[ROWS];
+    uint8_t keep[ROWS];
+    struct error error = ERROR_INIT;
+    struct vector column = {.kind = VECTOR_FLAT, .count = ROWS, .values = long_texts};
+    struct watcher watcher = {0}, *watching = &watcher;
+    for (uint32_t row = 0; row < ROWS; row++)
+        long_texts[row] = value_str(arena_printf(arena, "%s%u", "aaaaaaaaaaaaaaaaaaaaaaaa", row));
+    for (size_t i = 0; i < sizeof slow / sizeof slow[0]; i++) {
+        struct expr_state *state = expr_state_new(compile(slow[i]), BUDGET_BYTES);
+        expr_state_watch(state, look, &watching);
+        memset(keep, 1, sizeof keep);
+        watcher = (struct watcher){.patience = UINT32_MAX};
+        assert_int_equal(expr_filter(state, &column, ROWS, &error, keep), STATUS_OK);
+        assert_true(watcher.looks >= 64);
+        for (uint32_t row = 0; row < ROWS; row++) assert_int_equal(keep[row], 0);
+        expr_state_free(state);
+
+        state = expr_state_new(compile(slow[i]), BUDGET_BYTES);
+        expr_state_watch(state, look, &watching);
+        memset(keep, 1, sizeof keep);
+        watcher = (struct watcher){.patience = 5};
+        assert_int_equal(expr_filter(state, &column, ROWS, &error, keep), STATUS_CANCELLED);
+        assert_string_equal(error.primary, "enough");
+        assert_int_equal(watcher.looks, 6);
+        for (uint32_t row = 0; row < ROWS; row++) assert_int_equal(keep[row], 1);
+        expr_state_free(state);
+    }
+    struct expr_state *state = expr_state_new(compile("len(properties[\"a\"]) > 3"), BUDGET_BYTES);
+    expr_state_watch(state, look, &watching);
+    watcher = (struct watcher){0};
+    assert_int_equal(expr_filter(state, &column, ROWS, &error, keep), STATUS_OK); /* done before it would ask */
+    assert_int_equal(watcher.looks, 0);
+    expr_state_free(state);
+}
+
 static void *evaluate_often(void *argument)
 {
     struct worker *worker = argument;
@@ -455,6 +507,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(joins_by_dictionary, setup, teardown),
         cmocka_unit_test_setup_teardown(no_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(budgets, setup, teardown),
+        cmocka_unit_test_setup_teardown(evaluations_are_watched, setup, teardown),
         cmocka_unit_test_setup_teardown(threads_share_an_expression, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

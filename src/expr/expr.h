@@ -94,6 +94,9 @@ const struct expr_column *expr_columns(const struct expr *expr, size_t *ret_coun
 enum expr_type expr_result_type(const struct expr *expr);
 /* True when the expression is its only column, as it comes. */
 bool expr_is_column(const struct expr *expr);
+/* True when in rows in which its only column has a number or nothing the expression is that column: the column itself, or
+ * number() of it, which is how clients write it. */
+bool expr_keeps_numbers(const struct expr *expr);
 /* True, and the value, when the expression needs no row: `on=undefined`, `true`, 1 + 1. */
 bool expr_constant(const struct expr *expr, struct value *ret_value);
 
@@ -101,6 +104,10 @@ bool expr_constant(const struct expr *expr, struct value *ret_value);
  * is the least. One state per thread. Never NULL. */
 struct expr_state *expr_state_new(const struct expr *expr, size_t budget_bytes);
 void expr_state_free(struct expr_state *state);
+/* Has evaluations ask every few milliseconds whether they are to go on: what `look` returns other than OK, they end
+ * with. A pattern that backtracks takes its time for a single vector. `arg` lives as long as the state. */
+typedef enum status expr_look_fn(const void *arg, struct error *error);
+void expr_state_watch(struct expr_state *state, expr_look_fn *look, const void *arg);
 
 /* Evaluates `rows` rows (at most VECTOR_ROWS_MAX). columns[i] belongs to expr_columns()[i] and has at least `rows`
  * rows.

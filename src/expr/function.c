@@ -97,7 +97,17 @@ struct value expr_apply(struct expr_call *call, const struct value *args, uint32
         expr_out_of_budget(call, "work");
         return value_absent();
     }
+    if (context->work_left < context->look_at) {
+        expr_look(context);
+        if (context->status != STATUS_OK) return value_absent();
+    }
     return mismatch ? value_absent() : call->function->run(call, args, count);
+}
+
+void expr_look(struct expr_context *context)
+{
+    context->look_at = context->work_left - EXPR_LOOK_WORK;
+    if (context->look && context->status == STATUS_OK) context->status = context->look(context->look_arg, context->error);
 }
 
 void expr_out_of_budget(struct expr_call *call, const char *what)

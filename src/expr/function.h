@@ -46,6 +46,9 @@ struct expr_context {
     const struct timezone_info *zone;
     int64_t now_ms;
     int64_t work_left;
+    int64_t look_at; /* with less work left it is asked again whether to go on */
+    expr_look_fn *look;
+    const void *look_arg;
     struct regex_cache *regexes; /* made when first needed */
 };
 
@@ -129,6 +132,10 @@ static inline uint16_t expr_accept(const struct function *function, uint32_t arg
 
 /* Calls a strict row: faults go up, values of types that are not accepted give undefined, work is charged. */
 struct value expr_apply(struct expr_call *call, const struct value *args, uint32_t count);
+
+#define EXPR_LOOK_WORK 16384 /* between looks: a millisecond or two */
+/* Asks whether to go on; the context may be failed afterwards. */
+void expr_look(struct expr_context *context);
 
 /* For rows' implementations. */
 void expr_out_of_budget(struct expr_call *call, const char *what);

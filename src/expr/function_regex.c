@@ -17,6 +17,7 @@
 #define PATTERN_BYTES_MAX EXPR_TEXT_MAX
 #define REPLACE_BYTES     8192u  /* subjects up to this size get the full number of steps for each match */
 #define COMPILE_WORK      1000   /* what compiling a pattern from the data costs */
+#define LOOK_MATCHES      8 /* one may take as long as a thousand calls of others: looks are so many apart */
 #define LIMIT_WORK        100000 /* what a match that ran into its limit costs */
 #define CACHE_ENTRIES     16u
 
@@ -144,6 +145,7 @@ static int match(struct expr_call *call, const struct value *args, struct regex_
     const pcre2_code *code = cache ? code_of(call, cache, value_text(args[1])) : NULL;
     if (!code) return PCRE2_ERROR_BADDATA;
     pcre2_set_match_limit(cache->context, MATCH_STEPS_MAX);
+    call->context->look_at += EXPR_LOOK_WORK / LOOK_MATCHES;
     int result = pcre2_match(code, bytes_of(value_text(args[0])), args[0].size, 0, 0, cache->data, cache->context);
     if (result < 0 && result != PCRE2_ERROR_NOMATCH) call->context->work_left -= LIMIT_WORK;
     *ret_cache = cache;
@@ -182,6 +184,7 @@ struct value expr_run_regex_replace(struct expr_call *call, const struct value *
     pcre2_set_match_limit(cache->context, (uint32_t)(steps > 500 ? steps : 500));
     uint32_t options = PCRE2_SUBSTITUTE_GLOBAL | PCRE2_SUBSTITUTE_UNKNOWN_UNSET | PCRE2_SUBSTITUTE_UNSET_EMPTY |
                        PCRE2_SUBSTITUTE_OVERFLOW_LENGTH;
+    call->context->look_at += EXPR_LOOK_WORK / LOOK_MATCHES;
     size_t size = s.size + replacement.size + 64; /* with the NUL that PCRE2 adds; most results fit */
     for (int attempt = 0; attempt < 2; attempt++) {
         if (size > EXPR_STRING_MAX) size = EXPR_STRING_MAX;

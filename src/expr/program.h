@@ -69,6 +69,7 @@ struct expr {
     uint32_t result; /* operand */
     uint16_t types;
     bool formula;
+    bool keeps_numbers; /* expr_keeps_numbers */
     const struct timezone_info *zone;
     int64_t now_ms;
     /* of a term that compares its only column with a number: see struct expr_term */
@@ -84,6 +85,8 @@ enum status expr_compile_part(struct arena *arena, struct str text, const struct
 uint32_t expr_term_count(const struct ast *ast);
 /* Makes one term the whole tree, with only the columns that it reads. */
 enum status expr_narrow(struct arena *arena, struct ast *ast, uint32_t term, struct error *error) MUST_USE;
+/* The column that a subtree is where that has a number or nothing, or NULL. */
+const struct node *expr_column_of_numbers(const struct node *node);
 void expr_find_comparison(const struct ast *ast, struct expr *expr);
 
 struct expr_context expr_context(const struct expr *expr);

@@ -77,6 +77,13 @@ static bool exact_double(struct value v, double *ret_number)
     return fabs(*ret_number) < 0x1p53;
 }
 
+const struct node *expr_column_of_numbers(const struct node *node)
+{
+    while (node->kind == NODE_CALL && node->count == 1 && str_is(str_of(node->function->name), "number"))
+        node = node->args[0];
+    return node->kind == NODE_COLUMN ? node : NULL;
+}
+
 void expr_find_comparison(const struct ast *ast, struct expr *expr)
 {
     static const struct {
@@ -90,13 +97,13 @@ void expr_find_comparison(const struct ast *ast, struct expr *expr)
     const struct node *root = ast->root;
     if (root->kind != NODE_CALL || !root->function->operator|| root->count != 2) return;
     const struct node *left = root->args[0], *right = root->args[1];
-    bool swapped = right->kind == NODE_COLUMN;
+    bool swapped = expr_column_of_numbers(right);
     if (swapped) {
         const struct node *other = left;
         left = right;
         right = other;
     }
-    if (left->kind != NODE_COLUMN || right->kind != NODE_CONSTANT || !exact_double(right->value, &expr->bound)) return;
+    if (!expr_column_of_numbers(left) || right->kind != NODE_CONSTANT || !exact_double(right->value, &expr->bound)) return;
     for (size_t i = 0; i < sizeof operators / sizeof *operators; i++) {
         if (str_eq(str_of(root->function->name), str_of(operators[i].name)))
             expr->comparison = swapped ? operators[i].swapped : operators[i].comparison;

@@ -36,6 +36,12 @@ static void test_conjunctions_are_cut(void **state)
     (void)expr_columns(terms[0].expr, &columns);
     assert_int_equal(columns, 2);
     assert_int_equal(terms[1].comparison, EXPR_EQUAL);
+    /* number() of a number is that number */
+    assert_int_equal(cut(arena, "number(properties[\"a\"]) > 5 and 7 > number(number(properties[\"a\"]))", &terms), 2);
+    assert_int_equal(terms[0].comparison, EXPR_GREATER);
+    assert_int_equal(terms[1].comparison, EXPR_LESS);
+    assert_int_equal(cut(arena, "number(properties[\"a\"], 9) > 5", &terms), 1);
+    assert_int_equal(terms[0].comparison, EXPR_NO_COMPARISON);
     arena_free(arena);
 }
 

@@ -19,6 +19,7 @@ enum {
 
 struct http_client {
     CURL *curl;
+    const char *ca_file; /* NULL: the system's list */
     char curl_text[CURL_ERROR_SIZE];
 };
 
@@ -66,6 +67,11 @@ void http_client_free(struct http_client *client)
     if (!client) return;
     curl_easy_cleanup(client->curl);
     free(client);
+}
+
+void http_client_trust(struct http_client *client, const char *ca_file)
+{
+    client->ca_file = ca_file;
 }
 
 struct str http_client_response_field(const struct http_client_response *response, const char *name)
@@ -297,6 +303,10 @@ static enum status hop_send(struct http_client *client, const struct hop *hop,
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, client->curl_text);
     curl_easy_setopt(curl, CURLOPT_URL, hop->url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (client->ca_file) {
+        curl_easy_setopt(curl, CURLOPT_CAINFO, client->ca_file);
+        curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+    }
     curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);

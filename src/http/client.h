@@ -5,7 +5,7 @@
  *
  * Ownership: the answer is in the caller's arena. Threads: one client, one thread at a time; different
  * clients are independent. Only http and https are spoken, also after redirects; certificates are checked
- * against the system's list.
+ * against the system's list, or the one that http_client_trust names.
  *
  * Errors: any answer of a server is a success, whatever its status. Otherwise
  *     STATUS_INVALID      the URL, the method or a field cannot be sent
@@ -36,8 +36,8 @@ struct http_client_request {
     uint64_t timeout_ms;       /* of the whole exchange, redirects included; 0: 30 s */
     size_t response_bytes_max; /* decompressed; 0: 64 MiB */
     unsigned redirects_max;    /* 0: a redirect is an answer like any other */
-    /* Takes the body of a 200 piece by piece, however long it is; response->body is empty then. Anything but OK ends the
-     * exchange and is returned. timeout_ms is how long it may take to connect, and to send no byte. NULL: none. */
+    /* Takes the body of a 200 piece by piece, however long it is; response->body is empty then. Anything but OK ends
+     * the exchange and is returned. timeout_ms is how long it may take to connect, and to send no byte. NULL: none. */
     enum status (*body_piece)(void *ctx, struct str piece, struct error *error);
     void *body_ctx;
 };
@@ -54,6 +54,9 @@ struct http_client_response {
 /* NULL when libcurl cannot be initialised. */
 struct http_client *http_client_new(void) MUST_USE;
 void http_client_free(struct http_client *client);
+/* From now on certificates are checked against those of a PEM file, in place of the system's list; NULL: the system's.
+ * The name must stay. A file that cannot be read fails the requests. */
+void http_client_trust(struct http_client *client, const char *ca_file);
 enum status http_client_send(struct http_client *client, const struct http_client_request *request, struct arena *arena,
                              struct error *error, struct http_client_response *ret_response) MUST_USE;
 /* The value of the first field of this name (any case), or STR_NULL. */

@@ -199,9 +199,8 @@ static bool is_device(const struct id_graph *graph, uint32_t id)
     return identity_is_device(id_graph_text(graph, id, room));
 }
 
-/* Only memory can refuse a link. It is in the log, and is made when that is read the next time. */
-static unsigned make(struct id_graph *graph, const struct link_request *request, uint32_t shown,
-                     enum id_link_kind kind)
+/* Only memory can refuse a link. The graph is torn then, which its owner sees. */
+static unsigned make(struct id_graph *graph, const struct link_request *request, uint32_t shown, enum id_link_kind kind)
 {
     struct id_source source = {kind, request->device, request->user, request->received_ms, request->event};
     enum status status = id_graph_link(graph, request->device, request->user, shown, &source);
@@ -275,7 +274,7 @@ static unsigned link_legacy(struct id_graph *graph, const struct link_request *r
     /* An alias of somebody who was deleted is free. */
     if (target && id_graph_person(graph, target)) return IDENTITY_REASON_NONE;
     enum status status = id_graph_name(graph, request->device, request->user, request->received_ms);
-    (void)status; /* as in make() */
+    (void)status; /* as for make() */
     return IDENTITY_REASON_NONE;
 }
 
@@ -325,7 +324,8 @@ size_t identity_explain(const struct id_graph *graph, const struct link_request 
     }
     struct buf text = BUF_INIT(LINK_TEXT_ROOM);
     describe(&text, graph, request, reason);
-    size_t size = buf_status(&text) == STATUS_OK ? utf8_cut(text.data ? text.data : "", text.size, IDENTITY_ID_BYTES_MAX) : 0;
+    size_t size =
+        buf_status(&text) == STATUS_OK ? utf8_cut(text.data ? text.data : "", text.size, IDENTITY_ID_BYTES_MAX) : 0;
     if (size) memcpy(room, text.data, size);
     buf_fini(&text);
     ret_properties[0] = (struct link_property){STR(ORIGINAL_REASON), name};

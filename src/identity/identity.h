@@ -16,9 +16,9 @@
  * So a cluster holds at most one user, and a device has a user exactly when it is not alone in its cluster.
  *
  * The original mode merges ids by three verbs, events of their own: `$identify` attaches an anonymous id (hexadecimal
- * digits and dashes) to an id that is identified, once; `$create_alias` links an alias, which may be one of one id only,
- * to that id; `$merge` links any two. A person has at most so many ids as the request says. A person is shown as the
- * first of its ids that was identified.
+ * digits and dashes) to an id that is identified, once; `$create_alias` links an alias, which may be one of one id
+ * only, to that id; `$merge` links any two. A person has at most so many ids as the request says. A person is shown as
+ * the first of its ids that was identified.
  *
  * The legacy mode knows `$create_alias` alone: from then on, events that come under the alias belong to the id that it
  * stands for. One step, once an alias, and nothing that was stored before changes.

@@ -300,8 +300,7 @@ static void test_first_write_wins(void **state)
     assert_int_equal(link_ids(IDENTITY_SIMPLIFIED, LINK_CREATE, device, first), 0);
     static const enum link_operation operations[] = {LINK_CREATE, LINK_ALIAS, LINK_MERGE};
     for (size_t i = 0; i < 3; i++)
-        assert_int_equal(link_ids(IDENTITY_SIMPLIFIED, operations[i], device, second),
-                         IDENTITY_REASON_ASSIGNED);
+        assert_int_equal(link_ids(IDENTITY_SIMPLIFIED, operations[i], device, second), IDENTITY_REASON_ASSIGNED);
     is_text(shown(device), "U1", "the device");
     is_text(shown(second), "U2", "the other user");
     assert_int_equal(id_graph_members(graph, id_graph_person(graph, device)), 2);

@@ -190,11 +190,14 @@ static void check_all(const struct sample *samples, size_t count)
                         .to_day = DAY0 + DAYS - 1,
                         .events = &name,
                         .event_count = 1,
-                        .limit = 60,
-                        .of = STR("properties[\"price\"]")};
+                        .limit = 60};
     for (unsigned i = 0; i < 24; i++) {
+        bool cast = i % 3 == 1; /* as clients write it */
+        plan.of = cast ? STR("number(properties[\"price\"])") : STR("properties[\"price\"]");
         plan.unit = i % 2 ? UNIT_DAY : UNIT_RANGE;
-        plan.where = i % 4 < 2 ? STR_NULL : STR("properties[\"price\"] > 1");
+        plan.where = i % 4 < 2 ? STR_NULL
+                     : cast    ? STR("number(properties[\"price\"]) > 1")
+                               : STR("properties[\"price\"] > 1");
         plan.measure = i < 4 ? MEASURE_SUM : i < 8 ? MEASURE_MEAN : MEASURE_PERCENTILE;
         plan.percentile = i < 8 ? 0 : percentiles[(i - 8) / 4];
         check_plan(&plan, samples, count, i % 3 == 2 ? 1 : 3);

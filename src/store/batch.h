@@ -73,8 +73,8 @@ struct batch {
 void batch_init(struct batch *batch, size_t size_max);
 void batch_fini(struct batch *batch);
 void batch_begin(struct batch *batch, uint64_t project, int64_t received_ms, enum identity_mode mode, unsigned flags);
-/* After batch_begin, in the original mode: how many ids a person may have. It stands in the record, so that replay gives
- * the same when the option has been changed. */
+/* After batch_begin, in the original mode: how many ids a person may have. It stands in the record, so that replay
+ * gives the same when the option has been changed. */
 static inline void batch_cluster_max(struct batch *batch, uint32_t cluster_max)
 {
     batch->cluster_max = cluster_max;
@@ -122,8 +122,8 @@ static inline MUST_USE enum status record_link(struct buf *record, uint64_t proj
     struct link_view link = {received_ms, (uint8_t)mode, (uint8_t)operation, 0, device, user};
     return record_link_view(record, project, &link);
 }
-/* An UNLINK record: takes the id out of its cluster (identity_unlink_fn in store.h). Carried out at its place in the log;
- * an id that is not linked then stays as it is. */
+/* An UNLINK record: takes the id out of its cluster (identity_unlink_fn in store.h). Carried out at its place in the
+ * log; an id that is not linked then stays as it is. */
 struct unlink_view {
     int64_t received_ms;
     uint8_t mode;

@@ -56,7 +56,7 @@ static void split(struct id_graph *graph, struct model *model, uint32_t id, int6
     }
     if (!stays) return;
     if (shown == id) shown = stays;
-    if (id_graph_split(graph, &id, 1, shown, time_ms) == STATUS_LIMIT) return;
+    if (id_graph_split(graph, &id, 1, shown, time_ms) == STATUS_CONFLICT) return;
     model->cluster[id] = fresh + 1;
     for (uint32_t i = 0; i < model->made_count; i++)
         if (model->made[i].a == id || model->made[i].b == id) model->made[i].counts = false;

@@ -5,11 +5,11 @@
  * is one addition to the bitmap, however many there are. Which numbers may stand for the person:
  *
  *   Let M be the ids of a cluster at the order's place L in the log. A row is stored under the number of its id's
- *   cluster as of some earlier moment, and clusters only grow, but for splits. So for sections written with links up to L, "stored
- * under a number in M" and "its id is in M" are the same, for the number of a cluster is one of its ids.
+ *   cluster as of some earlier moment, and clusters only grow, but for splits. So for sections written with links up to
+ * L, "stored under a number in M" and "its id is in M" are the same, for the number of a cluster is one of its ids.
  *
- *   That is not so for ids of a cluster that was split before L: what they left behind lies under numbers of others. For
- *   these L counts as 0: the sections up to it have every row under its own id.
+ *   That is not so for ids of a cluster that was split before L: what they left behind lies under numbers of others.
+ * For these L counts as 0: the sections up to it have every row under its own id.
  *
  *   A section that was folded with links after L (replay after a crash meets such, and so does a delete that could not
  *   be carried out at first because the disk failed) may hold M's rows under a foreign number, and others' under M's.

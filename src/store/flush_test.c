@@ -101,7 +101,8 @@ static void apply(struct world *w, uint32_t count)
     struct reader reader = reader_of(str_from(frame->data, bytes.size));
     struct record record;
     assert_int_equal(record_next(&reader, &record), STATUS_OK);
-    assert_int_equal(project_apply_events(w->project, &w->context, frame, record.body, w->lsn, w->arena, &(struct profile_merges){0}, &error),
+    assert_int_equal(project_apply_events(w->project, &w->context, frame, record.body, w->lsn, w->arena,
+                                          &(struct profile_merges){0}, &error),
                      STATUS_OK);
     arena_reset(w->arena);
     w->lsn += bytes.size;

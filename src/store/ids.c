@@ -6,19 +6,19 @@
  * applier's own. weight[] has two uses: a person has rows, and a number that was taken away has somebody who absorbed
  * it.
  *
- * Splits. Rows lie under the numbers of their persons, so a cluster that falls apart leaves rows of several persons under
- * the numbers it has had. Giving one part the old number would make that number mean different things in different
- * sections. So every part gets a new one: a bare number, which takes an entry of its own in all arrays but has no text
- * and no slot. The old number is taken away by the links of the split, one for each part, as a merge would have done;
- * whoever knows that its rows moved looks for their new persons, and finds these numbers mixed: then the id of each row
- * tells. All numbers of the cluster are, those that it absorbed long ago as well.
+ * Splits. Rows lie under the numbers of their persons, so a cluster that falls apart leaves rows of several persons
+ * under the numbers it has had. Giving one part the old number would make that number mean different things in
+ * different sections. So every part gets a new one: a bare number, which takes an entry of its own in all arrays but
+ * has no text and no slot. The old number is taken away by the links of the split, one for each part, as a merge would
+ * have done; whoever knows that its rows moved looks for their new persons, and finds these numbers mixed: then the id
+ * of each row tells. All numbers of the cluster are, those that it absorbed long ago as well.
  *
  * Invariants
  *   1. person[id] is a member of id's cluster, the same for all members; person[p] == p exactly for such p. Of a
  *      forgotten cluster it is 0 for all members, and stays.
  *   2. Following next[] from any id visits its cluster and returns. There is an id in it that is not bare.
- *   3. The number that absorbed another has at least its weight at that time, so chains of them are logarithmic, but for
- *      splits, which add one number each and are counted (ID_HISTORY_SPLIT_MAX).
+ *   3. The number that absorbed another has at least its weight at that time, so chains of them are logarithmic, but
+ * for splits, which add one number each and are counted (ID_HISTORY_SPLIT_MAX).
  *   4. A person that is not touched, nor being saved, weighs what the catalog says.
  *   5. A number is a person's from when it is given out, or (an id that is new) from its first use, until one link, or
  *      the links of one split, take it away; it is never a person's again.
@@ -264,6 +264,17 @@ enum status id_relabel(struct id_graph *graph, struct link link)
     return STATUS_OK;
 }
 
+bool id_graph_is_torn(const struct id_graph *graph)
+{
+    return graph->torn;
+}
+
+enum status id_torn_unless(struct id_graph *graph, enum status status)
+{
+    graph->torn |= status != STATUS_OK;
+    return status;
+}
+
 static enum status apply_link(struct id_graph *graph, struct link link, const struct id_source *source)
 {
     if (link.moved) {
@@ -302,12 +313,13 @@ enum status id_graph_link(struct id_graph *graph, uint32_t a, uint32_t b, uint32
     uint32_t x = id_graph_person(graph, a), y = id_graph_person(graph, b);
     if (x == y) {
         if (id_graph_shown(graph, x) == shown && !is_news(graph, source)) return STATUS_OK;
-        return apply_link(graph, (struct link){x, 0, shown}, source);
+        return id_torn_unless(graph, apply_link(graph, (struct link){x, 0, shown}, source));
     }
     int more = graph->weight[x] != graph->weight[y] ? (graph->weight[x] > graph->weight[y] ? 1 : -1)
                                                     : compare_members(graph, x, y);
     bool x_heavier = more ? more > 0 : x < y;
-    return apply_link(graph, (struct link){x_heavier ? x : y, x_heavier ? y : x, shown}, source);
+    struct link link = {x_heavier ? x : y, x_heavier ? y : x, shown};
+    return id_torn_unless(graph, apply_link(graph, link, source));
 }
 
 enum status id_forgotten_grow(struct id_graph *graph, uint32_t count)

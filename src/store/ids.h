@@ -78,6 +78,11 @@ struct id_source {
     uint32_t event;  /* EVENT: the number of its name, plus 1; 0: unknown */
 };
 
+/* Memory ran out in the middle of a change, so the graph is neither what it was nor what it was to be. Links, names and
+ * splits that return LIMIT leave it so. Its owner has to give it up: the log, from which it can be made anew, is what
+ * counts. */
+bool id_graph_is_torn(const struct id_graph *graph);
+
 /* Makes one cluster of the two persons of a and b, shown as id `shown`. Without effect but for `shown` when they are
  * one already; what IDENTIFY and ALIAS say of source->a is noted in any case. source may be NULL. */
 enum status id_graph_link(struct id_graph *graph, uint32_t a, uint32_t b, uint32_t shown,
@@ -91,8 +96,8 @@ enum status id_graph_name(struct id_graph *graph, uint32_t id, uint32_t target, 
 
 /* Takes ids out of their cluster: each of the `count` is alone from now on, the others stay together and are shown as
  * `shown`, one of them. `leaving` ascends, all are of one cluster, and at least one id stays. What was noted of the
- * leaving ones is forgotten. LIMIT, without effect, when the numbers that one of the cluster's ids has had would become
- * too many, or memory refuses. */
+ * leaving ones is forgotten. CONFLICT, without effect, when the numbers that one of the cluster's ids has had, or all
+ * numbers, would become too many. */
 enum status id_graph_split(struct id_graph *graph, const uint32_t *leaving, uint32_t count, uint32_t shown,
                            int64_t time_ms) MUST_USE;
 
@@ -120,8 +125,9 @@ struct id_mark {
     uint32_t ids, links, forgotten;
 };
 struct id_mark id_graph_mark(const struct id_graph *graph);
-/* Appends, as blocks of `project`, the ids, links (with their sources) and forgotten ones after `from`, and what those persons weigh whose
- * weight has changed; from the very beginning, all. Followed by one of the next two, before it is called again. */
+/* Appends, as blocks of `project`, the ids, links (with their sources) and forgotten ones after `from`, and what those
+ * persons weigh whose weight has changed; from the very beginning, all. Followed by one of the next two, before it is
+ * called again. */
 void id_graph_save(struct id_graph *graph, struct id_mark from, uint64_t project, struct catalog_out *out);
 /* It counts: what came before `mark`, which was taken with it, needs not be saved again. */
 void id_graph_saved(struct id_graph *graph, struct id_mark mark);

@@ -64,7 +64,7 @@ struct id_graph {
     struct cow32 left, right, made; /* index link: its source, packed (ids_source.c) ... */
     struct cow32 named;             /* ... but for the name of the event */
     struct cow32 alias; /* index id, as far as there are any: whose alias it is, with NAME_BIT when not linked; or 0 */
-    struct cow32 mixed;             /* bits by number, 32 a word, as far as there are any */
+    struct cow32 mixed; /* bits by number, 32 a word, as far as there are any */
     uint32_t *next;
     /* of a person: rows; of a number that was taken away: by which one, or SPLIT_BIT and the split; of a forgotten
      * person: itself */
@@ -81,7 +81,7 @@ struct id_graph {
     uint32_t first_link, link_capacity;
     uint32_t *forgotten; /* ids, in the order in which they were */
     uint32_t forgotten_count, forgotten_capacity;
-    bool forgot_texts;
+    bool forgot_texts, torn;
     struct os_rwlock lock; /* slots: the applier writes, id_view_find reads */
 };
 
@@ -111,6 +111,8 @@ enum status id_arrays_grow(struct id_graph *graph, size_t more) MUST_USE;
 enum status id_forgotten_grow(struct id_graph *graph, uint32_t count) MUST_USE;
 /* The next number, for this text; "" is a bare one, which nobody finds. */
 enum status id_append(struct id_graph *graph, const struct id_form *form, uint32_t *ret_id) MUST_USE;
+/* The graph is torn unless `status`, which is returned, is OK. */
+enum status id_torn_unless(struct id_graph *graph, enum status status) MUST_USE;
 enum status id_log_link(struct id_graph *graph, struct link link, const struct id_source *source) MUST_USE;
 /* Makes the moved one's ids the survivor's; weights are the caller's. */
 enum status id_relabel(struct id_graph *graph, struct link link) MUST_USE;

@@ -85,5 +85,5 @@ enum status id_graph_name(struct id_graph *graph, uint32_t id, uint32_t target, 
 {
     if (id_graph_stands_for(graph, id) == target) return STATUS_OK;
     struct id_source source = {target ? ID_LINK_NAME : ID_LINK_SPLIT, id, target, time_ms, 0};
-    return id_log_link(graph, (struct link){0}, &source);
+    return id_torn_unless(graph, id_log_link(graph, (struct link){0}, &source));
 }

@@ -153,15 +153,12 @@ static enum status log_split(struct id_graph *graph, uint32_t number, uint32_t r
     return cow32_set(&graph->shown, rest, shown);
 }
 
-enum status id_graph_split(struct id_graph *graph, const uint32_t *leaving, uint32_t count, uint32_t shown,
-                           int64_t time_ms)
+static enum status split(struct id_graph *graph, const uint32_t *leaving, uint32_t count, uint32_t shown,
+                         int64_t time_ms)
 {
-    assert(count && shown);
     uint32_t number = id_graph_person(graph, leaving[0]), rest = graph->count + 1;
     struct id_form bare;
     id_form_make(STR(""), &bare);
-    if (graph->count >= ID_MAX - count - 1 || !have_room(graph, number)) return STATUS_LIMIT;
-    assert(id_graph_person(graph, shown) == number && place_of(leaving, count, shown) == count);
     for (uint32_t i = 0; i <= count; i++) {
         uint32_t given;
         TRY(id_append(graph, &bare, &given));
@@ -173,4 +170,14 @@ enum status id_graph_split(struct id_graph *graph, const uint32_t *leaving, uint
     graph->weight[rest] = weight;
     bit_set(graph->touched, rest);
     return log_split(graph, number, rest, leaving, count, shown, time_ms);
+}
+
+enum status id_graph_split(struct id_graph *graph, const uint32_t *leaving, uint32_t count, uint32_t shown,
+                           int64_t time_ms)
+{
+    assert(count && shown);
+    uint32_t number = id_graph_person(graph, leaving[0]);
+    if (graph->count >= ID_MAX - count - 1 || !have_room(graph, number)) return STATUS_CONFLICT;
+    assert(id_graph_person(graph, shown) == number && place_of(leaving, count, shown) == count);
+    return id_torn_unless(graph, split(graph, leaving, count, shown, time_ms));
 }

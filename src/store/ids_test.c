@@ -406,7 +406,8 @@ static void many_ids(void **state)
         if (i % 4 == 2) size = (uint32_t)snprintf(text, 48, "$device:%08x-0000-0000-0000-%012u", i, i);
         assert_int_equal(id_graph_intern(graph, str_from(text, size), &id), STATUS_OK);
         assert_int_equal(id, i);
-        if (i % 3 == 0) assert_int_equal(id_graph_link(graph, id, 1 + (uint32_t)(hash_u64(i, 1) % i), id, NULL), STATUS_OK);
+        if (i % 3 == 0)
+            assert_int_equal(id_graph_link(graph, id, 1 + (uint32_t)(hash_u64(i, 1) % i), id, NULL), STATUS_OK);
         if (i % 150000 == 0) save(graph, &saves, &mark);
     }
     save(graph, &saves, &mark);
@@ -503,8 +504,8 @@ static void splits_part_people(void **state)
                 uint32_t stays = 0, fresh = 1;
                 for (uint32_t i = 1; i <= FEW; i++) stays = i != a && cluster[i] == cluster[a] ? i : stays;
                 enum status status = id_graph_split(graph, &ids[a], 1, ids[stays], 0);
-                refused += status == STATUS_LIMIT;
-                if (status == STATUS_LIMIT) continue;
+                refused += status == STATUS_CONFLICT;
+                if (status == STATUS_CONFLICT) continue;
                 for (bool used = true; used; fresh += used) {
                     used = false;
                     for (uint32_t i = 1; i <= FEW; i++) used |= i != a && cluster[i] == fresh;
@@ -557,7 +558,7 @@ static void splits_have_an_end(void **state)
         assert_int_equal(id_graph_link(graph, a, b, b, NULL), STATUS_OK);
         status = id_graph_split(graph, &a, 1, b, 0);
     }
-    assert_int_equal(status, STATUS_LIMIT);
+    assert_int_equal(status, STATUS_CONFLICT);
     assert_true(rounds > 50);
     assert_int_equal(id_graph_person(graph, a), id_graph_person(graph, b));
     assert_int_equal(id_graph_members(graph, id_graph_person(graph, a)), 2);

@@ -331,8 +331,8 @@ static void *copy(struct arena *arena, const void *from, size_t count, size_t si
 const char *inspect_catalog_kind(unsigned kind)
 {
     static const char *const names[CATALOG_KINDS] = {
-        [CATALOG_EVENTS] = "event_names", [CATALOG_PROPERTIES] = "property_names", [CATALOG_IDS] = "ids",
-        [CATALOG_LINKS] = "links",        [CATALOG_WEIGHTS] = "weights",           [CATALOG_FORGOTTEN] = "forgotten",
+        [CATALOG_EVENTS] = "event_names",   [CATALOG_PROPERTIES] = "property_names", [CATALOG_IDS] = "ids",
+        [CATALOG_LINKS] = "links",          [CATALOG_WEIGHTS] = "weights",           [CATALOG_FORGOTTEN] = "forgotten",
         [CATALOG_SOURCES] = "link_sources",
     };
     return names[kind];

@@ -205,7 +205,7 @@ static enum status begin_runs(struct batch *b, uint32_t event_id)
             if (core.inserts[i].type != VALUE_STRING && core.inserts[i].type != VALUE_INT)
                 return error_set(m->error, STATUS_CORRUPT, "a column chunk is malformed");
         }
-        struct section_rows part = {unit->to - unit->from, core.persons + at, core.ids + at,  core.times + at,
+        struct section_rows part = {unit->to - unit->from, core.persons + at, core.ids + at,   core.times + at,
                                     core.received + at,    core.inserts + at, core.flags + at, NULL};
         enum status status = section_builder_run(m->windows[unit->window].builder, event_id, &part);
         if (status == STATUS_LIMIT) return merge_no_memory(m->error);

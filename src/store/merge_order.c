@@ -23,7 +23,7 @@ struct cursor { /* over an input's list of persons */
     bool resolves; /* persons may have moved */
     uint32_t times_vector, ids_vector;
     int64_t *persons, *lengths, *times, *ids; /* a vector of each; ids: NULL until one is asked for */
-    uint64_t *dead;                     /* bits by row; NULL: none */
+    uint64_t *dead;                           /* bits by row; NULL: none */
     uint16_t *windows;
 };
 

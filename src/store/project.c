@@ -372,6 +372,7 @@ static enum status make_link(struct project *project, const struct project_conte
     uint32_t a = id_graph_person(ids, request->device), b = id_graph_person(ids, request->user);
     uint32_t before[2] = {id_graph_shown(ids, a), id_graph_shown(ids, b)};
     *ret_reason = context->options->link(ids, request);
+    if (id_graph_is_torn(ids)) return STATUS_LIMIT;
     if (request->mode != IDENTITY_ORIGINAL || a == b) return STATUS_OK;
     uint32_t person = id_graph_person(ids, request->device), shown = id_graph_shown(ids, person);
     if (person != id_graph_person(ids, request->user)) return STATUS_OK;
@@ -383,8 +384,8 @@ static enum status make_link(struct project *project, const struct project_conte
         TRY(copy_text(arena, id_graph_text(ids, shown, room), &merge.to));
         if (merges->count == merges->capacity) {
             size_t capacity = merges->capacity ? merges->capacity * 2 : 16;
-            struct profile_merge *grown = arena_realloc(arena, merges->items, merges->capacity * sizeof *grown,
-                                                        capacity * sizeof *grown);
+            struct profile_merge *grown =
+                arena_realloc(arena, merges->items, merges->capacity * sizeof *grown, capacity * sizeof *grown);
             if (!grown) return STATUS_LIMIT;
             merges->items = grown;
             merges->capacity = capacity;
@@ -547,8 +548,9 @@ enum status project_apply_unlink(struct project *project, struct project_context
     if (unlink_open(body, &unlink) != STATUS_OK) return error_set(error, STATUS_CORRUPT, "malformed unlink record");
     uint32_t id = id_graph_find(project->ids, unlink.id);
     if (!id || !context->options->unlink) return STATUS_OK;
+    enum status status = context->options->unlink(project->ids, unlink.mode, id, unlink.received_ms);
+    if (status == STATUS_LIMIT) return error_set(error, status, "out of memory while taking an id out of its person's");
     /* Refused, it is without effect: whoever asked sees that the id is linked still. */
-    (void)context->options->unlink(project->ids, unlink.mode, id, unlink.received_ms);
     project->changed = true;
     return STATUS_OK;
 }

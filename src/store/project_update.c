@@ -248,8 +248,8 @@ static enum status copy_value(struct arena *arena, struct value value, size_t *b
     return copy.data && value_decode(&reader, ret_copy) == STATUS_OK ? STATUS_OK : STATUS_LIMIT;
 }
 
-/* Both rows have properties that the store has numbered. The values of both are copied: writing the one and removing the
- * other gives back the memory that they lie in. */
+/* Both rows have properties that the store has numbered. The values of both are copied: writing the one and removing
+ * the other gives back the memory that they lie in. */
 static enum status add_properties(struct profile_row *row, const struct profile_row *from,
                                   const struct update_limits *limits, struct arena *arena, uint32_t *ret_left_out)
 {

@@ -18,7 +18,8 @@ static int by_number(const void *a, const void *b)
     return by_u32(&((const struct person_number *)a)->number, &((const struct person_number *)b)->number);
 }
 
-/* Numbers as they are found. Where clusters were split, several have absorbed the same number: that is followed once. */
+/* Numbers as they are found. Where clusters were split, several have absorbed the same number: that is followed once.
+ */
 struct found {
     const struct id_view *ids;
     struct arena *arena;

@@ -37,8 +37,8 @@ struct link_request {
     int64_t received_ms;
 };
 typedef unsigned (*identity_link_fn)(struct id_graph *graph, const struct link_request *request);
-/* Takes an id out of its person's ids. NOT_FOUND when it is not linked, LIMIT when it was too often: both without
- * effect. */
+/* Takes an id out of its person's ids. NOT_FOUND when it is not linked, CONFLICT when it was too often: both
+ * without effect. LIMIT: out of memory. */
 typedef enum status (*identity_unlink_fn)(struct id_graph *graph, enum identity_mode mode, uint32_t id,
                                           int64_t received_ms);
 /* The properties that say of an event why its link was not made; texts are static or in `room`. */
@@ -48,7 +48,8 @@ struct link_property {
     struct str name, text;
 };
 typedef size_t (*identity_explain_fn)(const struct id_graph *graph, const struct link_request *request, unsigned reason,
-                                      char room[LINK_TEXT_ROOM], struct link_property ret_properties[LINK_PROPERTIES_MAX]);
+                                      char room[LINK_TEXT_ROOM],
+                                      struct link_property ret_properties[LINK_PROPERTIES_MAX]);
 
 /* What the profile floor tells the store: how an update changes a profile (profile_row.h). */
 struct update_view;
@@ -182,8 +183,8 @@ void snapshot_match_ids(const struct snapshot *snapshot, const struct snapshot *
 struct str snapshot_id_text(const struct snapshot *snapshot, uint32_t id, char room[ID_TEXT_ROOM]);
 /* The texts of these ids will be asked for soon: has them fetched into the processor's cache. */
 void snapshot_expect_id_texts(const struct snapshot *snapshot, const uint32_t *ids, size_t count);
-/* The cluster's number. Of the number under which a row is stored: right unless snapshot_is_mixed says of it that rows of
- * several persons are stored there, since somebody was taken out of a cluster; then it is that of the row's id. */
+/* The cluster's number. Of the number under which a row is stored: right unless snapshot_is_mixed says of it that rows
+ * of several persons are stored there, since somebody was taken out of a cluster; then it is that of the row's id. */
 uint32_t snapshot_person(const struct snapshot *snapshot, uint32_t id);
 bool snapshot_is_mixed(const struct snapshot *snapshot, uint32_t number);
 bool snapshot_any_mixed(const struct snapshot *snapshot);

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-
 /* The rule of the simplified mode in small: a device belongs to the first user. */
 static unsigned link_rule(struct id_graph *graph, const struct link_request *request)
 {

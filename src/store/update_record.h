@@ -18,7 +18,8 @@ struct update_limits {
 };
 
 #define UPDATE_LITERAL 1 /* flags: the id is the profile's key as it stands, whoever it belongs to */
-#define UPDATE_ADOPT   2 /* `operations` is the key of another profile, which becomes part of this one; made by the store */
+#define UPDATE_ADOPT                                                                                                   \
+    2 /* `operations` is the key of another profile, which becomes part of this one; made by the store */
 
 struct update_view {
     uint64_t received_ms;

@@ -216,16 +216,6 @@ enum status expression_parse(struct str text, enum expression_place place, struc
     return STATUS_OK;
 }
 
-bool expression_intended(struct str text)
-{
-    static const char *const roots[] = {"$request.",   "$response.",           "$inputs.",    "$outputs.", "$steps.",
-                                        "$workflows.", "$sourceDescriptions.", "$components."};
-    for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
-        if (str_starts(text, str_of(roots[i]))) return true;
-    }
-    return str_is(text, "$url") || str_is(text, "$method") || str_is(text, "$statusCode");
-}
-
 const struct json *expression_access(const struct json *value, struct str path)
 {
     while (value && path.size) {

@@ -58,8 +58,6 @@ enum expression_place {
  * of `text`. */
 enum status expression_parse(struct str text, enum expression_place place, struct error *error,
                              struct expression *ret_expression, size_t *ret_size) MUST_USE;
-/* True when `text` is, or clearly was meant to be, an expression: it begins with `$` and a root's name. */
-bool expression_intended(struct str text);
 
 /* What an evaluation can see. NULL or zero where there is nothing yet. */
 struct expression_context {

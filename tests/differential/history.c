@@ -106,8 +106,10 @@ void history_init(struct history *history, struct generator *g, bool large)
         for (unsigned links = generate_once_in(g, 4) ? 1 + generate_below(g, 3) : 0; links; links--)
             *add(history, &capacity) = link_step(g);
         if (generate_once_in(g, 4))
-            *add(history, &capacity) = (struct step){
-                .kind = STEP_UNLINK, .user = g->verbs ? generate_id(g) : generate_once_in(g, 3) ? generate_user(g) : generate_device(g)};
+            *add(history, &capacity) = (struct step){.kind = STEP_UNLINK,
+                                                     .user = g->verbs                 ? generate_id(g)
+                                                             : generate_once_in(g, 3) ? generate_user(g)
+                                                                                      : generate_device(g)};
         for (unsigned profiles = generate_below(g, g->users > 4 ? 3 : 8); profiles; profiles--)
             *add(history, &capacity) = profile_step(g, history->arena, received_ms + b * 1000);
         if (generate_once_in(g, 3)) *add(history, &capacity) = groups_step(g, history->arena, received_ms + b * 1000);

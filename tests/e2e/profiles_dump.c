@@ -1,7 +1,7 @@
 /*
  * profiles_dump DIRECTORY PROJECT: the profiles of a project as JSON, an object a line, ordered: {"event", "id",
- * "properties"}. The directory must not be in use. For profiles.test.mjs, which compares what a server was told with what
- * it has.
+ * "properties"}. The directory must not be in use. For profiles.test.mjs, which compares what a server was told with
+ * what it has.
  */
 #include "identity/identity.h"
 #include "os/fs.h"

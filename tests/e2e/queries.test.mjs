@@ -128,6 +128,78 @@ test('bad requests about queries', async () => {
   assert.equal((await request('/api/app/queries', { method: 'DELETE', headers })).status, 405);
 });
 
+test('every report is listed while it runs, and stopped', async () => {
+  const dates = { from_date: day(-1), to_date: day(1) };
+  const { results: funnel } = (
+    await world.server.request(`/api/app/projects/${world.project.project_id}/funnels`, {
+      method: 'POST',
+      headers: { Authorization: world.authorization, 'Content-Type': 'application/json' },
+      body: JSON.stringify({ name: freshName(), steps: [{ event: 'Big' }, { event: 'Big' }] }),
+    })
+  ).json();
+  for (let from = 0; from < 20_000; from += 2000) {
+    const people = Array.from({ length: 2000 }, (_, i) => ({ $token: world.token, $distinct_id: `u${from + i}`, $set: { text: `${'a'.repeat(50)}${from + i}` } }));
+    const engage = await world.server.request('/engage', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(people),
+    });
+    assert.equal(engage.text, '1');
+  }
+  const reports = {
+    segmentation: { event: 'Big', on: 'properties["text"]', ...dates },
+    'segmentation/numeric': { event: 'Big', on: '1', buckets: 3, ...dates },
+    'segmentation/sum': { event: 'Big', on: '1', ...dates },
+    'segmentation/average': { event: 'Big', on: '1', ...dates },
+    'segmentation/multiseg': { event: 'Big', outer: '1', inner: '2', ...dates },
+    funnels: { funnel_id: funnel.id, ...dates },
+    retention: { retention_type: 'birth', born_event: 'Big', event: 'Big', ...dates },
+    'retention/addiction': { event: 'Big', unit: 'week', addiction_unit: 'day', ...dates },
+    engage: {},
+    'engage/stats': { action: 'count()' },
+    'engage/properties': {},
+    export: { from_date: day(-1), to_date: day(0) },
+  };
+  for (const [path, params] of Object.entries(reports)) {
+    const where = slow();
+    const target = `/api/2.0/${path}?${query({ project_id: world.project.project_id, where, ...params })}`;
+    const answer = world.server.request(target, { headers: { Authorization: world.authorization } });
+    const found = await seen((one) => one.endpoint === `/api/2.0/${path}` && one.parameters.where === where);
+    assert.equal((await stop(found.id)).status, 200, path);
+    const { status, text } = await answer;
+    assert.equal(status, 503, `${path}: ${text.slice(0, 300)}`);
+    assert.match(JSON.parse(text).error, /stopped/, path);
+    await gone(found.id);
+  }
+});
+
+test('a time limit holds for every report', async () => {
+  const dates = { from_date: day(-1), to_date: day(1) };
+  const reports = {
+    segmentation: { event: 'Big', ...dates },
+    'segmentation/sum': { event: 'Big', on: 'number(properties["text"])', ...dates },
+    retention: { retention_type: 'birth', born_event: 'Big', event: 'Big', ...dates },
+    'retention/addiction': { event: 'Big', unit: 'week', addiction_unit: 'day', ...dates },
+    engage: {},
+  };
+  for (const [path, params] of Object.entries(reports)) {
+    const target = `/api/2.0/${path}?${query({ project_id: world.project.project_id, where: slow(), timeout_ms: 60, ...params })}`;
+    const { status, text } = await world.server.request(target, { headers: { Authorization: world.authorization } });
+    assert.ok(status === 504 || status === 503, `${path}: ${status} ${text.slice(0, 300)}`);
+  }
+});
+
+test('answers count until their clients have taken them', async () => {
+  const target = `/api/2.0/segmentation?${query({ project_id: world.project.project_id, event: 'Big', from_date: day(-1), to_date: day(1), unit: 'hour', on: 'properties["text"]', limit: 10000 })}`;
+  const outgoing = http.request(world.url + target, { headers: { Authorization: world.authorization } }, (incoming) => incoming.pause());
+  outgoing.on('error', () => {});
+  outgoing.end();
+  for (const end = Date.now() + 30_000; (await list()).server.answers_bytes < 10_000_000; await sleep(10)) assert.ok(Date.now() < end);
+  assert.deepEqual((await list()).results, [], 'the query itself is over');
+  outgoing.destroy();
+  for (const end = Date.now() + 30_000; (await list()).server.answers_bytes > 0; await sleep(10)) assert.ok(Date.now() < end);
+});
+
 // An export whose client reads nothing: its answer is far larger than what fits between the two.
 function slowExport() {
   const target = `/api/2.0/export?${query({ project_id: world.project.project_id, from_date: day(-1), to_date: day(0) })}`;

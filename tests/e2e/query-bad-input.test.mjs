@@ -182,7 +182,15 @@ const endpoints = {
   },
   '/events/top': { takes: { project_id: project, type, limit }, fine: () => ({}), rangeless: true },
   '/events/names': {
-    takes: { project_id: project, type, limit, from_date: either, to_date: either },
+    takes: {
+      project_id: project,
+      type,
+      limit,
+      from_date: either,
+      to_date: either,
+      unit: units,
+      interval: number(1, 100_000),
+    },
     fine: () => ({}),
   },
   '/events/properties': {
@@ -190,11 +198,19 @@ const endpoints = {
     fine: () => ({ event: names.view, name: 'n', values: '["1","three"]' }),
   },
   '/events/properties/top': {
-    takes: { project_id: project, event: names_, limit, from_date: either, to_date: either },
+    takes: {
+      project_id: project,
+      event: names_,
+      limit,
+      from_date: either,
+      to_date: either,
+      unit: units,
+      interval: number(1, 100_000),
+    },
     fine: () => ({ event: names.view }),
   },
   '/events/properties/values': {
-    takes: { project_id: project, event: names_, name: needed(name), limit },
+    takes: { project_id: project, event: names_, name: needed(name), limit, interval: number(1, 100_000) },
     fine: () => ({ event: names.view, name: 'n' }),
     rangeless: true,
   },
@@ -380,7 +396,7 @@ const refused = (answer, pattern) => {
 
 test('a hundred years in small steps are refused, in large ones answered', async () => {
   for (const [path, { takes }] of Object.entries(endpoints)) {
-    if (!takes.from_date || !takes.unit) continue;
+    if (!takes.from_date || !takes.unit || takes.from_date.together) continue;
     const smallest = takes.unit.values[0];
     const fine = { ...fineOf(path), ...hundred_years };
     const answer = await ask(path, { ...fine, unit: smallest }, { what: `a hundred years by ${smallest}` });
@@ -399,6 +415,19 @@ test('a hundred years in small steps are refused, in large ones answered', async
   const past = { ...hundred_years, to_date: range.to_date };
   assert.equal((await ask('/export', { ...fineOf('/export'), ...past })).status, 200);
   refused(await ask('/export', { ...fineOf('/export'), to_date: date(9) }), /to_date cannot be later than today/);
+});
+
+test('the last hundred thousand units', async () => {
+  for (const [path, { takes }] of Object.entries(endpoints)) {
+    if (!takes.unit || !takes.interval || path === '/funnels') continue;
+    for (const unit of takes.unit.values) {
+      const params = { ...fineOf(path), from_date: undefined, to_date: undefined, unit, interval: 100_000 };
+      const answer = await ask(path, params, { what: `100000 units, ${unit}` });
+      if (answer.status !== 200) refused(answer, /range|interval|memory|larger than/);
+      const one = await ask(path, { ...params, interval: 1 }, { what: `1 unit, ${unit}` });
+      assert.equal(one.status, 200, one.place);
+    }
+  }
 });
 
 test('dates that are none, or the wrong way round', async () => {

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import http from 'node:http';
+import https from 'node:https';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { binary, cairn, cairnAsync, day, freshName, repository, seedsFolder, temporaryDirectory, World } from './harness.mjs';
@@ -683,6 +684,33 @@ test('credentials from a file that only its owner may read, for their host', asy
       assert.ok(!bad.stderr.includes('k1'));
     }
     assert.equal(server.seen.length, 2);
+  } finally {
+    server.close();
+  }
+});
+
+test('https: only whom the system or --ca-file trusts, never another name', async () => {
+  const certificate = (name) => path.join(repository, 'tests/e2e/tls', name);
+  const server = https.createServer(
+    { key: readFileSync(certificate('key1.pem')), cert: readFileSync(certificate('chain1.pem')) },
+    (request, response) => response.end(),
+  );
+  await new Promise((go) => server.listen(0, '127.0.0.1', go));
+  const { file } = flow([{ workflowId: 'w', steps: [step('one', 'a')] }]);
+  const run = (...more) =>
+    cairnAsync(['workflow', 'run', file, '--server', `api=https://localhost:${server.address().port}`, ...more]);
+  try {
+    for (const [more, code, says] of [
+      [[], 1, /certificate/i],
+      [['--ca-file', certificate('chain2.pem')], 1, /certificate/i],
+      [['--ca-file', certificate('chain1.pem')], 0, /200/],
+      [['--ca-file', certificate('chain1.pem'), '--parallel', '2'], 0, /200/],
+      [['--ca-file', certificate('nowhere.pem')], 2, /cannot read ".*nowhere.pem"/],
+    ]) {
+      const { code: got, stdout, stderr } = await run(...more);
+      assert.equal(got, code, `${more}: ${stdout}${stderr}`);
+      assert.match(stdout + stderr, says);
+    }
   } finally {
     server.close();
   }

@@ -83,6 +83,25 @@ static void ask_behaviors(struct question *q, struct world *w)
                             generate_once_in(g, 2) ? ">" : "==", generate_below(g, 4), STR_ARG(more));
 }
 
+/* A list that an expression makes may hold undefined, which the reference writes like null, while the order of lists
+ * tells them apart. A list literal's bracket follows no word and no other bracket. */
+static bool makes_lists(struct str text)
+{
+    for (size_t at = 0; (at = str_find_byte(text, '[', at)) != SIZE_MAX; at++) {
+        if (at == 0 || !strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ])", text.data[at - 1]))
+            return true;
+    }
+    return str_find(text, STR("map("), 0) != SIZE_MAX;
+}
+
+static struct str sort_expression(struct world *w)
+{
+    struct str text;
+    do text = expression(w, generate_on);
+    while (makes_lists(text));
+    return text;
+}
+
 void question_init(struct question *q, struct world *w)
 {
     struct generator *g = &w->generator;
@@ -104,7 +123,7 @@ void question_init(struct question *q, struct world *w)
     }
     if (generate_once_in(g, 2)) {
         static const char *const keys[] = {"n", "s", "d", "l", "rare", "$email"};
-        q->sort = generate_once_in(g, 3) ? expression(w, generate_on)
+        q->sort = generate_once_in(g, 3) ? sort_expression(w)
                                          : arena_printf(w->arena, "properties[\"%s\"]", keys[generate_below(g, 6)]);
         q->plan.sort = native_text(w, q->sort);
         q->plan.descending = generate_once_in(g, 2);

@@ -126,15 +126,13 @@ static struct ref_refusal link_original(struct reference *reference, enum refere
                                         struct str b)
 {
     struct ref_id *x = see(reference, a), *y = see(reference, b);
-    if (x == y)
-        return refusal(reference, "errSameIDs", "Identified and anon ID are same in the identify request ", a);
+    if (x == y) return refusal(reference, "errSameIDs", "Identified and anon ID are same in the identify request ", a);
     if (operation == REFERENCE_CREATE) {
         if (!is_made_up(a))
             return refusal(reference, "errAnonDistinctIdNonGUIDForm",
                            "$anon_distinct_id didn't match expected GUID pattern: ", a);
         if (x->attached && x->cluster != y->cluster && size_of(reference, x->cluster) > 1)
-            return refusal(reference, "errAnonDistinctIdAssignedAlready",
-                           "$anon_distinct_id already identified: ", a);
+            return refusal(reference, "errAnonDistinctIdAssignedAlready", "$anon_distinct_id already identified: ", a);
     }
     bool taken = x->alias_of.data && !str_eq(x->alias_of, b) && size_of(reference, x->cluster) > 1;
     if (operation == REFERENCE_ALIAS && taken)

@@ -28,7 +28,7 @@ struct bin_codes {
 
 bool bin_codes_fit(const struct survey *survey)
 {
-    return survey->labels.bins && survey->labels.bins->count + 2 <= CODES_MAX && expr_is_column(survey->on);
+    return survey->labels.bins && survey->labels.bins->count + 2 <= CODES_MAX && expr_keeps_numbers(survey->on);
 }
 
 enum status bin_codes_bind(struct survey *survey, struct arena *arena, struct bound_labels *labels)

@@ -4,6 +4,57 @@
 
 #include <string.h>
 
+#ifdef __AVX512BW__
+#include <immintrin.h>
+
+/* Sixteen rows at a time, those that are found moved together in a register. What is written behind them is written
+ * over, or lies within the room of the vector. */
+static uint32_t find_returns(const struct interval_minutes *m, const uint32_t *restrict minutes,
+                             const uint32_t *restrict persons, uint32_t count, uint32_t low,
+                             const uint32_t *restrict births, uint16_t *restrict rows, uint32_t *restrict since)
+{
+    const __m512i span = _mm512_set1_epi32((int)m->span), offset = _mm512_set1_epi32((int)m->offset);
+    const __m512i first = _mm512_set1_epi32((int)low), sixteen = _mm512_set1_epi32(16);
+    __m512i row = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i += 16, row = _mm512_add_epi32(row, sixteen)) {
+        __mmask16 here = count - i < 16 ? (__mmask16)((1u << (count - i)) - 1) : (__mmask16)0xFFFF;
+        __m512i place = _mm512_sub_epi32(_mm512_maskz_loadu_epi32(here, persons + i), first);
+        __m512i birth = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), here, place, births, sizeof *births);
+        __m512i time = _mm512_add_epi32(_mm512_maskz_loadu_epi32(here, minutes + i), offset);
+        time = _mm512_sub_epi32(time, birth);
+        __mmask16 is = _mm512_mask_cmple_epu32_mask(here, time, span);
+        uint32_t more = (uint32_t)__builtin_popcount(is);
+        if (found + 16 <= VECTOR_ROWS_MAX) {
+            _mm512_storeu_si512(since + found, _mm512_maskz_compress_epi32(is, time));
+            _mm256_storeu_si256((__m256i *)(void *)(rows + found),
+                                _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(is, row)));
+        } else {
+            __mmask16 to = (__mmask16)((1u << more) - 1);
+            _mm512_mask_storeu_epi32(since + found, to, _mm512_maskz_compress_epi32(is, time));
+            _mm256_mask_storeu_epi16(rows + found, to, _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(is, row)));
+        }
+        found += more;
+    }
+    return found;
+}
+
+static void count_marks(const uint64_t *restrict marks, const uint32_t *restrict buckets, uint64_t count,
+                        uint32_t stride, uint32_t *restrict counts)
+{
+    const __m512i one = _mm512_set1_epi32(1);
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t bits = marks[i];
+        uint32_t *row = counts + (size_t)buckets[i] * stride;
+        for (uint32_t k = 0; k < stride; k += MARK_LANES, bits >>= MARK_LANES) {
+            __m512i number = _mm512_loadu_si512(row + k);
+            _mm512_storeu_si512(row + k, _mm512_mask_add_epi32(number, (__mmask16)bits, number, one));
+        }
+    }
+}
+
+#else
+
 static uint32_t find_returns(const struct interval_minutes *m, const uint32_t *restrict minutes,
                              const uint32_t *restrict persons, uint32_t count, uint32_t low,
                              const uint32_t *restrict births, uint16_t *restrict rows, uint32_t *restrict since)
@@ -18,6 +69,17 @@ static uint32_t find_returns(const struct interval_minutes *m, const uint32_t *r
     }
     return found;
 }
+
+static void count_marks(const uint64_t *restrict marks, const uint32_t *restrict buckets, uint64_t count,
+                        uint32_t stride, uint32_t *restrict counts)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        uint32_t *row = counts + (size_t)buckets[i] * stride;
+        for (uint64_t left = marks[i]; left; left &= left - 1) row[__builtin_ctzll(left)]++;
+    }
+}
+
+#endif
 
 static uint32_t mark_returns(const struct interval_minutes *m, const uint16_t *restrict rows,
                              const uint32_t *restrict since, uint32_t count, const uint32_t *restrict persons,
@@ -75,4 +137,4 @@ static void count_least(uint64_t *restrict bits, size_t stride, uint32_t units, 
 }
 
 extern const struct cohort_kernels CPU_NAME(cohort_kernels);
-const struct cohort_kernels CPU_NAME(cohort_kernels) = {find_returns, mark_returns, count_least};
+const struct cohort_kernels CPU_NAME(cohort_kernels) = {find_returns, mark_returns, count_marks, count_least};

@@ -67,6 +67,23 @@ static void check_returns(const struct cohort_kernels *kernels, uint32_t interva
     free(wanted);
 }
 
+static void check_marks(const struct cohort_kernels *kernels, uint32_t stride)
+{
+    enum { COHORTS = 9, ROOM = COHORTS * 64 };
+    static uint64_t marks[PERSONS];
+    static uint32_t buckets[PERSONS], counts[ROOM + 1], wanted[ROOM + 1];
+    uint32_t count = below(PERSONS);
+    for (uint32_t i = 0; i <= ROOM; i++) counts[i] = wanted[i] = below(5);
+    for (uint32_t i = 0; i < PERSONS; i++) {
+        buckets[i] = below(2) ? below(COHORTS) : 3;
+        marks[i] = 0;
+        for (uint32_t k = 0; k < stride; k++) marks[i] |= (uint64_t)(below(4) == 0) << k;
+        for (uint32_t k = 0; k < stride && i < count; k++) wanted[buckets[i] * stride + k] += marks[i] >> k & 1;
+    }
+    kernels->count_marks(marks, buckets, count, stride, counts);
+    assert_memory_equal(counts, wanted, sizeof counts);
+}
+
 static void check_least(const struct cohort_kernels *kernels, uint32_t units, uint32_t density)
 {
     size_t stride = 3 * LEAST_WORDS;
@@ -100,6 +117,7 @@ static void all_levels(void **unused)
         for (int round = 0; round < 60; round++) {
             check_returns(kernels, 1440, 1 + below(64), true);
             check_returns(kernels, 1440 * (1 + below(30)), 1 + below(300), round % 2);
+            check_marks(kernels, MARK_LANES * (1 + below(64 / MARK_LANES)));
             check_least(kernels, 1 + below(180), 1 + below(40));
         }
     }

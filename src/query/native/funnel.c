@@ -22,7 +22,7 @@
 enum status funnel_out_of_memory(const struct funneling *f, struct error *error)
 {
     error_set(error, STATUS_LIMIT, "the funnel needs more than %zu bytes of memory", f->limits->memory_bytes_max);
-    error_hint(error, "use a shorter range, a larger unit, fewer labels, or raise query.memory_max");
+    error_hint(error, "use a shorter range, a larger unit, an \"on\" of fewer values, or raise query.memory_max");
     return STATUS_LIMIT;
 }
 

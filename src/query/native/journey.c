@@ -40,7 +40,7 @@
 enum status journeys_out_of_memory(const struct journeys *journeys, struct error *error)
 {
     error_set(error, STATUS_LIMIT, "the query needs more than %zu bytes of memory", journeys->limits.memory_bytes_max);
-    error_hint(error, "use a shorter range, fewer labels, or raise query.memory_max");
+    error_hint(error, "use a shorter range, an \"on\" of fewer values, or raise query.memory_max");
     return STATUS_LIMIT;
 }
 
@@ -118,6 +118,7 @@ static enum status make_walkers(struct journeys *journeys)
         buf_init(&walker->text, (size_t)1 << 24);
         for (size_t v = 0; v < journeys->plan->value_count; v++) {
             walker->value_states[v] = expr_state_new(journeys->value_exprs[v], share);
+            native_watch(walker->value_states[v], survey->limits);
             TRY(columns_new(walker->worker->arena, journeys->value_exprs[v], survey->snapshot, &survey->profiles,
                             survey->error, &walker->value_columns[v]));
         }

@@ -31,9 +31,20 @@ enum status native_interrupted(const struct plan_limits *limits, struct error *e
 
 enum status native_expression(const char *parameter, enum status status, struct error *error)
 {
+    if (status == STATUS_CANCELLED) return status; /* not for the expression's sake */
     if (status != STATUS_OK) error_prefix(error, "%s", parameter);
     if (status == STATUS_LIMIT && error && !error->hint[0]) error_hint(error, "make it simpler");
     return status;
+}
+
+static enum status look(const void *arg, struct error *error)
+{
+    return native_interrupted(arg, error);
+}
+
+void native_watch(struct expr_state *state, const struct plan_limits *limits)
+{
+    expr_state_watch(state, look, limits);
 }
 
 static enum status native_capable(struct executor *executor, const struct plan *plan, struct error *error)

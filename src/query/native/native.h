@@ -4,6 +4,7 @@
 #include "query/native/parallel.h"
 #include "store/store.h"
 
+struct expr_state;
 struct profile_ids_cache;
 
 struct native {
@@ -13,6 +14,8 @@ struct native {
     struct profile_ids_cache *profile_ids;
 };
 
+/* Has the expression's evaluation look at the limits, as native_interrupted does; they live as long as the state. */
+void native_watch(struct expr_state *state, const struct plan_limits *limits);
 /* CANCELLED when the query is to end. Cheap. `error` may be NULL. Others may compute meanwhile (turns.h): a query that
  * holds a lock which others want has no turn in `limits`. */
 enum status native_interrupted(const struct plan_limits *limits, struct error *error) MUST_USE;

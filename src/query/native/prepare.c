@@ -281,7 +281,7 @@ static enum status bind_numbers(struct worker *worker, struct bound *bound)
         bound->numbers.numbers = worker_number_values(worker, input.column.values, input.column.value_count);
         bound->numbers.code_count = input.column.value_count;
         if (bound->numbers.numbers) bound->numbers.form = SOURCE_TABLE;
-    } else if (input.kind == INPUT_NUMBERS && expr_is_column(survey->of)) {
+    } else if (input.kind == INPUT_NUMBERS && expr_keeps_numbers(survey->of)) {
         bound->numbers.form = SOURCE_NUMBERS;
     }
     return STATUS_OK;

@@ -449,5 +449,6 @@ enum status joined_codes(const struct joined_column *column, struct scan *scan, 
     for (uint32_t s = 0; s < segments.count; s++) codes[s] = joined_code(column, segments.persons[s]);
     for (uint32_t s = segments.count; s < segments.count + EXPAND_PAD; s++) codes[s] = 0;
     kernels->expand(codes, segments.ends, segments.count, ret_codes);
-    return snapshot_any_mixed(scan_snapshot(scan)) ? replace_mixed(column, scan, &segments, error, ret_codes) : STATUS_OK;
+    return snapshot_any_mixed(scan_snapshot(scan)) ? replace_mixed(column, scan, &segments, error, ret_codes)
+                                                   : STATUS_OK;
 }

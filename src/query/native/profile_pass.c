@@ -334,11 +334,13 @@ static enum status worker_ready(struct profile_pass *pass, struct pass_worker *w
         TRY(profile_columns_new(worker->arena, pass->terms[i].expr, pass->selection.snapshot, pass->plan,
                                 pass->behaviors, error, &worker->columns[i]));
         worker->states[i] = expr_state_new(pass->terms[i].expr, budget);
+        native_watch(worker->states[i], &pass->selection.limits);
     }
     if (pass->value) {
         TRY(profile_columns_new(worker->arena, pass->value, pass->selection.snapshot, pass->plan, pass->behaviors,
                                 error, &worker->value_columns));
         worker->value_state = expr_state_new(pass->value, budget);
+        native_watch(worker->value_state, &pass->selection.limits);
     }
     return selection_scan(&pass->selection, error, &worker->scan);
 }

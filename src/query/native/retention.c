@@ -29,6 +29,8 @@
 #define ROWS_WORTH       ((uint64_t)1 << 17)
 #define ITEM_ROWS        ((uint64_t)1 << 18) /* of a range that is sorted */
 #define MOVED_FIRST      1024
+#define UNBORN_COHORTS   8
+#define MARKED_MAX       ((uint64_t)1 << 16) /* numbers of a range: they stay near */
 
 static enum status out_of_memory(struct retaining *r)
 {
@@ -290,9 +292,28 @@ void retention_add(const struct retaining *r, const uint64_t *marks, uint32_t bu
     }
 }
 
+/* All persons alike, for who was born and who was not come in no order: the others are in cohorts that nobody looks at,
+ * several, because adding to the same numbers again takes time. */
+static void count_all_marks(const struct retaining *r, struct retainer *retainer)
+{
+    const struct cohort_kernels *kernels = CPU_SELECT(cohort_kernels);
+    uint64_t persons = retainer->high - retainer->low;
+    memset(retainer->marked, 0, ((size_t)r->bucket_count + UNBORN_COHORTS) * r->stride * sizeof *retainer->marked);
+    for (uint64_t place = 0; place < persons; place++) retainer->first[retainer->buckets[place]]++;
+    kernels->count_marks(retainer->marks, retainer->buckets, persons, r->stride, retainer->marked);
+    for (uint32_t b = 0; b < r->bucket_count; b++) {
+        uint64_t *to = retainer->counts + (size_t)b * r->intervals;
+        for (uint32_t k = 0; k < r->intervals; k++) to[k] += retainer->marked[(size_t)b * r->stride + k];
+    }
+}
+
 static void count_marks(struct retaining *r, struct retainer *retainer)
 {
     uint64_t persons = retainer->high - retainer->low;
+    if (r->stride) {
+        count_all_marks(r, retainer);
+        return;
+    }
     for (uint64_t place = 0; place < persons; place++) {
         if (retainer->births[place] == BIRTH_NONE) continue;
         retainer->first[retainer->buckets[place]]++;
@@ -314,6 +335,8 @@ static enum status make_range(struct retaining *r, struct retainer *retainer)
             return survey_out_of_memory(survey, &survey->workers[retainer - r->retainers].error);
     }
     for (uint64_t place = 0; place < persons; place++) retainer->births[place] = BIRTH_NONE;
+    for (uint64_t place = 0; r->stride && place < persons; place++)
+        retainer->buckets[place] = r->bucket_count + place % UNBORN_COHORTS;
     if (!r->by_items) memset(retainer->marks, 0, persons * r->words * sizeof *retainer->marks);
     return STATUS_OK;
 }
@@ -436,13 +459,21 @@ static uint64_t *new_counts(struct retaining *r, size_t count)
 static enum status make_retainers(struct retaining *r)
 {
     unsigned slots = pool_slots(r->native->pool);
+    uint32_t stride = (r->intervals + MARK_LANES - 1) / MARK_LANES * MARK_LANES;
+    uint64_t numbers = ((uint64_t)r->bucket_count + UNBORN_COHORTS) * stride;
+    if (retaining_counts_births(r) && !r->plan->on.data && r->words == 1 && !r->plan->retention.unbounded &&
+        numbers <= MARKED_MAX)
+        r->stride = stride;
     r->retainers = arena_new_array(r->returns.arena, struct retainer, slots);
     if (!r->retainers) return out_of_memory(r);
     for (unsigned i = 0; i < slots; i++) {
         struct retainer *retainer = &r->retainers[i];
-        retainer->first = new_counts(r, r->bucket_count);
+        retainer->first = new_counts(r, (size_t)r->bucket_count + UNBORN_COHORTS);
         retainer->counts = new_counts(r, r->cells);
         if (!retainer->first || !retainer->counts) return out_of_memory(r);
+        if (!r->stride) continue;
+        retainer->marked = arena_new_array(r->returns.arena, uint32_t, numbers);
+        if (!retainer->marked) return out_of_memory(r);
     }
     return STATUS_OK;
 }

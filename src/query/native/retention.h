@@ -44,6 +44,7 @@ struct retainer {
     /* results */
     uint64_t *first, *counts; /* as in struct retention; unbounded: only the last interval counts, until the end */
     uint64_t *slot_counts;    /* by slot, as counts */
+    uint32_t *marked;         /* the range's own, NULL: see retaining.stride */
 };
 
 struct retaining {
@@ -62,6 +63,7 @@ struct retaining {
     uint32_t bucket_count, intervals, words;
     int64_t interval_ms, from_ms, to_ms, behind_ms, base_ms; /* base_ms: from_ms, down to a minute */
     size_t cells;                                            /* cohorts × intervals */
+    uint32_t stride; /* of the numbers of a cohort, where those of a range are counted by themselves; 0: they are not */
     uint32_t slot_count;            /* labels that are answered; returns with others have this slot. Without `on` 0 */
     const struct bound **born_runs; /* by run of the returns: see retainer */
     bool by_minutes;                /* minutes of all that is looked at fit into 30 bits */

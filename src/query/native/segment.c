@@ -26,7 +26,7 @@
 enum status survey_out_of_memory(struct survey *survey, struct error *error)
 {
     error_set(error, STATUS_LIMIT, "the query needs more than %zu bytes of memory", survey->limits->memory_bytes_max);
-    error_hint(error, "use a shorter range, a larger unit, fewer labels, or raise query.memory_max");
+    error_hint(error, "use a shorter range, a larger unit, an \"on\" of fewer values, or raise query.memory_max");
     return STATUS_LIMIT;
 }
 
@@ -67,21 +67,25 @@ static enum status make_worker(struct survey *survey, struct worker *worker)
     if (!worker->term_states || !worker->term_columns) return survey_out_of_memory(survey, survey->error);
     for (size_t i = 0; i < survey->term_count; i++) {
         worker->term_states[i] = expr_state_new(survey->terms[i].expr, share);
+        native_watch(worker->term_states[i], survey->limits);
         TRY(columns_new(worker->arena, survey->terms[i].expr, survey->snapshot, &survey->profiles, survey->error,
                         &worker->term_columns[i]));
     }
     if (survey->on) {
         worker->on_state = expr_state_new(survey->on, share);
+        native_watch(worker->on_state, survey->limits);
         TRY(columns_new(worker->arena, survey->on, survey->snapshot, &survey->profiles, survey->error,
                         &worker->on_columns));
     }
     if (survey->by) {
         worker->by_state = expr_state_new(survey->by, share);
+        native_watch(worker->by_state, survey->limits);
         TRY(columns_new(worker->arena, survey->by, survey->snapshot, &survey->profiles, survey->error,
                         &worker->by_columns));
     }
     if (survey->of) {
         worker->of_state = expr_state_new(survey->of, share);
+        native_watch(worker->of_state, survey->limits);
         TRY(columns_new(worker->arena, survey->of, survey->snapshot, &survey->profiles, survey->error,
                         &worker->of_columns));
     }

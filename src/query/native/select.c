@@ -87,6 +87,7 @@ enum status selection_compile(struct selection *s, const char *parameter, struct
     TRY(columns_new(s->arena, expr, s->snapshot, s->profiles, error, &columns));
     size_t budget = s->share_bytes_max / 4;
     *ret_state = expr_state_new(expr, budget > EXPR_BUDGET_MIN ? budget : EXPR_BUDGET_MIN);
+    native_watch(*ret_state, &s->limits);
     *ret_columns = columns;
     *ret_expr = expr;
     return STATUS_OK;
