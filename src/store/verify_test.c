@@ -252,6 +252,40 @@ static void contradictions(void **state)
     world_end(&w);
 }
 
+/* Shows somebody as an id that is not one of the person's, and makes every user an alias of itself. */
+static unsigned link_wrongly(struct id_graph *graph, const struct link_request *request)
+{
+    uint32_t stranger = 1;
+    while (id_graph_person(graph, stranger) == id_graph_person(graph, request->device) ||
+           id_graph_person(graph, stranger) == id_graph_person(graph, request->user))
+        if (++stranger > id_graph_count(graph)) return 0;
+    assert_int_equal(id_graph_link(graph, request->device, request->user, stranger, NULL), STATUS_OK);
+    assert_int_equal(id_graph_name(graph, request->user, request->user, WORLD_T0), STATUS_OK);
+    return 0;
+}
+
+static void use_wrong_links(struct store_options *options)
+{
+    options->link = link_wrongly;
+}
+
+/* Shows: people who are not what the rules can make are found. */
+static void impossible_people(void **state)
+{
+    (void)state;
+    struct world w = world_new(9);
+    world_close(&w);
+    world_open_with(&w, use_wrong_links);
+    world_send(&w, 1, 0, 200);
+    world_flush(&w);
+    world_close(&w);
+    struct world_verdict verdict = world_verify(&w, false);
+    assert_int_equal(verdict.status, STATUS_OK);
+    assert_non_null(strstr(verdict.text, "the id shown for a person is not one of its ids"));
+    assert_non_null(strstr(verdict.text, "an alias stands for no other id"));
+    world_end(&w);
+}
+
 /* Shows: a middle edit that is damaged is told from a torn end. */
 static void manifest_chain(void **state)
 {
@@ -285,6 +319,7 @@ int main(void)
         cmocka_unit_test(files_in_wrong_places),
         cmocka_unit_test(duplicates),
         cmocka_unit_test(contradictions),
+        cmocka_unit_test(impossible_people),
         cmocka_unit_test(manifest_chain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
