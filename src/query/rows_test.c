@@ -779,6 +779,69 @@ static void rows_as_json(void **state)
     }
 }
 
+/* An event with `kinds` properties, of which each row has one and a text of many. */
+static void send_odd(int count, int kinds)
+{
+    struct batch batch;
+    struct buf record;
+    batch_init(&batch, (size_t)64 << 20);
+    batch_begin(&batch, PROJECT, T0 + 100 * DAY_MS, IDENTITY_SIMPLIFIED, 0);
+    for (int i = 0; i < count; i++) {
+        char name[16], word[32];
+        snprintf(name, sizeof name, "p%d", i % kinds);
+        snprintf(word, sizeof word, "word number %d", i % 700);
+        struct json number = json_int(i), text = json_string(str_of(word));
+        batch_event(&batch, STR("Odd"), T0 + i * 1000LL, i % 3 ? STR("U") : STR("V"), STR_NULL, STR_NULL);
+        assert_int_equal(batch_property(&batch, str_of(name), &number), STATUS_OK);
+        assert_int_equal(batch_property(&batch, STR("text"), &text), STATUS_OK);
+        batch_event_end(&batch);
+    }
+    assert_int_equal(batch_finish(&batch, &record), STATUS_OK);
+    batch_fini(&batch);
+    assert_int_equal(store_append_wait(store, &record), STATUS_OK);
+}
+
+/* With less and less memory: all rows as they are with much, or a beginning of them and LIMIT. Rows of 40 kB fill their
+ * batches, the event with very many properties is too large for helpers; with little the texts of values are not kept.
+ */
+static void exports_in_little_memory(void **state)
+{
+    (void)state;
+    struct executor *by[] = {executor_native_new_threads(store, 1), executor_native_new_threads(store, 4)};
+    struct buf whole = BUF_INIT((size_t)64 << 20);
+    unsigned complete = 0, cut = 0;
+    send_odd(6000, 1500);
+    for (int i = 0; i < 60; i += 15) send_wide(i, 15, 60, 40000);
+    send_kinds(0, 5000);
+    flush();
+    plan.kind = PLAN_EXPORT;
+    plan.to_day = DAY0 + 20;
+    plan.rows_as_json = true;
+    for (size_t kilobytes = 64 << 10; kilobytes >= 64; kilobytes /= 2) {
+        for (int threads = 0; threads < 2; threads++) {
+            struct json_sink sink = {{write_json}, BUF_INIT((size_t)64 << 20)};
+            struct event_rows *rows = NULL;
+            bool done = false;
+            limits.memory_bytes_max = kilobytes << 10;
+            enum status status = by[threads]->rows(by[threads], &plan, &limits, &error, &rows);
+            while (status == STATUS_OK && !done) status = event_rows_read(rows, 1000, &sink.base, &error, &done);
+            event_rows_free(rows);
+            if (!whole.size) buf_str_add(&whole, buf_str(&sink.text));
+            if (status == STATUS_OK)
+                assert_true(str_eq(buf_str(&sink.text), buf_str(&whole)));
+            else
+                assert_true(status == STATUS_LIMIT && str_starts(buf_str(&whole), buf_str(&sink.text)));
+            *(status == STATUS_OK ? &complete : &cut) += 1;
+            buf_fini(&sink.text);
+        }
+    }
+    assert_true(whole.size > 60 * 40000);
+    assert_true(complete >= 8 && cut >= 2);
+    buf_fini(&whole);
+    executor_free(by[0]);
+    executor_free(by[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -793,6 +856,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(exports_by_day, setup, teardown),
         cmocka_unit_test_setup_teardown(exports_are_cancelled_in_the_middle, setup, teardown),
         cmocka_unit_test_setup_teardown(rows_as_json, setup, teardown),
+        cmocka_unit_test_setup_teardown(exports_in_little_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(sinks_stop, setup, teardown),
         cmocka_unit_test_setup_teardown(runs_end, setup, teardown),
         cmocka_unit_test_setup_teardown(top_values, setup, teardown),

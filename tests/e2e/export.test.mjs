@@ -7,7 +7,7 @@ import http from 'node:http';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { basic, cairn, createAccount, createProject, day, freshName, query, request, sleep, World } from './harness.mjs';
+import { basic, cairn, createAccount, createProject, day, freshName, query, request, Server, sleep, World } from './harness.mjs';
 
 let world;
 before(async () => {
@@ -261,16 +261,22 @@ test('a filter that fails at a later event ends the answer with the line that cl
     body: events.map((event) => JSON.stringify(event)).join('\n'),
   });
   assert.equal(answer.status, 200, answer.text);
-  const broken = await get({
+  const question = {
     event: JSON.stringify([name]),
     from_date: day(-300),
     to_date: day(-290),
     where: 'properties["flag"] and true',
-  });
+  };
+  const broken = await get(question);
   assert.equal(broken.status, 200);
   const rows = broken.text.split('\n').filter(Boolean);
   assert.equal(rows.at(-1), 'terminated early');
   assert.equal(rows.length, 2000, 'everything of the days before');
+  const packed = await get(question, { headers: { 'Accept-Encoding': 'gzip' } });
+  assert.equal(packed.headers['content-encoding'], 'gzip');
+  const unpacked = gunzipSync(packed.body).toString().split('\n').filter(Boolean);
+  assert.deepEqual([...unpacked].sort(), [...rows].sort());
+  assert.equal(unpacked.at(-1), 'terminated early');
   for (const patience = Date.now() + 30_000; !/export_terminated_early/.test(world.server.log); await sleep(20))
     assert.ok(Date.now() < patience, 'the log says why');
 });
@@ -373,6 +379,15 @@ test('as many as are allowed at once, if each can have the least', async () => {
     assert.equal(refused.incoming.statusCode, 429);
     const counts = await Promise.all(all.map(({ incoming }) => readAll(incoming)));
     assert.deepEqual(new Set(counts), new Set([1800]));
+    // A client that is too slow for export.time_max is told by the last line, or where nothing had begun by the status.
+    await busy.server.stop();
+    busy.server = await Server.start(busy.data, { args: ['--set', 'export.time_max=1s'] });
+    const { incoming } = await begin(range, busy);
+    await sleep(1500);
+    let text = '';
+    for await (const part of incoming.setEncoding('utf8')) text += part;
+    if (incoming.statusCode === 200) assert.match(text, /\nterminated early\n$/);
+    else assert.equal(incoming.statusCode, 504, text);
   } finally {
     await busy.end();
   }
