@@ -32,7 +32,8 @@ const help = `bench/engine/run measures Cairn beside ClickHouse and DuckDB: load
   --engines LIST   default ${engineNames.join(',')}; the first answers are what the others are compared with
   --no-cold        do not measure with empty caches (which needs root)
   --redo WHAT      forget what is there: an engine's name, or questions; may be repeated
-  --document FILE  also put the tables into FILE, between its lines <!-- bench EVENTS --> and <!-- end -->
+  --document FILE  also put the tables into FILE, between its lines <!-- bench EVENTS --> and <!-- end -->, where
+                   EVENTS is followed by what --only says
 
 It takes up again where it was stopped. A machine that does nothing else gives figures that mean something.
 Disk: about 360 bytes for each event of a piece, and 200 for each event.
@@ -421,7 +422,7 @@ fs.writeFileSync(path.join(directory, 'results.json'), JSON.stringify(state, nul
 process.stdout.write(text);
 if (args.document) {
   const document = fs.readFileSync(args.document, 'utf8');
-  const begin = `<!-- bench ${events} -->`;
+  const begin = `<!-- bench ${[events, ...args.only].join(' ')} -->`;
   const [before, rest] = document.split(`${begin}\n`);
   const end = rest?.indexOf('<!-- end -->');
   if (rest === undefined || end < 0) throw new Error(`${args.document} has no lines ${begin} and <!-- end -->`);

@@ -72,6 +72,13 @@ static void push_ready(struct queries *queries, struct query_entry *entry, enum 
     os_cond_signal(&queries->filled);
 }
 
+/* The time that it has been at it alone would make every query a long one on a busy machine. */
+static bool is_long_by_now(const struct queries *queries, const struct query_entry *entry)
+{
+    return turn_cpu_ns(queries->turns, &entry->turn) > QUERY_SHORT_NS ||
+           turn_computed_ns(queries->turns, &entry->turn) > 10 * QUERY_SHORT_NS;
+}
+
 static bool was_long(const struct queries *queries, uint64_t question)
 {
     return question && queries->long_questions[question % QUESTIONS] == question;
@@ -121,7 +128,7 @@ static void sort_running(struct queries *queries)
 {
     for (struct query_entry *entry = queries->first; entry; entry = entry->next) {
         if (entry->state != QUERY_RUNNING || entry->in_long_place) continue;
-        if (!entry->is_long) entry->is_long = turn_computed_ns(queries->turns, &entry->turn) > QUERY_SHORT_NS;
+        if (!entry->is_long) entry->is_long = is_long_by_now(queries, entry);
         if (!entry->is_long || queries->running_long >= queries->long_max) continue;
         entry->in_long_place = true;
         queries->running_long++;
@@ -143,6 +150,16 @@ static unsigned running_of(const struct queries *queries, uint64_t project)
     for (const struct query_entry *entry = queries->first; entry; entry = entry->next)
         count += entry->project == project && entry->state == QUERY_RUNNING;
     return count;
+}
+
+/* What took long once, when much else was going on, must not wait behind those that always do. */
+static void doubt(struct queries *queries)
+{
+    int64_t now_ns = os_monotonic_ns();
+    for (struct query_entry *entry = queries->first; entry; entry = entry->next) {
+        if (entry->state != QUERY_WAITING || !entry->is_remembered) continue;
+        if (now_ns - entry->entered_ns > QUERY_DOUBT_NS) entry->is_long = entry->is_remembered = false;
+    }
 }
 
 static struct query_entry *next_admissible(const struct queries *queries)
@@ -189,6 +206,7 @@ static void admit(struct queries *queries)
     struct query_entry *entry;
     if (!queries->waiting) return;
     sort_running(queries);
+    doubt(queries);
     clear_short_places(queries);
     while (queries->waiting && (entry = next_admissible(queries))) {
         entry->state = QUERY_RUNNING;
@@ -365,7 +383,8 @@ enum status queries_enter(struct queries *queries, struct query_entry *entry, st
     os_mutex_lock(&queries->lock);
     enum status status = check_project(queries, entry, error);
     if (status == STATUS_OK) {
-        entry->is_long |= was_long(queries, entry->question);
+        entry->is_remembered = !entry->is_long && was_long(queries, entry->question);
+        entry->is_long |= entry->is_remembered;
         entry->id = ++queries->last_id;
         link_entry(queries, entry);
         queries->waiting++;
@@ -399,7 +418,7 @@ void queries_leave(struct query_entry *entry)
         queries->streaming--;
     } else {
         if (entry->question)
-            remember(queries, entry->question, turn_computed_ns(queries->turns, &entry->turn) > QUERY_SHORT_NS);
+            remember(queries, entry->question, is_long_by_now(queries, entry));
         release_place(queries, entry);
         give_memory_back(queries, entry);
         admit(queries);
@@ -416,7 +435,7 @@ void queries_put_back(struct query_entry *entry)
     give_memory_back(queries, entry);
     entry->state = QUERY_WAITING;
     entry->is_long = true;
-    entry->may_begin_again = false;
+    entry->is_remembered = entry->may_begin_again = false;
     queries->waiting++;
     atomic_store(&entry->turn.put_back, false);
     atomic_store(&entry->progress.rows_done, 0);

@@ -29,7 +29,8 @@
 #include "query/plan.h"
 #include "query/turns.h"
 
-#define QUERY_SHORT_NS INT64_C(100000000)
+#define QUERY_SHORT_NS   INT64_C(100000000)  /* of the processor's time; or ten times as long being at it */
+#define QUERY_DOUBT_NS   INT64_C(1000000000) /* waiting so long for a place for long ones, it may show what it is again */
 
 struct queries;
 struct queries_limits {
@@ -69,6 +70,7 @@ struct query_entry {
     uint64_t id;
     enum query_state state;
     bool in_long_place, holds_memory;
+    bool is_remembered; /* it is long by what it took the last time */
     int64_t begun_ms, entered_ns, started_ns; /* started_ns 0: not yet */
     _Atomic bool stopped;                     /* by queries_stop */
     enum status admitted;

@@ -256,12 +256,12 @@ static unsigned link_original(struct id_graph *graph, const struct link_request 
     if (request->device == request->user) return IDENTITY_REASON_SAME;
     bool create = request->operation == LINK_CREATE;
     if (create && !identity_is_anonymous(id_graph_text(graph, request->device, room))) return IDENTITY_REASON_FORM;
-    /* What was said of an id that is alone now was taken back: the other one has left. */
-    if (!id_graph_is_alone(graph, request->device)) {
-        uint32_t target = request->operation == LINK_ALIAS ? id_graph_alias_of(graph, request->device) : 0;
-        if (create && a != b && id_graph_is_attached(graph, request->device)) return IDENTITY_REASON_ASSIGNED;
-        if (id_graph_person(graph, target) && target != request->user) return IDENTITY_REASON_ALIAS;
-    }
+    /* What was said of an id that is alone now was taken back, and so is what it was an alias of: the other one has
+     * left. */
+    bool alone = id_graph_is_alone(graph, request->device);
+    if (create && a != b && !alone && id_graph_is_attached(graph, request->device)) return IDENTITY_REASON_ASSIGNED;
+    uint32_t target = request->operation == LINK_ALIAS ? id_graph_alias_of(graph, request->device) : 0;
+    if (target && target != request->user && id_graph_person(graph, target) == a) return IDENTITY_REASON_ALIAS;
     if (a != b && size_of_both(graph, request) > request->cluster_max) return IDENTITY_REASON_MANY;
     uint32_t shown = a == b ? id_graph_shown(graph, a) : shown_of_both(graph, request);
     return make(graph, request, shown, kinds[request->operation]);

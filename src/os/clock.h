@@ -20,5 +20,8 @@ static inline int64_t os_monotonic_ns(void)
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
+/* The calling thread's own clock, which any thread may read while this one lives: nanoseconds that it has computed. */
+clockid_t os_thread_cpu_clock(void);
+int64_t os_thread_cpu_ns(clockid_t clock);
 /* Unpredictable bytes, at most 256 of them. */
 void os_random(void *data, size_t size);

@@ -112,6 +112,19 @@ void os_yield(void)
         sched_yield();
 }
 
+clockid_t os_thread_cpu_clock(void)
+{
+    clockid_t clock;
+    return OS_SIMULATED || pthread_getcpuclockid(pthread_self(), &clock) != 0 ? CLOCK_MONOTONIC : clock;
+}
+
+int64_t os_thread_cpu_ns(clockid_t clock)
+{
+    struct timespec time;
+    if (OS_SIMULATED || clock_gettime(clock, &time) != 0) return os_monotonic_ns();
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
 void os_sleep_ns(int64_t ns)
 {
     if (OS_SIMULATED) {

@@ -228,6 +228,9 @@ void turn_begin(struct turns *turns, struct turn *turn, uint64_t project, const 
     os_mutex_lock(&turns->lock);
     turn->cancelled = cancelled;
     (void)enter(turns, turn, project);
+    turn->cpu_clock = os_thread_cpu_clock();
+    turn->cpu_since_ns = os_thread_cpu_ns(turn->cpu_clock);
+    turn->has_clock = true;
     wait_for_slot(turns, turn);
     os_mutex_unlock(&turns->lock);
 }
@@ -250,6 +253,8 @@ void turn_end(struct turn *turn)
     struct turns *turns = turn->turns;
     os_mutex_lock(&turns->lock);
     charge(turn, os_monotonic_ns() - turn->since_ns);
+    turn->cpu_ns += os_thread_cpu_ns(turn->cpu_clock) - turn->cpu_since_ns;
+    turn->has_clock = false;
     release_slot(turns, turn);
     leave(turns, turn);
     hand_out(turns);
@@ -261,6 +266,15 @@ int64_t turn_computed_ns(struct turns *turns, const struct turn *turn)
     os_mutex_lock(&turns->lock);
     int64_t ns = turn->computed_ns;
     if (turn->group && turn->holds) ns += os_monotonic_ns() - turn->since_ns;
+    os_mutex_unlock(&turns->lock);
+    return ns;
+}
+
+int64_t turn_cpu_ns(struct turns *turns, const struct turn *turn)
+{
+    os_mutex_lock(&turns->lock);
+    int64_t ns = turn->cpu_ns;
+    if (turn->has_clock) ns += os_thread_cpu_ns(turn->cpu_clock) - turn->cpu_since_ns;
     os_mutex_unlock(&turns->lock);
     return ns;
 }

@@ -12,6 +12,7 @@
  * A turn belongs to the thread that began it; others (helpers of the pool) may call turn_yield, which does nothing for
  * them. Do not yield with a lock that other queries want.
  */
+#include "os/clock.h"
 #include "os/thread.h"
 
 #include <stdatomic.h>
@@ -35,6 +36,10 @@ struct turn {
     int64_t service_ns;     /* computed, and where it began */
     int64_t computed_ns;
     int64_t since_ns;       /* computing since */
+    int64_t cpu_ns;         /* the processor's time up to the last turn_end */
+    int64_t cpu_since_ns;   /* of the thread that has begun the turn, whose clock it is */
+    clockid_t cpu_clock;
+    bool has_clock;         /* between turn_begin and turn_end */
     uint64_t arrival;       /* waiting since, as a number */
     unsigned passed_over;
     bool holds, waits;
@@ -54,8 +59,10 @@ void turn_begin(struct turns *turns, struct turn *turn, uint64_t project, const 
  * nobody waits. */
 void turn_yield(struct turn *turn);
 void turn_end(struct turn *turn);
-/* So far; any thread. */
+/* How long it has been its turn so far, and how long the processor was at it, which is less on a busy machine; any
+ * thread. */
 int64_t turn_computed_ns(struct turns *turns, const struct turn *turn);
+int64_t turn_cpu_ns(struct turns *turns, const struct turn *turn);
 
 struct turns_stats {
     unsigned computing, waiting;

@@ -1,5 +1,7 @@
 #include "workflow/xml.h"
 
+#include "base/utf8.h"
+
 #include <libxml/parser.h>
 #include <libxml/tree.h>
 #include <libxml/xpath.h>
@@ -150,7 +152,7 @@ static enum status replace_nodes(struct reading *r, struct str text, struct erro
     /* From the last to the first: replacing the content of a node frees the nodes in it, which come after it. */
     for (int i = nodes->nodeNr - 1; i >= 0; i--) {
         xmlNodePtr node = nodes->nodeTab[i];
-        if (node->type == XML_NAMESPACE_DECL || node->type == XML_DOCUMENT_NODE)
+        if (node->type != XML_ELEMENT_NODE && node->type != XML_ATTRIBUTE_NODE && node->type != XML_TEXT_NODE)
             return error_set(error, STATUS_INVALID, "the XPath selects what cannot be replaced");
         xmlChar *escaped = xmlEncodeSpecialChars(r->document, (const xmlChar *)text.data);
         if (!escaped) return error_set(error, STATUS_LIMIT, "no memory for an XML document");
@@ -164,12 +166,26 @@ static enum status replace_nodes(struct reading *r, struct str text, struct erro
     return STATUS_OK;
 }
 
+/* XML 1.0 has no way to write control characters, not even escaped. */
+static bool can_be_xml(struct str text)
+{
+    for (size_t i = 0; i < text.size;) {
+        size_t from = i;
+        uint32_t point = utf8_next(text.data, text.size, &i);
+        if (point == 0xFFFD && i - from == 1) return false; /* no UTF-8 */
+        if (point == 0xFFFE || point == 0xFFFF) return false;
+        if (point < 0x20 && point != '\t' && point != '\n' && point != '\r') return false;
+    }
+    return true;
+}
+
 enum status xml_replace(struct arena *arena, struct str document, struct str xpath, struct str text,
                         struct error *error, struct str *ret_document)
 {
     struct reading r = {.reason = ""};
     struct str content = {arena_cstr(arena, text), text.size};
     if (!content.data) return error_set(error, STATUS_LIMIT, "no memory for an XML document");
+    if (!can_be_xml(text)) return error_set(error, STATUS_INVALID, "the value has characters that XML cannot have");
     open_reading(&r);
     enum status status = parse(&r, document, error);
     if (status == STATUS_OK) status = evaluate(&r, xpath, error);

@@ -17,6 +17,6 @@ enum status xml_check_xpath(struct str xpath, struct error *error) MUST_USE;
  * cannot be evaluated, LIMIT when it takes too much. */
 enum status xml_xpath_holds(struct str document, struct str xpath, struct error *error, bool *ret_holds) MUST_USE;
 /* The document with the content of every selected element, attribute or text replaced by `text`. NOT_FOUND when the
- * expression selects nothing. */
+ * expression selects nothing, INVALID when it selects what is neither, or when XML has no way to write the text. */
 enum status xml_replace(struct arena *arena, struct str document, struct str xpath, struct str text,
                         struct error *error, struct str *ret_document) MUST_USE;

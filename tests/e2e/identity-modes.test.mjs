@@ -175,6 +175,31 @@ test('original: chains, many aliases of one id, circles of aliases', async () =>
   assert.deepEqual(await byPerson(world, name), people);
 });
 
+test('original: an id that is taken out is free, and so is its alias; the others stay together', async () => {
+  const world = worlds.original;
+  const [user, other, name, nick, device, second] = [fresh('user'), fresh('user'), freshName(), fresh('nick'), randomUUID(), randomUUID()];
+  for (const id of [nick, device, second]) await world.send(world.event(name, { distinct_id: id }));
+  await world.send(alias(world, user, nick), identify(world, user, device), identify(world, user, second), world.event(name, { distinct_id: user }));
+  assert.deepEqual(await byPerson(world, name), { [user]: 4 });
+  const unlink = (id) =>
+    world.server.request(`/api/app/projects/${world.project.project_id}/identities/${id}`, {
+      method: 'DELETE',
+      headers: { Authorization: world.authorization },
+    });
+  assert.equal((await unlink(device)).status, 200);
+  assert.deepEqual(await byPerson(world, name), { [user]: 3, [device]: 1 });
+  await world.send(identify(world, other, device));
+  assert.deepEqual(await byPerson(world, name), { [user]: 3, [other]: 1 });
+  assert.equal((await unlink(user)).status, 200);
+  assert.deepEqual(await byPerson(world, name), { [user]: 1, [nick]: 2, [other]: 1 });
+  await world.restart({ kill: true });
+  await world.send(alias(world, other, nick));
+  assert.deepEqual(await byPerson(world, name), { [user]: 1, [other]: 3 });
+  assert.equal((await unlink(user)).status, 409);
+  await sound(world);
+  assert.deepEqual(await byPerson(world, name), { [user]: 1, [other]: 3 });
+});
+
 test('original: verbs with other ids than they need', async () => {
   const world = worlds.original;
   const [a, b, c, name] = [fresh('id'), fresh('id'), fresh('id'), freshName()];

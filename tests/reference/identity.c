@@ -134,7 +134,8 @@ static struct ref_refusal link_original(struct reference *reference, enum refere
         if (x->attached && x->cluster != y->cluster && size_of(reference, x->cluster) > 1)
             return refusal(reference, "errAnonDistinctIdAssignedAlready", "$anon_distinct_id already identified: ", a);
     }
-    bool taken = x->alias_of.data && !str_eq(x->alias_of, b) && size_of(reference, x->cluster) > 1;
+    const struct ref_id *target = x->alias_of.data ? find(reference, x->alias_of) : NULL;
+    bool taken = target && !str_eq(target->text, b) && target->cluster == x->cluster;
     if (operation == REFERENCE_ALIAS && taken)
         return refusal(reference, "errAliasAlreadyExists", "alias already exists with the id", STR(""));
     unsigned size = size_of(reference, x->cluster) + size_of(reference, y->cluster);

@@ -40,7 +40,7 @@ void io_errors_course(struct world *w)
     struct error error = ERROR_INIT;
     unsigned call = w->options.io.call;
     bool reads = call == SIM_READ || call == SIM_OPEN;
-    w->swarm = (struct swarm){.batch_events_max = 6, .questions = true, .errors = true};
+    w->swarm = (struct swarm){.mode = w->swarm.mode, .batch_events_max = 6, .questions = true, .errors = true};
     /* The original of a repeat that cannot be read is kept beside it. */
     w->swarm.resends = !reads;
     w->swarm.keys = w->generator.insert_ids;

@@ -60,9 +60,12 @@ void model_settled(void *arg, enum status status)
 
 void model_side_init(struct world *w, unsigned number, uint64_t project)
 {
+    static const enum reference_mode modes[] = {[IDENTITY_SIMPLIFIED] = REFERENCE_SIMPLIFIED,
+                                                [IDENTITY_ORIGINAL] = REFERENCE_ORIGINAL,
+                                                [IDENTITY_LEGACY] = REFERENCE_LEGACY};
     struct side *side = &w->sides[number];
     *side = (struct side){.project = project, .arena = arena_new((size_t)256 << 20)};
-    side->reference = reference_new(side->arena, REFERENCE_SIMPLIFIED, 500);
+    side->reference = reference_new(side->arena, modes[w->swarm.mode], 500);
     side->executor = reference_executor_new(side->reference);
 }
 

@@ -15,8 +15,8 @@
 static bool project_of(void *context, struct str token, struct ingest_project *ret_project)
 {
     (void)token;
-    const struct side *side = context;
-    *ret_project = (struct ingest_project){side->project, IDENTITY_SIMPLIFIED};
+    const struct sent *sent = context;
+    *ret_project = (struct ingest_project){sent->project, sent->world->swarm.mode};
     return true;
 }
 
@@ -36,7 +36,10 @@ static void write_marker(struct world *w, uint32_t serial, int64_t now_ms, struc
                now_ms - (int64_t)draw(w, 86400000), serial);
     if (w->swarm.keys) buf_printf(text, ",\"$insert_id\":\"mark-%" PRIu32 "\"", serial); /* of its own */
     switch (w->swarm.deletes ? 2 : draw(w, 3)) {                                         /* nobody deletes a marker */
-    case 0: buf_printf(text, ",\"$device_id\":\"L%d\"", (int)draw(w, LINKED_DEVICES)); break;
+    case 0:
+        buf_printf(text, ",\"%s%d\"", w->swarm.mode ? "distinct_id\":\"$device:L" : "$device_id\":\"L",
+                   (int)draw(w, LINKED_DEVICES));
+        break;
     case 1: buf_printf(text, ",\"distinct_id\":\"U%d\"", (int)draw(w, 5)); break;
     default: buf_printf(text, ",\"distinct_id\":\"M%" PRIu32 "\"", serial);
     }
@@ -69,7 +72,7 @@ static void append(struct world *w, struct sent *sent)
     struct ingest_request request = {.records = {events.array.items, events.array.count, sent->json.size},
                                      .received_ms = sent->received_ms,
                                      .project_of = project_of,
-                                     .context = &w->sides[sent->side]};
+                                     .context = sent};
     struct ingest_outcome outcome;
     if (ingest_run(arena, &limits, &request, &error, &outcome) != STATUS_OK) abort();
     if (outcome.refused || outcome.output_count != 1) abort();

@@ -98,6 +98,9 @@ static void draw_swarm(struct world *w)
             false;
         s->errors = s->drops = s->no_space = s->directory_errors = false;
     }
+    /* In the other modes events link, and who is who depends on their order. */
+    s->mode = once_in(w, 2) ? IDENTITY_SIMPLIFIED : once_in(w, 3) ? IDENTITY_LEGACY : IDENTITY_ORIGINAL;
+    s->links &= s->mode == IDENTITY_SIMPLIFIED;
     /* After a crash, whether an unanswered delete took place is told by what it took away; so nothing else may. */
     if (s->deletes && (s->kill || s->power)) s->resends = s->links = false;
     if (w->options.lies) {
@@ -402,6 +405,7 @@ static void world_main(void *arg)
     draw_swarm(w);
     w->generator = generator_of(w->random);
     w->generator.insert_ids = w->swarm.keys;
+    w->generator.verbs = w->swarm.mode != IDENTITY_SIMPLIFIED;
     w->arena = arena_new(MEMORY);
     for (unsigned i = 0; i < SIDES; i++) model_side_init(w, i, 7 + i);
     w->disk = sim_new(w->options.seed);

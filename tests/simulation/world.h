@@ -18,6 +18,7 @@
 
 /* Which features and faults take part: each seed draws a random subset. */
 struct swarm {
+    enum identity_mode mode;
     unsigned clients, lives, rounds; /* rounds: checks of everything in a life */
     unsigned batch_events_max;
     bool resends, keys, links, late, deletes, flushes, compaction, snapshots, questions, feeds, log_purges;

@@ -39,12 +39,12 @@ static uint32_t find_returns(const struct interval_minutes *m, const uint32_t *r
     return found;
 }
 
-static void count_marks(const uint64_t *restrict marks, const uint32_t *restrict buckets, uint64_t count,
+static void count_marks(const uint64_t *restrict marks, uint64_t also, const uint32_t *restrict buckets, uint64_t count,
                         uint32_t stride, uint32_t *restrict counts)
 {
     const __m512i one = _mm512_set1_epi32(1);
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t bits = marks[i];
+        uint64_t bits = marks[i] | also;
         uint32_t *row = counts + (size_t)buckets[i] * stride;
         for (uint32_t k = 0; k < stride; k += MARK_LANES, bits >>= MARK_LANES) {
             __m512i number = _mm512_loadu_si512(row + k);
@@ -70,12 +70,12 @@ static uint32_t find_returns(const struct interval_minutes *m, const uint32_t *r
     return found;
 }
 
-static void count_marks(const uint64_t *restrict marks, const uint32_t *restrict buckets, uint64_t count,
+static void count_marks(const uint64_t *restrict marks, uint64_t also, const uint32_t *restrict buckets, uint64_t count,
                         uint32_t stride, uint32_t *restrict counts)
 {
     for (uint64_t i = 0; i < count; i++) {
         uint32_t *row = counts + (size_t)buckets[i] * stride;
-        for (uint64_t left = marks[i]; left; left &= left - 1) row[__builtin_ctzll(left)]++;
+        for (uint64_t left = marks[i] | also; left; left &= left - 1) row[__builtin_ctzll(left)]++;
     }
 }
 

@@ -34,9 +34,9 @@ struct cohort_kernels {
     uint32_t (*mark_returns)(const struct interval_minutes *m, const uint16_t *rows, const uint32_t *since,
                              uint32_t count, const uint32_t *persons, uint32_t low, uint32_t words, uint64_t *marks,
                              uint32_t run, uint32_t first, struct late_row *late);
-    /* Adds 1 to counts[buckets[i] * stride + k] for each bit k of marks[i]. `stride` is a multiple of MARK_LANES, at
-     * most 64; bits behind are 0. */
-    void (*count_marks)(const uint64_t *marks, const uint32_t *buckets, uint64_t count, uint32_t stride,
+    /* Adds 1 to counts[buckets[i] * stride + k] for each bit k of marks[i], and for those of `also`, every time.
+     * `stride` is a multiple of MARK_LANES, at most 64; bits behind are 0. */
+    void (*count_marks)(const uint64_t *marks, uint64_t also, const uint32_t *buckets, uint64_t count, uint32_t stride,
                         uint32_t *counts);
     /* Of LEAST_WORDS · 64 persons, who have a bit in each of `units` rows of words, `stride` words apart: adds to
      * counts[i] how many have at least i + 1 bits, and clears them. least[] has room for units · LEAST_WORDS. */

@@ -73,14 +73,16 @@ static void check_marks(const struct cohort_kernels *kernels, uint32_t stride)
     static uint64_t marks[PERSONS];
     static uint32_t buckets[PERSONS], counts[ROOM + 1], wanted[ROOM + 1];
     uint32_t count = below(PERSONS);
+    uint64_t also = below(2) ? (uint64_t)1 << below(stride) : 0;
     for (uint32_t i = 0; i <= ROOM; i++) counts[i] = wanted[i] = below(5);
     for (uint32_t i = 0; i < PERSONS; i++) {
         buckets[i] = below(2) ? below(COHORTS) : 3;
         marks[i] = 0;
         for (uint32_t k = 0; k < stride; k++) marks[i] |= (uint64_t)(below(4) == 0) << k;
-        for (uint32_t k = 0; k < stride && i < count; k++) wanted[buckets[i] * stride + k] += marks[i] >> k & 1;
+        for (uint32_t k = 0; k < stride && i < count; k++)
+            wanted[buckets[i] * stride + k] += (marks[i] | also) >> k & 1;
     }
-    kernels->count_marks(marks, buckets, count, stride, counts);
+    kernels->count_marks(marks, also, buckets, count, stride, counts);
     assert_memory_equal(counts, wanted, sizeof counts);
 }
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #define LABEL_BYTES_MAX ((size_t)1 << 24)
-#define STRINGS_AT_ONCE 128 /* others wait for the lock meanwhile */
+#define STRINGS_AT_ONCE 4096 /* others wait meanwhile; to be woken for each few costs more than the few */
 
 void labels_init(struct labels *labels, size_t memory_bytes_max)
 {

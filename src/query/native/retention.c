@@ -169,6 +169,14 @@ static enum status find_moved(struct retaining *r, struct survey *survey,
 
 /* --- births --- */
 
+static inline void set_birth(const struct retaining *r, struct retainer *retainer, uint64_t place, int64_t time_ms,
+                             uint32_t bucket)
+{
+    retainer->births[place] = time_ms;
+    retainer->buckets[place] = bucket;
+    retainer->minutes[place] = (uint32_t)((time_ms - r->base_ms) / MINUTE_MS);
+}
+
 static enum status note_birth(struct worker *worker, const uint16_t *rows, const uint32_t *cells, uint32_t from,
                               uint32_t count)
 {
@@ -183,9 +191,7 @@ static enum status note_birth(struct worker *worker, const uint16_t *rows, const
         uint32_t row = rows ? rows[i] : from + i, person = persons[row];
         if (cells[i] >= r->bucket_count || !person || (moved && is_moved(worker->survey, person))) continue;
         uint64_t place = person - retainer->low;
-        if (times[row] >= retainer->births[place]) continue;
-        retainer->births[place] = times[row];
-        retainer->buckets[place] = cells[i];
+        if (times[row] < retainer->births[place]) set_birth(r, retainer, place, times[row], cells[i]);
     }
     return STATUS_OK;
 }
@@ -210,9 +216,7 @@ static enum status find_births(struct retaining *r, unsigned slot)
         const struct moved_row *row = &r->moved_births.rows[i];
         if (row->person >= retainer->high) break;
         uint64_t place = row->person - retainer->low;
-        if (row->time_ms >= retainer->births[place]) continue;
-        retainer->births[place] = row->time_ms;
-        retainer->buckets[place] = row->cell;
+        if (row->time_ms < retainer->births[place]) set_birth(r, retainer, place, row->time_ms, row->cell);
     }
     return STATUS_OK;
 }
@@ -299,11 +303,13 @@ static void count_all_marks(const struct retaining *r, struct retainer *retainer
     const struct cohort_kernels *kernels = CPU_SELECT(cohort_kernels);
     uint64_t persons = retainer->high - retainer->low;
     memset(retainer->marked, 0, ((size_t)r->bucket_count + UNBORN_COHORTS) * r->stride * sizeof *retainer->marked);
-    for (uint64_t place = 0; place < persons; place++) retainer->first[retainer->buckets[place]]++;
-    kernels->count_marks(retainer->marks, retainer->buckets, persons, r->stride, retainer->marked);
+    kernels->count_marks(retainer->marks, (uint64_t)1 << (r->stride - 1), retainer->buckets, persons, r->stride,
+                         retainer->marked);
     for (uint32_t b = 0; b < r->bucket_count; b++) {
+        const uint32_t *from = retainer->marked + (size_t)b * r->stride;
         uint64_t *to = retainer->counts + (size_t)b * r->intervals;
-        for (uint32_t k = 0; k < r->intervals; k++) to[k] += retainer->marked[(size_t)b * r->stride + k];
+        for (uint32_t k = 0; k < r->intervals; k++) to[k] += from[k];
+        retainer->first[b] += from[r->stride - 1];
     }
 }
 
@@ -335,6 +341,7 @@ static enum status make_range(struct retaining *r, struct retainer *retainer)
             return survey_out_of_memory(survey, &survey->workers[retainer - r->retainers].error);
     }
     for (uint64_t place = 0; place < persons; place++) retainer->births[place] = BIRTH_NONE;
+    for (uint64_t place = 0; place < persons; place++) retainer->minutes[place] = MINUTE_NONE;
     for (uint64_t place = 0; r->stride && place < persons; place++)
         retainer->buckets[place] = r->bucket_count + place % UNBORN_COHORTS;
     if (!r->by_items) memset(retainer->marks, 0, persons * r->words * sizeof *retainer->marks);
@@ -349,13 +356,7 @@ static enum status range_task(void *ctx, unsigned slot, uint32_t index)
     retainer->low = index * r->range_persons;
     retainer->high = retainer->low + r->range_persons;
     TRY(make_range(r, retainer));
-    if (retaining_counts_births(r)) {
-        TRY(find_births(r, slot));
-        for (uint64_t place = 0; place < r->range_persons; place++) {
-            int64_t birth = retainer->births[place];
-            retainer->minutes[place] = birth == BIRTH_NONE ? MINUTE_NONE : (uint32_t)((birth - r->base_ms) / MINUTE_MS);
-        }
-    }
+    if (retaining_counts_births(r)) TRY(find_births(r, slot));
     TRY(r->by_items ? retention_collect(r, slot) : retention_mark(r, slot));
     count_marks(r, retainer);
     return STATUS_OK;
@@ -459,16 +460,16 @@ static uint64_t *new_counts(struct retaining *r, size_t count)
 static enum status make_retainers(struct retaining *r)
 {
     unsigned slots = pool_slots(r->native->pool);
-    uint32_t stride = (r->intervals + MARK_LANES - 1) / MARK_LANES * MARK_LANES;
+    uint32_t stride = (r->intervals / MARK_LANES + 1) * MARK_LANES; /* one for the births */
     uint64_t numbers = ((uint64_t)r->bucket_count + UNBORN_COHORTS) * stride;
-    if (retaining_counts_births(r) && !r->plan->on.data && r->words == 1 && !r->plan->retention.unbounded &&
+    if (retaining_counts_births(r) && !r->plan->on.data && stride <= 64 && !r->plan->retention.unbounded &&
         numbers <= MARKED_MAX)
         r->stride = stride;
     r->retainers = arena_new_array(r->returns.arena, struct retainer, slots);
     if (!r->retainers) return out_of_memory(r);
     for (unsigned i = 0; i < slots; i++) {
         struct retainer *retainer = &r->retainers[i];
-        retainer->first = new_counts(r, (size_t)r->bucket_count + UNBORN_COHORTS);
+        retainer->first = new_counts(r, r->bucket_count);
         retainer->counts = new_counts(r, r->cells);
         if (!retainer->first || !retainer->counts) return out_of_memory(r);
         if (!r->stride) continue;
