@@ -236,7 +236,7 @@ static void parameters_are_shown_without_secrets(void **state)
     assert_true(str_is(json_member(&document, "event")->string, "Sign up"));
     assert_true(str_is(json_member(&document, "where")->string, "x\"y"));
     assert_in_range(json_member(&document, "long")->string.size, 100, 500);
-    assert_null(strstr(text.data, "hush"));
+    assert_null(memmem(text.data, text.size, "hush", 4));
     buf_fini(&text);
     arena_free(arena);
 }
