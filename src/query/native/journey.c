@@ -21,21 +21,21 @@
  * decides a whole run; a selector whose terms are all decided costs no row anything. Values, too: of a dictionary they
  * are numbered once, by code.
  *
- * Rows of persons who were merged since their run was sorted come from a list beside (journey_moved.c).
+ * Here plans become what the others work with; journey_vector.c matches the rows of a vector, journey_walk.c counts,
+ * fills, sorts and visits. Rows of persons who were merged since their run was sorted come from a list beside
+ * (journey_moved.c).
  */
 #include "query/native/journey.h"
 
 #include <stdlib.h>
 
 #include "query/native/journey_int.h"
-#include "query/native/journey_kernels.h"
 
 #define RANGE_ROWS        ((uint64_t)1 << 17)
 #define RANGE_ROWS_RUN    2048 /* of a run, on average: opening it costs as much as some rows */
 #define RANGE_PERSONS_MAX ((uint64_t)1 << 20)
 #define SHARE_MIN         ((size_t)8 << 20)
 #define EXPR_BUDGET_MIN   ((size_t)2 << 20)
-#define MEMO_CODES_MAX    ((uint32_t)1 << 20)
 
 enum status journeys_out_of_memory(const struct journeys *journeys, struct error *error)
 {
@@ -208,8 +208,8 @@ static enum status bind_filter(struct worker *worker, struct bound *bound, const
     return STATUS_OK;
 }
 
-static enum status number_value(struct journeys *journeys, struct walker *walker, struct value value,
-                                journey_value *ret_number)
+enum status walker_number(struct journeys *journeys, struct walker *walker, struct value value,
+                          journey_value *ret_number)
 {
     enum status status = journey_values_number(&journeys->values, &walker->text, value, ret_number);
     return status == STATUS_LIMIT ? journeys_out_of_memory(journeys, &walker->worker->error) : status;
@@ -247,7 +247,7 @@ static enum status bind_value(struct journeys *journeys, struct walker *walker, 
     TRY(worker_find_input(walker->worker, &bound->run, walker->value_columns[v], &input));
     if (input.kind == INPUT_CONSTANT) {
         if (expr_eval(walker->value_states[v], input.constants, 1, &ignored, &result) != STATUS_OK) return STATUS_OK;
-        TRY(number_value(journeys, walker, vector_at(&result, 0), &source->one));
+        TRY(walker_number(journeys, walker, vector_at(&result, 0), &source->one));
         source->form = SOURCE_ONE;
     } else if (input.kind == INPUT_CODES) {
         source->by_code = number_entries(journeys, walker, v, input.column.values, input.column.value_count);
@@ -387,7 +387,7 @@ static enum status set_up(struct journeys *journeys)
 }
 
 /* What a task reported; the others report the same kind of thing, if anything. */
-static void take_error(struct journeys *journeys, enum status status, struct error *error)
+void journeys_take_error(struct journeys *journeys, enum status status, struct error *error)
 {
     for (unsigned w = 0; w < journeys->survey.worker_count; w++) {
         struct error *reported = &journeys->survey.workers[w].error;
@@ -431,7 +431,7 @@ enum status journeys_open(struct native *native, const struct journey_plan *plan
     if (status == STATUS_OK) status = store_snapshot(native->store, plan->project, error, &journeys->survey.snapshot);
     if (status == STATUS_OK) status = set_up(journeys);
     if (status != STATUS_OK) {
-        take_error(journeys, status, error);
+        journeys_take_error(journeys, status, error);
         journeys_free(journeys);
         return status;
     }
@@ -481,495 +481,4 @@ unsigned journeys_slots(const struct journeys *journeys)
 size_t journeys_slot_bytes(const struct journeys *journeys)
 {
     return journeys->survey.worker_bytes_max / 4;
-}
-
-/* --- a vector --- */
-
-static enum status read_times(const struct journeys *journeys, struct walker *walker, const struct scan_run *run,
-                              unsigned shift, uint64_t mask)
-{
-    const struct journey_kernels *kernels = CPU_SELECT(journey_kernels);
-    struct worker *worker = walker->worker;
-    const uint32_t *minutes, *milliseconds;
-    struct journey_times times = {.add = (uint64_t)run->window_ms - (uint64_t)journeys->plan->from_ms,
-                                  .low = (uint64_t)run->time_min_ms - (uint64_t)journeys->plan->from_ms,
-                                  .span = (uint64_t)run->time_max_ms - (uint64_t)run->time_min_ms,
-                                  .shift = shift,
-                                  .mask = mask};
-    TRY(scan_minutes(worker->scan, &worker->error, &minutes));
-    TRY(scan_milliseconds(worker->scan, &worker->error, &milliseconds));
-    if (!kernels->keys(&times, minutes, milliseconds, worker->rows, walker->times))
-        return error_set(&worker->error, STATUS_CORRUPT, "a time lies outside its section");
-    return STATUS_OK;
-}
-
-static enum status apply_filter(struct walker *walker, const struct journey_filter *filter, uint8_t *keep)
-{
-    for (size_t t = filter->first_term; t < filter->first_term + filter->term_count; t++)
-        TRY(worker_apply_term(walker->worker, t, 0, walker->worker->rows, keep));
-    return STATUS_OK;
-}
-
-/* Numbers of a dictionary that stays the same over many vectors. */
-static enum status number_codes(struct journeys *journeys, struct walker *walker, size_t v, const struct vector *vector,
-                                uint64_t selectors)
-{
-    uint32_t count = vector->dict_count;
-    journey_value *by_code = walker->memos[v].by_code;
-    if (walker->memos[v].dict_id != vector->dict_id || walker->memos[v].count != count) {
-        free(by_code);
-        walker->memos[v].by_code = by_code = malloc((count + 1) * sizeof *by_code);
-        walker->memos[v].dict_id = vector->dict_id;
-        walker->memos[v].count = count;
-        if (!by_code) {
-            walker->memos[v].dict_id = 0;
-            return journeys_out_of_memory(journeys, &walker->worker->error);
-        }
-        for (uint32_t c = 0; c < count; c++) by_code[c] = UINT32_MAX;
-    }
-    for (uint32_t i = 0; i < walker->worker->rows; i++) {
-        if (!(walker->masks[i] & selectors)) continue;
-        journey_value *number = &by_code[vector->codes[i]];
-        if (*number == UINT32_MAX) TRY(number_value(journeys, walker, vector->values[vector->codes[i]], number));
-        walker->values[v][i] = *number;
-    }
-    return STATUS_OK;
-}
-
-static enum status evaluate_value(struct journeys *journeys, struct walker *walker, const struct bound *bound, size_t v,
-                                  uint64_t selectors)
-{
-    struct worker *worker = walker->worker;
-    const struct vector *vectors;
-    struct vector result;
-    for (uint32_t i = 0; i < worker->rows; i++) walker->tried[i] = (walker->masks[i] & selectors) != 0;
-    TRY(columns_read(walker->value_columns[v], worker->scan, bound->run.event_id, worker->rows, &worker->error,
-                     &vectors));
-    enum status status =
-        expr_eval_kept(walker->value_states[v], vectors, worker->rows, walker->tried, &worker->error, &result);
-    TRY(native_expression(journeys->plan->values[v].parameter, status, &worker->error));
-    /* what expr_eval makes itself may differ from call to call: only a column as it comes is remembered */
-    if (result.kind == VECTOR_DICT && result.dict_count <= MEMO_CODES_MAX && expr_is_column(journeys->value_exprs[v]))
-        return number_codes(journeys, walker, v, &result, selectors);
-    for (uint32_t i = 0; i < worker->rows; i++) {
-        if (walker->tried[i]) TRY(number_value(journeys, walker, vector_at(&result, i), &walker->values[v][i]));
-    }
-    return STATUS_OK;
-}
-
-static enum status read_values(struct journeys *journeys, struct walker *walker, const struct bound *bound)
-{
-    const struct journey_run *run = &journeys->runs[bound - journeys->survey.runs];
-    struct worker *worker = walker->worker;
-    for (size_t v = 0; v < journeys->plan->value_count; v++) {
-        const struct journey_source *source = &run->sources[v];
-        uint64_t selectors = journeys->plan->values[v].selectors;
-        const uint32_t *codes;
-        journey_value *to = walker->values[v];
-        if (!selectors) selectors = UINT64_MAX;
-        for (uint32_t i = 0; i < worker->rows; i++) to[i] = JOURNEY_UNDEFINED;
-        switch (source->form) {
-        case SOURCE_ONE:
-            for (uint32_t i = 0; i < worker->rows; i++)
-                to[i] = walker->masks[i] & selectors ? source->one : JOURNEY_UNDEFINED;
-            break;
-        case SOURCE_TABLE:
-            TRY(scan_codes(worker->scan, source->property, &worker->error, &codes));
-            for (uint32_t i = 0; i < worker->rows; i++)
-                to[i] = walker->masks[i] & selectors ? source->by_code[codes[i]] : JOURNEY_UNDEFINED;
-            break;
-        case SOURCE_ROWS: TRY(evaluate_value(journeys, walker, bound, v, selectors)); break;
-        default: break;
-        }
-    }
-    return STATUS_OK;
-}
-
-enum status walker_match(struct journeys *journeys, struct walker *walker, const struct bound *bound, bool *ret_any)
-{
-    const struct journey_run *run = &journeys->runs[bound - journeys->survey.runs];
-    uint64_t where_selectors = run->where ? journeys->plan->where_selectors : 0, any = 0;
-    struct worker *worker = walker->worker;
-    uint8_t *keep = walker->keep;
-    uint32_t rows = worker->rows;
-    *ret_any = false;
-    TRY(read_times(journeys, walker, &bound->run, 0, 0));
-    if (!bound->in_range)
-        for (uint32_t i = 0; i < rows; i++) keep[i] &= walker->times[i] < journeys->span;
-    if (bound->run.deleted) {
-        const uint8_t *live;
-        TRY(scan_live(worker->scan, &worker->error, &live));
-        for (uint32_t i = 0; i < rows; i++) keep[i] &= live[i];
-    }
-    for (uint32_t i = 0; i < rows; i++) any |= keep[i];
-    for (uint32_t i = 0; i < rows; i++) walker->masks[i] = keep[i] ? run->always : 0;
-    if (!any) return STATUS_OK;
-    if (run->where) {
-        memcpy(walker->after_where, keep, sizeof walker->after_where);
-        TRY(apply_filter(walker, &journeys->filters[JOURNEY_SELECTORS_MAX], walker->after_where));
-        uint64_t all = run->possible & ~run->tried & where_selectors;
-        for (uint32_t i = 0; i < rows; i++) walker->masks[i] |= walker->after_where[i] ? all : 0;
-    }
-    for (uint64_t left = run->tried; left; left &= left - 1) {
-        size_t s = (size_t)__builtin_ctzll(left);
-        uint64_t bit = (uint64_t)1 << s;
-        memcpy(walker->tried, where_selectors & bit ? walker->after_where : keep, sizeof walker->tried);
-        TRY(apply_filter(walker, &journeys->filters[s], walker->tried));
-        for (uint32_t i = 0; i < rows; i++) walker->masks[i] |= walker->tried[i] ? bit : 0;
-    }
-    for (uint32_t i = 0; i < rows; i++) *ret_any |= walker->masks[i] != 0;
-    if (*ret_any && journeys->plan->value_count) TRY(read_values(journeys, walker, bound));
-    return STATUS_OK;
-}
-
-/* --- a range of persons --- */
-
-/* The segments of the vector at hand that belong to persons [low, high): [*ret_from, *ret_to). Nobody is left out. */
-static void cut_segments(const struct scan_segments *segments, uint64_t low, uint64_t high, uint32_t *ret_from,
-                         uint32_t *ret_to)
-{
-    uint32_t from = 0, to = segments->count;
-    if (low < 1) low = 1;
-    if (segments->persons[0] < low) {
-        for (uint32_t end = to; from < end;) {
-            uint32_t middle = from + (end - from) / 2;
-            if (segments->persons[middle] < low)
-                from = middle + 1;
-            else
-                end = middle;
-        }
-    }
-    if (segments->persons[to - 1] >= high) {
-        for (uint32_t first = from; first < to;) {
-            uint32_t middle = first + (to - first) / 2;
-            if (segments->persons[middle] < high)
-                first = middle + 1;
-            else
-                to = middle;
-        }
-    }
-    *ret_from = from;
-    *ret_to = to;
-}
-
-/* Rows of persons [low, high) in a run; only of those who have some already when `only_counted`. */
-static enum status count_run(struct journeys *journeys, struct walker *walker, const struct bound *bound, uint64_t low,
-                             uint64_t high, bool only_counted)
-{
-    struct worker *worker = walker->worker;
-    uint32_t *counts = walker->counts, vector = 0, rows;
-    uint8_t *marks = walker->marks;
-    bool moved = bound->holds_moved;
-    bool follows = marks && journeys->runs[bound - journeys->survey.runs].possible & journeys->plan->followed;
-    TRY(worker_open_run(worker, bound));
-    if (low > 1) TRY(scan_seek_vector(worker->scan, (uint32_t)low, &worker->error, &vector));
-    for (bool more = true; more && vector < bound->run.vectors; vector++) {
-        struct scan_segments segments;
-        uint32_t from, to;
-        if (vector % 16 == 0) TRY(survey_interrupted(&journeys->survey, &worker->error));
-        TRY(scan_vector(worker->scan, vector, &worker->error, &rows));
-        TRY(scan_segments(worker->scan, &worker->error, &segments));
-        more = segments.persons[segments.count - 1] < high;
-        cut_segments(&segments, low, high, &from, &to);
-        for (uint32_t s = from, row = from ? segments.ends[from - 1] : 0; s < to; s++) {
-            uint64_t place = segments.persons[s] - low;
-            uint32_t count = segments.ends[s] - row;
-            row = segments.ends[s];
-            if (place >= high - low) return error_set(&worker->error, STATUS_CORRUPT, "persons are not in order");
-            if (moved && journeys_is_moved(journeys, segments.persons[s])) continue;
-            if (only_counted && !counts[place]) continue;
-            /* a sum that does not fit is more than there is memory for, in any case */
-            counts[place] = counts[place] + count < count ? UINT32_MAX : counts[place] + count;
-            if (follows) marks[place] |= MARK_FOLLOWED;
-        }
-    }
-    return STATUS_OK;
-}
-
-/* Those who are to be counted only have no rows any more. */
-static void leave_out(const struct walker *walker, uint64_t persons, uint64_t *ret_count)
-{
-    uint64_t count = 0;
-    for (uint64_t p = 0; p < persons; p++) {
-        bool out = walker->marks[p] == MARK_COUNTED;
-        count += out;
-        walker->counts[p] = out ? 0 : walker->counts[p];
-    }
-    *ret_count += count;
-}
-
-static enum status count_range(struct journeys *journeys, struct walker *walker, uint64_t low, uint64_t high)
-{
-    uint64_t required = journeys->plan->required;
-    size_t first = journeys_first_moved(journeys, low);
-    memset(walker->counts, 0, (high - low) * sizeof *walker->counts);
-    for (uint32_t i = 0; walker->marks && i < journeys->required_runs; i++) {
-        if (journeys->runs[journeys->order[i]].counted)
-            TRY(count_run(journeys, walker, &journeys->survey.runs[journeys->order[i]], low, high, false));
-    }
-    for (uint64_t p = 0; walker->marks && p < high - low; p++) walker->marks[p] = walker->counts[p] ? MARK_COUNTED : 0;
-    for (uint32_t i = 0; i < journeys->required_runs; i++) {
-        if (!walker->marks || !journeys->runs[journeys->order[i]].counted)
-            TRY(count_run(journeys, walker, &journeys->survey.runs[journeys->order[i]], low, high, false));
-    }
-    for (size_t m = first; m < journeys->moved_count && journeys->moved[m].person < high; m++) {
-        if (!required || journeys->moved[m].event.mask & required) walker->counts[journeys->moved[m].person - low]++;
-    }
-    for (uint32_t i = journeys->required_runs; i < journeys->run_count; i++)
-        TRY(count_run(journeys, walker, &journeys->survey.runs[journeys->order[i]], low, high, true));
-    for (size_t m = first; required && m < journeys->moved_count && journeys->moved[m].person < high; m++) {
-        uint64_t place = journeys->moved[m].person - low, mask = journeys->moved[m].event.mask;
-        if (!walker->counts[place]) continue;
-        if (!(mask & required)) walker->counts[place]++;
-        if (walker->marks && mask & journeys->plan->followed) walker->marks[place] |= MARK_FOLLOWED;
-    }
-    if (walker->marks) leave_out(walker, high - low, &walker->left_out);
-    return STATUS_OK;
-}
-
-/* The part of a key that says which selector it is; the mask has one bit. */
-static inline uint64_t selector_key(uint64_t mask)
-{
-    return (uint64_t)__builtin_ctzll(mask) << JOURNEY_TIME_BITS;
-}
-
-static inline void put_event(struct journeys *journeys, struct walker *walker, uint32_t to,
-                             const struct journey_event *event)
-{
-    uint64_t time = (uint64_t)(event->time_ms - journeys->plan->from_ms);
-    if (journeys->by_selector)
-        walker->keys[to] = selector_key(event->mask) | time;
-    else if (journeys->short_form)
-        walker->keys[to] = time << journeys->mask_bits | event->mask;
-    else
-        walker->events[to] = *event;
-}
-
-/* The rows of the vector that have masks, of segments [from, to). */
-static void place_rows(struct journeys *journeys, struct walker *walker, const struct scan_segments *segments,
-                       uint32_t from, uint32_t to, uint64_t low)
-{
-    size_t value_count = journeys->plan->value_count;
-    for (uint32_t s = from, row = from ? segments->ends[from - 1] : 0; s < to; s++) {
-        uint32_t *cursor = &walker->cursors[segments->persons[s] - low];
-        for (; row < segments->ends[s]; row++) {
-            if (!walker->masks[row]) continue;
-            struct journey_event event = {.time_ms = journeys->plan->from_ms + (int64_t)walker->times[row],
-                                          .mask = walker->masks[row]};
-            for (size_t v = 0; v < value_count; v++) event.values[v] = walker->values[v][row];
-            put_event(journeys, walker, (*cursor)++, &event);
-        }
-    }
-}
-
-/* Most people have a few events: setting up anything faster would take longer. */
-static inline void copy_few(uint64_t *restrict to, const uint64_t *restrict from, uint32_t count)
-{
-    if (count > 16) {
-        memcpy(to, from, count * sizeof *to);
-        return;
-    }
-#pragma GCC unroll 1
-    for (uint32_t i = 0; i < count; i++) {
-        to[i] = from[i];
-        __asm__("" : : : "memory"); /* no vectors */
-    }
-}
-
-static enum status fill_vector(struct journeys *journeys, struct walker *walker, const struct bound *bound,
-                               const struct scan_segments *segments, uint32_t from, uint32_t to, uint64_t low)
-{
-    const struct journey_run *run = &journeys->runs[bound - journeys->survey.runs];
-    const uint32_t *counts = walker->counts;
-    bool moved = bound->holds_moved, any = false;
-    if (run->plain && journeys->short_form) {
-        for (uint32_t s = from; s < to && !any; s++) any = counts[segments->persons[s] - low] != 0;
-        if (!any) return STATUS_OK;
-        if (journeys->by_selector)
-            TRY(read_times(journeys, walker, &bound->run, 0, selector_key(run->always)));
-        else
-            TRY(read_times(journeys, walker, &bound->run, journeys->mask_bits, run->always));
-        for (uint32_t s = from, row = from ? segments->ends[from - 1] : 0; s < to; s++) {
-            uint32_t place = (uint32_t)(segments->persons[s] - low), end = segments->ends[s];
-            if (counts[place] && !(moved && journeys_is_moved(journeys, segments->persons[s]))) {
-                uint64_t *put = walker->keys + walker->cursors[place];
-                walker->cursors[place] += end - row;
-                copy_few(put, walker->times + row, end - row);
-            }
-            row = end;
-        }
-        return STATUS_OK;
-    }
-    memset(walker->keep, 0, sizeof walker->keep);
-    for (uint32_t s = from, row = from ? segments->ends[from - 1] : 0; s < to; s++) {
-        uint32_t end = segments->ends[s];
-        if (counts[segments->persons[s] - low] && !(moved && journeys_is_moved(journeys, segments->persons[s]))) {
-            memset(walker->keep + row, 1, end - row);
-            any = true;
-        }
-        row = end;
-    }
-    if (!any) return STATUS_OK;
-    TRY(walker_match(journeys, walker, bound, &any));
-    if (any) place_rows(journeys, walker, segments, from, to, low);
-    return STATUS_OK;
-}
-
-/* Rows of persons [from, to) of the range that begins at `low`. */
-static enum status fill_run(struct journeys *journeys, struct walker *walker, const struct bound *bound, uint64_t low,
-                            uint64_t from, uint64_t to)
-{
-    struct worker *worker = walker->worker;
-    uint32_t vector = 0;
-    TRY(worker_open_run(worker, bound));
-    if (from > 1) TRY(scan_seek_vector(worker->scan, (uint32_t)from, &worker->error, &vector));
-    for (bool more = true; more && vector < bound->run.vectors; vector++) {
-        struct scan_segments segments;
-        uint32_t first, last;
-        if (vector % 16 == 0) TRY(survey_interrupted(&journeys->survey, &worker->error));
-        TRY(scan_vector(worker->scan, vector, &worker->error, &worker->rows));
-        TRY(scan_segments(worker->scan, &worker->error, &segments));
-        more = segments.persons[segments.count - 1] < to;
-        cut_segments(&segments, from, to, &first, &last);
-        if (first < last) TRY(fill_vector(journeys, walker, bound, &segments, first, last, low));
-    }
-    return STATUS_OK;
-}
-
-static enum status need_entries(struct journeys *journeys, struct walker *walker, size_t count)
-{
-    if (count <= walker->capacity) return STATUS_OK;
-    void **entries = journeys->short_form ? (void **)&walker->keys : (void **)&walker->events;
-    free(*entries);
-    walker->capacity = 0;
-    *entries = malloc(count * journeys->entry_bytes);
-    if (!*entries) return journeys_out_of_memory(journeys, &walker->worker->error);
-    walker->capacity = count;
-    return STATUS_OK;
-}
-
-static enum status need_spare(struct journeys *journeys, struct walker *walker, size_t count)
-{
-    if (count <= JOURNEY_SORT_SMALL || count <= walker->spare_capacity) return STATUS_OK;
-    size_t capacity = count * 2 < journeys->entries_max ? count * 2 : count;
-    free(walker->spare);
-    walker->spare_capacity = 0;
-    walker->spare = malloc(capacity * journeys->entry_bytes);
-    if (!walker->spare) return journeys_out_of_memory(journeys, &walker->worker->error);
-    walker->spare_capacity = capacity;
-    return STATUS_OK;
-}
-
-/* None of the events that were counted for the person turned out to match a required selector. */
-static bool lacks_required(const struct journeys *journeys, const struct journey *journey)
-{
-    for (uint32_t i = 0; i < journey->count; i++) {
-        uint64_t mask =
-            journeys->by_selector ? (uint64_t)1 << (journey->keys[i] >> JOURNEY_TIME_BITS) : journey_mask(journey, i);
-        if (mask & journeys->plan->required) return false;
-    }
-    return true;
-}
-
-static enum status visit_person(struct journeys *journeys, struct walker *walker, unsigned slot, uint32_t person,
-                                uint32_t start, uint32_t count)
-{
-    struct journey journey = {
-        .person = person, .count = count, .base_ms = journeys->plan->from_ms, .mask_bits = journeys->mask_bits};
-    if (journeys->short_form)
-        journey.keys = walker->keys + start;
-    else
-        journey.events = walker->events + start;
-    if (journeys->may_lack && lacks_required(journeys, &journey)) return STATUS_OK;
-    if (journeys->short_form) {
-        bool ascending = true;
-        for (uint32_t i = 1; i < count; i++) ascending &= journey.keys[i - 1] <= journey.keys[i];
-        if (ascending) return journeys->visit(journeys->visit_ctx, slot, &journey, &walker->worker->error);
-    }
-    TRY(need_spare(journeys, walker, count));
-    if (journeys->short_form)
-        journey_sort_keys(journey.keys, count, walker->spare);
-    else
-        journey_sort_events(journey.events, count, walker->spare, &journeys->values, journeys->plan->value_count);
-    return journeys->visit(journeys->visit_ctx, slot, &journey, &walker->worker->error);
-}
-
-/* Persons [from, to) of the range, whose events are `total` at most. */
-static enum status visit_part(struct journeys *journeys, struct walker *walker, unsigned slot, uint64_t low,
-                              uint64_t from, uint64_t to, size_t total)
-{
-    uint32_t start = 0;
-    TRY(need_entries(journeys, walker, total));
-    for (uint64_t p = from; p < to; p++) {
-        walker->cursors[p - low] = start;
-        start += walker->counts[p - low];
-    }
-    for (uint32_t i = 0; i < journeys->run_count; i++)
-        TRY(fill_run(journeys, walker, &journeys->survey.runs[journeys->order[i]], low, from, to));
-    size_t m = journeys_first_moved(journeys, from);
-    for (; m < journeys->moved_count && journeys->moved[m].person < to; m++) {
-        uint64_t place = journeys->moved[m].person - low;
-        if (walker->counts[place]) put_event(journeys, walker, walker->cursors[place]++, &journeys->moved[m].event);
-    }
-    start = 0;
-    for (uint64_t p = from; p < to; p++) {
-        uint32_t count = walker->cursors[p - low] - start;
-        if (count) TRY(visit_person(journeys, walker, slot, (uint32_t)p, start, count));
-        start += walker->counts[p - low];
-    }
-    return STATUS_OK;
-}
-
-static enum status range_task(void *ctx, unsigned slot, uint32_t index)
-{
-    struct journeys *journeys = ctx;
-    struct walker *walker = &journeys->walkers[slot];
-    struct worker *worker = walker->worker;
-    uint64_t low = (uint64_t)index * journeys->range_persons, high = low + journeys->range_persons;
-    if (high > journeys->person_count) high = journeys->person_count;
-    if (!walker->counts) walker->counts = malloc(journeys->range_persons * sizeof *walker->counts);
-    if (!walker->cursors) walker->cursors = malloc(journeys->range_persons * sizeof *walker->cursors);
-    if (!walker->counts || !walker->cursors) return journeys_out_of_memory(journeys, &worker->error);
-    if (journeys->leaves_out && !walker->marks) {
-        walker->marks = malloc(journeys->range_persons);
-        if (!walker->marks) return journeys_out_of_memory(journeys, &worker->error);
-    }
-    TRY(count_range(journeys, walker, low, high));
-    for (uint64_t from = low; from < high;) {
-        size_t total = 0;
-        uint64_t to = from;
-        while (to < high && total + walker->counts[to - low] <= journeys->entries_max)
-            total += walker->counts[to++ - low];
-        if (to == from) {
-            error_set(&worker->error, STATUS_LIMIT,
-                      "one person has %u events: more than fit into the memory of a query", walker->counts[from - low]);
-            error_hint(&worker->error, "use a shorter range, a filter, or raise query.memory_max");
-            return STATUS_LIMIT;
-        }
-        if (total) TRY(visit_part(journeys, walker, slot, low, from, to, total));
-        from = to;
-    }
-    plan_passed_rows(journeys->survey.limits, journeys->survey.row_count / journeys->range_count);
-    return STATUS_OK;
-}
-
-enum status journeys_walk(struct journeys *journeys, journey_visit_fn visit, void *ctx, struct error *error)
-{
-    journeys->visit = visit;
-    journeys->visit_ctx = ctx;
-    if (journeys->run_count == 0 && journeys->moved_count == 0) return STATUS_OK;
-    for (unsigned w = 0; w < journeys->survey.worker_count; w++)
-        journeys->survey.workers[w].error = (struct error)ERROR_INIT;
-    plan_expects_rows(journeys->survey.limits, journeys->survey.row_count);
-    for (unsigned w = 0; w < journeys->survey.worker_count; w++) journeys->walkers[w].left_out = 0;
-    enum status status = pool_run(journeys->survey.pool, journeys->range_count, range_task, journeys);
-    if (status != STATUS_OK) take_error(journeys, status, error);
-    return status;
-}
-
-uint64_t journeys_left_out(const struct journeys *journeys)
-{
-    uint64_t count = 0;
-    for (unsigned w = 0; w < journeys->survey.worker_count; w++) count += journeys->walkers[w].left_out;
-    return count;
 }

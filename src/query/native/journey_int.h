@@ -122,11 +122,21 @@ struct journeys {
     journey_visit_fn visit;
     void *visit_ctx;
 };
+enum status journeys_out_of_memory(const struct journeys *journeys, struct error *error);
+/* The error of the first participant that failed with `status`. */
+void journeys_take_error(struct journeys *journeys, enum status status, struct error *error);
+enum status walker_number(struct journeys *journeys, struct walker *walker, struct value value,
+                          journey_value *ret_number) MUST_USE;
+
+/* --- journey_vector.c --- */
+
+/* Fills times: from the base, shifted, with `mask` below. */
+enum status walker_read_times(const struct journeys *journeys, struct walker *walker, const struct scan_run *run,
+                              unsigned shift, uint64_t mask) MUST_USE;
 /* Of the vector at which the worker's scan is: what the rows with keep match. Fills times and masks, and, for rows
  * whose mask is not 0, the values. *ret_any is false when none matches. */
 enum status walker_match(struct journeys *journeys, struct walker *walker, const struct bound *bound,
                          bool *ret_any) MUST_USE;
-enum status journeys_out_of_memory(const struct journeys *journeys, struct error *error);
 
 /* --- journey_moved.c --- */
 
