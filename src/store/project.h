@@ -25,6 +25,7 @@ struct live {
 
 /* Makes the pending marks part of what the next snapshot sees. */
 void live_publish_deletes(struct live *live);
+void live_fini(struct live *live);
 
 struct key_mark {     /* a row that was deleted while its section was being rewritten */
     uint64_t file_id; /* the file it is in now; 0: the flush is under way */
@@ -145,6 +146,14 @@ enum status project_publish(struct project *project, struct project_context *con
 /* Marks a row of live[index] as deleted, also in what it is being rewritten to. */
 enum status project_mark_row(struct project *project, size_t index, uint32_t row, uint64_t lsn, uint32_t event,
                              uint32_t id, int64_t time_ms, struct str insert_id) MUST_USE;
+/* Deletes the stored row with the four fields of `new`, whose hash is `key`, if there is one. At most one can live. */
+enum status project_replace_stored(struct project *project, struct project_context *context, const struct mem_row *new,
+                                   uint64_t key, bool *ret_replaced) MUST_USE;
+/* Repeats in rewritten files what was marked meanwhile. What a disk error prevents is tried again with the next
+ * snapshot or flush: until then the replaced row shows, to those who can read its block. */
+void project_repeat_marks(struct project *project);
+/* Those of a flush that came to nothing. */
+void project_forget_new_marks(struct project *project);
 bool project_row_is_dead(const struct project *project, size_t index, uint32_t row);
 /* The rows of a section that a compaction may leave out and save as deleted, with a reference; NULL: none. Of a shadow
  * only what the last flush saved, see project_update.h; of others all that are marked now. */
