@@ -93,7 +93,7 @@ static void make_canonical(struct json *json)
         for (size_t i = 0; i < json->array.count; i++) make_canonical(&json->array.items[i]);
     }
     if (json->type != JSON_OBJECT) return;
-    qsort(json->object.members, json->object.count, sizeof *json->object.members, by_key);
+    if (json->object.count) qsort(json->object.members, json->object.count, sizeof *json->object.members, by_key);
     for (size_t i = 0; i < json->object.count; i++) make_canonical(&json->object.members[i].value);
 }
 
