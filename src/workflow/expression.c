@@ -154,12 +154,26 @@ static enum status parse_named(struct cursor *c, struct error *error, struct exp
     return take_pointer(c, error, e);
 }
 
+/* The id of a step or workflow should be of is_id() only, but need not be: with white space in it, say, it ends at
+ * ".outputs." or ".inputs.". Not in a condition, where it might as well be two operands. */
+static struct str take_loose_id(struct cursor *c)
+{
+    struct str id = take_id(c), rest = str_slice(c->text, c->at, c->text.size);
+    if (c->place == EXPRESSION_CONDITION || !rest.size || rest.data[0] == '.') return id;
+    size_t from = c->at - id.size, strict = c->at;
+    while (c->at < c->text.size && c->text.data[c->at] != '.' && c->text.data[c->at] != '#' && !ends_here(c)) c->at++;
+    rest = str_slice(c->text, c->at, c->text.size);
+    if (!str_starts(rest, STR(".outputs.")) && !str_starts(rest, STR(".inputs."))) c->at = strict;
+    return str_slice(c->text, from, c->at);
+}
+
 static enum status parse_with_id(struct cursor *c, enum expression_root root, struct error *error, struct expression *e)
 {
+    bool loose = root == EXPRESSION_STEPS || root == EXPRESSION_WORKFLOW_OUTPUTS;
     e->root = root;
-    e->id = take_id(c);
+    e->id = loose ? take_loose_id(c) : take_id(c);
     if (e->id.size == 0) return fail(c, error, "an id is missing");
-    if (root == EXPRESSION_STEPS || root == EXPRESSION_WORKFLOW_OUTPUTS) {
+    if (loose) {
         if (root == EXPRESSION_WORKFLOW_OUTPUTS && take(c, STR(".inputs.")))
             e->root = EXPRESSION_WORKFLOW_INPUTS;
         else if (!take(c, STR(".outputs.")))

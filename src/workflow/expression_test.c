@@ -131,6 +131,7 @@ static void test_texts(void **state)
         {"$inputs.n and more", "\"$inputs.n and more\""},
         {"pre $inputs.n post", "\"pre $inputs.n post\""},
         {"$steps.one.out", "\"$steps.one.out\""},
+        {"$steps.one or two.out", "\"$steps.one or two.out\""},
         {"$response.body#nope", "\"$response.body#nope\""},
         {"$response.body#/~2", "\"$response.body#/~2\""},
         {"{$inputs.n}", "\"42\""},
@@ -194,6 +195,11 @@ static void test_parsing(void **state)
                      STATUS_OK);
     assert_int_equal(e.root, EXPRESSION_STEPS);
     assert_true(str_is(e.id, "a-b_1") && str_is(e.name, "x.y") && str_is(e.pointer, "/p~1q"));
+    assert_int_equal(expression_parse(STR("$workflows.a b.inputs.x"), EXPRESSION_EMBEDDED, &error, &e, &size),
+                     STATUS_OK);
+    assert_true(str_is(e.id, "a b") && str_is(e.name, "x"));
+    assert_int_equal(expression_parse(STR("$steps.a b.outputs.x"), EXPRESSION_CONDITION, &error, &e, &size),
+                     STATUS_INVALID);
     assert_int_equal(expression_parse(STR("$workflows.w.inputs.x"), EXPRESSION_WHOLE, &error, &e, &size), STATUS_OK);
     assert_int_equal(e.root, EXPRESSION_WORKFLOW_INPUTS);
     assert_int_equal(expression_parse(STR("$components.parameters.x"), EXPRESSION_WHOLE, &error, &e, &size), STATUS_OK);
@@ -210,6 +216,8 @@ static void test_parsing(void **state)
     } bad[] = {{"$nope", 1},
                {"$inputs.", 9},
                {"$steps..outputs.x", 8},
+               {"$steps.a b.output.x", 9},
+               {"$steps.a b#.outputs.x", 9},
                {"$steps.a.output.x", 9},
                {"$request.foo", 10},
                {"$response.query.x", 11},
