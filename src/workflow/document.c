@@ -303,7 +303,10 @@ static void check_parameters(struct checker *c, const struct json *list, bool ne
         const struct json *item = &list->array.items[i];
         if (item->type != JSON_OBJECT || json_member(item, "reference")) continue;
         struct str name = string_member(item, "name"), in = string_member(item, "in");
-        if (!json_member(item, "name")) ERROR(c, "parameter-incomplete", item, "the parameter has no \"name\"");
+        if (!json_member(item, "name"))
+            ERROR(c, "parameter-incomplete", item, "the parameter has no \"name\"");
+        else if (name.data && !name.size)
+            ERROR(c, "parameter-incomplete", json_member(item, "name"), "the parameter's name is empty");
         if (!json_member(item, "value")) ERROR(c, "parameter-incomplete", item, "the parameter has no \"value\"");
         if (!json_member(item, "in")) {
             if (need_in) ERROR(c, "parameter-incomplete", item, "the parameter has no \"in\"");
@@ -328,8 +331,12 @@ static void check_step(struct checker *c, struct workflow_step *step)
 {
     static const char *const targets[] = {"operationId", "operationPath", "workflowId", "channelPath"};
     unsigned given = 0;
-    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
-        given += json_get(step->node, str_of(targets[i])) != NULL;
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        const struct json *target = json_get(step->node, str_of(targets[i]));
+        given += target != NULL;
+        if (target && target->type == JSON_STRING && !target->string.size)
+            ERROR(c, "step-target", target, "the step's \"%s\" is empty", targets[i]);
+    }
     if (given != 1) {
         ERROR(c, "step-target", step->node,
               given ? "the step names more than one of operationId, operationPath and workflowId"

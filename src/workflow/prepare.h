@@ -43,6 +43,7 @@ enum action_kind { ACTION_END, ACTION_GOTO, ACTION_RETRY };
 struct prepared_action {
     struct str name;
     enum action_kind kind;
+    bool common;                              /* of the workflow, so that it serves every step */
     size_t step;                              /* where it leads to, in the same workflow; SIZE_MAX: to no step */
     const struct prepared_workflow *workflow; /* NULL: to no workflow */
     bool has_retry_after;

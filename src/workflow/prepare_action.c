@@ -213,10 +213,11 @@ static enum status read_parameters(struct action_work *w, const struct json *nod
     return STATUS_OK;
 }
 
-static enum status add_action(struct action_work *w, const struct json *entry, size_t own, struct error *error)
+static enum status add_action(struct action_work *w, const struct json *entry, bool common, size_t own,
+                              struct error *error)
 {
     const struct json *node = follow(w, entry);
-    struct prepared_action action = {.name = string_member(node, "name")};
+    struct prepared_action action = {.name = string_member(node, "name"), .common = common};
     if (!node) return STATUS_OK;
     for (size_t i = 0; i < own; i++)
         if (action.name.size && str_eq(w->actions->items[i].name, action.name)) return STATUS_OK;
@@ -241,9 +242,9 @@ static enum status add_actions(struct action_work *w, const char *own_field, con
     size_t common_count = common && common->type == JSON_ARRAY ? common->array.count : 0;
     w->actions->items = arena_new_array(w->p->arena, struct prepared_action, own_count + common_count + 1);
     if (!w->actions->items) return no_memory(error);
-    for (size_t i = 0; i < own_count; i++) TRY(add_action(w, &own->array.items[i], 0, error));
+    for (size_t i = 0; i < own_count; i++) TRY(add_action(w, &own->array.items[i], false, 0, error));
     size_t kept = w->actions->count;
-    for (size_t i = 0; i < common_count; i++) TRY(add_action(w, &common->array.items[i], kept, error));
+    for (size_t i = 0; i < common_count; i++) TRY(add_action(w, &common->array.items[i], true, kept, error));
     return STATUS_OK;
 }
 

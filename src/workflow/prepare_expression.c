@@ -4,7 +4,8 @@
  * step's request and response, or what the workflow that it called gave; actions see the step's outputs besides;
  * workflow outputs see all steps, but no message.
  *
- * Where an action leads to a step, a later step may have run before: then that is only worth a warning.
+ * Where an action leads to a step, a later step may have run before, and an action of the workflow serves later steps
+ * too: then that is only worth a warning.
  */
 #include "workflow/prepare.h"
 
@@ -15,6 +16,7 @@ struct expression_check {
     const struct prepared_workflow *prepared;
     enum place place;
     size_t step_index;
+    bool common; /* an action that serves every step of the workflow */
     const struct json *at;
 };
 
@@ -61,6 +63,10 @@ static void check_step_output(struct expression_check *c, const struct expressio
             workflow_warning_at(c->p->problems, c->p->document->file, c->at,
                                 "\"" STR_FMT "\" refers to a step that %s, unless an action leads back",
                                 STR_ARG(e->text), what);
+        else if (c->common)
+            workflow_warning_at(c->p->problems, c->p->document->file, c->at,
+                                "\"" STR_FMT "\" has no value yet for steps before \"" STR_FMT "\"", STR_ARG(e->text),
+                                STR_ARG(e->id));
         else
             workflow_error_at(c->p->problems, c->p->document->file, c->at, "\"" STR_FMT "\" refers to a step that %s",
                               STR_ARG(e->text), what);
@@ -207,10 +213,12 @@ static void check_criteria(struct expression_check *c, const struct prepared_cri
 static void check_actions(struct expression_check *c, const struct prepared_actions *actions)
 {
     for (size_t i = 0; i < actions->count; i++) {
+        c->common = actions->items[i].common;
         check_criteria(c, &actions->items[i].criteria);
         for (size_t k = 0; k < actions->items[i].parameter_count; k++)
             check_tree(c, actions->items[i].parameters[k].value);
     }
+    c->common = false;
 }
 
 void prepare_expressions(struct preparation *p, const struct prepared_workflow *workflow)
