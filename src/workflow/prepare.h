@@ -26,6 +26,7 @@ struct prepared_parameter {
     struct openapi_parameter declared; /* of a called workflow only the name counts */
     const struct json *value;          /* of the document, not evaluated */
     bool secret;                       /* it carries an API key */
+    bool common;                       /* of the workflow, so that it goes with every step */
 };
 
 struct prepared_criterion {

@@ -4,8 +4,8 @@
  * step's request and response, or what the workflow that it called gave; actions see the step's outputs besides;
  * workflow outputs see all steps, but no message.
  *
- * Where an action leads to a step, a later step may have run before, and an action of the workflow serves later steps
- * too: then that is only worth a warning.
+ * Where an action leads to a step, a later step may have run before, and actions and parameters of the workflow serve
+ * later steps too: then that is only worth a warning.
  */
 #include "workflow/prepare.h"
 
@@ -16,7 +16,7 @@ struct expression_check {
     const struct prepared_workflow *prepared;
     enum place place;
     size_t step_index;
-    bool common; /* an action that serves every step of the workflow */
+    bool common; /* an action or a parameter that serves every step of the workflow */
     const struct json *at;
 };
 
@@ -65,7 +65,7 @@ static void check_step_output(struct expression_check *c, const struct expressio
                                 STR_ARG(e->text), what);
         else if (c->common)
             workflow_warning_at(c->p->problems, c->p->document->file, c->at,
-                                "\"" STR_FMT "\" has no value yet for steps before \"" STR_FMT "\"", STR_ARG(e->text),
+                                "\"" STR_FMT "\" has no value before step \"" STR_FMT "\" is done", STR_ARG(e->text),
                                 STR_ARG(e->id));
         else
             workflow_error_at(c->p->problems, c->p->document->file, c->at, "\"" STR_FMT "\" refers to a step that %s",
@@ -228,7 +228,11 @@ void prepare_expressions(struct preparation *p, const struct prepared_workflow *
         const struct prepared_step *step = &workflow->steps[i];
         c->step_index = i;
         c->place = PLACE_REQUEST;
-        for (size_t k = 0; k < step->parameter_count; k++) check_tree(c, step->parameters[k].value);
+        for (size_t k = 0; k < step->parameter_count; k++) {
+            c->common = step->parameters[k].common;
+            check_tree(c, step->parameters[k].value);
+        }
+        c->common = false;
         if (step->payload) check_tree(c, step->payload);
         for (size_t k = 0; k < step->replacement_count; k++) check_tree(c, step->replacements[k].value);
         c->place = PLACE_RESPONSE;

@@ -218,7 +218,7 @@ static void check_header_name(const struct step_work *w, const struct json *at, 
 
 /* The first `shared` parameters are the workflow's, which a step may override. Duplicates within one list are
  * found in document.c, and here when they come through references. */
-static void add_parameter(struct step_work *w, const struct json *entry, size_t shared)
+static void add_parameter(struct step_work *w, const struct json *entry, bool common, size_t shared)
 {
     const struct json *value, *node = prepare_parameter_entry(w->p->document, entry, &value);
     const struct json *name = json_member(node, "name"), *in = json_member(node, "in");
@@ -263,6 +263,7 @@ static void add_parameter(struct step_work *w, const struct json *entry, size_t 
     }
     if (!parameter) parameter = &w->step->parameters[w->step->parameter_count++];
     parameter->value = value;
+    parameter->common = common;
     parameter->declared = parameter_undeclared(name->string, in->string);
     for (size_t i = 0; i < w->declared_count; i++) {
         if (same_parameter(&w->declared[i], name->string, in->string)) parameter->declared = w->declared[i];
@@ -326,9 +327,9 @@ static enum status merge_parameters(struct step_work *w, struct error *error)
     w->step->parameters =
         arena_new_array(w->p->arena, struct prepared_parameter, list_count(common) + list_count(own) + 1);
     if (!w->step->parameters) return no_memory(error);
-    for (size_t i = 0; i < list_count(common); i++) add_parameter(w, &common->array.items[i], 0);
+    for (size_t i = 0; i < list_count(common); i++) add_parameter(w, &common->array.items[i], true, 0);
     size_t shared = w->step->parameter_count;
-    for (size_t i = 0; i < list_count(own); i++) add_parameter(w, &own->array.items[i], shared);
+    for (size_t i = 0; i < list_count(own); i++) add_parameter(w, &own->array.items[i], false, shared);
     check_path(w);
     return STATUS_OK;
 }
