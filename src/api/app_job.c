@@ -26,19 +26,7 @@ static enum status authorize(struct app_job *job)
     struct meta_credential credential;
     struct str id = http_request_param(job->request, "project_id");
     int64_t project_id;
-    if (!job->credentials.username.size) {
-        error_set(error, STATUS_DENIED, "Unable to authenticate request");
-        error_hint(error, "send Basic credentials: a service account's username and secret");
-        return denied(job, 401, STATUS_DENIED);
-    }
-    if (!credentials_resolve(api->meta, job->view, &job->credentials, &credential)) {
-        enum status status = meta_account_verify(api->meta, job->view, job->credentials.username,
-                                                 job->credentials.secret, error, &credential.account);
-        if (status == STATUS_DENIED) error_set(error, STATUS_DENIED, "Unable to authenticate request");
-        if (status != STATUS_OK) return denied(job, 401, status);
-        credential.kind = META_CREDENTIAL_ACCOUNT;
-        credential.project = NULL;
-    }
+    TRY(credentials_verify(api->meta, job->view, &job->credentials, error, &credential, &job->status));
     if (!number_parse_int(id, &project_id) || project_id < 1 || project_id > META_PROJECT_ID_MAX)
         return error_set(error, STATUS_INVALID, "\"" STR_FMT "\" is no project id", STR_ARG(str_slice(id, 0, 64)));
     job->requested_by =

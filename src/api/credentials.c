@@ -60,3 +60,26 @@ bool credentials_resolve(struct meta *meta, const struct meta_view *view, const 
     *ret_credential = credential;
     return true;
 }
+
+enum status credentials_verify(struct meta *meta, const struct meta_view *view, const struct credentials *credentials,
+                               struct error *error, struct meta_credential *ret_credential, int *ret_status)
+{
+    struct meta_credential credential = {.kind = META_CREDENTIAL_ACCOUNT};
+    if (!credentials->username.size) {
+        error_set(error, STATUS_DENIED, "Unable to authenticate request");
+        error_hint(error, "send Basic credentials: a service account's username and secret");
+        *ret_status = 401;
+        return STATUS_DENIED;
+    }
+    if (!credentials_resolve(meta, view, credentials, &credential)) {
+        enum status status =
+            meta_account_verify(meta, view, credentials->username, credentials->secret, error, &credential.account);
+        if (status == STATUS_DENIED) {
+            error_set(error, STATUS_DENIED, "Unable to authenticate request");
+            *ret_status = 401;
+        }
+        TRY(status);
+    }
+    *ret_credential = credential;
+    return STATUS_OK;
+}

@@ -22,3 +22,7 @@ enum status credentials_parse_any(struct http_request *request, struct error *er
 /* The project whose secret or token it is, or an account verified before. False: only meta_account_verify can tell. */
 bool credentials_resolve(struct meta *meta, const struct meta_view *view, const struct credentials *credentials,
                          struct meta_credential *ret_credential);
+/* The same, and otherwise the account is verified, which takes a while: on a worker thread. DENIED, and 401 in
+ * *ret_status, when there are no credentials or nobody has them. */
+enum status credentials_verify(struct meta *meta, const struct meta_view *view, const struct credentials *credentials,
+                               struct error *error, struct meta_credential *ret_credential, int *ret_status) MUST_USE;

@@ -40,19 +40,7 @@ static enum status authorize(struct job *job, struct api *api)
     struct meta_credential credential;
     struct error *error = &job->error;
     int64_t project_id = 0;
-    if (!job->credentials.username.size) {
-        error_set(error, STATUS_DENIED, "Unable to authenticate request");
-        error_hint(error, "send Basic credentials: a service account's username and secret");
-        return denied(job, 401, STATUS_DENIED);
-    }
-    if (!credentials_resolve(api->meta, job->view, &job->credentials, &credential)) {
-        enum status status = meta_account_verify(api->meta, job->view, job->credentials.username,
-                                                 job->credentials.secret, error, &credential.account);
-        if (status == STATUS_DENIED) error_set(error, STATUS_DENIED, "Unable to authenticate request");
-        if (status != STATUS_OK) return denied(job, 401, status);
-        credential.kind = META_CREDENTIAL_ACCOUNT;
-        credential.project = NULL;
-    }
+    TRY(credentials_verify(api->meta, job->view, &job->credentials, error, &credential, &job->status));
     struct str id = http_request_param(job->request, "project_id");
     if (job->mixpanel) {
         struct params params;

@@ -47,11 +47,7 @@ static enum status may_unlink(struct query_job *job, struct str *ret_who)
 {
     struct meta_credential credential;
     const struct meta_project *project;
-    if (!credentials_resolve(job->api->meta, job->view, &job->credentials, &credential)) {
-        credential = (struct meta_credential){.kind = META_CREDENTIAL_ACCOUNT};
-        TRY(meta_account_verify(job->api->meta, job->view, job->credentials.username, job->credentials.secret,
-                                &job->error, &credential.account));
-    }
+    TRY(credentials_verify(job->api->meta, job->view, &job->credentials, &job->error, &credential, &job->status));
     enum status status =
         meta_authorize(job->view, &credential, job->project->id, META_PERMISSION_SETTINGS, &job->error, &project);
     if (status == STATUS_DENIED) job->status = 403;

@@ -47,35 +47,12 @@ static enum status project_asked_for(struct query_job *job, int64_t *ret_id)
                      STR_ARG(str_slice(in_path, 0, 64)));
 }
 
-enum status query_find_asker(struct api *api, struct meta_view *view, const struct credentials *credentials,
-                             struct error *error, struct meta_credential *ret_asker, int *ret_status)
-{
-    struct meta_credential asker = {.kind = META_CREDENTIAL_ACCOUNT};
-    if (!credentials->username.data) {
-        error_set(error, STATUS_DENIED, "Unable to authenticate request");
-        error_hint(error, "send Basic credentials: a service account's username and secret");
-        *ret_status = 401;
-        return STATUS_DENIED;
-    }
-    if (!credentials_resolve(api->meta, view, credentials, &asker)) {
-        enum status status =
-            meta_account_verify(api->meta, view, credentials->username, credentials->secret, error, &asker.account);
-        if (status == STATUS_DENIED) {
-            error_set(error, STATUS_DENIED, "Unable to authenticate request");
-            *ret_status = 401;
-        }
-        TRY(status);
-    }
-    *ret_asker = asker;
-    return STATUS_OK;
-}
-
 static enum status authorize(struct query_job *job)
 {
     struct meta_credential credential;
     struct error *error = &job->error;
     int64_t project_id;
-    TRY(query_find_asker(job->api, job->view, &job->credentials, error, &credential, &job->status));
+    TRY(credentials_verify(job->api->meta, job->view, &job->credentials, error, &credential, &job->status));
     job->entry.account =
         credential.kind == META_CREDENTIAL_ACCOUNT ? credential.account->username : STR("project secret");
     TRY(project_asked_for(job, &project_id));
@@ -132,15 +109,15 @@ static void write_question(struct query_job *job)
     question_write_key(&key, str_from(endpoint, (size_t)size), job->request, &job->params);
     if (buf_status(&key) == STATUS_OK) job->question = arena_str(job->request->arena, buf_str(&key));
     buf_fini(&key);
-    if (job->question.data) job->entry.question = hash_bytes(job->question.data, job->question.size, job->entry.project) | 1;
+    if (job->question.data)
+        job->entry.question = hash_bytes(job->question.data, job->question.size, job->entry.project) | 1;
 }
 
 /* The stamp is read before the query begins, so that whatever is written meanwhile makes its answer an old one. */
 static bool find_answer(struct query_job *job)
 {
     if (!job->question.data) return false;
-    job->stamp =
-        (struct query_stamp){store_changes(job->api->store, job->entry.project), meta_view_serial(job->view)};
+    job->stamp = (struct query_stamp){store_changes(job->api->store, job->entry.project), meta_view_serial(job->view)};
     if (str_eq_nocase(http_request_field(job->request, "cache-control"), STR("no-cache"))) return false;
     query_body_init(job);
     if (!query_cache_get(job->api->cache, job->entry.project, job->question, &job->stamp, job->now_ms, &job->body,
@@ -313,8 +290,7 @@ static enum status prepare(struct query_job *job, bool *ret_found)
         return error_set(&job->error, STATUS_LIMIT, "Query rate limit exceeded");
     }
     describe(job);
-    entry->deadline_ns =
-        job->begun_ns + (timeout_ms < limits->timeout_ms ? timeout_ms : limits->timeout_ms) * 1000000;
+    entry->deadline_ns = job->begun_ns + (timeout_ms < limits->timeout_ms ? timeout_ms : limits->timeout_ms) * 1000000;
     entry->cancelled = http_request_cancelled_flag(job->request);
     entry->run = run;
     return STATUS_OK;

@@ -63,22 +63,19 @@ void query_start(struct http_request *request, enum status (*run)(struct query_j
 /* The same for endpoints that are known to take long: they leave places for the others from the beginning. */
 void query_start_long(struct http_request *request, enum status (*run)(struct query_job *job));
 
-/* What the query may cost. Whoever runs plans hands them on whole: they also say when it is to end and how far it is. */
+/* What the query may cost. Whoever runs plans hands them on whole: they also say when it is to end and how far it is.
+ */
 struct plan_limits query_limits(struct query_job *job);
 
 /* Called in `run`: the same question may be answered with the same bytes as long as the project's data, its profiles
- * if they were read within query_limits, and the control plane stay as they are, and until that time (INT64_MAX: always).
- * What TODAY() in a parameter means for it is looked after; called again, the earlier time counts. Not for answers that
- * name a session, or cost memory to keep like exports. An endpoint that looks at job->now_ms in any other way must give
- * the time from which it would say something else. */
+ * if they were read within query_limits, and the control plane stay as they are, and until that time (INT64_MAX:
+ * always). What TODAY() in a parameter means for it is looked after; called again, the earlier time counts. Not for
+ * answers that name a session, or cost memory to keep like exports. An endpoint that looks at job->now_ms in any other
+ * way must give the time from which it would say something else. */
 void query_keep_answer(struct query_job *job, int64_t until_ms);
 /* When the project's clocks show the next multiple of this (60000: minute, 3600000: hour, 86400000: day); earlier, if
  * they are set before that. */
 int64_t query_next_local(const struct query_job *job, int64_t unit_ms);
-
-/* Who the credentials belong to: 401 in *ret_status when that cannot be told. On a worker thread. */
-enum status query_find_asker(struct api *api, struct meta_view *view, const struct credentials *credentials,
-                             struct error *error, struct meta_credential *ret_asker, int *ret_status) MUST_USE;
 
 /* Answers with job->error. Loop thread. */
 void query_failed(struct query_job *job, enum status status);
@@ -86,7 +83,7 @@ void query_failed(struct query_job *job, enum status status);
 void query_refuse(struct http_request *request, int status, const struct error *error);
 
 #define QUERY_ANSWER_BYTES_MAX ((size_t)512 << 20)
-/* An empty body, before it is written, of at most that or query.memory_max; and after: LIMIT, and the hint, when it grew
- * too large. */
+/* An empty body, before it is written, of at most that or query.memory_max; and after: LIMIT, and the hint, when it
+ * grew too large. */
 void query_body_init(struct query_job *job);
 enum status query_body_check(struct query_job *job, const char *hint) MUST_USE;

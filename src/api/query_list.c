@@ -53,8 +53,7 @@ static enum status project_named(struct job *job, uint64_t *ret_project)
                          STR_ARG(str_slice(text, 0, 64)));
     }
     if (id) {
-        enum status status =
-            meta_authorize(job->view, &job->asker, id, META_PERMISSION_READ, &job->error, &project);
+        enum status status = meta_authorize(job->view, &job->asker, id, META_PERMISSION_READ, &job->error, &project);
         if (status == STATUS_DENIED) job->status = 403;
         TRY(status);
     }
@@ -80,9 +79,8 @@ static void write_query(struct buf *body, const struct query_info *info)
     buf_printf(body, ",\"rows_done\":%llu,\"rows_total\":%llu,\"progress\":", (unsigned long long)info->rows_done,
                (unsigned long long)info->rows_total);
     if (info->rows_total)
-        json_write_double(body, info->rows_done < info->rows_total
-                                    ? (double)info->rows_done / (double)info->rows_total
-                                    : 1);
+        json_write_double(body,
+                          info->rows_done < info->rows_total ? (double)info->rows_done / (double)info->rows_total : 1);
     else
         buf_lit(body, "null");
     buf_printf(body, ",\"memory_bytes\":%llu,\"parameters\":", (unsigned long long)info->memory_bytes);
@@ -96,8 +94,8 @@ static void write_server(struct buf *body, const struct api *api)
     struct query_cache_stats cache;
     queries_stats(api->queries, &queries);
     query_cache_stats(api->cache, &cache);
-    buf_printf(body, "{\"running\":%u,\"running_long\":%u,\"running_max\":%u,\"streaming\":%u,\"waiting\":%zu", queries.running,
-               queries.running_long, queries.running_max, queries.streaming, queries.waiting);
+    buf_printf(body, "{\"running\":%u,\"running_long\":%u,\"running_max\":%u,\"streaming\":%u,\"waiting\":%zu",
+               queries.running, queries.running_long, queries.running_max, queries.streaming, queries.waiting);
     buf_printf(body, ",\"waiting_max\":%zu,\"memory_bytes\":%llu,\"answers_bytes\":%llu,\"memory_total_bytes\":%llu",
                queries.waiting_max, (unsigned long long)queries.memory_reserved,
                (unsigned long long)queries.memory_answers, (unsigned long long)queries.memory_total);
@@ -105,11 +103,12 @@ static void write_server(struct buf *body, const struct api *api)
                (unsigned long long)queries.entered, (unsigned long long)queries.refused,
                (unsigned long long)queries.expired, (unsigned long long)queries.stopped,
                (unsigned long long)queries.put_back);
-    buf_printf(body,
-               ",\"cache\":{\"hits\":%llu,\"misses\":%llu,\"stale\":%llu,\"evicted\":%llu,\"answers\":%zu,\"bytes\":%zu,"
-               "\"bytes_max\":%zu}}",
-               (unsigned long long)cache.hits, (unsigned long long)cache.misses, (unsigned long long)cache.stale,
-               (unsigned long long)cache.evicted, cache.answers, cache.bytes, cache.bytes_max);
+    buf_printf(
+        body,
+        ",\"cache\":{\"hits\":%llu,\"misses\":%llu,\"stale\":%llu,\"evicted\":%llu,\"answers\":%zu,\"bytes\":%zu,"
+        "\"bytes_max\":%zu}}",
+        (unsigned long long)cache.hits, (unsigned long long)cache.misses, (unsigned long long)cache.stale,
+        (unsigned long long)cache.evicted, cache.answers, cache.bytes, cache.bytes_max);
 }
 
 static enum status list(struct job *job)
@@ -143,8 +142,7 @@ static enum status stop(struct job *job)
     int64_t id;
     bool known = number_parse_int(text, &id) && id > 0;
     if (known) {
-        enum status status =
-            queries_find(job->api->queries, (uint64_t)id, job->request->arena, &job->error, &info);
+        enum status status = queries_find(job->api->queries, (uint64_t)id, job->request->arena, &job->error, &info);
         if (status != STATUS_NOT_FOUND) TRY(status);
         known = status == STATUS_OK && may_see(job, &info);
     }
@@ -153,7 +151,7 @@ static enum status stop(struct job *job)
         if (queries_stop(job->api->queries, (uint64_t)id, &job->error) == STATUS_OK)
             log_info("query_stopped", LOG_INT("id", id), LOG_INT("project", info.project),
                      LOG_STR("by", job->asker.kind == META_CREDENTIAL_ACCOUNT ? job->asker.account->username
-                                                                             : STR("project secret")));
+                                                                              : STR("project secret")));
         buf_lit(&job->body, "{\"status\":\"ok\",\"results\":");
         write_query(&job->body, &info);
         buf_byte(&job->body, '}');
@@ -190,7 +188,7 @@ static void work(void *arg)
 {
     struct job *job = arg;
     enum status status =
-        query_find_asker(job->api, job->view, &job->credentials, &job->error, &job->asker, &job->status);
+        credentials_verify(job->api->meta, job->view, &job->credentials, &job->error, &job->asker, &job->status);
     if (status == STATUS_OK && job->asker.kind == META_CREDENTIAL_PROJECT_TOKEN) {
         job->status = 403;
         status = error_set(&job->error, STATUS_DENIED, "a project token may not see queries");
