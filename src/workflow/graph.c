@@ -183,12 +183,15 @@ void workflow_graph_mermaid(struct buf *buf, const struct workflow_graph *graphs
 /* ---- SVG ---- */
 
 enum {
-    COLUMN_WIDTH = 640,
     BOX_WIDTH = 240,
     BOX_HEIGHT = 46,
     ROW_HEIGHT = 96,
     MARGIN = 20,
-    BOX_LEFT = 200, /* in the column: room for arcs on both sides */
+    ARC_ROWS_MAX = 6, /* arcs that reach further are no wider */
+    ARC_LABEL_CHARACTERS_MAX = 26,
+    CHARACTER_WIDTH = 7, /* of a label, about */
+    BOX_LEFT = (34 + ARC_ROWS_MAX * 18) * 3 / 4 + 5 + (ARC_LABEL_CHARACTERS_MAX + 1) * CHARACTER_WIDTH, /* for arcs */
+    COLUMN_WIDTH = BOX_LEFT + BOX_WIDTH + BOX_LEFT,
     LABEL_CHARACTERS_MAX = 34,
 };
 
@@ -229,6 +232,8 @@ static int top_of(size_t row)
 static void svg_box(struct buf *buf, int left, size_t row, struct str title, struct str below, bool round)
 {
     int top = top_of(row), middle = left + BOX_LEFT + BOX_WIDTH / 2;
+    if (str_starts(below, STR("$sourceDescriptions."))) /* the rest says which, and has room */
+        below = str_slice(below, sizeof "$sourceDescriptions." - 1, below.size);
     buf_printf(buf, "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"%d\"/>\n",
                round ? "end" : "step", left + BOX_LEFT, top, BOX_WIDTH, BOX_HEIGHT, round ? BOX_HEIGHT / 2 : 6);
     buf_printf(buf, "<text class=\"title\" x=\"%d\" y=\"%d\">", middle, top + (below.size ? 19 : 28));
@@ -246,7 +251,8 @@ static void svg_arc(struct buf *buf, int left, const struct workflow_graph *grap
     size_t from_row = row_of(graph, edge->from), to_row = row_of(graph, edge->to);
     bool right = edge->kind == GRAPH_DATA, self = from_row == to_row;
     int rows = (int)(to_row > from_row ? to_row - from_row : from_row - to_row);
-    int bulge = 34 + (rows > 6 ? 6 : rows) * 18, x = left + BOX_LEFT + (right ? BOX_WIDTH : 0), sign = right ? 1 : -1;
+    int bulge = 34 + (rows > ARC_ROWS_MAX ? ARC_ROWS_MAX : rows) * 18, x = left + BOX_LEFT + (right ? BOX_WIDTH : 0),
+        sign = right ? 1 : -1;
     int from_y = top_of(from_row) + (self ? 10 : 30), to_y = top_of(to_row) + (self ? 36 : 14);
     buf_printf(buf, "<path class=\"%s\" d=\"M%d %d C%d %d %d %d %d %d\"/>\n",
                right              ? "data"
@@ -255,7 +261,7 @@ static void svg_arc(struct buf *buf, int left, const struct workflow_graph *grap
                x, from_y, x + sign * bulge, from_y, x + sign * bulge, to_y, x, to_y);
     buf_printf(buf, "<text class=\"label\" style=\"text-anchor:%s\" x=\"%d\" y=\"%d\">", right ? "start" : "end",
                x + sign * (bulge * 3 / 4 + 5), (from_y + to_y) / 2 + 4);
-    add_xml(buf, edge->label, 26);
+    add_xml(buf, edge->label, ARC_LABEL_CHARACTERS_MAX);
     buf_lit(buf, "</text>\n");
 }
 

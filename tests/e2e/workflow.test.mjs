@@ -556,6 +556,12 @@ test('list and graph', () => {
   const svg = cairn(['workflow', 'graph', file, '--workflow', 'first', '--format', 'svg']).stdout;
   assert.match(svg, /^<svg /);
   assert.ok(svg.includes('>two</text>') && !svg.includes('second') && !svg.includes('<script'));
+  // long labels are cut, but not by the edge of the picture
+  const drawn = cairn(['workflow', 'graph', path.join(repository, 'workflows/identity-resolve-and-track.yml'), '--format', 'svg']).stdout;
+  assert.ok(drawn.includes('>identityApi.createIdentity<'));
+  const labels = [...drawn.matchAll(/class="label"[^>]* x="(\d+)"[^>]*>([^<]*)</g)];
+  assert.ok(labels.some(([, , text]) => text.endsWith('…')));
+  for (const [, x, text] of labels) assert.ok(Number(x) + 7 * text.length <= Number(/width="(\d+)"/.exec(drawn)[1]), text);
   assert.equal(cairn(['workflow', 'graph', file, '--workflow', 'third']).code, 2);
   assert.equal(cairn(['workflow', 'graph', file, '--format', 'sarif']).code, 2);
 });
